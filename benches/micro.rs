@@ -1,0 +1,149 @@
+//! What do tasks, timers and channels cost, beside tokio's?
+//!
+//! ```text
+//! cargo bench --bench micro
+//! ```
+//!
+//! An iteration is a thousand spawns, wakes, timers or messages: a microsecond printed is a
+//! nanosecond each. Where timers fire it is the thread's CPU time, everywhere else the time that
+//! passed.
+//!
+//! monoio and compio are compared with in a package of their own, since whatever is named here is
+//! built by every `cargo test`, and compio needs a newer Rust than annulus:
+//!
+//! ```text
+//! cargo bench --manifest-path benches/peers/Cargo.toml
+//! ```
+
+#[path = "shared/clock.rs"]
+mod clock;
+#[path = "shared/micro.rs"]
+mod work;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+
+use work::{
+    Annulus, Runtime, Tokio, compare, oneshot, ping_pong, self_wakes, spawn_batch,
+    spawn_one_by_one, timer_arm_drop, timer_arm_million, timer_fire, yields,
+};
+
+fn main() {
+    let mut quick = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1500))
+        .configure_from_args();
+    tasks(&mut quick);
+    one_timer(&mut quick);
+    channels(&mut quick);
+    // Their rounds are long, or mostly sleep while the time that is planned with is the CPU's.
+    let mut rounds = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(550))
+        .configure_from_args();
+    many_timers(&mut rounds);
+    rounds.final_summary();
+}
+
+fn tasks(criterion: &mut Criterion) {
+    compare(
+        criterion,
+        "spawn and join, one by one",
+        &[
+            (Annulus::NAME, spawn_one_by_one::<Annulus>),
+            (Tokio::NAME, spawn_one_by_one::<Tokio>),
+        ],
+    );
+    compare(
+        criterion,
+        "spawn and join, batches of 1000",
+        &[
+            (Annulus::NAME, spawn_batch::<Annulus>),
+            (Tokio::NAME, spawn_batch::<Tokio>),
+        ],
+    );
+    compare(
+        criterion,
+        "yield, 1 task",
+        &[
+            (Annulus::NAME, yields::<Annulus, 1>),
+            (Tokio::NAME, yields::<Tokio, 1>),
+        ],
+    );
+    compare(
+        criterion,
+        "yield, 1000 tasks",
+        &[
+            (Annulus::NAME, yields::<Annulus, 1000>),
+            (Tokio::NAME, yields::<Tokio, 1000>),
+        ],
+    );
+    compare(
+        criterion,
+        "self-wake, 1 task",
+        &[
+            (Annulus::NAME, self_wakes::<Annulus, 1>),
+            (Tokio::NAME, self_wakes::<Tokio, 1>),
+        ],
+    );
+    compare(
+        criterion,
+        "self-wake, 1000 tasks",
+        &[
+            (Annulus::NAME, self_wakes::<Annulus, 1000>),
+            (Tokio::NAME, self_wakes::<Tokio, 1000>),
+        ],
+    );
+}
+
+fn one_timer(criterion: &mut Criterion) {
+    compare(
+        criterion,
+        "timer: make, arm and drop",
+        &[
+            (Annulus::NAME, timer_arm_drop::<Annulus>),
+            (Tokio::NAME, timer_arm_drop::<Tokio>),
+        ],
+    );
+}
+
+fn many_timers(criterion: &mut Criterion) {
+    compare(
+        criterion,
+        "timer: make and arm one of a million",
+        &[
+            (Annulus::NAME, timer_arm_million::<Annulus>),
+            (Tokio::NAME, timer_arm_million::<Tokio>),
+        ],
+    );
+    compare(
+        criterion,
+        "timer: spawn, sleep, fire and join, CPU time",
+        &[
+            (Annulus::NAME, timer_fire::<Annulus>),
+            (Tokio::NAME, timer_fire::<Tokio>),
+        ],
+    );
+}
+
+fn channels(criterion: &mut Criterion) {
+    compare(
+        criterion,
+        "channel: round trip between two tasks",
+        &[
+            (Annulus::NAME, ping_pong::<Annulus>),
+            (Tokio::NAME, ping_pong::<Tokio>),
+        ],
+    );
+    compare(
+        criterion,
+        "oneshot: make, wait, send and receive",
+        &[
+            (Annulus::NAME, oneshot::<Annulus>),
+            (Tokio::NAME, oneshot::<Tokio>),
+        ],
+    );
+}

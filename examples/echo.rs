@@ -1,0 +1,45 @@
+//! Sends back whatever a client sends, to any number of clients at once.
+//!
+//! ```text
+//! cargo run --release --example echo        # then, elsewhere: nc 127.0.0.1 7000
+//! ```
+//!
+//! A port may be given as the argument. A client that goes away ends its own task only.
+
+use std::io;
+
+use annulus::{
+    net::{TcpListener, TcpStream},
+    spawn,
+};
+
+fn main() -> io::Result<()> {
+    let port = std::env::args().nth(1).unwrap_or_else(|| "7000".to_owned());
+    annulus::run(async {
+        let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+        println!("listening on {}", listener.local_addr()?);
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    spawn(async move {
+                        if let Err(error) = echo(&stream).await {
+                            eprintln!("{peer}: {error}");
+                        }
+                    });
+                }
+                // Out of descriptors, most likely: those who are here are served on.
+                Err(error) => eprintln!("accept: {error}"),
+            }
+        }
+    })
+}
+
+async fn echo(stream: &TcpStream) -> io::Result<()> {
+    loop {
+        let bytes = stream.recv().await?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        stream.write_all(bytes).await?;
+    }
+}

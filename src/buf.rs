@@ -1,0 +1,15 @@
+//! What a buffer is: memory that an operation may own while the kernel uses it.
+//!
+//! A call takes a buffer by value and gives it back with the result, on success and on failure,
+//! because the kernel may use it after the future is gone: see [`IoBuf`] and [`IoBufMut`].
+
+mod buf_error;
+mod io_buf;
+mod slice;
+mod vectored;
+
+pub use buf_error::{BufError, BufResult};
+pub use io_buf::{IoBuf, IoBufMut};
+pub(crate) use io_buf::{bytes_of, fill};
+pub use slice::{Slice, SliceMut};
+pub use vectored::IoVectored;

@@ -1,0 +1,529 @@
+//! Operations in flight: submitted by futures, resolved from the kernel's completions.
+//!
+//! # Two drivers, one set of slots
+//!
+//! Every operation in flight has a [`Slot`](slot::Slot). What differs is how it gets there and who
+//! completes it:
+//!
+//! - on the **ring**, an entry is pushed and its completion carries the slot's key back;
+//! - a wait for **readiness** is a `POLL_ADD` entry on the ring, and an edge of epoll on the poll
+//!   driver; the operation itself is then a plain system call made by its future;
+//! - a call on a **helper thread** posts its result to [`Remote`] and wakes this thread.
+//!
+//! The poll driver has the last two only, so everything above this module is written once.
+//!
+//! # Life of a slot
+//!
+//! `Waiting` (its future's waker) becomes `Done` with the completion, which the future takes. A
+//! future dropped in flight leaves its operation behind, boxed, as `Abandoned`; the operation is
+//! cancelled, and finished at its *final* completion, the first one without the flag `MORE`. Until
+//! then nothing that the kernel may touch is freed. A multishot operation has one slot for all its
+//! completions, which queue there while nobody takes them.
+//!
+//! A slot is known by its key: an index and a generation that no other slot had. A completion or
+//! a cancel that comes too late finds another generation and is ignored.
+//!
+//! # Rule: no user code while the driver is borrowed
+//!
+//! Wakers, buffers, futures and outputs are the user's: waking, cloning or dropping one may spawn,
+//! abort or drop other operations, and so come back here. Inside a borrow they are only moved; what
+//! has to be woken, finished or dropped leaves the borrow in a list and runs after it.
+
+mod backend;
+mod current;
+mod error;
+mod multi;
+mod poll;
+mod remote;
+mod shutdown;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    future::Future,
+    io,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+pub(crate) use current::{current, enter};
+pub(crate) use error::{DriverError, foreign_runtime};
+pub(crate) use remote::{Helpers, Job, Remote};
+pub(crate) use slot::{Abandoned, Item, Key, Withdrawn};
+
+use crate::{
+    sys::{Completion, Entry, Features, PollEvents, errno, opcode},
+    task::SystemSpawner,
+};
+use backend::Backend;
+pub(crate) use poll::NO_SOURCE;
+use poll::PollBackend;
+use slot::{Slot, State};
+use turn::Events;
+
+/// Which driver a runtime uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DriverKind {
+    /// The ring where it is allowed, else the poll driver, with one warning a process. The
+    /// environment variable `ANNULUS_DRIVER` (`ring` or `poll`) decides when it is set.
+    #[default]
+    Auto,
+    /// io_uring, or an error.
+    Ring,
+    /// epoll, non-blocking calls and helper threads.
+    Poll,
+}
+
+/// Sizes of a ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingSize {
+    pub(crate) entry_count: u32,
+    pub(crate) completion_count: u32,
+}
+
+/// What a driver has done so far. Each figure only grows.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct DriverStats {
+    /// Calls of io_uring_enter(2), or of epoll_wait(2) on the poll driver.
+    pub enters: u64,
+    /// Entries pushed to the ring.
+    pub entries: u64,
+    /// Completions, or readiness events on the poll driver.
+    pub completions: u64,
+    /// Plain system calls made in place of an entry (attempts).
+    pub attempts: u64,
+    /// Enters that found the completion queue overflown.
+    pub overflows: u64,
+    /// Operations given up in flight.
+    pub abandoned: u64,
+    /// Completions that came for a slot that is gone.
+    pub stale: u64,
+    /// Receives stopped because their socket held too many bytes that nobody took.
+    pub backpressure: u64,
+    /// Operations in flight now.
+    pub in_flight: u64,
+}
+
+/// The operations of one thread.
+pub(crate) struct Driver {
+    core: RefCell<Core>,
+    /// Recycled lists of a turn.
+    events: RefCell<Events>,
+    /// Copies of the core's, readable without a borrow.
+    features: Features,
+    uses_ring: bool,
+    /// Whether this thread is inside this driver's runtime.
+    entered: Cell<bool>,
+    closed: Cell<bool>,
+    attempts: Cell<u64>,
+    /// Completions that the last turn brought.
+    batch: Cell<usize>,
+    /// Provided buffers that the kernel has filled since the start.
+    buffers_taken: Cell<u32>,
+    remote: Arc<Remote>,
+    helpers: OnceCell<Rc<dyn Helpers>>,
+    system_tasks: OnceCell<SystemSpawner>,
+}
+
+struct Core {
+    backend: Backend,
+    slots: slab::Slab<Slot>,
+    generation: u32,
+    /// Slots whose operation has not posted its final completion.
+    in_flight: usize,
+    /// Multishots found at their limit, looked at again when the tasks have run.
+    over_limit: Vec<Key>,
+    /// Completions with a provided buffer that wait in slots.
+    parked_buffers: usize,
+    abandoned: u64,
+    stale: u64,
+    backpressure: u64,
+}
+
+impl Driver {
+    /// Makes a driver of the kind asked for.
+    pub(crate) fn new(kind: DriverKind, size: RingSize) -> Result<Self, DriverError> {
+        let remote = Arc::new(Remote::new().map_err(DriverError::Other)?);
+        let (backend, features) = backend::choose(kind, size, &remote)?;
+        let uses_ring = matches!(backend, Backend::Ring(_));
+        Ok(Self {
+            core: RefCell::new(Core {
+                backend,
+                slots: slab::Slab::new(),
+                generation: 0,
+                in_flight: 0,
+                over_limit: Vec::new(),
+                parked_buffers: 0,
+                abandoned: 0,
+                stale: 0,
+                backpressure: 0,
+            }),
+            events: RefCell::new(Events::default()),
+            features,
+            uses_ring,
+            entered: Cell::new(false),
+            closed: Cell::new(false),
+            attempts: Cell::new(0),
+            batch: Cell::new(0),
+            buffers_taken: Cell::new(0),
+            remote,
+            helpers: OnceCell::new(),
+            system_tasks: OnceCell::new(),
+        })
+    }
+
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// Whether entries can be pushed; else there is readiness and helper threads only.
+    pub(crate) fn uses_ring(&self) -> bool {
+        self.uses_ring
+    }
+
+    /// The threads that run what has no other way. Given once, by the runtime.
+    pub(crate) fn set_helpers(&self, helpers: Rc<dyn Helpers>) {
+        let given = self.helpers.set(helpers);
+        assert!(given.is_ok(), "a driver gets its helper threads once");
+    }
+
+    /// The tasks of this driver's runtime. Given once, by the runtime.
+    pub(crate) fn set_system_tasks(&self, spawner: SystemSpawner) {
+        let given = self.system_tasks.set(spawner);
+        assert!(given.is_ok(), "a driver gets its tasks once");
+    }
+
+    /// Starts a short job of the runtime's own: in this driver's runtime, whichever this thread is
+    /// inside of. When that is gone, the future is dropped.
+    #[track_caller]
+    pub(crate) fn spawn_system(&self, future: impl Future<Output = ()> + 'static) {
+        if let Some(spawner) = self.system_tasks.get() {
+            spawner.spawn(future);
+        }
+    }
+
+    /// What other threads post to and wake this thread by.
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
+    /// An error unless this thread is running this driver's runtime.
+    pub(crate) fn check_current(&self) -> io::Result<()> {
+        if self.entered.get() {
+            Ok(())
+        } else {
+            Err(foreign_runtime())
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Counts a plain system call made in place of an entry.
+    pub(crate) fn count_attempt(&self) {
+        self.attempts.set(self.attempts.get() + 1);
+    }
+
+    /// The number of completions that the last turn brought: how busy this thread is.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch.get()
+    }
+
+    pub(crate) fn buffers_taken(&self) -> u32 {
+        self.buffers_taken.get()
+    }
+
+    pub(crate) fn stats(&self) -> DriverStats {
+        let core = self.core.borrow();
+        let mut stats = DriverStats {
+            attempts: self.attempts.get(),
+            abandoned: core.abandoned,
+            stale: core.stale,
+            backpressure: core.backpressure,
+            in_flight: core.in_flight as u64,
+            ..DriverStats::default()
+        };
+        core.backend.add_stats(&mut stats);
+        stats
+    }
+
+    /// Pushes `entry`, whose completion wakes `waker`.
+    ///
+    /// # Safety
+    ///
+    /// What `entry` points to lives, and is left alone, until the slot's final completion was
+    /// seen: by [`Driver::poll_op`], by [`Driver::withdraw`], or by [`Abandoned::finish`].
+    pub(crate) unsafe fn submit(&self, entry: Entry, waker: Waker) -> io::Result<Key> {
+        self.push_slot(State::Waiting(waker), entry)
+    }
+
+    fn push_slot(&self, state: State, entry: Entry) -> io::Result<Key> {
+        let pushed = self.core.borrow_mut().push_slot(state, entry);
+        // The state is dropped here, where the driver is no longer borrowed.
+        pushed.map_err(|(error, _state)| error)
+    }
+
+    /// Waits for `fd` to be ready. `source` is where the poll driver remembers the descriptor.
+    pub(crate) fn submit_ready(
+        &self,
+        fd: i32,
+        source: &Cell<u32>,
+        events: PollEvents,
+        waker: Waker,
+    ) -> io::Result<Key> {
+        if self.uses_ring {
+            return self.push_slot(State::Waiting(waker), Entry::poll_add(fd, events));
+        }
+        let mut guard = self.core.borrow_mut();
+        let core = &mut *guard;
+        let Backend::Poll(poll) = &mut core.backend else {
+            return Err(foreign_runtime());
+        };
+        poll.watch(fd, source)?;
+        if poll.is_ready(source, events) {
+            let key = core.insert(State::Done(Completion::new(0)));
+            drop(guard);
+            drop(waker);
+            return Ok(key);
+        }
+        let key = core.insert(State::Waiting(waker));
+        core.slot(key).number = u64::from(source.get());
+        core.in_flight += 1;
+        let Backend::Poll(poll) = &mut core.backend else {
+            unreachable!("the backend was looked at above")
+        };
+        poll.add_waiter(source, events, key);
+        Ok(key)
+    }
+
+    /// Whether a system call on `source` may succeed without waiting, as far as is known.
+    pub(crate) fn maybe_ready(&self, source: &Cell<u32>, events: PollEvents) -> bool {
+        match &self.core.borrow().backend {
+            Backend::Poll(poll) => poll.maybe_ready(source, events),
+            _ => true,
+        }
+    }
+
+    /// Notes that a system call on `source` found nothing, or all there was (`drained`).
+    pub(crate) fn not_ready(&self, source: &Cell<u32>, events: PollEvents, drained: bool) {
+        if let Backend::Poll(poll) = &mut self.core.borrow_mut().backend {
+            poll.not_ready(source, events, drained);
+        }
+    }
+
+    /// Forgets a descriptor that is about to be closed or handed away.
+    pub(crate) fn forget_source(&self, fd: i32, source: &Cell<u32>) {
+        if let Backend::Poll(poll) = &mut self.core.borrow_mut().backend {
+            poll.forget(fd, source);
+        }
+    }
+
+    /// Runs `job` on a helper thread; its result completes the slot.
+    ///
+    /// # Safety
+    ///
+    /// As [`Driver::submit`], for what `job` touches.
+    pub(crate) unsafe fn submit_job(
+        &self,
+        job: Box<dyn FnOnce() -> i32 + Send>,
+        waker: Waker,
+    ) -> io::Result<Key> {
+        let Some(helpers) = self.helpers.get() else {
+            return Err(io::Error::from_raw_os_error(errno::ENOSYS));
+        };
+        let key = {
+            let mut core = self.core.borrow_mut();
+            let key = core.insert(State::Waiting(waker));
+            core.in_flight += 1;
+            key
+        };
+        let remote = Arc::clone(&self.remote);
+        helpers.run(Job::new(job, move |result| remote.post(key, result)));
+        Ok(key)
+    }
+
+    /// Closes a descriptor by an entry that nobody waits for; false where that cannot be done.
+    pub(crate) fn close_detached(&self, fd: i32) -> bool {
+        if !self.features.supports(opcode::CLOSE) {
+            return false;
+        }
+        match &mut self.core.borrow_mut().backend {
+            Backend::Ring(ring) => ring.push_ignored(Entry::close(fd)).is_ok(),
+            Backend::Poll(_) | Backend::Closed => false,
+        }
+    }
+
+    /// The completion of a one-shot operation. Taking it frees the slot.
+    pub(crate) fn poll_op(&self, key: Key, context: &Context<'_>) -> Poll<Completion> {
+        {
+            let mut core = self.core.borrow_mut();
+            let slot = core.slot(key);
+            match &slot.state {
+                State::Done(completion) => {
+                    let completion = *completion;
+                    core.slots.remove(key.index as usize);
+                    return Poll::Ready(completion);
+                }
+                State::Waiting(waker) if waker.will_wake(context.waker()) => return Poll::Pending,
+                State::Waiting(_) => {}
+                State::Multi(_) | State::Abandoned(_) => {
+                    unreachable!("only a one-shot operation that has a future is polled here")
+                }
+            }
+        }
+        let waker = context.waker().clone();
+        let mut old = Some(waker);
+        if let State::Waiting(waker) = &mut self.core.borrow_mut().slot(key).state {
+            old = old.map(|new| std::mem::replace(waker, new));
+        }
+        drop(old);
+        Poll::Pending
+    }
+
+    /// Tries to give up a one-shot operation without leaving anything behind.
+    pub(crate) fn withdraw(&self, key: Key) -> Withdrawn {
+        let mut guard = self.core.borrow_mut();
+        let core = &mut *guard;
+        // When the driver has closed, the slot is gone, and may be another operation's since.
+        let slot = core.slots.get_mut(key.index as usize);
+        let Some(slot) = slot.filter(|slot| slot.generation == key.generation) else {
+            return Withdrawn::Lost;
+        };
+        match &slot.state {
+            State::Done(completion) => {
+                let completion = *completion;
+                core.slots.remove(key.index as usize);
+                return Withdrawn::Done(completion);
+            }
+            State::Waiting(_) => {}
+            State::Multi(_) | State::Abandoned(_) => {
+                unreachable!("only a one-shot operation that has a future is withdrawn")
+            }
+        }
+        let gone = match &mut core.backend {
+            Backend::Ring(ring) => ring.unpush(slot.number),
+            Backend::Poll(poll) => poll.remove_waiter(slot.number, key),
+            Backend::Closed => return Withdrawn::Lost,
+        };
+        if !gone {
+            return Withdrawn::InFlight;
+        }
+        let slot = core.slots.remove(key.index as usize);
+        core.in_flight -= 1;
+        drop(guard);
+        drop(slot);
+        Withdrawn::NeverRan
+    }
+
+    /// Asks the kernel to end a one-shot operation, whose future goes on waiting for it.
+    pub(crate) fn cancel_op(&self, key: Key) {
+        self.core.borrow_mut().cancel(key);
+    }
+
+    /// Leaves an operation in flight to the driver, which finishes it at its final completion.
+    pub(crate) fn abandon(&self, key: Key, abandoned: Box<dyn Abandoned>) {
+        let old = {
+            let mut core = self.core.borrow_mut();
+            core.abandoned += 1;
+            let slot = core.slot(key);
+            let old = std::mem::replace(&mut slot.state, State::Abandoned(abandoned));
+            core.cancel(key);
+            old
+        };
+        drop(old);
+    }
+
+    /// Lets the kernel pick buffers for receives of `group`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Ring::register_buffer_ring`](crate::sys::Ring::register_buffer_ring).
+    pub(crate) unsafe fn register_buffer_ring(
+        &self,
+        ring_addr: *mut u8,
+        entry_count: u16,
+        group: u16,
+    ) -> io::Result<()> {
+        match &mut self.core.borrow_mut().backend {
+            // SAFETY: as the caller promises.
+            Backend::Ring(ring) => unsafe {
+                ring.register_buffer_ring(ring_addr, entry_count, group)
+            },
+            _ => Err(io::Error::from_raw_os_error(errno::EOPNOTSUPP)),
+        }
+    }
+}
+
+impl Core {
+    fn slot(&mut self, key: Key) -> &mut Slot {
+        let slot = self
+            .slots
+            .get_mut(key.index as usize)
+            .expect("a live key has a slot");
+        assert_eq!(
+            slot.generation, key.generation,
+            "a live key has its slot's generation"
+        );
+        slot
+    }
+
+    fn insert(&mut self, state: State) -> Key {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = self.slots.insert(Slot {
+            generation,
+            number: u64::MAX,
+            state,
+        });
+        let index = u32::try_from(index).expect("fewer than 2^32 operations are in flight");
+        Key { index, generation }
+    }
+
+    fn push_slot(&mut self, state: State, entry: Entry) -> Result<Key, (io::Error, State)> {
+        let key = self.insert(state);
+        let pushed = match &mut self.backend {
+            Backend::Ring(ring) => ring.push(entry.with_user_data(key.user_data())),
+            Backend::Poll(_) | Backend::Closed => Err(foreign_runtime()),
+        };
+        match pushed {
+            Ok(number) => {
+                self.slot(key).number = number;
+                self.in_flight += 1;
+                Ok(key)
+            }
+            Err(error) => Err((error, self.slots.remove(key.index as usize).state)),
+        }
+    }
+
+    /// Asks for the end of an operation in flight. What comes of it is told by its completion.
+    fn cancel(&mut self, key: Key) {
+        match &mut self.backend {
+            Backend::Ring(ring) => ring.cancel(key),
+            // A wait for readiness was withdrawn before it came to this, and a helper thread's
+            // call cannot be stopped.
+            Backend::Poll(_) | Backend::Closed => {}
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver")
+            .field("uses_ring", &self.uses_ring)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! The ring's side of the driver: its own few entries, and the way it sleeps.
+
+use std::{
+    io::{self, Write as _},
+    sync::{Arc, Once},
+    time::{Duration, Instant},
+};
+
+use super::{DriverError, DriverKind, DriverStats, Key, PollBackend, Remote, RingSize};
+use crate::sys::{Completion, Entry, Features, PollEvents, Ring, Timespec, Version, Wait, errno};
+
+pub(super) enum Backend {
+    Ring(Box<RingBackend>),
+    Poll(PollBackend),
+    /// The driver has been shut down.
+    Closed,
+}
+
+impl Backend {
+    /// Whether entries wait to be shown to the kernel.
+    pub(super) fn has_staged(&self) -> bool {
+        matches!(self, Self::Ring(ring) if ring.ring.has_staged())
+    }
+
+    pub(super) fn add_stats(&self, stats: &mut DriverStats) {
+        match self {
+            Self::Ring(ring) => {
+                let counters = ring.ring.counters;
+                stats.enters = counters.enters;
+                stats.entries = counters.entries;
+                stats.completions = counters.completions;
+                stats.overflows = counters.overflows;
+            }
+            Self::Poll(poll) => poll.add_stats(stats),
+            Self::Closed => {}
+        }
+    }
+}
+
+/// Entries of the driver itself have this index, which no slot has.
+const INTERNAL_INDEX: u32 = u32::MAX;
+/// Nobody looks at the completion: a cancel, or an entry that was taken back.
+const IGNORED: u64 = INTERNAL_INDEX as u64;
+/// The wake descriptor is readable.
+const WAKE: u64 = 1 << 32 | INTERNAL_INDEX as u64;
+
+/// The user data of the n-th timeout entry.
+fn timeout_user_data(number: u32) -> u64 {
+    (u64::from(number % (u32::MAX - 2)) + 2) << 32 | u64::from(INTERNAL_INDEX)
+}
+
+pub(super) fn is_internal(user_data: u64) -> bool {
+    user_data as u32 == INTERNAL_INDEX
+}
+
+pub(super) struct RingBackend {
+    ring: Ring,
+    remote: Arc<Remote>,
+    /// Whether a poll of the wake descriptor is in flight.
+    wake_armed: bool,
+    /// Before 5.11 an enter takes no timeout, and an entry has to wake it: the number and the
+    /// deadline of the one in flight.
+    timeout: Option<(u32, Instant)>,
+    timeout_number: u32,
+    /// Invariant: boxed, so that the address in a queued timeout entry stays.
+    timespec: Box<Timespec>,
+    ext_arg: bool,
+}
+
+impl RingBackend {
+    pub(super) fn push(&mut self, entry: Entry) -> io::Result<u64> {
+        self.ring.push(entry)
+    }
+
+    /// Takes an entry back that the kernel has not seen.
+    pub(super) fn unpush(&mut self, number: u64) -> bool {
+        self.ring.unpush(number, IGNORED)
+    }
+
+    /// Pushes an entry whose completion nobody looks at, and which points to nothing.
+    pub(super) fn push_ignored(&mut self, entry: Entry) -> io::Result<()> {
+        self.ring.push(entry.with_user_data(IGNORED)).map(drop)
+    }
+
+    pub(super) fn cancel(&mut self, key: Key) {
+        // It fails only when the ring is dead, and then there is nothing left to cancel.
+        let _ = self.push_ignored(Entry::cancel(key.user_data()));
+    }
+
+    /// # Safety
+    ///
+    /// As [`Ring::register_buffer_ring`].
+    pub(super) unsafe fn register_buffer_ring(
+        &mut self,
+        ring_addr: *mut u8,
+        entry_count: u16,
+        group: u16,
+    ) -> io::Result<()> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.ring
+                .register_buffer_ring(ring_addr, entry_count, group)
+        }
+    }
+
+    pub(super) fn collect(
+        &mut self,
+        wait: Wait,
+        out: &mut Vec<(u64, Completion)>,
+    ) -> io::Result<()> {
+        let start = out.len();
+        let here = self.ring.has_completions();
+        if !here && wait != Wait::No {
+            self.sleep(wait)?;
+        } else if self.ring.has_staged() || (!here && self.ring.wants_enter()) {
+            self.ring.enter(Wait::No, false)?;
+        }
+        self.ring.take_completions(out);
+        for (user_data, _) in &out[start..] {
+            if !is_internal(*user_data) {
+                continue;
+            }
+            if *user_data == WAKE {
+                self.wake_armed = false;
+                self.remote.clear_wake();
+            } else if self
+                .timeout
+                .is_some_and(|(number, _)| timeout_user_data(number) == *user_data)
+            {
+                self.timeout = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn sleep(&mut self, wait: Wait) -> io::Result<()> {
+        if !self.wake_armed {
+            let entry = Entry::poll_add(self.remote.wake_fd(), PollEvents::READ);
+            self.ring.push(entry.with_user_data(WAKE))?;
+            self.wake_armed = true;
+        }
+        match wait {
+            Wait::Timeout(duration) if !self.ext_arg => {
+                self.arm_timeout(duration)?;
+                self.ring.enter(Wait::Completion, false)
+            }
+            wait => self.ring.enter(wait, false),
+        }
+    }
+
+    /// Sees to it that a timeout entry completes within `duration`. One that comes earlier is left
+    /// as it is: it wakes the thread for nothing, once.
+    fn arm_timeout(&mut self, duration: Duration) -> io::Result<()> {
+        let now = Instant::now();
+        let Some(deadline) = now.checked_add(duration) else {
+            return Ok(());
+        };
+        if let Some((number, armed)) = self.timeout {
+            if armed <= deadline {
+                return Ok(());
+            }
+            let entry = Entry::timeout_remove(timeout_user_data(number));
+            self.ring.push(entry.with_user_data(IGNORED))?;
+        }
+        self.timeout_number = self.timeout_number.wrapping_add(1);
+        // The kernel copies the time when it sees the entry, which is at the enter that follows:
+        // no other timeout entry is pushed in between.
+        *self.timespec = Timespec::from(duration);
+        let entry = Entry::timeout(&raw const *self.timespec);
+        self.ring
+            .push(entry.with_user_data(timeout_user_data(self.timeout_number)))?;
+        self.timeout = Some((self.timeout_number, deadline));
+        Ok(())
+    }
+}
+
+/// Makes the backend that `kind`, the environment and the kernel agree on.
+pub(super) fn choose(
+    kind: DriverKind,
+    size: RingSize,
+    remote: &Arc<Remote>,
+) -> Result<(Backend, Features), DriverError> {
+    let mask = Version::from_environment().map_err(DriverError::Environment)?;
+    let kind = if kind == DriverKind::Auto {
+        kind_from_environment()?
+    } else {
+        kind
+    };
+    let poll = || -> Result<(Backend, Features), DriverError> {
+        let backend = PollBackend::new(remote).map_err(DriverError::Other)?;
+        Ok((Backend::Poll(backend), Features::none()))
+    };
+    if kind == DriverKind::Poll {
+        return poll();
+    }
+    match ring(size, mask, remote) {
+        Ok(made) => Ok(made),
+        Err(error) if kind == DriverKind::Auto && error.is_forbidden() => {
+            warn_once(&error);
+            poll()
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn ring(
+    size: RingSize,
+    mask: Option<Version>,
+    remote: &Arc<Remote>,
+) -> Result<(Backend, Features), DriverError> {
+    let mut features = Features::probe().map_err(DriverError::ring)?;
+    if let Some(version) = mask {
+        features = features.masked(version);
+    }
+    let ring = Ring::new(features, size.entry_count, size.completion_count)
+        .map_err(|error| DriverError::ring(error.raw_os_error().unwrap_or(errno::EINVAL)))?;
+    let backend = RingBackend {
+        ring,
+        remote: Arc::clone(remote),
+        wake_armed: false,
+        timeout: None,
+        timeout_number: 0,
+        timespec: Box::default(),
+        ext_arg: features.ext_arg,
+    };
+    Ok((Backend::Ring(Box::new(backend)), features))
+}
+
+fn kind_from_environment() -> Result<DriverKind, DriverError> {
+    let Some(value) = std::env::var_os("ANNULUS_DRIVER") else {
+        return Ok(DriverKind::Auto);
+    };
+    match value.to_str() {
+        Some("") => Ok(DriverKind::Auto),
+        Some("ring") => Ok(DriverKind::Ring),
+        Some("poll") => Ok(DriverKind::Poll),
+        _ => Err(DriverError::Environment(format!(
+            "expected ANNULUS_DRIVER to be ring or poll, found {value:?}"
+        ))),
+    }
+}
+
+fn warn_once(error: &DriverError) {
+    static WARNING: Once = Once::new();
+    WARNING.call_once(|| {
+        // A program whose standard error is closed goes on without the warning.
+        let _ = writeln!(io::stderr(), "annulus: {error}; using epoll instead");
+    });
+}

@@ -1,0 +1,162 @@
+//! Multishots: one operation with many completions, which queue in its slot while nobody takes them.
+
+use std::{
+    cell::RefMut,
+    io,
+    task::{Context, Poll, Waker},
+};
+
+use super::{
+    Abandoned, Core, Driver, Item, Key,
+    slot::{Multi, State},
+};
+use crate::sys::{Completion, Entry};
+
+impl Driver {
+    /// Pushes a multishot `entry`. At `limit` completions that nobody takes, it is cancelled.
+    ///
+    /// # Safety
+    ///
+    /// As [`Driver::submit`].
+    pub(crate) unsafe fn submit_multi(
+        &self,
+        entry: Entry,
+        limit: u8,
+        waker: Option<Waker>,
+    ) -> io::Result<Key> {
+        self.push_slot(State::Multi(Multi::new(limit, waker)), entry)
+    }
+
+    /// The next completion of a multishot. One without `MORE` is the last, and frees the slot.
+    pub(crate) fn poll_multi(&self, key: Key, context: &Context<'_>) -> Poll<Item> {
+        {
+            let mut guard = self.core.borrow_mut();
+            let multi = guard.multi(key);
+            if let Some(item) = multi.pop() {
+                return Poll::Ready(take_item(guard, key, item));
+            }
+            let waker = multi.waker.as_ref();
+            if waker.is_some_and(|waker| waker.will_wake(context.waker())) {
+                return Poll::Pending;
+            }
+        }
+        let waker = context.waker().clone();
+        let old = self.core.borrow_mut().multi(key).waker.replace(waker);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// The next completion of a multishot that is here already.
+    pub(crate) fn try_multi(&self, key: Key) -> Option<Item> {
+        let mut guard = self.core.borrow_mut();
+        let item = guard.multi(key).pop()?;
+        Some(take_item(guard, key, item))
+    }
+
+    /// The last completion of a multishot, once it waits in the queue.
+    pub(crate) fn multi_end(&self, key: Key) -> Option<Completion> {
+        let mut core = self.core.borrow_mut();
+        let multi = core.multi(key);
+        if multi.in_flight { None } else { multi.last() }
+    }
+
+    /// Asks the kernel to end a multishot. What it still delivers comes as before.
+    pub(crate) fn cancel_multi(&self, key: Key) {
+        let mut core = self.core.borrow_mut();
+        let multi = core.multi(key);
+        if multi.in_flight && !multi.cancelled {
+            multi.cancelled = true;
+            core.cancel(key);
+        }
+    }
+
+    /// Leaves a multishot to the driver: what waits in its queue and what still comes goes to
+    /// `abandoned`, and the final completion finishes it.
+    pub(crate) fn abandon_multi(&self, key: Key, mut abandoned: Box<dyn Abandoned>) {
+        let mut guard = self.core.borrow_mut();
+        let core = &mut *guard;
+        let slot = core.slots.get_mut(key.index as usize);
+        let Some(slot) = slot.filter(|slot| slot.generation == key.generation) else {
+            drop(guard);
+            return drop(abandoned);
+        };
+        let State::Multi(multi) = &mut slot.state else {
+            unreachable!("only a multishot that has an owner is abandoned here")
+        };
+        let mut last = None;
+        while let Some(item) = multi.pop() {
+            if item.holds_buffer() {
+                core.parked_buffers -= 1;
+            }
+            match item {
+                Item::Raw(completion) if completion.more() => abandoned.part(completion),
+                Item::Raw(completion) => last = Some(completion),
+                // The bytes were ours already, and what is left names no buffer any more.
+                Item::Copied(copied) if copied.0.more() => {}
+                Item::Copied(_) => last = Some(Completion::new(0)),
+            }
+        }
+        if let Some(completion) = last {
+            let slot = core.slots.remove(key.index as usize);
+            drop(guard);
+            drop(slot);
+            return abandoned.finish(completion);
+        }
+        let cancelled = multi.cancelled;
+        core.abandoned += 1;
+        let old = std::mem::replace(&mut slot.state, State::Abandoned(abandoned));
+        if !cancelled {
+            core.cancel(key);
+        }
+        drop(guard);
+        drop(old);
+    }
+
+    /// Copies what is parked in provided buffers out of them, so that the kernel has some again.
+    pub(crate) fn copy_out_parked(&self, copy: &mut dyn FnMut(Completion) -> Option<Box<[u8]>>) {
+        let mut guard = self.core.borrow_mut();
+        let core = &mut *guard;
+        if core.parked_buffers == 0 {
+            return;
+        }
+        for (_, slot) in &mut core.slots {
+            let State::Multi(multi) = &mut slot.state else {
+                continue;
+            };
+            for item in multi.items_mut() {
+                let completion = item.completion();
+                // One that brought no bytes says something else, which a copy could not say.
+                if !item.holds_buffer() || completion.res <= 0 {
+                    continue;
+                }
+                if let Some(bytes) = copy(completion) {
+                    *item = Item::Copied(Box::new((completion, bytes)));
+                    core.parked_buffers -= 1;
+                }
+            }
+        }
+    }
+}
+
+impl Core {
+    fn multi(&mut self, key: Key) -> &mut Multi {
+        match &mut self.slot(key).state {
+            State::Multi(multi) => multi,
+            _ => unreachable!("a multishot's key names a multishot"),
+        }
+    }
+}
+
+/// Notes that `item` was taken from a multishot's queue. Behind the last one its slot goes, once
+/// the driver is no longer borrowed.
+fn take_item(mut core: RefMut<'_, Core>, key: Key, item: Item) -> Item {
+    if item.holds_buffer() {
+        core.parked_buffers -= 1;
+    }
+    if !item.completion().more() {
+        let slot = core.slots.remove(key.index as usize);
+        drop(core);
+        drop(slot);
+    }
+    item
+}

@@ -1,0 +1,220 @@
+//! The poll driver: readiness from epoll, for places where the ring is forbidden.
+//!
+//! A descriptor is registered once, edge-triggered, at its first wait. What epoll has told since
+//! stands in its source until a system call finds nothing: so a busy connection costs one
+//! `epoll_wait` for many and no `epoll_ctl` at all.
+
+use std::{cell::Cell, io, sync::Arc};
+
+use super::{DriverStats, Key, Remote};
+use crate::sys::{Completion, Epoll, PollEvents, Wait};
+
+/// A descriptor without a source.
+pub(crate) const NO_SOURCE: u32 = u32::MAX;
+
+const WAKE_TOKEN: u64 = u64::MAX;
+
+pub(super) struct PollBackend {
+    epoll: Epoll,
+    sources: slab::Slab<Source>,
+    generation: u32,
+    remote: Arc<Remote>,
+    waits: u64,
+    events: u64,
+}
+
+struct Source {
+    generation: u32,
+    readable: bool,
+    writable: bool,
+    /// The peer has finished or the connection is broken, which stays so: then a short read does
+    /// not mean that nothing is left to be told. It says nothing about reads that find nothing,
+    /// because an error may wait where reads do not look (`MSG_ERRQUEUE`).
+    closed: bool,
+    waiters: Vec<(PollEvents, Key)>,
+}
+
+impl Source {
+    fn is_ready(&self, events: PollEvents) -> bool {
+        match events {
+            PollEvents::READ => self.readable,
+            PollEvents::WRITE => self.writable,
+            _ => self.closed,
+        }
+    }
+
+    /// Notes that a system call found nothing, or all there was (`drained`).
+    fn not_ready(&mut self, events: PollEvents, drained: bool) {
+        match events {
+            PollEvents::READ if drained && self.closed => {}
+            PollEvents::READ => self.readable = false,
+            PollEvents::WRITE => self.writable = false,
+            _ => {}
+        }
+    }
+}
+
+impl PollBackend {
+    pub(super) fn new(remote: &Arc<Remote>) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        epoll.add(remote.wake_fd(), WAKE_TOKEN)?;
+        Ok(Self {
+            epoll,
+            sources: slab::Slab::new(),
+            generation: 0,
+            remote: Arc::clone(remote),
+            waits: 0,
+            events: 0,
+        })
+    }
+
+    pub(super) fn add_stats(&self, stats: &mut DriverStats) {
+        stats.enters = self.waits;
+        stats.completions = self.events;
+    }
+
+    /// Registers `fd` unless it is already.
+    pub(super) fn watch(&mut self, fd: i32, source: &Cell<u32>) -> io::Result<()> {
+        if source.get() != NO_SOURCE {
+            return Ok(());
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let index = self.sources.insert(Source {
+            generation: self.generation,
+            readable: false,
+            writable: false,
+            closed: false,
+            waiters: Vec::new(),
+        });
+        let token = u64::from(self.generation) << 32 | index as u64;
+        if let Err(error) = self.epoll.add(fd, token) {
+            self.sources.remove(index);
+            return Err(error);
+        }
+        source.set(u32::try_from(index).expect("there are fewer than 2^32 descriptors"));
+        Ok(())
+    }
+
+    pub(super) fn forget(&mut self, fd: i32, source: &Cell<u32>) {
+        let index = source.replace(NO_SOURCE);
+        if index != NO_SOURCE {
+            // A descriptor that was closed behind our back is gone from epoll already.
+            let _ = self.epoll.remove(fd);
+            self.sources.remove(index as usize);
+        }
+    }
+
+    pub(super) fn maybe_ready(&self, source: &Cell<u32>, events: PollEvents) -> bool {
+        // What was never registered is worth a try.
+        self.sources
+            .get(source.get() as usize)
+            .is_none_or(|source| source.is_ready(events))
+    }
+
+    /// Whether `events` were told and not used up since.
+    pub(super) fn is_ready(&self, source: &Cell<u32>, events: PollEvents) -> bool {
+        self.sources
+            .get(source.get() as usize)
+            .is_some_and(|source| source.is_ready(events))
+    }
+
+    pub(super) fn not_ready(&mut self, source: &Cell<u32>, events: PollEvents, drained: bool) {
+        if let Some(source) = self.sources.get_mut(source.get() as usize) {
+            source.not_ready(events, drained);
+        }
+    }
+
+    pub(super) fn add_waiter(&mut self, source: &Cell<u32>, events: PollEvents, key: Key) {
+        let source = &mut self.sources[source.get() as usize];
+        source.waiters.push((events, key));
+    }
+
+    /// Takes a waiter off `source`; false when it waits for something else.
+    pub(super) fn remove_waiter(&mut self, source: u64, key: Key) -> bool {
+        let Some(source) = usize::try_from(source)
+            .ok()
+            .and_then(|i| self.sources.get_mut(i))
+        else {
+            return false;
+        };
+        let before = source.waiters.len();
+        source.waiters.retain(|(_, waiter)| *waiter != key);
+        source.waiters.len() != before
+    }
+
+    pub(super) fn drain_waiters(&mut self) -> Vec<Key> {
+        self.sources
+            .iter_mut()
+            .flat_map(|(_, source)| source.waiters.drain(..))
+            .map(|(_, key)| key)
+            .collect()
+    }
+
+    pub(super) fn collect(
+        &mut self,
+        wait: Wait,
+        out: &mut Vec<(u64, Completion)>,
+    ) -> io::Result<()> {
+        let timeout = match wait {
+            Wait::No => Some(std::time::Duration::ZERO),
+            Wait::Completion => None,
+            Wait::Timeout(duration) => Some(duration),
+        };
+        self.waits += 1;
+        for event in self.epoll.wait(timeout)? {
+            if event.token == WAKE_TOKEN {
+                self.remote.clear_wake();
+                continue;
+            }
+            let Some(source) = self.sources.get_mut(event.token as u32 as usize) else {
+                continue;
+            };
+            if source.generation != (event.token >> 32) as u32 {
+                continue;
+            }
+            self.events += 1;
+            source.closed |= event.answers(PollEvents::CLOSED);
+            source.readable |= event.answers(PollEvents::READ);
+            source.writable |= event.answers(PollEvents::WRITE);
+            source.waiters.retain(|(events, key)| {
+                let answered = event.answers(*events);
+                if answered {
+                    out.push((key.user_data(), Completion::new(0)));
+                }
+                !answered
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source of which epoll has told an error or the peer's end.
+    fn closed_source() -> Source {
+        Source {
+            generation: 1,
+            readable: true,
+            writable: true,
+            closed: true,
+            waiters: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_read_that_found_nothing_waits_also_behind_an_error() {
+        let mut source = closed_source();
+        source.not_ready(PollEvents::READ, false);
+        assert!(!source.is_ready(PollEvents::READ));
+        assert!(source.is_ready(PollEvents::CLOSED));
+    }
+
+    #[test]
+    fn a_short_read_does_not_hide_the_end_behind_it() {
+        let mut source = closed_source();
+        source.not_ready(PollEvents::READ, true);
+        assert!(source.is_ready(PollEvents::READ));
+    }
+}

@@ -1,0 +1,111 @@
+//! The end of a driver: everything is cancelled and waited for, and what the kernel still holds then
+//! is left to it.
+
+use std::time::{Duration, Instant};
+
+use super::{Core, Driver, Key, backend::Backend, slot::State};
+use crate::sys::{Completion, Wait, errno};
+
+impl Driver {
+    /// Cancels everything, waits for the final completions until `timeout`, and closes.
+    ///
+    /// Returns the number of operations whose memory was left behind because the kernel may still
+    /// touch it.
+    pub(crate) fn shutdown(&self, timeout: Duration) -> usize {
+        if self.closed.get() {
+            return 0;
+        }
+        let deadline = Instant::now().checked_add(timeout);
+        let mut gone = self.core.borrow_mut().cancel_everything();
+        loop {
+            let done = {
+                let core = self.core.borrow();
+                core.in_flight == 0 && !core.backend.has_staged()
+            };
+            if done {
+                break;
+            }
+            let now = Instant::now();
+            let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(now));
+            let wait = if self.core.borrow().in_flight == 0 {
+                Wait::No
+            } else {
+                Wait::Timeout(left)
+            };
+            if left.is_zero() || self.turn(wait).is_err() {
+                // What is staged closes descriptors and cancels what the kernel still does: it
+                // has to reach the kernel also when nobody waits for what comes of it.
+                let _ = self.turn(Wait::No);
+                break;
+            }
+        }
+        self.closed.set(true);
+        let mut guard = self.core.borrow_mut();
+        let core = &mut *guard;
+        let leaked = core.in_flight;
+        let backend = std::mem::replace(&mut core.backend, Backend::Closed);
+        core.in_flight = 0;
+        core.slots.retain(|_, slot| match &mut slot.state {
+            // A result waits for its future, which may outlive the runtime.
+            State::Done(_) => true,
+            // So may the owner of what waits in a multishot's queue.
+            State::Multi(multi) => {
+                if multi.in_flight {
+                    multi.in_flight = false;
+                    multi.push(Completion::new(-errno::ECANCELED));
+                }
+                true
+            }
+            State::Waiting(_) | State::Abandoned(_) => {
+                let cancelled = State::Done(Completion::new(-errno::ECANCELED));
+                match std::mem::replace(&mut slot.state, cancelled) {
+                    // The kernel may still write there, so nobody may ever own that memory again.
+                    State::Abandoned(abandoned) => std::mem::forget(abandoned),
+                    waiting => gone.push(waiting),
+                }
+                false
+            }
+        });
+        drop(guard);
+        drop(backend);
+        // Wakers are the user's, and a panic in one must find everything else done.
+        drop(gone);
+        leaked
+    }
+}
+
+impl Core {
+    /// Asks for the end of all that is in flight, and returns what to drop outside the borrow.
+    fn cancel_everything(&mut self) -> Vec<State> {
+        let mut keys = Vec::new();
+        for (index, slot) in &mut self.slots {
+            let key = Key {
+                index: index as u32,
+                generation: slot.generation,
+            };
+            match &mut slot.state {
+                State::Waiting(_) => keys.push(key),
+                State::Multi(multi) if multi.in_flight && !multi.cancelled => {
+                    multi.cancelled = true;
+                    keys.push(key);
+                }
+                _ => {}
+            }
+        }
+        match &mut self.backend {
+            Backend::Ring(ring) => keys.into_iter().for_each(|key| ring.cancel(key)),
+            Backend::Poll(poll) => {
+                // Nothing of the kernel's hangs on a wait for readiness: it ends here.
+                let waiters = poll.drain_waiters();
+                self.in_flight -= waiters.len();
+                let end = |key: Key| {
+                    let gone = State::Done(Completion::new(-errno::ECANCELED));
+                    std::mem::replace(&mut self.slots[key.index as usize].state, gone)
+                };
+                return waiters.into_iter().map(end).collect();
+            }
+            Backend::Closed => {}
+        }
+        Vec::new()
+    }
+}

@@ -1,0 +1,185 @@
+//! The slot of one operation in flight.
+
+use std::{collections::VecDeque, task::Waker};
+
+use crate::sys::Completion;
+
+/// Names a slot: an index that is used again, and a generation that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+impl Key {
+    pub(super) fn user_data(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    pub(super) fn from_user_data(user_data: u64) -> Self {
+        Self {
+            index: user_data as u32,
+            generation: (user_data >> 32) as u32,
+        }
+    }
+}
+
+/// What became of an operation that was given up.
+#[derive(Debug)]
+pub(crate) enum Withdrawn {
+    /// The kernel never saw it: everything may be freed.
+    NeverRan,
+    /// It has completed, and its result must be looked at.
+    Done(Completion),
+    /// The kernel has it: leave it to the driver.
+    InFlight,
+    /// The driver closed without its final completion: its memory must never be freed.
+    Lost,
+}
+
+/// An operation whose future is gone.
+pub(crate) trait Abandoned {
+    /// Takes a completion that is not the last. It runs while the driver is borrowed, so it must
+    /// neither call the driver nor run anything of the user's.
+    fn part(&mut self, completion: Completion);
+
+    /// Takes the final completion, drops what came of the operation, and with it all it held.
+    fn finish(self: Box<Self>, completion: Completion);
+}
+
+pub(super) struct Slot {
+    pub(super) generation: u32,
+    /// Where the entry stands in the submission queue, or the source that a wait for readiness
+    /// hangs on.
+    pub(super) number: u64,
+    pub(super) state: State,
+}
+
+pub(super) enum State {
+    /// Invariant: the operation's future, which is alive, keeps what the kernel may touch.
+    Waiting(Waker),
+    Done(Completion),
+    Multi(Multi),
+    /// Invariant: the box keeps what the kernel may touch.
+    Abandoned(Box<dyn Abandoned>),
+}
+
+/// One completion of a multishot, waiting to be taken.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// As it came.
+    Raw(Completion),
+    /// Its bytes were copied out of the provided buffer, which is the kernel's again. Boxed,
+    /// because it is rare and every slot has room for an item.
+    Copied(Box<(Completion, Box<[u8]>)>),
+}
+
+impl Item {
+    pub(crate) fn completion(&self) -> Completion {
+        match self {
+            Self::Raw(completion) => *completion,
+            Self::Copied(copied) => copied.0,
+        }
+    }
+
+    pub(super) fn holds_buffer(&self) -> bool {
+        matches!(self, Self::Raw(completion) if completion.buffer_id().is_some())
+    }
+}
+
+/// The queue of a multishot. Most of the time it is empty or holds one item, so the first stands
+/// in the slot and only further ones allocate.
+pub(super) struct Multi {
+    pub(super) waker: Option<Waker>,
+    first: Option<Item>,
+    #[expect(clippy::box_collection, reason = "nearly always empty, in every slot")]
+    rest: Option<Box<VecDeque<Item>>>,
+    limit: u8,
+    /// Whether the final completion is still to come.
+    pub(super) in_flight: bool,
+    pub(super) cancelled: bool,
+}
+
+impl Multi {
+    pub(super) fn new(limit: u8, waker: Option<Waker>) -> Self {
+        Self {
+            waker,
+            first: None,
+            rest: None,
+            limit,
+            in_flight: true,
+            cancelled: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, completion: Completion) {
+        let item = Item::Raw(completion);
+        if self.first.is_none() {
+            self.first = Some(item);
+        } else {
+            self.rest.get_or_insert_default().push_back(item);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        let item = self.first.take()?;
+        if let Some(rest) = &mut self.rest {
+            self.first = rest.pop_front();
+            if rest.is_empty() {
+                self.rest = None;
+            }
+        }
+        Some(item)
+    }
+
+    /// The completion that came last, if it was not taken.
+    pub(super) fn last(&self) -> Option<Completion> {
+        let last = self.rest.as_ref().and_then(|rest| rest.back());
+        last.or(self.first.as_ref()).map(Item::completion)
+    }
+
+    pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item> {
+        let rest = self.rest.as_deref_mut().into_iter().flatten();
+        self.first.iter_mut().chain(rest)
+    }
+
+    /// Whether so much waits that the operation has to stop.
+    pub(super) fn is_over_limit(&self) -> bool {
+        let len = usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |r| r.len());
+        len >= usize::from(self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_the_way_through_user_data() {
+        let key = Key {
+            index: 7,
+            generation: u32::MAX,
+        };
+        assert_eq!(Key::from_user_data(key.user_data()), key);
+    }
+
+    #[test]
+    fn a_multishots_items_come_out_in_order() {
+        let mut multi = Multi::new(2, None);
+        assert!(multi.pop().is_none());
+        for res in 0..5 {
+            assert_eq!(multi.is_over_limit(), res >= 2);
+            multi.push(Completion::new(res));
+        }
+        assert_eq!(multi.items_mut().count(), 5);
+        for res in 0..5 {
+            assert_eq!(multi.pop().unwrap().completion().res, res);
+        }
+        assert!(multi.pop().is_none() && !multi.is_over_limit());
+    }
+
+    #[test]
+    fn a_slot_fits_a_cache_line() {
+        assert!(size_of::<Slot>() <= 64, "{}", size_of::<Slot>());
+    }
+}

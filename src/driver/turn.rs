@@ -1,0 +1,183 @@
+//! One turn: submit what was queued, collect what completed, wake who waits.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
+};
+
+use super::{
+    Abandoned, Core, Driver, Key,
+    backend::{self, Backend},
+    slot::State,
+};
+use crate::sys::{Completion, Wait};
+
+/// What has to happen once the driver is no longer borrowed.
+pub(super) enum After {
+    Wake(Waker),
+    Finish(Box<dyn Abandoned>, Completion),
+}
+
+impl After {
+    pub(super) fn run(self) {
+        match self {
+            Self::Wake(waker) => waker.wake(),
+            Self::Finish(abandoned, completion) => abandoned.finish(completion),
+        }
+    }
+}
+
+/// The lists of a turn, kept for the next one.
+#[derive(Default)]
+pub(super) struct Events {
+    completions: Vec<(u64, Completion)>,
+    after: Vec<After>,
+}
+
+/// Runs every entry of the list, also when one of them panics: a panic in somebody's waker or
+/// buffer must not lose the completions of others.
+struct RunAll<'a>(std::vec::Drain<'a, After>);
+
+impl Drop for RunAll<'_> {
+    fn drop(&mut self) {
+        for after in self.0.by_ref() {
+            // One panic is under way, and a second would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| after.run()));
+        }
+    }
+}
+
+impl Driver {
+    /// Submits what is queued, collects what has completed, and wakes those who wait for it. It
+    /// sleeps as `wait` says only when nothing has completed.
+    ///
+    /// # Errors
+    ///
+    /// Only what ends a ring: the kernel dropped completions, or the ring is another thread's.
+    pub(crate) fn turn(&self, wait: Wait) -> io::Result<()> {
+        // A waker that runs a turn of its own, inside a nested call, finds the lists lent out.
+        let mut events = self.events.try_borrow_mut().map_or_else(
+            |_| Events::default(),
+            |mut events| std::mem::take(&mut *events),
+        );
+        let result = {
+            let mut core = self.core.borrow_mut();
+            core.stop_over_limit();
+            let result = core.collect(wait, self.remote(), &mut events.completions);
+            self.batch.set(events.completions.len());
+            for (user_data, completion) in events.completions.drain(..) {
+                if completion.buffer_id().is_some() {
+                    self.buffers_taken
+                        .set(self.buffers_taken.get().wrapping_add(1));
+                }
+                core.complete(user_data, completion, &mut events.after);
+            }
+            result
+        };
+        let mut all = RunAll(events.after.drain(..));
+        for after in all.0.by_ref() {
+            after.run();
+        }
+        drop(all);
+        if let Ok(mut kept) = self.events.try_borrow_mut() {
+            *kept = events;
+        }
+        result
+    }
+}
+
+impl Core {
+    /// Stops the multishots that went over their limit and were not caught up with since.
+    pub(super) fn stop_over_limit(&mut self) {
+        while let Some(key) = self.over_limit.pop() {
+            let Some(slot) = self.slots.get_mut(key.index as usize) else {
+                continue;
+            };
+            if slot.generation != key.generation {
+                continue;
+            }
+            let State::Multi(multi) = &mut slot.state else {
+                continue;
+            };
+            if multi.in_flight && !multi.cancelled && multi.is_over_limit() {
+                multi.cancelled = true;
+                self.backpressure += 1;
+                self.cancel(key);
+            }
+        }
+    }
+
+    fn collect(
+        &mut self,
+        wait: Wait,
+        remote: &super::Remote,
+        completions: &mut Vec<(u64, Completion)>,
+    ) -> io::Result<()> {
+        remote.take(completions);
+        let wait = if completions.is_empty() {
+            wait
+        } else {
+            Wait::No
+        };
+        match &mut self.backend {
+            Backend::Ring(ring) => ring.collect(wait, completions)?,
+            Backend::Poll(poll) => poll.collect(wait, completions)?,
+            Backend::Closed => {}
+        }
+        remote.take(completions);
+        Ok(())
+    }
+
+    pub(super) fn complete(
+        &mut self,
+        user_data: u64,
+        completion: Completion,
+        after: &mut Vec<After>,
+    ) {
+        let key = Key::from_user_data(user_data);
+        let slot = match self.slots.get_mut(key.index as usize) {
+            Some(slot) if slot.generation == key.generation => slot,
+            _ => {
+                if !backend::is_internal(user_data) {
+                    self.stale += 1;
+                }
+                return;
+            }
+        };
+        let last = !completion.more();
+        match &mut slot.state {
+            State::Waiting(_) => {
+                let old = std::mem::replace(&mut slot.state, State::Done(completion));
+                self.in_flight -= 1;
+                if let State::Waiting(waker) = old {
+                    after.push(After::Wake(waker));
+                }
+            }
+            State::Multi(multi) => {
+                multi.push(completion);
+                if completion.buffer_id().is_some() {
+                    self.parked_buffers += 1;
+                }
+                if last {
+                    multi.in_flight = false;
+                    self.in_flight -= 1;
+                } else if multi.is_over_limit() {
+                    self.over_limit.push(key);
+                }
+                if let Some(waker) = multi.waker.take() {
+                    after.push(After::Wake(waker));
+                }
+            }
+            State::Abandoned(abandoned) if !last => abandoned.part(completion),
+            State::Abandoned(_) => {
+                let slot = self.slots.remove(key.index as usize);
+                self.in_flight -= 1;
+                if let State::Abandoned(abandoned) = slot.state {
+                    after.push(After::Finish(abandoned, completion));
+                }
+            }
+            State::Done(_) => self.stale += 1,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Files.
+
+mod file;
+mod open_options;
+
+pub use file::File;
+pub use open_options::OpenOptions;

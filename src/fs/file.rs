@@ -1,0 +1,210 @@
+//! An open file.
+
+use std::{
+    fmt, io,
+    os::fd::{AsRawFd, IntoRawFd as _, OwnedFd, RawFd},
+    path::Path,
+    rc::Rc,
+};
+
+use super::OpenOptions;
+use crate::{
+    buf::{BufError, BufResult, IoBuf, IoBufMut},
+    driver::Driver,
+    op::{AnyFd, Close, Descriptor, InFlight, OnDrop, Read, Sync, Write},
+    sync::oneshot,
+};
+
+/// An open file, read and written at offsets that the caller names.
+///
+/// Any number of operations may be in flight. Dropping the file closes it once they are done;
+/// [`close`](Self::close) also tells what went wrong.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::fs::File;
+///
+/// # fn main() -> std::io::Result<()> {
+/// annulus::run(async {
+///     let file = File::open("Cargo.toml").await?;
+///     let (count, bytes) = file.read_at(vec![0; 9], 0).await?;
+///     assert_eq!(&bytes[..count], b"[package]");
+///     file.close().await
+/// })
+/// # }
+/// ```
+pub struct File {
+    fd: Rc<Descriptor>,
+}
+
+impl File {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenOptions::open`].
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Opens a file for writing, made if it is not there and emptied if it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenOptions::open`].
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .await
+    }
+
+    pub(super) fn from_fd(fd: OwnedFd, driver: Rc<Driver>) -> Self {
+        Self {
+            fd: Descriptor::new(fd, OnDrop::CloseByRing, driver, ()),
+        }
+    }
+
+    /// Reads from `offset` into `buf`, overwriting it from its start, and sets its length. Zero
+    /// means the end of the file, or a buffer without room.
+    ///
+    /// On the ring, what the page cache holds is read at once, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of pread(2); the buffer comes back with the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost but the buffer, which is dropped as soon as the kernel no longer uses it.
+    pub async fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> BufResult<usize, B> {
+        InFlight::new(self.driver(), Read::new(self.any_fd(), buf, offset)).await
+    }
+
+    /// Writes the start of `buf` at `offset`, and tells how many bytes that was. In append mode
+    /// the offset is ignored.
+    ///
+    /// # Errors
+    ///
+    /// Those of pwrite(2); the buffer comes back with the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the write may happen, in part or not at all.
+    pub async fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> BufResult<usize, B> {
+        InFlight::new(self.driver(), Write::at(self.any_fd(), buf, offset)).await
+    }
+
+    /// Writes all of `buf` at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// Those of pwrite(2), and `WriteZero` when the file takes no more; the buffer comes back.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write_at`](Self::write_at).
+    pub async fn write_all_at<B: IoBuf>(&self, buf: B, offset: u64) -> Result<B, BufError<B>> {
+        let mut buf = buf;
+        let mut written = 0;
+        while written < buf.len() {
+            let rest = buf.slice(written..);
+            match self.write_at(rest, offset + written as u64).await {
+                Ok((0, rest)) => {
+                    let error = io::Error::from(io::ErrorKind::WriteZero);
+                    return Err(BufError::new(error, rest.into_inner()));
+                }
+                Ok((count, rest)) => {
+                    written += count;
+                    buf = rest.into_inner();
+                }
+                Err(error) => return Err(error.map(crate::buf::Slice::into_inner)),
+            }
+        }
+        Ok(buf)
+    }
+
+    /// Writes the start of `buf` at the end of a file that was opened to append.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2); the buffer comes back with the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write_at`](Self::write_at).
+    pub async fn append<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
+        InFlight::new(self.driver(), Write::append(self.any_fd(), buf)).await
+    }
+
+    /// Waits until the file's data and metadata are on its device (fsync(2)).
+    ///
+    /// # Errors
+    ///
+    /// `EIO`, `ENOSPC`: data that was written before may be lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may happen or not.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        InFlight::new(self.driver(), Sync::new(self.any_fd(), false)).await
+    }
+
+    /// As [`sync_all`](Self::sync_all), without metadata that is not needed to read the data.
+    ///
+    /// # Errors
+    ///
+    /// As [`sync_all`](Self::sync_all).
+    pub async fn sync_data(&self) -> io::Result<()> {
+        InFlight::new(self.driver(), Sync::new(self.any_fd(), true)).await
+    }
+
+    /// Closes the file, after operations whose futures were dropped in flight.
+    ///
+    /// # Errors
+    ///
+    /// What close(2) tells of writes that failed late, as network file systems do. The file is
+    /// closed all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// The file is closed in any case.
+    pub async fn close(self) -> io::Result<()> {
+        let driver = self.driver();
+        let (sender, receiver) = oneshot::channel();
+        self.fd.on_drop(OnDrop::HandOver(Box::new(move |fd| {
+            // When nobody waits any more, dropping it closes it.
+            drop(sender.send(fd));
+        })));
+        drop(self);
+        let fd = receiver
+            .await
+            .expect("a descriptor is handed over when its last user is gone");
+        InFlight::new(driver, Close::new(fd.into_raw_fd())).await
+    }
+
+    fn driver(&self) -> Rc<Driver> {
+        Rc::clone(self.fd.driver())
+    }
+
+    fn any_fd(&self) -> AnyFd {
+        Rc::clone(&self.fd) as AnyFd
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.raw()
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File")
+            .field("fd", &self.fd.raw())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! How a file is opened.
+
+use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc};
+
+use super::File;
+use crate::{
+    driver,
+    op::{InFlight, Open},
+    sys::OpenFlags,
+};
+
+/// How a file is opened, with std's names and meanings.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+    mode: u32,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            read: false,
+            write: false,
+            append: false,
+            truncate: false,
+            create: false,
+            create_new: false,
+            mode: 0o666,
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Nothing is allowed yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Allows reading.
+    #[must_use]
+    pub fn read(mut self, read: bool) -> Self {
+        self.read = read;
+        self
+    }
+
+    /// Allows writing.
+    #[must_use]
+    pub fn write(mut self, write: bool) -> Self {
+        self.write = write;
+        self
+    }
+
+    /// Allows writing, at the file's end only.
+    #[must_use]
+    pub fn append(mut self, append: bool) -> Self {
+        self.append = append;
+        self
+    }
+
+    /// Empties the file.
+    #[must_use]
+    pub fn truncate(mut self, truncate: bool) -> Self {
+        self.truncate = truncate;
+        self
+    }
+
+    /// Makes the file if it is not there.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Makes the file, and fails if it is there.
+    #[must_use]
+    pub fn create_new(mut self, create_new: bool) -> Self {
+        self.create_new = create_new;
+        self
+    }
+
+    /// The permissions of a new file, less the process's umask. `0o666` by default.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2); `InvalidInput` for a path with a zero byte, or options that make no sense
+    /// together.
+    ///
+    /// # Cancel safety
+    ///
+    /// A file that the kernel opens after the future is dropped is closed. It may have been made
+    /// or emptied.
+    pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let driver = driver::current()?;
+        let path = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "expected a path without a zero byte",
+            )
+        })?;
+        let open = Open::new(path, self.flags()?, self.mode);
+        let fd = InFlight::new(Rc::clone(&driver), open).await?;
+        Ok(File::from_fd(fd, driver))
+    }
+
+    fn flags(&self) -> io::Result<i32> {
+        let access = match (self.read, self.write || self.append) {
+            (true, false) => OpenFlags::READ,
+            (false, true) => OpenFlags::WRITE,
+            (true, true) => OpenFlags::READ_WRITE,
+            (false, false) => return Err(invalid("expected read, write or append")),
+        };
+        let changes = self.truncate || self.create || self.create_new;
+        if changes && access == OpenFlags::READ {
+            return Err(invalid("expected write or append with truncate and create"));
+        }
+        if self.truncate && self.append && !self.create_new {
+            return Err(invalid("expected either append or truncate"));
+        }
+        let mut flags = access | OpenFlags::CLOSE_ON_EXEC;
+        for (on, flag) in [
+            (self.append, OpenFlags::APPEND),
+            (self.truncate, OpenFlags::TRUNCATE),
+            (self.create, OpenFlags::CREATE),
+            (self.create_new, OpenFlags::CREATE_NEW),
+        ] {
+            flags |= if on { flag } else { 0 };
+        }
+        Ok(flags)
+    }
+}
+
+fn invalid(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}

@@ -1,0 +1,71 @@
+//! HTTP/1.1.
+//!
+//! [`Server`] answers requests by a [`Handler`], most simply an async closure:
+//!
+//! ```no_run
+//! use annulus::http::{Response, Server};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     Server::bind("127.0.0.1:8080")
+//!         .run(async |_request| Response::text("Hello, World!"))
+//!         .map(drop)
+//! }
+//! ```
+//!
+//! A handler that uses `?` names its result:
+//!
+//! ```no_run
+//! # use annulus::http::{self, Request, Response, Server};
+//! # fn main() -> std::io::Result<()> {
+//! Server::bind("127.0.0.1:8080")
+//!     .run(async |mut request: Request| -> http::Result<Response> {
+//!         let body = request.take_body().bytes().await?;
+//!         Ok(Response::bytes(body))
+//!     })
+//!     .map(drop)
+//! # }
+//! ```
+//!
+//! The types `Method`, `StatusCode`, `Version`, `HeaderName` and `HeaderValue` are those of the
+//! `http` crate, which this module's name hides: inside a file that uses both, that one is
+//! `::http`.
+//!
+//! # How a connection lives
+//!
+//! An idle connection is not a task: it is its socket and a small record. When bytes arrive, an
+//! *exchange* (`exchange.rs`: storage for the head, the handler's future, the output) is taken from
+//! a list of used ones and serves the connection until nothing is left to answer; then it goes back
+//! to the list, and the connection is idle again. So the memory of an idle connection does not
+//! depend on the handler.
+
+mod body;
+mod connections;
+mod error;
+mod exchange;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "streamed answers and the client come next"
+    )
+)]
+mod h1;
+mod handler;
+mod input;
+mod into_response;
+mod request;
+mod response;
+mod server;
+mod worker;
+
+pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+
+pub use body::Body;
+pub use error::{Error, Result};
+pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
+pub use handler::Handler;
+pub use into_response::IntoResponse;
+pub use request::Request;
+pub use response::Response;
+pub use server::{Report, Server};

@@ -1,0 +1,165 @@
+//! The connections of one worker, in the order of their last use.
+
+use crate::net::TcpStream;
+
+/// Names nobody.
+const NONE: u32 = u32::MAX;
+
+/// What a connection does.
+pub(super) enum Doing {
+    /// It waits for its next request; its socket receives.
+    Idle(TcpStream),
+    /// An exchange serves it: its index among the worker's.
+    Active(u32),
+}
+
+struct Connection {
+    doing: Doing,
+    /// Seconds of the worker's clock at its last use.
+    last_used: u32,
+    newer: u32,
+    older: u32,
+}
+
+/// The connections of one worker. Idle ones stand in a list, longest idle first, so that the ones to
+/// close are found without a timer for each.
+pub(super) struct Connections {
+    slots: slab::Slab<Connection>,
+    oldest: u32,
+    newest: u32,
+}
+
+impl Connections {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: slab::Slab::new(),
+            oldest: NONE,
+            newest: NONE,
+        }
+    }
+
+    /// Adds an idle connection and returns its index.
+    pub(super) fn insert(&mut self, stream: TcpStream, now: u32) -> u32 {
+        let connection = Connection {
+            doing: Doing::Idle(stream),
+            last_used: now,
+            newer: NONE,
+            older: NONE,
+        };
+        let index = u32::try_from(self.slots.insert(connection))
+            .expect("there are fewer than 2^32 descriptors");
+        self.link(index);
+        index
+    }
+
+    pub(super) fn doing(&mut self, index: u32) -> Option<&mut Doing> {
+        self.slots
+            .get_mut(index as usize)
+            .map(|connection| &mut connection.doing)
+    }
+
+    /// Notes that exchange `exchange` serves an idle connection now, and takes its stream.
+    pub(super) fn activate(&mut self, index: u32, exchange: u32) -> Option<TcpStream> {
+        let connection = self.slots.get_mut(index as usize)?;
+        let Doing::Idle(_) = connection.doing else {
+            return None;
+        };
+        let before = std::mem::replace(&mut connection.doing, Doing::Active(exchange));
+        self.unlink(index);
+        match before {
+            Doing::Idle(stream) => Some(stream),
+            Doing::Active(_) => None,
+        }
+    }
+
+    /// Notes that a connection is idle again.
+    pub(super) fn rest(&mut self, index: u32, stream: TcpStream, now: u32) {
+        let connection = &mut self.slots[index as usize];
+        connection.doing = Doing::Idle(stream);
+        connection.last_used = now;
+        self.link(index);
+    }
+
+    /// Forgets a connection, and gives what it was doing, to be dropped.
+    pub(super) fn remove(&mut self, index: u32) -> Doing {
+        if let Doing::Idle(_) = self.slots[index as usize].doing {
+            self.unlink(index);
+        }
+        self.slots.remove(index as usize).doing
+    }
+
+    /// The connection that has been idle longest, and since when.
+    pub(super) fn longest_idle(&self) -> Option<(u32, u32)> {
+        let connection = self.slots.get(self.oldest as usize)?;
+        Some((self.oldest, connection.last_used))
+    }
+
+    fn link(&mut self, index: u32) {
+        let newest = std::mem::replace(&mut self.newest, index);
+        let connection = &mut self.slots[index as usize];
+        connection.newer = NONE;
+        connection.older = newest;
+        match self.slots.get_mut(newest as usize) {
+            Some(before) => before.newer = index,
+            None => self.oldest = index,
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let (newer, older) = {
+            let connection = &self.slots[index as usize];
+            (connection.newer, connection.older)
+        };
+        match self.slots.get_mut(newer as usize) {
+            Some(connection) => connection.older = older,
+            None => self.newest = older,
+        }
+        match self.slots.get_mut(older as usize) {
+            Some(connection) => connection.newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections")
+            .field("count", &self.slots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connections_record_is_small() {
+        assert!(size_of::<Connection>() <= 32, "{}", size_of::<Connection>());
+    }
+
+    #[test]
+    fn the_longest_idle_is_first_in_line() {
+        crate::run(async {
+            let listener = crate::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let mut connections = Connections::new();
+            let mut indices = Vec::new();
+            for second in 0..3 {
+                let stream = TcpStream::connect(addr).await.unwrap();
+                indices.push(connections.insert(stream, second));
+            }
+            assert_eq!(connections.longest_idle(), Some((indices[0], 0)));
+            let stream = connections.activate(indices[0], 7).unwrap();
+            assert!(connections.activate(indices[0], 8).is_none());
+            assert_eq!(connections.longest_idle(), Some((indices[1], 1)));
+            connections.remove(indices[1]);
+            connections.rest(indices[0], stream, 3);
+            assert_eq!(connections.longest_idle(), Some((indices[2], 2)));
+            connections.remove(indices[2]);
+            assert_eq!(connections.longest_idle(), Some((indices[0], 3)));
+            connections.remove(indices[0]);
+            assert_eq!(connections.longest_idle(), None);
+        });
+    }
+}

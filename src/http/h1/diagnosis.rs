@@ -1,0 +1,119 @@
+//! Says precisely what is wrong with a head that could not be split.
+//!
+//! Splitting is made for heads that are right and tells little about the others. This looks at
+//! the lines again, in order, which costs nothing while heads are right.
+
+use std::str;
+
+use super::fields::FieldLine;
+use super::token::{is_text_byte, is_token};
+use super::{HeadError, Leniency, RejectReason, ResponseError};
+
+/// What is wrong with `head`, a whole request head.
+#[cold]
+pub(super) fn diagnose_request(head: &[u8], leniency: Leniency) -> RejectReason {
+    let mut lines = lines(head);
+    let line = lines.next().unwrap_or_default();
+    if let Err(reason) = check_request_line(line, leniency) {
+        return reason;
+    }
+    diagnose_fields(lines).map_or(RejectReason::RequestLineInvalid, RejectReason::Head)
+}
+
+/// What is wrong with `head`, a whole response head.
+#[cold]
+pub(super) fn diagnose_response(head: &[u8]) -> ResponseError {
+    let mut lines = lines(head);
+    let line = lines.next().unwrap_or_default();
+    if let Err(error) = check_status_line(line) {
+        return error;
+    }
+    diagnose_fields(lines).map_or(ResponseError::StatusLineInvalid, ResponseError::Head)
+}
+
+fn diagnose_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<HeadError> {
+    lines
+        .filter(|line| !line.is_empty())
+        .find_map(|line| FieldLine::parse(line).err())
+}
+
+/// The lines of `head` without their ends.
+pub(super) fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn check_request_line(line: &[u8], leniency: Leniency) -> Result<(), RejectReason> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(RejectReason::RequestLineInvalid);
+    };
+    if method.is_empty() || target.is_empty() || version.is_empty() {
+        return Err(RejectReason::RequestLineInvalid);
+    }
+    if !is_token(method) {
+        return Err(RejectReason::Head(HeadError::MethodInvalid));
+    }
+    if target.iter().any(|&byte| matches!(byte, 0..=b' ' | 0x7F)) {
+        return Err(RejectReason::TargetInvalid);
+    }
+    let utf8_allowed = leniency.raw_utf8_target && str::from_utf8(target).is_ok();
+    if !target.is_ascii() && !utf8_allowed {
+        return Err(RejectReason::TargetNotAscii);
+    }
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            match (method, *major) {
+                (_, b'1') => Ok(()),
+                (b"PRI", b'2') => Err(RejectReason::Http2Preface),
+                _ => Err(RejectReason::VersionUnsupported),
+            }
+        }
+        _ => Err(RejectReason::VersionInvalid),
+    }
+}
+
+fn check_status_line(line: &[u8]) -> Result<(), ResponseError> {
+    let (version, rest) = line.split_at(line.len().min(8));
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => {}
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            return Err(ResponseError::VersionUnsupported);
+        }
+        _ => return Err(ResponseError::VersionInvalid),
+    }
+    match rest {
+        [b' ', b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => Ok(()),
+        [
+            b' ',
+            b'1'..=b'9',
+            b'0'..=b'9',
+            b'0'..=b'9',
+            b' ',
+            reason @ ..,
+        ] if reason.iter().all(|&byte| is_text_byte(byte)) => Ok(()),
+        [b' ', b'0', b'0'..=b'9', b'0'..=b'9']
+        | [b' ', b'0', b'0'..=b'9', b'0'..=b'9', b' ', ..] => Err(ResponseError::StatusInvalid),
+        _ => Err(ResponseError::StatusLineInvalid),
+    }
+}
+
+/// The place of the minor version in the start line of `head`, when the version is HTTP/1.2 to
+/// HTTP/1.9. Such a message is to be read as HTTP/1.1 (RFC 9110, section 2.5).
+#[cold]
+pub(super) fn newer_minor_version(head: &[u8], version_is_last: bool) -> Option<usize> {
+    let line = lines(head).next()?;
+    let version = if version_is_last {
+        line.len().checked_sub(8)?
+    } else {
+        0
+    };
+    match line[version..] {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', ..] => Some(version + 7),
+        _ => None,
+    }
+}

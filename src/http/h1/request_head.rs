@@ -1,0 +1,388 @@
+//! The head of a request.
+
+use std::fmt;
+use std::mem::{self, MaybeUninit};
+use std::str;
+
+use ::http::uri::InvalidUri;
+use ::http::{HeaderMap, Method, Uri, Version, request};
+
+use super::diagnosis::{diagnose_request, newer_minor_version};
+use super::fields::ends_strictly;
+use super::framing::Framing;
+use super::host::is_host;
+use super::rules::FIELDS_LIMIT;
+use super::scan::HeadKind;
+use super::span::Span;
+use super::target::{TargetParts, split_target};
+use super::token::list;
+use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules, TargetForm};
+
+/// The head of a request: method, target, version, fields, and what they say about framing.
+///
+/// It owns all it tells about, so that no receive buffer is held while a handler runs. It is made
+/// to be recycled: reading into one that has been used allocates nothing, unless this head is the
+/// largest so far or its method is a long one that is not registered.
+#[derive(Clone)]
+pub(crate) struct RequestHead {
+    scanner: HeadScanner,
+    /// The fields, and the bytes of the whole head from its request line on.
+    fields: Fields,
+    method: Method,
+    is_http10: bool,
+    /// Where the target begins in the head, and what it consists of.
+    target: Span,
+    parts: TargetParts,
+    framing: Framing,
+    body_length: BodyLength,
+    consumed: usize,
+}
+
+impl RequestHead {
+    /// An empty head, ready to read one.
+    pub(crate) fn new() -> Self {
+        Self {
+            scanner: HeadScanner::new(HeadKind::Request),
+            fields: Fields::default(),
+            method: Method::GET,
+            is_http10: false,
+            target: Span::default(),
+            parts: TargetParts::default(),
+            framing: Framing::default(),
+            body_length: BodyLength::None,
+            consumed: 0,
+        }
+    }
+
+    /// Forgets everything but the memory.
+    pub(crate) fn clear(&mut self) {
+        self.scanner.reset();
+        self.fields.clear();
+        self.method = Method::GET;
+        self.is_http10 = false;
+        self.body_length = BodyLength::None;
+        self.target = Span::default();
+        self.parts = TargetParts::default();
+        self.framing = Framing::default();
+        self.consumed = 0;
+    }
+
+    /// Reads the head at the start of `bytes`. Returns the number of bytes that belong to it, or
+    /// `None` while it is incomplete.
+    ///
+    /// As long as it is incomplete call again with the same bytes and more behind them. After any
+    /// other result the next call reads another head.
+    ///
+    /// # Errors
+    ///
+    /// Why the request must be refused. When the reason does not close the connection, then the
+    /// head was read nevertheless: [`consumed`](Self::consumed), [`body_length`](Self::body_length)
+    /// and [`keeps_alive`](Self::keeps_alive) say how to go on.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        bytes: &[u8],
+        rules: &Rules,
+    ) -> Result<Option<usize>, RejectReason> {
+        // Most heads arrive whole and are fine, and then the tokenizer finds their end by itself.
+        // Whatever is not proven to be so goes to the scanner, from the first byte on.
+        if self.scanner.is_fresh() && !rules.leniency.lenient_lf {
+            if let Ok(len) = self.split(bytes, rules) {
+                self.fields.bytes.clear();
+                self.fields.bytes.extend_from_slice(&bytes[..len]);
+                self.consumed = len;
+                self.judge(rules)?;
+                return Ok(Some(len));
+            }
+        }
+        self.read_with_scanner(bytes, rules)
+    }
+
+    /// Whether not one byte of the next head was seen, but for empty lines before it.
+    pub(crate) fn is_at_start(&self) -> bool {
+        self.scanner.is_at_start()
+    }
+
+    /// Reads a head that is incomplete, late, or wrong, line by line.
+    #[cold]
+    fn read_with_scanner(
+        &mut self,
+        bytes: &[u8],
+        rules: &Rules,
+    ) -> Result<Option<usize>, RejectReason> {
+        match self.scanner.scan(bytes, rules) {
+            Ok(None) => Ok(None),
+            Ok(Some(span)) => {
+                self.clear();
+                self.consumed = span.end;
+                self.fields.bytes.extend_from_slice(&bytes[span]);
+                self.split_copy(rules)?;
+                self.judge(rules)?;
+                Ok(Some(self.consumed))
+            }
+            Err(error) => {
+                self.clear();
+                Err(RejectReason::Head(error))
+            }
+        }
+    }
+
+    /// Splits the head at the start of `bytes` into its parts, without judging them. Returns its
+    /// length.
+    ///
+    /// It fails on every head that the scanner would not pass, or not yet.
+    #[inline]
+    fn split(&mut self, bytes: &[u8], rules: &Rules) -> Result<usize, httparse::Error> {
+        const REFUSED: httparse::Error = httparse::Error::Token;
+        let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_LIMIT];
+        let mut request = httparse::Request::new(&mut []);
+        let status = request.parse_with_uninit_headers(bytes, &mut slots)?;
+        let (httparse::Status::Complete(len), Some(method), Some(target), Some(version)) =
+            (status, request.method, request.path, request.version)
+        else {
+            return Err(REFUSED);
+        };
+        let slices = &*request.headers;
+        let place = |part: &str| part.as_ptr() as usize - bytes.as_ptr() as usize;
+        let line_len = slices.first().map_or(len - 2, |first| place(first.name));
+        if len > rules.head_bytes_max()
+            || slices.len() > rules.fields_max()
+            || line_len > rules.limits.start_line_bytes_max
+            || method.len() > rules.limits.method_bytes_max
+        {
+            return Err(REFUSED);
+        }
+        // The tokenizer skips empty lines before the request line.
+        let strict = place(method) == 0 && ends_strictly(&bytes[..len], slices);
+        if !strict && !rules.leniency.lenient_lf {
+            return Err(REFUSED);
+        }
+        if self.method.as_str() != method {
+            self.method = Method::from_bytes(method.as_bytes()).map_err(|_| REFUSED)?;
+        }
+        self.is_http10 = version == 0;
+        self.target = Span::new(place(target), target.len());
+        self.parts = TargetParts::default();
+        let framing = &mut self.framing;
+        *framing = Framing::default();
+        self.fields.places.set(bytes, slices, |index, name, value| {
+            framing.note(index, name, value, rules.leniency);
+        });
+        Ok(len)
+    }
+
+    /// Splits the copy of a head that the scanner found.
+    #[cold]
+    fn split_copy(&mut self, rules: &Rules) -> Result<(), RejectReason> {
+        let mut bytes = mem::take(&mut self.fields.bytes);
+        let mut result = self.split(&bytes, rules);
+        // HTTP/1.2 to 1.9 are read as HTTP/1.1.
+        if result == Err(httparse::Error::Version) {
+            if let Some(minor) = newer_minor_version(&bytes, true) {
+                bytes[minor] = b'1';
+                result = self.split(&bytes, rules);
+            }
+        }
+        self.fields.bytes = bytes;
+        if result == Ok(self.fields.bytes.len()) {
+            return Ok(());
+        }
+        let reason = diagnose_request(&self.fields.bytes, rules.leniency);
+        self.clear();
+        Err(reason)
+    }
+
+    /// Holds the head against what RFC 9110 and RFC 9112 say about its parts.
+    #[inline]
+    fn judge(&mut self, rules: &Rules) -> Result<(), RejectReason> {
+        // First what makes it uncertain where the message ends.
+        self.body_length = self.framing.body_length(self.is_http10)?;
+        let target = self.target.of(&self.fields.bytes);
+        if !rules.leniency.raw_utf8_target && !target.is_ascii() {
+            return Err(RejectReason::TargetNotAscii);
+        }
+        if self.framing.expects_other {
+            return Err(RejectReason::ExpectationUnknown);
+        }
+        // From here on only the meaning is at stake.
+        split_target(target, &self.method, &mut self.parts)?;
+        self.check_host()
+    }
+
+    /// Holds the `Host` fields against RFC 9112, section 3.2.
+    #[inline]
+    fn check_host(&self) -> Result<(), RejectReason> {
+        match self.framing.host_count {
+            0 if self.is_http10 => Ok(()),
+            0 => Err(RejectReason::HostMissing),
+            1 => match self.fields.value_at(usize::from(self.framing.host_index)) {
+                [] if self.parts.form == TargetForm::Absolute => Ok(()),
+                host if is_host(host) => Ok(()),
+                _ => Err(RejectReason::HostInvalid),
+            },
+            _ => Err(RejectReason::HostRepeated),
+        }
+    }
+
+    /// The method, whose case matters: `get` is not `GET`.
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The version: HTTP/1.0, or HTTP/1.1 for all later ones.
+    pub(crate) fn version(&self) -> Version {
+        if self.is_http10 {
+            Version::HTTP_10
+        } else {
+            Version::HTTP_11
+        }
+    }
+
+    /// Whether the version is HTTP/1.0.
+    pub(super) fn is_http10(&self) -> bool {
+        self.is_http10
+    }
+
+    /// The target as it was sent.
+    pub(crate) fn target(&self) -> &str {
+        str::from_utf8(self.target_bytes()).expect("a target that is not UTF-8 was refused")
+    }
+
+    /// The form of the target.
+    pub(crate) fn target_form(&self) -> TargetForm {
+        self.parts.form
+    }
+
+    /// The path, still percent-encoded: `/` when an absolute target has none, `*` for the server
+    /// as a whole, empty for a `CONNECT`.
+    pub(crate) fn path(&self) -> &str {
+        match &self.target()[self.parts.path.range()] {
+            "" if self.parts.form == TargetForm::Absolute => "/",
+            path => path,
+        }
+    }
+
+    /// The query behind the question mark, still percent-encoded.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.parts.query.map(|query| &self.target()[query.range()])
+    }
+
+    /// Whether the target says that its scheme is `https`.
+    pub(crate) fn target_is_https(&self) -> bool {
+        self.parts.https
+    }
+
+    /// The host with its optional port that the request is for: from the target when it names
+    /// one, else from `Host`. Only HTTP/1.0 may leave it out.
+    pub(crate) fn authority(&self) -> Option<&str> {
+        let bytes = match self.parts.form {
+            TargetForm::Absolute | TargetForm::Authority => {
+                self.parts.authority.of(self.target_bytes())
+            }
+            _ if self.framing.host_count == 0 => return None,
+            _ => self.fields.value_at(usize::from(self.framing.host_index)),
+        };
+        // A malformed one was refused, and is of no use to anybody who asks all the same.
+        str::from_utf8(bytes).ok()
+    }
+
+    /// The fields.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// The value of the first field called `name`, whatever the case.
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+        self.fields.get(name)
+    }
+
+    /// The values of all fields called `name`, whatever the case.
+    pub(crate) fn header_all<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.fields.get_all(name)
+    }
+
+    /// How the length of the body is told.
+    pub(crate) fn body_length(&self) -> BodyLength {
+        self.body_length
+    }
+
+    /// Whether the client wants the connection to stay open.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.framing.keeps_alive(self.is_http10)
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body. Never from HTTP/1.0,
+    /// and never without a body.
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.framing.expects_continue && !self.is_http10 && !self.body_length.is_empty()
+    }
+
+    /// The protocols that the client offers to change to: none unless the `Connection` field
+    /// names `upgrade` as well, and none from HTTP/1.0.
+    pub(crate) fn upgrades(&self) -> impl Iterator<Item = &str> {
+        let asked = self.framing.upgrade && !self.is_http10;
+        let values = asked.then(|| self.fields.get_all("upgrade"));
+        values
+            .into_iter()
+            .flatten()
+            .flat_map(list)
+            .filter_map(|name| str::from_utf8(name).ok())
+    }
+
+    /// Whether the client accepts trailers in a chunked answer.
+    pub(crate) fn accepts_trailers(&self) -> bool {
+        self.fields
+            .get_all("te")
+            .flat_map(list)
+            .any(|name| name.eq_ignore_ascii_case(b"trailers"))
+    }
+
+    /// Number of bytes from the start of what was given to the end of the head.
+    pub(crate) fn consumed(&self) -> usize {
+        self.consumed
+    }
+
+    /// The fields as a map of the `http` crate.
+    pub(crate) fn to_header_map(&self) -> HeaderMap {
+        self.fields.to_header_map()
+    }
+
+    /// The head as the `http` crate has it.
+    ///
+    /// # Errors
+    ///
+    /// `Uri` refuses some characters that are sent in practice, `<`, `>` and backticks among them.
+    pub(crate) fn to_parts(&self) -> Result<request::Parts, InvalidUri> {
+        let (mut parts, ()) = ::http::Request::new(()).into_parts();
+        parts.method = self.method.clone();
+        parts.uri = self.target().parse::<Uri>()?;
+        parts.version = self.version();
+        parts.headers = self.to_header_map();
+        Ok(parts)
+    }
+
+    fn target_bytes(&self) -> &[u8] {
+        self.target.of(&self.fields.bytes)
+    }
+}
+
+impl Default for RequestHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("target", &self.target())
+            .field("version", &self.version())
+            .field("fields", &self.fields)
+            .field("body_length", &self.body_length)
+            .finish_non_exhaustive()
+    }
+}

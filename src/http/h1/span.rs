@@ -1,0 +1,42 @@
+//! A place in a head.
+
+use std::ops::Range;
+
+use super::rules::HEAD_BYTES_LIMIT;
+
+/// A range of bytes in a head, in four bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    /// The `len` bytes from `start` on, within the limit of a head.
+    #[inline]
+    pub(super) fn new(start: usize, len: usize) -> Self {
+        debug_assert!(start + len <= HEAD_BYTES_LIMIT);
+        Self {
+            start: start as u16,
+            end: (start + len) as u16,
+        }
+    }
+
+    /// The bytes from `start` up to `end`.
+    #[inline]
+    pub(super) fn between(start: usize, end: usize) -> Self {
+        Self::new(start, end - start)
+    }
+
+    /// The same as a range.
+    #[inline]
+    pub(super) fn range(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
+
+    /// The bytes in this place of `bytes`.
+    #[inline]
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.range()]
+    }
+}

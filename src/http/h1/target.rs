@@ -1,0 +1,131 @@
+//! The forms of a request target (RFC 9112, section 3.2).
+
+use ::http::Method;
+use memchr::{memchr, memchr2};
+
+use super::RejectReason;
+use super::host::{is_host, is_host_and_port};
+use super::span::Span;
+
+/// The form of a request target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TargetForm {
+    /// A path with an optional query: `/a?b`.
+    #[default]
+    Origin,
+    /// A whole URI: `http://host/a?b`, as sent to proxies.
+    Absolute,
+    /// A host and a port, for `CONNECT`: `host:443`.
+    Authority,
+    /// `*`, for `OPTIONS` on the server as a whole.
+    Asterisk,
+}
+
+/// Where the parts of a target are in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TargetParts {
+    pub(super) form: TargetForm,
+    pub(super) authority: Span,
+    pub(super) path: Span,
+    pub(super) query: Option<Span>,
+    /// Whether the scheme of the absolute form is `https`.
+    pub(super) https: bool,
+}
+
+/// Splits `target`, which has no control characters and no space, into `parts`, which are empty.
+#[inline]
+pub(super) fn split_target(
+    target: &[u8],
+    method: &Method,
+    parts: &mut TargetParts,
+) -> Result<(), RejectReason> {
+    if target.first() == Some(&b'/') && *method != Method::CONNECT {
+        split_path(target, 0, parts)
+    } else {
+        split_uncommon_target(target, method, parts)
+    }
+}
+
+#[cold]
+fn split_uncommon_target(
+    target: &[u8],
+    method: &Method,
+    parts: &mut TargetParts,
+) -> Result<(), RejectReason> {
+    if memchr(b'#', target).is_some() {
+        return Err(RejectReason::TargetFragment);
+    }
+    if *method == Method::CONNECT {
+        if !is_host_and_port(target) {
+            return Err(RejectReason::ConnectTargetInvalid);
+        }
+        parts.form = TargetForm::Authority;
+        parts.authority = Span::new(0, target.len());
+        return Ok(());
+    }
+    if target == b"*" {
+        if *method != Method::OPTIONS {
+            return Err(RejectReason::AsteriskWithoutOptions);
+        }
+        parts.form = TargetForm::Asterisk;
+        parts.path = Span::new(0, 1);
+        return Ok(());
+    }
+    let Some(colon) = target.windows(3).position(|three| three == b"://") else {
+        return Err(RejectReason::TargetFormInvalid);
+    };
+    let https = target[..colon].eq_ignore_ascii_case(b"https");
+    if !https && !target[..colon].eq_ignore_ascii_case(b"http") {
+        return Err(if is_scheme(&target[..colon]) {
+            RejectReason::SchemeUnsupported
+        } else {
+            RejectReason::TargetFormInvalid
+        });
+    }
+    let begin = colon + 3;
+    let end = memchr2(b'/', b'?', &target[begin..]).map_or(target.len(), |len| begin + len);
+    if !is_host(&target[begin..end]) {
+        return Err(RejectReason::HostInvalid);
+    }
+    parts.form = TargetForm::Absolute;
+    parts.authority = Span::between(begin, end);
+    parts.https = https;
+    split_path(target, end, parts)
+}
+
+/// Finds the path, which begins at `begin` and may be empty, and the query behind it.
+#[inline]
+fn split_path(target: &[u8], begin: usize, parts: &mut TargetParts) -> Result<(), RejectReason> {
+    let end = target.len();
+    parts.path = Span::between(begin, end);
+    if let Some(len) = find_mark(&target[begin..]) {
+        let mark = begin + len;
+        if target[mark] == b'#' || memchr(b'#', &target[mark + 1..]).is_some() {
+            return Err(RejectReason::TargetFragment);
+        }
+        parts.path = Span::between(begin, mark);
+        parts.query = Some(Span::between(mark + 1, end));
+    }
+    Ok(())
+}
+
+/// Where the first question mark or number sign is.
+#[inline]
+fn find_mark(path: &[u8]) -> Option<usize> {
+    // Most paths are short, and a vectorised search takes longer to begin than to look at them.
+    if path.len() < 32 {
+        return path.iter().position(|&byte| byte == b'?' || byte == b'#');
+    }
+    memchr2(b'?', b'#', path)
+}
+
+/// Whether `bytes` has the grammar of a scheme.
+fn is_scheme(bytes: &[u8]) -> bool {
+    let Some((first, rest)) = bytes.split_first() else {
+        return false;
+    };
+    first.is_ascii_alphabetic()
+        && rest
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}

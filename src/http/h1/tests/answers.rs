@@ -1,0 +1,475 @@
+//! What goes back to a client.
+
+use ::http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::super::{
+    AnswerTo, BodyError, BodyLength, CONTINUE, DateCache, HeadError, RejectReason, RequestHead,
+    ResponseEncoder, ResponseFraming, ResponseHead, Rules, encode_plain, encode_reject,
+};
+
+const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+
+fn to(request_line: &str, connection: &str) -> AnswerTo {
+    let mut head = RequestHead::new();
+    let text = format!("{request_line}\r\nHost: h:1\r\nConnection: {connection}\r\n\r\n");
+    head.read(text.as_bytes(), &Rules::default()).unwrap();
+    AnswerTo::request(&head)
+}
+
+fn get() -> AnswerTo {
+    to("GET / HTTP/1.1", "")
+}
+
+fn head() -> AnswerTo {
+    to("HEAD / HTTP/1.1", "")
+}
+
+fn encode(
+    answer_to: AnswerTo,
+    status: u16,
+    fields: &[(&'static str, &str)],
+    body_len: Option<u64>,
+) -> (String, ResponseFraming) {
+    let mut out = Vec::new();
+    let status = StatusCode::from_u16(status).unwrap();
+    let mut encoder = ResponseEncoder::new(&mut out, status, answer_to);
+    for &(name, value) in fields {
+        let value = HeaderValue::from_str(value).unwrap();
+        encoder.field(&HeaderName::from_static(name), &value);
+    }
+    let framing = encoder.finish(body_len, DateCache::new(0).line());
+    (String::from_utf8(out).unwrap(), framing)
+}
+
+/// Holds a response, but for its date, against the lines that it should have.
+#[track_caller]
+fn check(
+    (text, framing): (String, ResponseFraming),
+    lines: &[&str],
+    body: BodyLength,
+    keeps_alive: bool,
+) {
+    let expected: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    assert_eq!(text.replace(DATE, ""), format!("{expected}\r\n"));
+    assert_eq!(framing, ResponseFraming { body, keeps_alive });
+}
+
+#[test]
+fn a_body_of_known_length_has_content_length() {
+    let sized = BodyLength::Sized;
+    let lines = ["HTTP/1.1 200 OK", "Content-Length: 5"];
+    check(encode(get(), 200, &[], Some(5)), &lines, sized(5), true);
+    let lines = ["HTTP/1.1 404 Not Found", "Content-Length: 0"];
+    check(encode(get(), 404, &[], Some(0)), &lines, sized(0), true);
+    let lines = ["HTTP/1.1 200 OK", "Content-Length: 18446744073709551615"];
+    check(
+        encode(get(), 200, &[], Some(u64::MAX)),
+        &lines,
+        sized(u64::MAX),
+        true,
+    );
+}
+
+#[test]
+fn a_body_of_unknown_length_is_chunked_or_ends_with_the_connection() {
+    let lines = ["HTTP/1.1 200 OK", "Transfer-Encoding: chunked"];
+    check(
+        encode(get(), 200, &[], None),
+        &lines,
+        BodyLength::Chunked,
+        true,
+    );
+    let close = ["HTTP/1.1 200 OK", "Connection: close"];
+    let keep = to("GET / HTTP/1.0", "keep-alive");
+    check(
+        encode(keep, 200, &[], None),
+        &close,
+        BodyLength::UntilClose,
+        false,
+    );
+    check(
+        encode(to("GET / HTTP/1.0", ""), 200, &[], None),
+        &close,
+        BodyLength::UntilClose,
+        false,
+    );
+}
+
+#[test]
+fn keeping_open_and_closing_are_announced() {
+    let sized = BodyLength::Sized(0);
+    let line = |connection| ["HTTP/1.1 200 OK", "Content-Length: 0", connection];
+    let keep = to("GET / HTTP/1.0", "keep-alive");
+    check(
+        encode(keep, 200, &[], Some(0)),
+        &line("Connection: keep-alive"),
+        sized,
+        true,
+    );
+    let close = line("Connection: close");
+    check(
+        encode(to("GET / HTTP/1.0", ""), 200, &[], Some(0)),
+        &close,
+        sized,
+        false,
+    );
+    check(
+        encode(to("GET / HTTP/1.1", "close"), 200, &[], Some(0)),
+        &close,
+        sized,
+        false,
+    );
+    let leaving = AnswerTo {
+        keeps_alive: false,
+        ..get()
+    };
+    check(encode(leaving, 200, &[], Some(0)), &close, sized, false);
+    check(
+        encode(get(), 200, &[("connection", "x, Close")], Some(0)),
+        &close,
+        sized,
+        false,
+    );
+    // Other options of a handler are its own affair and not sent on.
+    let fields = [("connection", "keep-alive, x")];
+    check(
+        encode(get(), 200, &fields, Some(0)),
+        &line("")[..2],
+        sized,
+        true,
+    );
+}
+
+#[test]
+fn statuses_without_body_have_none() {
+    let none = BodyLength::None;
+    for body_len in [None, Some(0), Some(5)] {
+        check(
+            encode(get(), 204, &[], body_len),
+            &["HTTP/1.1 204 No Content"],
+            none,
+            true,
+        );
+        check(
+            encode(get(), 304, &[], body_len),
+            &["HTTP/1.1 304 Not Modified"],
+            none,
+            true,
+        );
+        let fields = [("content-length", "5"), ("transfer-encoding", "chunked")];
+        check(
+            encode(get(), 204, &fields, body_len),
+            &["HTTP/1.1 204 No Content"],
+            none,
+            true,
+        );
+        let lines = ["HTTP/1.1 304 Not Modified", "Content-Length: 5"];
+        check(encode(get(), 304, &fields, body_len), &lines, none, true);
+    }
+}
+
+#[test]
+fn interim_responses_have_neither_body_nor_date() {
+    for body_len in [None, Some(0), Some(5)] {
+        let fields = [
+            ("link", "</a>"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+        ];
+        let (text, framing) = encode(get(), 103, &fields, body_len);
+        assert_eq!(text, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+        assert_eq!(framing.body, BodyLength::None);
+        let (text, _) = encode(get(), 101, &[("upgrade", "websocket")], body_len);
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\
+            Connection: upgrade\r\n\r\n";
+        assert_eq!(text, expected);
+    }
+    let (text, _) = encode(get(), 100, &[], None);
+    assert_eq!(text.as_bytes(), CONTINUE);
+}
+
+#[test]
+fn head_has_the_length_of_get_and_no_bytes() {
+    let none = BodyLength::None;
+    let lines = ["HTTP/1.1 200 OK", "Content-Length: 5"];
+    check(encode(head(), 200, &[], Some(5)), &lines, none, true);
+    check(
+        encode(head(), 200, &[("content-length", "5")], None),
+        &lines,
+        none,
+        true,
+    );
+    check(
+        encode(head(), 200, &[("content-length", "5")], Some(0)),
+        &lines,
+        none,
+        true,
+    );
+    check(
+        encode(head(), 200, &[], None),
+        &["HTTP/1.1 200 OK"],
+        none,
+        true,
+    );
+    check(
+        encode(head(), 204, &[], None),
+        &["HTTP/1.1 204 No Content"],
+        none,
+        true,
+    );
+    let mut out = Vec::new();
+    let text = HeaderValue::from_static("text/plain");
+    encode_plain(
+        &mut out,
+        StatusCode::OK,
+        &text,
+        b"hello",
+        head(),
+        DateCache::new(0).line(),
+    );
+    assert!(out.ends_with(b"GMT\r\n\r\n"));
+}
+
+#[test]
+fn a_tunnel_has_no_framing() {
+    let connect = to("CONNECT h:1 HTTP/1.1", "");
+    check(
+        encode(connect, 200, &[], Some(0)),
+        &["HTTP/1.1 200 OK"],
+        BodyLength::None,
+        true,
+    );
+    let lines = ["HTTP/1.1 502 Bad Gateway", "Content-Length: 0"];
+    check(
+        encode(connect, 502, &[], Some(0)),
+        &lines,
+        BodyLength::Sized(0),
+        true,
+    );
+}
+
+#[test]
+fn what_a_handler_says_about_framing_is_a_promise_at_most() {
+    let lines = ["HTTP/1.1 200 OK", "Content-Length: 7"];
+    let sized = BodyLength::Sized(7);
+    check(
+        encode(get(), 200, &[("content-length", "7")], None),
+        &lines,
+        sized,
+        true,
+    );
+    check(
+        encode(get(), 200, &[("content-length", "9")], Some(7)),
+        &lines,
+        sized,
+        true,
+    );
+    check(
+        encode(get(), 200, &[("transfer-encoding", "gzip")], Some(7)),
+        &lines,
+        sized,
+        true,
+    );
+    let fields = [("content-length", "7"), ("content-length", "9")];
+    check(encode(get(), 200, &fields, None), &lines, sized, true);
+    let lines = ["HTTP/1.1 200 OK", "Transfer-Encoding: chunked"];
+    check(
+        encode(get(), 200, &[("content-length", "x")], None),
+        &lines,
+        BodyLength::Chunked,
+        true,
+    );
+}
+
+#[test]
+fn there_is_one_date() {
+    let (text, _) = encode(get(), 200, &[], Some(0));
+    assert_eq!(text.matches(DATE).count(), 1);
+    for status in [200, 204, 301, 304, 404, 500] {
+        let (text, _) = encode(
+            get(),
+            status,
+            &[("date", "mine"), ("date", "again")],
+            Some(0),
+        );
+        assert_eq!(text.to_lowercase().matches("date: ").count(), 1);
+        assert!(text.contains("date: mine\r\n"));
+    }
+}
+
+#[test]
+fn an_upgrade_field_comes_with_its_connection_option() {
+    let fields = [("upgrade", "websocket")];
+    let line = |connection| {
+        [
+            "HTTP/1.1 426 Upgrade Required",
+            "upgrade: websocket",
+            "Content-Length: 0",
+            connection,
+        ]
+    };
+    let sized = BodyLength::Sized(0);
+    check(
+        encode(get(), 426, &fields, Some(0)),
+        &line("Connection: upgrade"),
+        sized,
+        true,
+    );
+    let close = to("GET / HTTP/1.1", "close");
+    check(
+        encode(close, 426, &fields, Some(0)),
+        &line("Connection: upgrade, close"),
+        sized,
+        false,
+    );
+}
+
+#[test]
+fn nothing_from_outside_can_end_a_line() {
+    for bytes in [&b"a\r\nb"[..], b"a\nb", b"a\rb", b"a\0b", b"a\r\n\r\nb"] {
+        assert!(HeaderValue::from_bytes(bytes).is_err());
+        assert!(HeaderName::from_bytes(bytes).is_err());
+        assert!(Method::from_bytes(bytes).is_err());
+    }
+    assert!(HeaderName::from_bytes(b"a: b").is_err());
+    // A status without a registered reason gets an empty one, and its space.
+    let (text, _) = encode(get(), 599, &[], Some(0));
+    assert!(text.starts_with("HTTP/1.1 599 \r\n"));
+    for status in 100..=999 {
+        let (text, _) = encode(get(), status, &[], Some(0));
+        let mut head = ResponseHead::new();
+        let read = head.read(text.as_bytes(), &Method::GET, &Rules::default());
+        assert_eq!(read, Ok(Some(text.len())));
+        assert_eq!(head.status().as_u16(), status);
+    }
+}
+
+#[test]
+fn a_plain_answer_is_one_from_the_encoder() {
+    let text = HeaderValue::from_static("text/plain");
+    for answer_to in [
+        get(),
+        head(),
+        to("GET / HTTP/1.0", ""),
+        to("GET / HTTP/1.0", "keep-alive"),
+    ] {
+        for status in [200, 204, 304, 404] {
+            let mut out = Vec::new();
+            let code = StatusCode::from_u16(status).unwrap();
+            let date = DateCache::new(0);
+            let framing = encode_plain(&mut out, code, &text, b"hello", answer_to, date.line());
+            let fields = [("content-type", "text/plain")];
+            let (mut expected, same) = encode(answer_to, status, &fields, Some(5));
+            expected = expected.replace("content-type", "Content-Type");
+            if framing.body != BodyLength::None {
+                expected.push_str("hello");
+            }
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            assert_eq!(framing, same);
+        }
+    }
+}
+
+/// All reasons but those that carry an error, and some of those.
+const REASONS: [RejectReason; 33] = [
+    RejectReason::Head(HeadError::BareLf),
+    RejectReason::Head(HeadError::StartLineTooLong),
+    RejectReason::Head(HeadError::HeadTooLarge),
+    RejectReason::Head(HeadError::TooManyFields),
+    RejectReason::Head(HeadError::MethodTooLong),
+    RejectReason::Head(HeadError::TransferEncodingUnknown),
+    RejectReason::Body(BodyError::TooLarge),
+    RejectReason::Body(BodyError::UnexpectedEof),
+    RejectReason::Body(BodyError::Trailer(HeadError::HeadTooLarge)),
+    RejectReason::Body(BodyError::Trailer(HeadError::FieldNameInvalid)),
+    RejectReason::RequestLineInvalid,
+    RejectReason::VersionInvalid,
+    RejectReason::VersionUnsupported,
+    RejectReason::Http2Preface,
+    RejectReason::TargetInvalid,
+    RejectReason::TargetNotAscii,
+    RejectReason::TargetFragment,
+    RejectReason::TargetFormInvalid,
+    RejectReason::SchemeUnsupported,
+    RejectReason::AsteriskWithoutOptions,
+    RejectReason::ConnectTargetInvalid,
+    RejectReason::HostMissing,
+    RejectReason::HostRepeated,
+    RejectReason::HostInvalid,
+    RejectReason::ExpectationUnknown,
+    RejectReason::HeadTimeout,
+    RejectReason::BodyTimeout,
+    RejectReason::ConnectUnsupported,
+    RejectReason::Misdirected,
+    RejectReason::UpgradeRequired,
+    RejectReason::HandlerFailed,
+    RejectReason::Overloaded,
+    RejectReason::Stopping,
+];
+
+#[test]
+fn refusals_are_whole_answers_that_name_the_reason() {
+    let date = DateCache::new(0);
+    for reason in REASONS {
+        for answer_to in [
+            AnswerTo::unreadable(),
+            get(),
+            head(),
+            to("GET / HTTP/1.0", ""),
+        ] {
+            let mut out = Vec::new();
+            let keeps_alive = encode_reject(&mut out, reason, answer_to, date.line());
+            assert_eq!(keeps_alive, answer_to.keeps_alive && !reason.closes());
+            let mut head = ResponseHead::new();
+            let len = head
+                .read(&out, &Method::GET, &Rules::default())
+                .unwrap()
+                .unwrap();
+            assert_eq!(head.status(), reason.status());
+            assert_eq!(head.keeps_alive(), keeps_alive, "{reason:?}");
+            assert_eq!(head.header("date").unwrap().len(), 29);
+            let text = format!("{reason}\n");
+            assert_eq!(head.body_length(), BodyLength::Sized(text.len() as u64));
+            let body = if answer_to.is_head { "" } else { &text };
+            assert_eq!(&out[len..], body.as_bytes());
+            let upgrade = head.status() == StatusCode::UPGRADE_REQUIRED;
+            assert_eq!(head.header("upgrade").is_some(), upgrade);
+        }
+    }
+}
+
+#[test]
+fn statuses_of_refusals() {
+    let statuses: Vec<u16> = REASONS
+        .iter()
+        .map(|reason| reason.status().as_u16())
+        .collect();
+    let expected = [
+        400, 414, 431, 431, 501, 501, 413, 400, 431, 400, 400, 400, 505, 505, 400, 400, 400, 400,
+        400, 400, 400, 400, 400, 400, 417, 408, 408, 501, 421, 426, 500, 503, 503,
+    ];
+    assert_eq!(statuses, expected);
+}
+
+#[test]
+fn reasons_have_names_and_sentences_of_their_own() {
+    for reason in REASONS {
+        let name = reason.as_str();
+        assert!(
+            name.chars()
+                .all(|c| c.is_ascii_lowercase() || "-.0123456789".contains(c))
+        );
+        assert!(!reason.to_string().ends_with('.'));
+        let same = REASONS
+            .iter()
+            .filter(|other| other.as_str() == name)
+            .count();
+        assert_eq!(same, 1, "{name}");
+        let sentence = reason.to_string();
+        let same = REASONS
+            .iter()
+            .filter(|other| other.to_string() == sentence)
+            .count();
+        assert_eq!(same, 1, "{sentence}");
+    }
+}

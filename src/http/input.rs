@@ -1,0 +1,125 @@
+//! Received bytes that were not consumed yet.
+
+use crate::pool::ManagedBuf;
+
+/// What a connection has received and not consumed: nearly always one piece as it came, and bytes
+/// in memory of our own only while a message's parts have to be joined.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    piece: Option<ManagedBuf>,
+    joined: Vec<u8>,
+    /// How many of `joined` were consumed.
+    start: usize,
+}
+
+impl Input {
+    /// Everything that is here.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &self.piece {
+            Some(piece) => piece,
+            None => &self.joined[self.start..],
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// Adds what was received.
+    pub(super) fn push(&mut self, piece: ManagedBuf) {
+        if self.is_empty() {
+            self.clear();
+            self.piece = Some(piece);
+            return;
+        }
+        if let Some(first) = self.piece.take() {
+            self.joined.clear();
+            self.start = 0;
+            self.joined.extend_from_slice(&first);
+        } else {
+            // What was consumed would stay for ever if each piece ended inside a message.
+            self.joined.drain(..self.start);
+            self.start = 0;
+        }
+        self.joined.extend_from_slice(&piece);
+    }
+
+    /// Drops the first `count` bytes.
+    pub(super) fn consume(&mut self, count: usize) {
+        match &mut self.piece {
+            Some(piece) if count == piece.len() => self.piece = None,
+            Some(piece) => piece.advance(count),
+            None => {
+                self.start += count;
+                if self.start == self.joined.len() {
+                    self.clear();
+                }
+            }
+        }
+    }
+
+    /// Copies what is here out of the kernel's memory, which is wanted back.
+    pub(super) fn copy_out(&mut self) {
+        if let Some(piece) = self.piece.take() {
+            self.joined.clear();
+            self.start = 0;
+            self.joined.extend_from_slice(&piece);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.piece = None;
+        self.joined.clear();
+        self.start = 0;
+    }
+
+    /// Gives back memory beyond `bytes_max` that a large message left behind.
+    pub(super) fn shrink(&mut self, bytes_max: usize) {
+        if self.is_empty() && self.joined.capacity() > bytes_max {
+            self.joined = Vec::new();
+            self.start = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(bytes: &[u8]) -> ManagedBuf {
+        ManagedBuf::own(bytes.to_vec())
+    }
+
+    #[test]
+    fn pieces_are_joined_only_when_something_is_left() {
+        let mut input = Input::default();
+        assert!(input.is_empty());
+        input.push(piece(b"one"));
+        input.consume(3);
+        assert!(input.is_empty() && input.joined.capacity() == 0);
+        input.push(piece(b"two"));
+        input.consume(1);
+        input.push(piece(b"three"));
+        assert_eq!(input.bytes(), b"wothree");
+        input.consume(2);
+        input.copy_out();
+        input.push(piece(b"!"));
+        assert_eq!(input.bytes(), b"three!");
+        input.consume(6);
+        input.push(piece(b"four"));
+        input.copy_out();
+        assert_eq!(input.bytes(), b"four");
+    }
+
+    #[test]
+    fn pieces_that_end_inside_a_message_do_not_pile_up() {
+        let mut input = Input::default();
+        for _ in 0..1000 {
+            input.push(piece(b"end of one, begin of an"));
+            input.copy_out();
+            input.consume(input.bytes().len() - 5);
+        }
+        assert_eq!(input.bytes(), b"of an");
+        assert!(input.joined.capacity() < 200, "{}", input.joined.capacity());
+    }
+}

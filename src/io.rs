@@ -1,0 +1,7 @@
+//! Readers over streams.
+
+mod reader;
+mod receive;
+
+pub use reader::Reader;
+pub use receive::Receive;

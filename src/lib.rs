@@ -1,0 +1,80 @@
+//! An asynchronous I/O runtime for Linux on io_uring: one thread and one ring per core, operations
+//! submitted to the kernel, futures resolved from its completions.
+//!
+//! ```no_run
+//! use annulus::{net::TcpListener, spawn};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     annulus::run(async {
+//!         let listener = TcpListener::bind("127.0.0.1:7000").await?;
+//!         loop {
+//!             let (stream, _peer) = listener.accept().await?;
+//!             spawn(async move {
+//!                 loop {
+//!                     let bytes = stream.recv().await?; // memory the kernel filled; none held while idle
+//!                     if bytes.is_empty() {
+//!                         return std::io::Result::Ok(());
+//!                     }
+//!                     stream.write_all(bytes).await?; // sent from that memory, then handed back
+//!                 }
+//!             });
+//!         }
+//!     })
+//! }
+//! ```
+//!
+//! # Lossless
+//!
+//! Dropping a future loses no received byte, no connection and no descriptor, and frees no memory
+//! that the kernel may still touch. A write that has begun is sent whole; one that was dropped
+//! before its turn has sent nothing. So `select!`, [`time::timeout`] and
+//! [`JoinHandle::abort`](task::JoinHandle::abort) can be used anywhere.
+//!
+//! # Kernels
+//!
+//! Everything works from Linux 5.6 on. What the kernel can do is found out by trying, and newer
+//! features are used by themselves. Where io_uring is forbidden, as in the default profiles of
+//! Docker and Kubernetes, the same program runs on epoll and says so once; `ANNULUS_DRIVER=poll`
+//! chooses that by hand.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("annulus is built on Linux's io_uring and epoll and runs on Linux only");
+
+pub mod blocking;
+#[expect(unsafe_code, reason = "a buffer's memory is used by address")]
+pub mod buf;
+#[expect(unsafe_code, reason = "operations in flight are kept for the kernel")]
+mod driver;
+pub mod fs;
+pub mod future;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod io;
+pub mod net;
+#[expect(
+    unsafe_code,
+    reason = "entries point to memory that the operation keeps"
+)]
+mod op;
+#[expect(unsafe_code, reason = "the kernel writes to the pool's buffers")]
+mod pool;
+mod runtime;
+pub mod sync;
+#[expect(unsafe_code, reason = "the kernel's interface")]
+mod sys;
+#[expect(
+    unsafe_code,
+    reason = "a task's future is erased and its references are counted by hand"
+)]
+pub mod task;
+pub mod time;
+
+pub use driver::{DriverKind, DriverStats};
+pub use pool::ManagedBuf;
+pub use runtime::{Builder, Cores, Runtime, Stats, pin_to_core, run, stats};
+pub use task::spawn;
+
+/// The readme's example is kept compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

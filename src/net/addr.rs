@@ -1,0 +1,83 @@
+//! What can be connected to or listened on.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _},
+};
+
+use crate::blocking;
+
+/// An address, or a name that stands for some. Names are looked up on a helper thread, so a slow
+/// name server never stops the thread's other work.
+///
+/// Implemented for socket addresses, for `"host:port"` strings, and for pairs of host and port.
+pub trait ToAddrs {
+    /// The addresses, in the order in which they are to be tried.
+    ///
+    /// # Errors
+    ///
+    /// When the name is unknown or the text is no address.
+    fn to_addrs(self) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
+}
+
+impl ToAddrs for SocketAddr {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![self])
+    }
+}
+
+impl ToAddrs for SocketAddrV4 {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![self.into()])
+    }
+}
+
+impl ToAddrs for SocketAddrV6 {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![self.into()])
+    }
+}
+
+impl<I: Into<IpAddr>> ToAddrs for (I, u16) {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![SocketAddr::new(self.0.into(), self.1)])
+    }
+}
+
+impl ToAddrs for &[SocketAddr] {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.to_vec())
+    }
+}
+
+impl ToAddrs for Vec<SocketAddr> {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        Ok(self)
+    }
+}
+
+impl ToAddrs for &str {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(addr) = self.parse() {
+            return Ok(vec![addr]);
+        }
+        look_up(self.to_owned()).await
+    }
+}
+
+impl ToAddrs for String {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        self.as_str().to_addrs().await
+    }
+}
+
+impl ToAddrs for &String {
+    async fn to_addrs(self) -> io::Result<Vec<SocketAddr>> {
+        self.as_str().to_addrs().await
+    }
+}
+
+async fn look_up(host_and_port: String) -> io::Result<Vec<SocketAddr>> {
+    blocking::run(move || host_and_port.to_socket_addrs().map(Iterator::collect)).await
+}

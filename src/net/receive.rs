@@ -1,0 +1,595 @@
+//! The receiving side of a stream: it receives by itself, and futures wait for it.
+//!
+//! # States
+//!
+//! - `Idle`: nothing is asked of the kernel. The next one who waits starts a receive.
+//! - `Multi`: the kernel receives into buffers that it picks (6.0), or does so once (5.19). What
+//!   it brought waits in the driver's slot until somebody takes it.
+//! - `Ready`: a wait for readiness, after which a plain receive takes what is there. On the poll
+//!   driver, on kernels without provided buffers, and when the buffers have run out.
+//! - `Ended`: end of stream or error, told once everything before it was taken.
+//!
+//! After several receives in a row that filled their buffers, `read` receives straight into the
+//! caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in flight,
+//! it keeps its turn in a task of the runtime's until the kernel has let go of the memory, and what
+//! it received is parked.
+//!
+//! One future at a time has the turn; the others queue in [`Turns`]. The state outlives them all:
+//! dropping a future leaves it as it is, and the next one goes on from there.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    tcp_stream::Shared,
+    turns::{Ticket, Turns},
+};
+use crate::{
+    buf::{BufError, BufResult, IoBufMut, bytes_of, fill},
+    driver::{Driver, Item, Key},
+    op::{self, AbandonedRecv, AnyFd, InFlight, Recv as RecvOp},
+    pool::{self, ManagedBuf, Pool},
+    sys::{PollEvents, errno},
+};
+
+/// After so many receives that filled their buffer, a `read` receives into the caller's memory.
+const FULL_RECEIVES_BEFORE_BULK: u8 = 4;
+
+/// A buffer of fewer receive buffers than this is filled faster by copying: a receive of its own
+/// costs an enter, which has to bring that much.
+const BULK_RECEIVE_BUFFERS_MIN: usize = 4;
+
+#[derive(Clone, Copy)]
+enum State {
+    Idle,
+    Multi(Key),
+    Ready(Key),
+    Ended,
+}
+
+/// What a stream keeps for its receives.
+pub(super) struct Receive {
+    pool: Rc<Pool>,
+    state: Cell<State>,
+    /// Bytes that were received and only partly taken.
+    parked: RefCell<Option<ManagedBuf>>,
+    /// The errno to tell, once, behind the bytes.
+    error: Cell<Option<i32>>,
+    full_receives: Cell<u8>,
+    turns: Turns,
+}
+
+/// What one step of receiving came to.
+enum Step {
+    Bytes(ManagedBuf),
+    /// Nothing more will come; `Ended` is set.
+    End,
+    /// Nothing came, but the state has changed: go round again.
+    Again,
+    /// As `Again`, and there was no provided buffer: wait for readiness this time.
+    NoBuffer,
+    Pending,
+}
+
+/// Whether an errno ends the kernel's receive, and not the stream.
+fn says_go_on(errno: i32) -> bool {
+    matches!(
+        errno,
+        errno::ENOBUFS | errno::ECANCELED | errno::EINTR | errno::EAGAIN
+    )
+}
+
+impl Receive {
+    pub(super) fn new() -> Self {
+        Self {
+            pool: pool::current(),
+            state: Cell::new(State::Idle),
+            parked: RefCell::new(None),
+            error: Cell::new(None),
+            full_receives: Cell::new(0),
+            turns: Turns::default(),
+        }
+    }
+
+    /// The next bytes; empty at the end of the stream. The caller has the turn.
+    pub(super) fn poll_next(
+        &self,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<ManagedBuf>> {
+        let received = ready!(self.poll_next_or_idle(shared, context, false)?);
+        Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
+    }
+
+    /// The next bytes, or `None` when nothing is under way any more and `stop_idle` says not to
+    /// start anything.
+    fn poll_next_or_idle(
+        &self,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+        stop_idle: bool,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        let driver = shared.driver();
+        driver.check_current()?;
+        if let Some(bytes) = self.parked.take() {
+            return Poll::Ready(Ok(Some(bytes)));
+        }
+        let mut without_buffer = false;
+        loop {
+            let step = match self.state.get() {
+                State::Idle if stop_idle => return Poll::Ready(Ok(None)),
+                State::Idle => match self.start(shared, context, without_buffer)? {
+                    Some(bytes) => Step::Bytes(bytes),
+                    None => Step::Again,
+                },
+                State::Multi(key) => match driver.poll_multi(key, context) {
+                    Poll::Ready(item) => self.take(item),
+                    Poll::Pending => Step::Pending,
+                },
+                State::Ready(key) => match driver.poll_op(key, context) {
+                    Poll::Ready(_) => {
+                        self.state.set(State::Idle);
+                        self.attempt(shared)
+                    }
+                    Poll::Pending => Step::Pending,
+                },
+                State::Ended => Step::End,
+            };
+            match step {
+                Step::Bytes(bytes) => return Poll::Ready(Ok(Some(bytes))),
+                Step::End => {
+                    let error = self.error.take();
+                    return Poll::Ready(match error {
+                        Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+                        None => Ok(Some(ManagedBuf::empty())),
+                    });
+                }
+                Step::Again => without_buffer = false,
+                Step::NoBuffer => without_buffer = true,
+                Step::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Asks the kernel for bytes, in the best way that there is.
+    fn start(
+        &self,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+        without_buffer: bool,
+    ) -> io::Result<Option<ManagedBuf>> {
+        let driver = shared.driver();
+        let features = driver.features();
+        if features.buffer_ring {
+            if !without_buffer && self.pool.has_published(driver) {
+                let waker = Some(context.waker().clone());
+                let key = if features.multishot_recv {
+                    op::recv_multi(driver, shared.raw(), waker)?
+                } else {
+                    op::recv_one(driver, shared.raw(), &self.pool, waker)?
+                };
+                self.state.set(State::Multi(key));
+                return Ok(None);
+            }
+        } else if !driver.uses_ring() && driver.maybe_ready(shared.source(), PollEvents::READ) {
+            // Epoll said that there is something, or was never asked; a ring kernel that has no
+            // buffers to pick is waited for first, since most sockets are idle most of the time.
+            match self.attempt(shared) {
+                Step::Bytes(bytes) => return Ok(Some(bytes)),
+                Step::End => return Ok(None),
+                _ => {}
+            }
+        }
+        let (raw, source) = (shared.raw(), shared.source());
+        let waker = context.waker().clone();
+        let key = driver.submit_ready(raw, source, PollEvents::READ, waker)?;
+        self.state.set(State::Ready(key));
+        Ok(None)
+    }
+
+    /// Takes what is there by a plain receive.
+    fn attempt(&self, shared: &Rc<Shared>) -> Step {
+        let driver = shared.driver();
+        driver.count_attempt();
+        let mut bytes = self.pool.take();
+        let capacity = bytes.capacity();
+        loop {
+            return match op::recv_now(shared.raw(), &mut bytes) {
+                0 => self.end(None),
+                result if result > 0 => {
+                    let drained = (result as usize) < capacity;
+                    if drained {
+                        driver.not_ready(shared.source(), PollEvents::READ, true);
+                    }
+                    self.count_full(!drained);
+                    if bytes.is_own() {
+                        self.pool.count_exhausted();
+                    }
+                    Step::Bytes(bytes)
+                }
+                result if result == -errno::EINTR => continue,
+                result if result == -errno::EAGAIN => {
+                    driver.not_ready(shared.source(), PollEvents::READ, false);
+                    Step::Again
+                }
+                result => self.end(Some(-result)),
+            };
+        }
+    }
+
+    /// Makes sense of one completion of the kernel's receive.
+    fn take(&self, item: Item) -> Step {
+        if !item.completion().more() {
+            self.state.set(State::Idle);
+        }
+        let completion = match item {
+            Item::Copied(copied) => return Step::Bytes(ManagedBuf::own(copied.1.into_vec())),
+            Item::Raw(completion) => completion,
+        };
+        let pool = &self.pool;
+        match completion.res {
+            res if res > 0 => match pool.received(completion) {
+                Some(bytes) => {
+                    self.count_full(bytes.len() == pool.buffer_bytes());
+                    Step::Bytes(bytes)
+                }
+                None => Step::Again,
+            },
+            0 => {
+                pool.discard(completion);
+                self.end(None)
+            }
+            res => {
+                pool.discard(completion);
+                match -res {
+                    errno::ENOBUFS => Step::NoBuffer,
+                    errno if says_go_on(errno) => Step::Again,
+                    errno => self.end(Some(errno)),
+                }
+            }
+        }
+    }
+
+    fn end(&self, errno: Option<i32>) -> Step {
+        self.state.set(State::Ended);
+        self.error.set(errno);
+        Step::End
+    }
+
+    fn count_full(&self, full: bool) {
+        let count = if full {
+            self.full_receives.get().saturating_add(1)
+        } else {
+            0
+        };
+        self.full_receives.set(count);
+    }
+
+    /// What has been received and not been taken, without asking the kernel for more.
+    fn take_parked(&self, driver: &Driver) -> Option<Step> {
+        if let Some(bytes) = self.parked.take() {
+            return Some(Step::Bytes(bytes));
+        }
+        match self.state.get() {
+            State::Multi(key) => driver.try_multi(key).map(|item| self.take(item)),
+            State::Ended => Some(Step::End),
+            _ => None,
+        }
+    }
+
+    /// Puts bytes in front of what a new stream will receive.
+    pub(super) fn unread(&self, bytes: ManagedBuf) {
+        self.put_back(bytes);
+    }
+
+    /// Puts bytes back in front of what comes next.
+    fn put_back(&self, bytes: ManagedBuf) {
+        if !bytes.is_empty() {
+            let before = self.parked.replace(Some(bytes));
+            debug_assert!(
+                before.is_none(),
+                "the front was taken before it is put back"
+            );
+        }
+    }
+
+    /// Whether the end of the stream, or an error, is known.
+    pub(super) fn has_ended(&self, driver: &Driver) -> bool {
+        match self.state.get() {
+            State::Ended => true,
+            // It also ends because of us, and a receive of one message ends with that.
+            State::Multi(key) => driver.multi_end(key).is_some_and(|last| match -last.res {
+                0 => true,
+                errno => errno > 0 && !says_go_on(errno),
+            }),
+            _ => false,
+        }
+    }
+
+    /// Ends what the kernel does for a stream whose last handle is gone. `fd` is kept until the
+    /// kernel is done with it.
+    pub(super) fn abandon(&self, driver: &Driver, fd: AnyFd) {
+        match self.state.replace(State::Ended) {
+            State::Multi(key) => {
+                let pool = Rc::clone(&self.pool);
+                driver.abandon_multi(key, Box::new(AbandonedRecv { fd, pool }));
+            }
+            State::Ready(key) => op::abandon_wait(driver, key, fd),
+            State::Idle | State::Ended => {}
+        }
+        drop(self.parked.take());
+    }
+
+    /// Waits until the kernel does nothing for this stream any more, and parks what it brings
+    /// in `bytes`. The caller has the turn.
+    pub(super) fn poll_stop(
+        &self,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+        bytes: &mut Vec<u8>,
+    ) -> Poll<io::Result<()>> {
+        let driver = shared.driver();
+        driver.check_current()?;
+        loop {
+            match self.state.get() {
+                State::Multi(key) => driver.cancel_multi(key),
+                State::Ready(key) => {
+                    self.state.set(State::Idle);
+                    op::abandon_wait(driver, key, Rc::clone(shared));
+                }
+                State::Idle | State::Ended => {}
+            }
+            let step = match (self.take_parked(driver), self.state.get()) {
+                (Some(step), _) => step,
+                (None, State::Multi(key)) => match driver.poll_multi(key, context) {
+                    Poll::Ready(item) => self.take(item),
+                    Poll::Pending => return Poll::Pending,
+                },
+                (None, _) => Step::End,
+            };
+            match step {
+                Step::Bytes(more) => bytes.extend_from_slice(&more),
+                Step::End => return Poll::Ready(Ok(())),
+                Step::Again | Step::NoBuffer | Step::Pending => {}
+            }
+        }
+    }
+
+    /// The error that was met and not told yet.
+    pub(super) fn take_error(&self) -> Option<i32> {
+        self.error.take()
+    }
+
+    /// Makes a new stream end with `errno`, behind the bytes that were put in front of it.
+    pub(super) fn end_with(&self, errno: i32) {
+        drop(self.end(Some(errno)));
+    }
+
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    fn wants_bulk(&self, capacity: usize) -> bool {
+        self.full_receives.get() >= FULL_RECEIVES_BEFORE_BULK
+            && capacity >= BULK_RECEIVE_BUFFERS_MIN * self.pool.buffer_bytes()
+    }
+}
+
+/// The future of [`TcpStream::recv`](super::TcpStream::recv).
+pub(super) struct Recv<'a> {
+    shared: &'a Rc<Shared>,
+    ticket: Ticket,
+}
+
+impl<'a> Recv<'a> {
+    pub(super) fn new(shared: &'a Rc<Shared>) -> Self {
+        Self {
+            shared,
+            ticket: Ticket::new(),
+        }
+    }
+}
+
+impl Future for Recv<'_> {
+    type Output = io::Result<ManagedBuf>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let receive = &self.shared.extra.receive;
+        if !receive.turns.poll(&self.ticket, context) {
+            return Poll::Pending;
+        }
+        let Poll::Ready(result) = receive.poll_next(self.shared, context) else {
+            return Poll::Pending;
+        };
+        receive.turns.leave(&self.ticket);
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for Recv<'_> {
+    fn drop(&mut self) {
+        self.shared.extra.receive.turns.leave(&self.ticket);
+    }
+}
+
+/// The future of [`TcpStream::read`](super::TcpStream::read).
+pub(super) struct Read<'a, B: IoBufMut> {
+    shared: &'a Rc<Shared>,
+    ticket: Ticket,
+    buf: Option<B>,
+    /// The receive straight into the caller's memory, once there is one.
+    bulk: Option<InFlight<RecvOp<B>>>,
+    /// Whether what was read stays to be read again.
+    peek: bool,
+}
+
+impl<B: IoBufMut> Unpin for Read<'_, B> {}
+
+impl<'a, B: IoBufMut> Read<'a, B> {
+    pub(super) fn new(shared: &'a Rc<Shared>, buf: B, peek: bool) -> Self {
+        Self {
+            shared,
+            ticket: Ticket::new(),
+            buf: Some(buf),
+            bulk: None,
+            peek,
+        }
+    }
+
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<BufResult<usize, B>> {
+        let receive = &self.shared.extra.receive;
+        let driver = self.shared.driver();
+        if let Some(bulk) = &mut self.bulk {
+            let Poll::Ready(result) = Pin::new(bulk).poll(context) else {
+                return Poll::Pending;
+            };
+            self.bulk = None;
+            if let Ok((count, buf)) = &result {
+                // A read that falls short says that the flood is over.
+                receive.count_full(*count == buf.capacity());
+            }
+            return Poll::Ready(result);
+        }
+        let mut buf = self
+            .buf
+            .take()
+            .expect("a future is not polled after it is ready");
+        if buf.capacity() == 0 {
+            return Poll::Ready(Ok((0, buf)));
+        }
+        let bulk = !self.peek && receive.wants_bulk(buf.capacity());
+        if let (true, State::Multi(key)) = (bulk, receive.state.get()) {
+            // What it still brings is taken first; its last completion leaves us idle.
+            driver.cancel_multi(key);
+        }
+        match receive.poll_next_or_idle(self.shared, context, bulk) {
+            Poll::Ready(Ok(None)) => {
+                let op = RecvOp::new(Rc::clone(self.shared) as AnyFd, buf);
+                self.bulk = Some(InFlight::new(Rc::clone(driver), op));
+                self.poll_turn(context)
+            }
+            Poll::Ready(Ok(Some(mut bytes))) => {
+                let count = fill(&mut buf, &bytes);
+                if !self.peek {
+                    bytes.advance(count);
+                }
+                receive.put_back(bytes);
+                Poll::Ready(Ok((count, buf)))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(BufError::new(error, buf))),
+            Poll::Pending => {
+                self.buf = Some(buf);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<B: IoBufMut> Future for Read<'_, B> {
+    type Output = BufResult<usize, B>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let turns = &this.shared.extra.receive.turns;
+        if !turns.poll(&this.ticket, context) {
+            return Poll::Pending;
+        }
+        let Poll::Ready(result) = this.poll_turn(context) else {
+            return Poll::Pending;
+        };
+        turns.leave(&this.ticket);
+        Poll::Ready(result)
+    }
+}
+
+impl<B: IoBufMut> Drop for Read<'_, B> {
+    fn drop(&mut self) {
+        let bulk = self.bulk.take().filter(InFlight::is_submitted);
+        let Some(bulk) = bulk else {
+            return self.shared.extra.receive.turns.leave(&self.ticket);
+        };
+        // The kernel may already have put bytes into the caller's memory. They are parked, and
+        // the turn is kept until then, so that nothing overtakes them.
+        bulk.cancel();
+        let shared = Rc::clone(self.shared);
+        let ticket = std::mem::take(&mut self.ticket);
+        let driver = Rc::clone(shared.driver());
+        driver.spawn_system(async move {
+            let result = bulk.await;
+            let receive = &shared.extra.receive;
+            match result {
+                Ok((0, _)) => drop(receive.end(None)),
+                // A buffer that is a slice has its old length still: the count says what came.
+                Ok((count, buf)) => {
+                    receive.put_back(ManagedBuf::own(bytes_of(&buf)[..count].to_vec()));
+                }
+                Err(error) => match error.error.raw_os_error() {
+                    Some(errno::ECANCELED) | None => {}
+                    errno => drop(receive.end(errno)),
+                },
+            }
+            receive.turns.leave(&ticket);
+        });
+    }
+}
+
+impl Receive {
+    /// What is here already, or `WouldBlock`.
+    pub(super) fn try_next(&self, shared: &Rc<Shared>) -> io::Result<ManagedBuf> {
+        let driver = shared.driver();
+        driver.check_current()?;
+        let ticket = Ticket::new();
+        if !self.turns.try_take(&ticket) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = self.try_next_in_turn(shared);
+        self.turns.leave(&ticket);
+        result
+    }
+
+    /// Takes what is there, and leaves a wait for readiness to those who will wait again.
+    fn attempt_beside_wait(&self, shared: &Rc<Shared>) -> Step {
+        let before = self.state.get();
+        match (self.attempt(shared), before) {
+            (Step::Again, _) => Step::Pending,
+            (Step::End, State::Ready(key)) => {
+                op::abandon_wait(shared.driver(), key, Rc::clone(shared));
+                Step::End
+            }
+            (step, _) => step,
+        }
+    }
+
+    fn try_next_in_turn(&self, shared: &Rc<Shared>) -> io::Result<ManagedBuf> {
+        if let State::Ready(key) = self.state.get() {
+            // Nobody waits for it any more; the next one who does starts another.
+            self.state.set(State::Idle);
+            op::abandon_wait(shared.driver(), key, Rc::clone(shared));
+        }
+        loop {
+            let step = match self.take_parked(shared.driver()) {
+                Some(step) => step,
+                None => match self.state.get() {
+                    // Nothing is under way that could be overtaken: no bytes, only a wait for them.
+                    State::Idle | State::Ready(_) => self.attempt_beside_wait(shared),
+                    State::Multi(_) | State::Ended => Step::Pending,
+                },
+            };
+            return match step {
+                Step::Bytes(bytes) => Ok(bytes),
+                Step::End => match self.error.take() {
+                    Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+                    None => Ok(ManagedBuf::empty()),
+                },
+                Step::Again | Step::NoBuffer => continue,
+                Step::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The sending side of a stream: one send in flight, the others wait their turn.
+//!
+//! A write waits in its own future, with its buffer: dropped before its turn, it has sent nothing.
+//! One that is dropped in flight is finished whole by a task of the runtime's, which keeps the
+//! turn, since nobody could tell otherwise how much of it was sent; its error goes to the next
+//! write, flush or shutdown.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{
+    tcp_stream::Shared,
+    turns::{Ticket, Turns},
+};
+use crate::{
+    buf::{BufResult, IoBuf, IoVectored},
+    future::{Either, race},
+    op::{InFlight, Op, Send, SendVectored},
+    sys::{self, option},
+    time,
+};
+
+/// How long a write that nobody waits for may go on once the stream's last handle is gone. A peer
+/// that does not read would hold the descriptor for ever otherwise.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
+
+/// What a stream keeps for its sends.
+#[derive(Default)]
+pub(super) struct SendQueue {
+    turns: Turns,
+    /// The errno of a write that nobody waited for.
+    error: Cell<Option<i32>>,
+    /// Whether a task of the runtime's is finishing such a write.
+    finishing: Cell<bool>,
+}
+
+impl SendQueue {
+    /// Whether no write is under way or waits its turn.
+    pub(super) fn is_free(&self) -> bool {
+        self.turns.is_free()
+    }
+
+    /// The error of a write that nobody waited for, told once.
+    pub(super) fn take_error(&self) -> io::Result<()> {
+        match self.error.take() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Ok(()),
+        }
+    }
+
+    /// Bounds the time of a write that is still being finished when the last handle goes.
+    pub(super) fn linger(shared: &Rc<Shared>) {
+        if !shared.extra.send.finishing.get() {
+            return;
+        }
+        let shared = Rc::clone(shared);
+        let driver = Rc::clone(shared.driver());
+        driver.spawn_system(async move {
+            let turn = SendTurn::new(&shared);
+            if let Either::Right(()) = race(turn.wait(), time::sleep(LINGER)).await {
+                sys::shutdown(shared.raw(), option::SHUT_RDWR);
+            }
+        });
+    }
+
+    /// Ends the sending direction behind the writes that have begun; nobody is left to tell an
+    /// error.
+    pub(super) fn end(shared: &Rc<Shared>) {
+        if shared.extra.send.is_free() {
+            sys::shutdown(shared.raw(), option::SHUT_WR);
+            return;
+        }
+        // It keeps the descriptor, and not the stream: that one's drop bounds the time.
+        let shared = Rc::clone(shared);
+        let driver = Rc::clone(shared.driver());
+        driver.spawn_system(async move {
+            SendTurn::new(&shared).wait().await;
+            sys::shutdown(shared.raw(), option::SHUT_WR);
+        });
+    }
+}
+
+/// An operation that sends, and goes on to the end when nobody waits for it.
+pub(super) trait Sending: Op<Output = BufResult<usize, Self::Buf>> {
+    type Buf;
+
+    fn send_all(&mut self);
+}
+
+impl<B: IoBuf> Sending for Send<B> {
+    type Buf = B;
+
+    fn send_all(&mut self) {
+        Send::send_all(self);
+    }
+}
+
+impl<B: IoVectored> Sending for SendVectored<B> {
+    type Buf = B;
+
+    fn send_all(&mut self) {
+        SendVectored::send_all(self);
+    }
+}
+
+/// A place in the queue of writes that sends nothing.
+pub(super) struct SendTurn<'a> {
+    queue: &'a SendQueue,
+    ticket: Ticket,
+}
+
+impl<'a> SendTurn<'a> {
+    pub(super) fn new(shared: &'a Rc<Shared>) -> Self {
+        Self {
+            queue: &shared.extra.send,
+            ticket: Ticket::new(),
+        }
+    }
+
+    pub(super) async fn wait(&self) {
+        std::future::poll_fn(|context| {
+            if self.queue.turns.poll(&self.ticket, context) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for SendTurn<'_> {
+    fn drop(&mut self) {
+        self.queue.turns.leave(&self.ticket);
+    }
+}
+
+/// A write, in its turn.
+pub(super) struct InTurn<O: Sending> {
+    shared: Rc<Shared>,
+    ticket: Ticket,
+    op: Option<InFlight<O>>,
+    has_turn: bool,
+}
+
+impl<O: Sending> Unpin for InTurn<O> {}
+
+impl<O: Sending> InTurn<O> {
+    pub(super) fn new(shared: &Rc<Shared>, op: O) -> Self {
+        let op = Some(InFlight::new(Rc::clone(shared.driver()), op));
+        Self {
+            shared: Rc::clone(shared),
+            ticket: Ticket::new(),
+            op,
+            has_turn: false,
+        }
+    }
+}
+
+impl<O: Sending> Future for InTurn<O> {
+    type Output = O::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output> {
+        let this = self.get_mut();
+        let queue = &this.shared.extra.send;
+        let op = this
+            .op
+            .as_mut()
+            .expect("a future is not polled after it is ready");
+        if !this.has_turn {
+            if !queue.turns.poll(&this.ticket, context) {
+                return Poll::Pending;
+            }
+            this.has_turn = true;
+            if let Err(error) = queue.take_error() {
+                queue.turns.leave(&this.ticket);
+                let op = this.op.take().and_then(InFlight::into_op);
+                let op = op.expect("an operation that never started is still there");
+                // Completing it with the error hands the buffer back.
+                return Poll::Ready(op.complete(Err(error)));
+            }
+        }
+        let Poll::Ready(output) = Pin::new(op).poll(context) else {
+            return Poll::Pending;
+        };
+        this.op = None;
+        queue.turns.leave(&this.ticket);
+        Poll::Ready(output)
+    }
+}
+
+impl<O: Sending> Drop for InTurn<O> {
+    fn drop(&mut self) {
+        let begun = self.op.take().filter(|op| self.has_turn && op.has_begun());
+        let Some(mut op) = begun else {
+            return self.shared.extra.send.turns.leave(&self.ticket);
+        };
+        if let Some(op) = op.op_mut() {
+            op.send_all();
+        }
+        let shared = Rc::clone(&self.shared);
+        let ticket = std::mem::take(&mut self.ticket);
+        shared.extra.send.finishing.set(true);
+        let driver = Rc::clone(shared.driver());
+        driver.spawn_system(async move {
+            let result = op.await;
+            let queue = &shared.extra.send;
+            if let Err(error) = result {
+                let errno = error.error.raw_os_error();
+                queue.error.set(errno.or(Some(sys::errno::EPIPE)));
+            }
+            queue.finishing.set(false);
+            queue.turns.leave(&ticket);
+        });
+    }
+}

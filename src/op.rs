@@ -1,0 +1,105 @@
+//! Kernel operations, one file each, and the future that carries one through its life.
+//!
+//! An operation can run in up to three ways, all told in its one file: as a ring entry, as a plain
+//! system call repeated when its descriptor is ready, or as a call on a helper thread. See [`Op`].
+
+mod abandon;
+mod accept;
+mod accept_multi;
+mod close;
+mod connect;
+mod fd;
+mod held;
+mod in_flight;
+mod open;
+mod read;
+mod ready;
+mod recv;
+mod recv_multi;
+mod send;
+mod send_vectored;
+mod sync;
+mod write;
+
+use std::io;
+
+pub(crate) use abandon::wait as abandon_wait;
+pub(crate) use accept::accept_now;
+pub(crate) use accept_multi::{AbandonedAccept, accept_multi, accepted};
+pub(crate) use close::Close;
+pub(crate) use connect::Connect;
+pub(crate) use fd::{AnyFd, Descriptor, OnDrop};
+pub(crate) use in_flight::InFlight;
+pub(crate) use open::Open;
+pub(crate) use read::Read;
+pub(crate) use ready::Readiness;
+pub(crate) use recv::{Recv, recv_now};
+pub(crate) use recv_multi::{AbandonedRecv, recv_multi, recv_one};
+pub(crate) use send::{Send, send_now, sends_at_once};
+pub(crate) use send_vectored::SendVectored;
+pub(crate) use sync::Sync;
+pub(crate) use write::Write;
+
+use crate::{
+    driver::Driver,
+    sys::{Entry, PollEvents, errno},
+};
+
+/// One kernel operation.
+///
+/// # Safety
+///
+/// What [`Op::entry`] and [`WithoutRing::Thread`] point to lives outside the value (so that the
+/// value may move), is owned by it, and is left alone by it until [`Op::complete`].
+pub(crate) unsafe trait Op: 'static {
+    type Output;
+
+    /// The entry's opcode, which the kernel may lack.
+    const OPCODE: u8;
+
+    /// Whether a result that says "interrupted" or "not now" left everything as it was, so that
+    /// the operation is asked for again.
+    const RETRIES: bool = true;
+
+    /// The ring entry. Called again when the operation goes on after a short result.
+    fn entry(&mut self) -> Entry;
+
+    /// How it runs where there is no entry for it.
+    fn without_ring(&mut self) -> WithoutRing;
+
+    /// What it works on, when that is a descriptor.
+    fn fd(&self) -> Option<&AnyFd>;
+
+    /// A plain system call that cannot block, answering as a completion does: `EAGAIN` means not
+    /// now.
+    fn attempt(&mut self) -> i32 {
+        -errno::EAGAIN
+    }
+
+    /// Whether to attempt before an entry is pushed.
+    fn attempts_first(&self, _driver: &Driver) -> bool {
+        false
+    }
+
+    /// Takes a result that may not be the last word: a short send goes on.
+    fn progress(&mut self, result: i32) -> Progress {
+        Progress::Done(result)
+    }
+
+    /// The output, which owns whatever the kernel handed over.
+    fn complete(self, result: io::Result<u32>) -> Self::Output;
+}
+
+/// How an operation runs without an entry.
+pub(crate) enum WithoutRing {
+    /// By attempts, each after the descriptor was found ready.
+    Ready(PollEvents),
+    /// On a helper thread: a closure over raw arguments, while the operation stays here.
+    Thread(Box<dyn FnOnce() -> i32 + std::marker::Send>),
+}
+
+/// What a result means for its operation.
+pub(crate) enum Progress {
+    Done(i32),
+    Again,
+}

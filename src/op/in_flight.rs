@@ -1,0 +1,311 @@
+//! The future of one operation.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{Op, Progress, WithoutRing, abandon};
+use crate::{
+    driver::{Driver, Key, Withdrawn, foreign_runtime},
+    sys::{Completion, PollEvents, errno},
+};
+
+/// An operation on its way. Nothing happens before the first poll.
+///
+/// Dropped before the kernel saw it, it has done nothing; dropped in flight, it is cancelled and
+/// left to the driver until its final completion.
+///
+/// # Panics
+///
+/// When it is polled after its runtime ended and the kernel had not let go of it by then: the
+/// output would have to give back memory that the kernel may still write to.
+pub(crate) struct InFlight<O: Op> {
+    driver: Rc<Driver>,
+    /// `None` once the output is out.
+    op: Option<O>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Nothing was asked of the kernel yet.
+    Start,
+    /// As an entry, or on a helper thread: the completion is the operation's.
+    Submitted(Key),
+    /// Waiting for readiness: the completion only says to try again.
+    Waiting(Key, PollEvents),
+}
+
+impl<O: Op> Unpin for InFlight<O> {}
+
+impl<O: Op> InFlight<O> {
+    pub(crate) fn new(driver: Rc<Driver>, op: O) -> Self {
+        Self {
+            driver,
+            op: Some(op),
+            stage: Stage::Start,
+        }
+    }
+
+    /// The operation, to change what it should do from now on.
+    pub(crate) fn op_mut(&mut self) -> Option<&mut O> {
+        self.op.as_mut()
+    }
+
+    /// The operation, if nothing was asked of the kernel.
+    pub(crate) fn into_op(mut self) -> Option<O> {
+        if matches!(self.stage, Stage::Start) {
+            self.op.take()
+        } else {
+            None
+        }
+    }
+
+    /// Whether the kernel was asked for anything that it has not answered.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.op.is_some() && !matches!(self.stage, Stage::Start)
+    }
+
+    /// Whether the operation itself was handed to the kernel or to a thread, and not only a wait
+    /// for readiness.
+    pub(crate) fn is_submitted(&self) -> bool {
+        self.op.is_some() && matches!(self.stage, Stage::Submitted(_))
+    }
+
+    /// Asks the kernel to end the operation. What came of it is told by the future as before.
+    pub(crate) fn cancel(&self) {
+        if let Stage::Submitted(key) = self.stage {
+            self.driver.cancel_op(key);
+        }
+    }
+
+    fn finish(&mut self, result: io::Result<u32>) -> Poll<O::Output> {
+        self.stage = Stage::Start;
+        let op = self
+            .op
+            .take()
+            .expect("a future is not polled after it is ready");
+        Poll::Ready(op.complete(result))
+    }
+
+    /// Asks the kernel, in the first way that this kernel and this driver offer.
+    fn start(&mut self, context: &Context<'_>) -> Poll<O::Output> {
+        if let Err(error) = self.driver.check_current() {
+            return self.finish(Err(error));
+        }
+        let op = self
+            .op
+            .as_mut()
+            .expect("a future is not polled after it is ready");
+        let features = self.driver.features();
+        let has_entry = self.driver.uses_ring() && features.supports(O::OPCODE);
+        if has_entry && op.attempts_first(&self.driver) {
+            self.driver.count_attempt();
+            if let Progress::Done(result) = attempt(op) {
+                return self.finish(Completion::new(result).result());
+            }
+        }
+        let op = self.op.as_mut().expect("looked at above");
+        if has_entry && features.fast_poll {
+            return self.submit_entry(context);
+        }
+        match op.without_ring() {
+            WithoutRing::Thread(_) if has_entry => self.submit_entry(context),
+            WithoutRing::Thread(job) => {
+                // SAFETY: `Op`'s contract: what the job touches is the operation's, which this
+                // future keeps, or leaves to the driver, until the completion.
+                let submitted = unsafe { self.driver.submit_job(job, context.waker().clone()) };
+                self.submitted(submitted)
+            }
+            WithoutRing::Ready(events) => self.try_ready(events, context),
+        }
+    }
+
+    fn submit_entry(&mut self, context: &Context<'_>) -> Poll<O::Output> {
+        let op = self
+            .op
+            .as_mut()
+            .expect("a future is not polled after it is ready");
+        let entry = op.entry();
+        // SAFETY: `Op`'s contract: what the entry points to is the operation's, which this future
+        // keeps, or leaves to the driver, until the final completion.
+        let submitted = unsafe { self.driver.submit(entry, context.waker().clone()) };
+        self.submitted(submitted)
+    }
+
+    fn submitted(&mut self, submitted: io::Result<Key>) -> Poll<O::Output> {
+        match submitted {
+            Ok(key) => {
+                self.stage = Stage::Submitted(key);
+                Poll::Pending
+            }
+            Err(error) => self.finish(Err(error)),
+        }
+    }
+
+    /// Attempts while the descriptor may be ready, and waits for it to be ready.
+    fn try_ready(&mut self, events: PollEvents, context: &Context<'_>) -> Poll<O::Output> {
+        loop {
+            let op = self
+                .op
+                .as_mut()
+                .expect("a future is not polled after it is ready");
+            let fd = Rc::clone(op.fd().expect("what waits for readiness has a descriptor"));
+            if self.driver.maybe_ready(fd.source(), events) {
+                self.driver.count_attempt();
+                if let Progress::Done(result) = attempt(op) {
+                    return self.finish(Completion::new(result).result());
+                }
+                self.driver.not_ready(fd.source(), events, false);
+            }
+            let waker = context.waker().clone();
+            match self
+                .driver
+                .submit_ready(fd.raw(), fd.source(), events, waker)
+            {
+                Ok(key) => match self.driver.poll_op(key, context) {
+                    // It became ready in between.
+                    Poll::Ready(_) => {}
+                    Poll::Pending => {
+                        self.stage = Stage::Waiting(key, events);
+                        return Poll::Pending;
+                    }
+                },
+                Err(error) => return self.finish(Err(error)),
+            }
+        }
+    }
+}
+
+/// Attempts until there is a result, or nothing more to be had now.
+fn attempt<O: Op>(op: &mut O) -> Progress {
+    loop {
+        match op.attempt() {
+            result if result == -errno::EINTR => {}
+            result if result == -errno::EAGAIN => return Progress::Again,
+            result => {
+                if let Progress::Done(result) = op.progress(result) {
+                    return Progress::Done(result);
+                }
+            }
+        }
+    }
+}
+
+impl<O: Op> Future for InFlight<O> {
+    type Output = O::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output> {
+        let this = self.get_mut();
+        match this.stage {
+            Stage::Start => this.start(context),
+            _ if this.driver.is_closed() => this.poll_after_end(),
+            Stage::Submitted(key) => {
+                let Poll::Ready(completion) = this.driver.poll_op(key, context) else {
+                    return Poll::Pending;
+                };
+                this.stage = Stage::Start;
+                let op = this
+                    .op
+                    .as_mut()
+                    .expect("a future is not polled after it is ready");
+                match completion.res {
+                    // A signal interrupted it before anything was done.
+                    res if O::RETRIES && res == -errno::EINTR => this.start(context),
+                    // The descriptor is in non-blocking mode and this kernel does not wait then.
+                    res if O::RETRIES && res == -errno::EAGAIN => match op.without_ring() {
+                        WithoutRing::Ready(events) => this.try_ready(events, context),
+                        WithoutRing::Thread(_) => this.submit_entry(context),
+                    },
+                    res => match op.progress(res) {
+                        Progress::Done(result) => this.finish(Completion::new(result).result()),
+                        Progress::Again => this.submit_entry_or_start(context),
+                    },
+                }
+            }
+            Stage::Waiting(key, events) => match this.driver.poll_op(key, context) {
+                Poll::Ready(completion) if completion.res == -errno::ECANCELED => {
+                    this.finish(completion.result())
+                }
+                Poll::Ready(_) => {
+                    this.stage = Stage::Start;
+                    this.try_ready(events, context)
+                }
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<O: Op> InFlight<O> {
+    /// Goes on with the rest, in the same way as before.
+    fn submit_entry_or_start(&mut self, context: &Context<'_>) -> Poll<O::Output> {
+        let features = self.driver.features();
+        if self.driver.uses_ring() && features.supports(O::OPCODE) && features.fast_poll {
+            self.submit_entry(context)
+        } else {
+            self.start(context)
+        }
+    }
+
+    /// What came of an operation whose runtime has ended meanwhile. Nobody will complete it any
+    /// more, and nothing more can be asked for.
+    fn poll_after_end(&mut self) -> Poll<O::Output> {
+        let key = match self.stage {
+            Stage::Submitted(key) => key,
+            // The operation itself is here, whatever became of the wait.
+            Stage::Start | Stage::Waiting(..) => return self.finish(Err(foreign_runtime())),
+        };
+        match self.driver.withdraw(key) {
+            Withdrawn::Done(completion) => {
+                let op = self
+                    .op
+                    .as_mut()
+                    .expect("a future is not polled after it is ready");
+                match op.progress(completion.res) {
+                    Progress::Done(result) => self.finish(Completion::new(result).result()),
+                    Progress::Again => self.finish(Err(foreign_runtime())),
+                }
+            }
+            Withdrawn::NeverRan => self.finish(Err(foreign_runtime())),
+            Withdrawn::InFlight | Withdrawn::Lost => {
+                // The kernel may still write there, so nobody may ever own that memory again.
+                std::mem::forget(self.op.take());
+                panic!(
+                    "an operation was polled after its annulus runtime had ended without waiting \
+                     for it"
+                );
+            }
+        }
+    }
+
+    /// Leaves the operation to the driver, or takes it apart if the kernel is done with it.
+    fn give_up(&mut self) {
+        let Some(op) = self.op.take() else { return };
+        let key = match self.stage {
+            Stage::Start => return drop(op),
+            Stage::Submitted(key) => key,
+            Stage::Waiting(key, _) => {
+                abandon::wait(&self.driver, key, op);
+                return;
+            }
+        };
+        match self.driver.withdraw(key) {
+            Withdrawn::NeverRan => drop(op),
+            Withdrawn::Done(completion) => drop(op.complete(completion.result())),
+            Withdrawn::InFlight => self.driver.abandon(key, Box::new(abandon::AbandonedOp(op))),
+            // The kernel may still write there, so nobody may ever own that memory again.
+            Withdrawn::Lost => std::mem::forget(op),
+        }
+    }
+}
+
+impl<O: Op> Drop for InFlight<O> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}

@@ -1,0 +1,152 @@
+//! `IORING_OP_SEND`: sends bytes to a connected socket.
+
+use std::io;
+
+use super::{AnyFd, Descriptor, Op, Progress, WithoutRing, held::Held};
+use crate::{
+    buf::{BufError, BufResult, IoBuf},
+    driver::Driver,
+    sys::{self, Completion, Entry, PollEvents, errno, opcode, option},
+};
+
+/// The longest that one entry sends; the kernel takes no more at once (`MAX_RW_COUNT`).
+const LEN_MAX: usize = 0x7fff_f000;
+
+/// With this many completions a turn or fewer, a plain send is cheaper than an entry: it costs one
+/// more system call, and saves the entry, its completion and a second poll of the task.
+///
+/// Echo of 64 bytes, CPU per message beside a bare C ring server in the same rounds, median of 11, for
+/// 1, 8, 64 and 512 connections: plain sends 0.93, 0.99, 1.03, 1.04; entries 1.01, 1.02, 1.02, 1.02;
+/// this rule 0.96, 1.00, 1.01, 1.01 (2-vCPU guest, Linux 6.18).
+pub(super) const INLINE_BATCH_MAX: usize = 8;
+
+pub(crate) struct Send<B: IoBuf> {
+    fd: AnyFd,
+    buf: Held<B>,
+    sent: usize,
+    /// Whether to go on until everything is sent.
+    all: bool,
+}
+
+impl<B: IoBuf> Send<B> {
+    pub(crate) fn new(fd: AnyFd, buf: B, all: bool) -> Self {
+        Self {
+            fd,
+            buf: Held::new(buf),
+            sent: 0,
+            all,
+        }
+    }
+
+    /// Goes on behind the first `sent` bytes, which were sent already.
+    pub(crate) fn behind(mut self, sent: usize) -> Self {
+        self.sent = sent;
+        self
+    }
+
+    /// From now on a short send is not the end.
+    pub(crate) fn send_all(&mut self) {
+        self.all = true;
+    }
+
+    fn rest(&self) -> (*const u8, usize) {
+        let buf = self.buf.get();
+        (
+            buf.as_ptr().wrapping_add(self.sent),
+            (buf.len() - self.sent).min(LEN_MAX),
+        )
+    }
+}
+
+// SAFETY: the entry points to the buffer's bytes, which by `IoBuf` stay where they are when the
+// value moves; `Held` keeps the buffer untouched until `complete`.
+unsafe impl<B: IoBuf> Op for Send<B> {
+    type Output = BufResult<usize, B>;
+
+    const OPCODE: u8 = opcode::SEND;
+
+    fn entry(&mut self) -> Entry {
+        let (start, len) = self.rest();
+        let wait_all = if self.all { option::MSG_WAITALL } else { 0 };
+        Entry::send(
+            self.fd.raw(),
+            start,
+            len as u32,
+            option::MSG_NOSIGNAL | wait_all,
+        )
+    }
+
+    fn without_ring(&mut self) -> WithoutRing {
+        WithoutRing::Ready(PollEvents::WRITE)
+    }
+
+    fn fd(&self) -> Option<&AnyFd> {
+        Some(&self.fd)
+    }
+
+    fn attempt(&mut self) -> i32 {
+        let (start, len) = self.rest();
+        // SAFETY: the buffer has `len` initialized bytes from `start`, and nobody writes them.
+        unsafe { sys::send_now(self.fd.raw(), start, len) }
+    }
+
+    fn attempts_first(&self, driver: &Driver) -> bool {
+        driver.batch() <= INLINE_BATCH_MAX
+    }
+
+    fn progress(&mut self, result: i32) -> Progress {
+        match usize::try_from(result) {
+            Ok(count) => self.sent += count,
+            // What was sent before the error is told first; the error comes with the next send.
+            Err(_) if self.sent > 0 && !self.all => {}
+            Err(_) => return Progress::Done(result),
+        }
+        if self.all && self.sent < self.buf.get().len() {
+            // A send of something that sends nothing would go on for ever.
+            return if result == 0 {
+                Progress::Done(-errno::EPIPE)
+            } else {
+                Progress::Again
+            };
+        }
+        Progress::Done(0)
+    }
+
+    fn complete(self, result: io::Result<u32>) -> Self::Output {
+        let sent = self.sent;
+        let buf = self.buf.into_inner();
+        match result {
+            Ok(_) => Ok((sent, buf)),
+            Err(error) => Err(BufError::new(error, buf)),
+        }
+    }
+}
+
+/// Whether a plain send is the first thing to try.
+pub(crate) fn sends_at_once<T: ?Sized>(fd: &Descriptor<T>) -> bool {
+    let driver = fd.driver();
+    if driver.uses_ring() {
+        driver.batch() <= INLINE_BATCH_MAX
+    } else {
+        driver.maybe_ready(fd.source(), PollEvents::WRITE)
+    }
+}
+
+/// Sends what the kernel takes at once.
+pub(crate) fn send_now<T: ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> io::Result<usize> {
+    let driver = fd.driver();
+    loop {
+        driver.count_attempt();
+        // SAFETY: the bytes are borrowed for the time of the call.
+        let result = unsafe { sys::send_now(fd.raw(), bytes.as_ptr(), bytes.len().min(LEN_MAX)) };
+        match result {
+            result if result == -errno::EINTR => {}
+            result => {
+                if result == -errno::EAGAIN {
+                    driver.not_ready(fd.source(), PollEvents::WRITE, false);
+                }
+                return Completion::new(result).result().map(|count| count as usize);
+            }
+        }
+    }
+}

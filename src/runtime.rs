@@ -1,0 +1,126 @@
+//! One thread's runtime: its tasks, its timers and its driver, and the turn that keeps them going.
+
+mod block_on;
+mod builder;
+mod cores;
+mod stats;
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    mem::ManuallyDrop,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+pub use builder::Builder;
+pub use cores::{Cores, pin_to_core};
+pub use stats::{Stats, stats};
+
+use crate::{
+    driver::{Driver, DriverKind, Remote},
+    pool::Pool,
+    task::{Tasks, Unpark},
+    time::Timers,
+};
+
+/// Runs `future` to its end, with a runtime of its own on this thread, and returns its output.
+///
+/// When it ends, the runtime goes: tasks that have not finished are dropped, writes that were
+/// dropped in flight are finished, and everything that the kernel was asked for is cancelled and
+/// waited for.
+///
+/// # Panics
+///
+/// When no driver can be had, with a sentence that says why ([`Builder::build`] returns that as an
+/// error); inside another runtime; and when `future` panics.
+///
+/// # Examples
+///
+/// ```
+/// let sum = annulus::run(async {
+///     let task = annulus::spawn(async { 2 });
+///     1 + task.await.expect("the task does not panic")
+/// });
+/// assert_eq!(sum, 3);
+/// ```
+pub fn run<F: Future>(future: F) -> F::Output {
+    block_on::refuse_nesting();
+    match Builder::new().build() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("annulus cannot start: {error}"),
+    }
+}
+
+/// A runtime on this thread, for programs that enter it more than once. Made by [`Builder`].
+///
+/// Dropping it ends what [`run`] ends.
+pub struct Runtime {
+    driver: Rc<Driver>,
+    pool: Rc<Pool>,
+    timers: Rc<Timers>,
+    tasks: Tasks,
+    shutdown_timeout: Duration,
+}
+
+/// Ends the driver's sleep.
+struct WakeDriver(Arc<Remote>);
+
+impl Unpark for WakeDriver {
+    fn unpark(&self) {
+        self.0.wake();
+    }
+}
+
+impl Runtime {
+    /// The default runtime; see [`Builder`] for others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new().build()
+    }
+
+    /// Which driver it runs on: `Ring` or `Poll`.
+    #[must_use]
+    pub fn driver_kind(&self) -> DriverKind {
+        if self.driver.uses_ring() {
+            DriverKind::Ring
+        } else {
+            DriverKind::Poll
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        // The kernel may write to the buffers that it was lent until it has given up everything,
+        // and a panic on the way there must not free them: then they stay for ever.
+        let pool = ManuallyDrop::new(Rc::clone(&self.pool));
+        let wound_down = catch_unwind(AssertUnwindSafe(|| self.wind_down()));
+        let left_behind = self.driver.shutdown(self.shutdown_timeout);
+        if left_behind == 0 {
+            drop(ManuallyDrop::into_inner(pool));
+        }
+        if let Err(panic) = wound_down {
+            // A second panic would end the process.
+            if !thread::panicking() {
+                resume_unwind(panic);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("driver", &self.driver)
+            .field("tasks", &self.tasks)
+            .finish_non_exhaustive()
+    }
+}

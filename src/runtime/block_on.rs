@@ -1,0 +1,187 @@
+//! The turn.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use super::Runtime;
+use crate::{driver, pool, sys::Wait};
+
+/// Polls between two looks at what other threads posted.
+const POLLS_PER_LOOK: usize = 61;
+
+/// Looks between two visits to the kernel while tasks or the root are ready. A visit brings
+/// completions, and with them more ready tasks and more buffers in use; one that comes before the
+/// last visit's tasks have run piles both up.
+const LOOKS_PER_TURN: usize = 8;
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics inside a runtime.
+pub(super) fn refuse_nesting() {
+    assert!(
+        !INSIDE.get(),
+        "annulus is already running on this thread: inside it, `.await` the future or `spawn` it \
+         instead of calling `run` or `block_on` again"
+    );
+}
+
+/// Notes that this thread is inside a runtime, until it is dropped.
+struct Inside(bool);
+
+impl Inside {
+    fn enter() -> Self {
+        Self(INSIDE.replace(true))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(self.0);
+    }
+}
+
+impl Runtime {
+    /// Runs `future` to its end, and the tasks of this runtime meanwhile. Tasks that have not
+    /// finished then go on at the next call, and a connection that is dropped between two calls is
+    /// closed at the next one, or with the runtime.
+    ///
+    /// # Panics
+    ///
+    /// Inside a runtime, this or another, and when `future` panics.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        refuse_nesting();
+        let _inside = Inside::enter();
+        let _pool = pool::enter(&self.pool);
+        let _driver = driver::enter(&self.driver);
+        let _timers = self.timers.enter();
+        let _tasks = self.tasks.enter();
+        let output = self.run_root(future);
+        // What was dropped last is ended by entries that the kernel has yet to see, and nobody may
+        // come back here for long. A driver that fails says so to whoever does.
+        let _ = self.driver.turn(Wait::No);
+        output
+    }
+
+    /// Polls `future` and the tasks until it is ready, and drops it.
+    fn run_root<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let waker = self.tasks.root_waker();
+        let mut context = Context::from_waker(&waker);
+        let mut due = Vec::new();
+        waker.wake_by_ref();
+        loop {
+            for _ in 0..LOOKS_PER_TURN {
+                self.tasks.poll_inbox();
+                if self.tasks.take_root_wake() {
+                    if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                        return output;
+                    }
+                }
+                let ran_all = self.tasks.run(POLLS_PER_LOOK) < POLLS_PER_LOOK;
+                if ran_all && !self.tasks.is_root_awake() {
+                    break;
+                }
+            }
+            if let Err(error) = self.turn(&mut due) {
+                panic!("the runtime's driver failed: {error}");
+            }
+        }
+    }
+
+    /// Submits what tasks asked for and collects what has come.
+    fn turn(&self, due: &mut Vec<Waker>) -> io::Result<()> {
+        if self.pool.is_low(&self.driver) {
+            self.driver
+                .copy_out_parked(&mut |completion| self.pool.copy_out(completion));
+        }
+        let wait = self.fire_timers(due);
+        if !self.tasks.prepare_park() {
+            return self.driver.turn(Wait::No);
+        }
+        let result = self.driver.turn(wait);
+        self.tasks.unparked();
+        if self.timers.is_paused() {
+            self.advance_if_idle();
+        }
+        result
+    }
+
+    /// Wakes whoever waits for a time that has come, and tells how long to sleep.
+    fn fire_timers(&self, due: &mut Vec<Waker>) -> Wait {
+        if self.timers.is_empty() {
+            return Wait::Completion;
+        }
+        let now = self.timers.now();
+        self.timers.fire(now, due);
+        due.drain(..).for_each(Waker::wake);
+        if self.timers.is_paused() {
+            // What the kernel has ready comes first; then the clock goes on by itself.
+            return Wait::No;
+        }
+        match self.timers.next_deadline() {
+            Some(deadline) => Wait::Timeout(deadline.saturating_duration_since(now)),
+            None => Wait::Completion,
+        }
+    }
+
+    /// Moves a paused clock when nothing else is left to do.
+    fn advance_if_idle(&self) {
+        if self.driver.batch() == 0 && !self.tasks.has_ready() {
+            self.timers.auto_advance();
+        }
+    }
+
+    /// Ends the user's tasks, and lets the runtime's own finish what they have begun.
+    pub(super) fn wind_down(&self) {
+        let _inside = Inside::enter();
+        let _pool = pool::enter(&self.pool);
+        let _driver = driver::enter(&self.driver);
+        let _timers = self.timers.enter();
+        let _tasks = self.tasks.enter();
+        self.tasks.shutdown_user();
+        // Nobody looks at a stopped clock any more, and waits for the kernel take real time.
+        self.timers.resume();
+        let deadline = Instant::now().checked_add(self.shutdown_timeout);
+        let mut due = Vec::new();
+        while self.tasks.system_count() > 0 {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero())
+                || self.wind_down_turn(left, &mut due).is_err()
+            {
+                break;
+            }
+        }
+        self.tasks.shutdown();
+    }
+
+    fn wind_down_turn(
+        &self,
+        left: Option<std::time::Duration>,
+        due: &mut Vec<Waker>,
+    ) -> io::Result<()> {
+        self.tasks.poll_inbox();
+        self.tasks.run(POLLS_PER_LOOK);
+        let wait = match (self.fire_timers(due), left) {
+            (Wait::Completion, Some(left)) => Wait::Timeout(left),
+            (Wait::Timeout(until), Some(left)) => Wait::Timeout(until.min(left)),
+            (wait, _) => wait,
+        };
+        if self.tasks.system_count() == 0 {
+            return Ok(());
+        }
+        if !self.tasks.prepare_park() {
+            return self.driver.turn(Wait::No);
+        }
+        let result = self.driver.turn(wait);
+        self.tasks.unparked();
+        result
+    }
+}

@@ -1,0 +1,172 @@
+//! How a runtime is made.
+
+use std::{io, rc::Rc, time::Duration};
+
+use super::{Runtime, WakeDriver};
+use crate::{
+    blocking,
+    driver::{Driver, DriverKind, Helpers, Job, RingSize},
+    pool::{Pool, PoolSize},
+    task::{OnTaskPanic, TaskPanic, Tasks},
+    time::Timers,
+};
+
+/// How a runtime is made. Each option has a default that suits a server.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::{Builder, DriverKind};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Builder::new().driver(DriverKind::Poll).build()?;
+/// assert_eq!(runtime.block_on(async { 7 }), 7);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Builder {
+    driver: DriverKind,
+    ring: RingSize,
+    pool: PoolSize,
+    shutdown_timeout: Duration,
+    on_task_panic: OnTaskPanic,
+    task_panic_hook: Option<PanicHook>,
+}
+
+type PanicHook = Box<dyn Fn(&TaskPanic<'_>)>;
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            driver: DriverKind::Auto,
+            // Larger ones cost cache and locked memory, and bring nothing: what does not fit one
+            // turn goes into the next.
+            ring: RingSize {
+                entry_count: 256,
+                completion_count: 1024,
+            },
+            // Half a megabyte, which stays in the second-level cache.
+            pool: PoolSize {
+                buffer_count: 128,
+                buffer_bytes: 4096,
+            },
+            shutdown_timeout: Duration::from_secs(5),
+            on_task_panic: OnTaskPanic::default(),
+            task_panic_hook: None,
+        }
+    }
+}
+
+impl Builder {
+    /// The default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which driver to use. By default the ring, or epoll where the ring is forbidden.
+    #[must_use]
+    pub fn driver(mut self, driver: DriverKind) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// How many entries the submission queue takes; 256 by default. The completion queue takes four
+    /// times as many. Rounded up to a power of two, and made smaller when the limit on locked
+    /// memory demands it.
+    #[must_use]
+    pub fn ring_entries(mut self, entry_count: u32) -> Self {
+        let entry_count = entry_count.clamp(1, 1 << 15);
+        self.ring = RingSize {
+            entry_count,
+            completion_count: entry_count * 4,
+        };
+        self
+    }
+
+    /// How many receive buffers there are; 128 by default, rounded up to a power of two. A receive
+    /// that finds none brings memory of its own.
+    #[must_use]
+    pub fn receive_buffers(mut self, count: u16) -> Self {
+        self.pool.buffer_count = count;
+        self
+    }
+
+    /// The size of a receive buffer in bytes; 4096 by default, at least 64 and at most 1 MiB.
+    #[must_use]
+    pub fn receive_buffer_bytes(mut self, bytes: u32) -> Self {
+        self.pool.buffer_bytes = bytes.clamp(64, 1 << 20);
+        self
+    }
+
+    /// How long the end of the runtime waits, first for writes that were dropped in flight, then
+    /// for the kernel to give back what it was lent; five seconds by default. What it still holds
+    /// then is left to it: memory is leaked, never freed under the kernel's hands, and a future
+    /// that was waiting for it panics when it is polled again.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// What a panic of a task does when nobody awaits it; by default the others go on.
+    #[must_use]
+    pub fn on_task_panic(mut self, on_task_panic: OnTaskPanic) -> Self {
+        self.on_task_panic = on_task_panic;
+        self
+    }
+
+    /// Sees each panic of a task that nobody awaits, before [`on_task_panic`](Self::on_task_panic)
+    /// acts.
+    #[must_use]
+    pub fn task_panic_hook(mut self, hook: impl Fn(&TaskPanic<'_>) + 'static) -> Self {
+        self.task_panic_hook = Some(Box::new(hook));
+        self
+    }
+
+    /// Makes the runtime, on this thread, where it stays.
+    ///
+    /// # Errors
+    ///
+    /// When no driver can be had: the ring is forbidden and was asked for, this process is out of
+    /// descriptors or of locked memory, or an environment variable makes no sense. The error's text
+    /// says what to do.
+    pub fn build(self) -> io::Result<Runtime> {
+        let driver = Rc::new(Driver::new(self.driver, self.ring)?);
+        driver.set_helpers(Rc::new(BlockingThreads));
+        let pool = Pool::new(&driver, self.pool)?;
+        let tasks = Tasks::new(std::sync::Arc::new(WakeDriver(driver.remote().clone())));
+        driver.set_system_tasks(tasks.system_spawner());
+        tasks.set_on_task_panic(self.on_task_panic);
+        if let Some(hook) = self.task_panic_hook {
+            tasks.set_task_panic_hook(hook);
+        }
+        let shutdown_timeout = self.shutdown_timeout;
+        Ok(Runtime {
+            driver,
+            pool,
+            timers: Timers::new(),
+            tasks,
+            shutdown_timeout,
+        })
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("driver", &self.driver)
+            .field("ring", &self.ring)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The process's helper threads, as the driver asks for them.
+struct BlockingThreads;
+
+impl Helpers for BlockingThreads {
+    fn run(&self, job: Job) {
+        blocking::submit(Box::new(move || job.run()));
+    }
+}

@@ -1,0 +1,52 @@
+//! What a runtime has done so far.
+
+use super::Runtime;
+use crate::{
+    driver::{self, DriverStats},
+    pool,
+    task::{self, TaskCounters},
+    time,
+};
+
+/// What this thread's runtime has done so far. Reading it is cheap, and nothing resets it.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The driver's figures.
+    pub driver: DriverStats,
+    /// The tasks' figures.
+    pub tasks: TaskCounters,
+    /// Timers that have fired.
+    pub timers_fired: u64,
+    /// Receives that found no buffer and brought memory of their own.
+    pub buffers_exhausted: u64,
+}
+
+impl Runtime {
+    /// What this runtime has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            driver: self.driver.stats(),
+            tasks: self.tasks.counters(),
+            timers_fired: self.timers.fired_count(),
+            buffers_exhausted: self.pool.exhausted(),
+        }
+    }
+}
+
+/// What the runtime that this code runs in has done so far.
+///
+/// # Panics
+///
+/// Outside a runtime.
+#[must_use]
+pub fn stats() -> Stats {
+    let driver = driver::current().unwrap_or_else(|error| panic!("{error}"));
+    Stats {
+        driver: driver.stats(),
+        tasks: task::counters(),
+        timers_fired: time::fired_count(),
+        buffers_exhausted: pool::current().exhausted(),
+    }
+}

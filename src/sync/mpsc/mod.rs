@@ -1,0 +1,160 @@
+//! A queue of values from many senders to one receiver.
+//!
+//! A channel made by [`channel`] holds at most its capacity: senders wait when it is full, in the
+//! order in which they came, which slows them down to the receiver's pace. One made by
+//! [`unbounded`] takes whatever it gets.
+//!
+//! The channel ends for the receiver when all senders are dropped and all values received, and for
+//! the senders when the receiver is closed or dropped. Its memory grows to what it has held at most
+//! and is used again: sending allocates nothing from then on.
+
+mod permit;
+mod receiver;
+mod send_error;
+mod sender;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::waiters::Waiters;
+use super::waker_slot::WakerSlot;
+
+pub use self::permit::Permit;
+pub use self::receiver::Receiver;
+pub use self::send_error::{SendError, TrySendError};
+pub use self::sender::{Reserve, Sender};
+
+/// Returns the two sides of a channel that holds at most `capacity` values.
+///
+/// # Panics
+///
+/// When `capacity` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::{future::join, sync::mpsc};
+///
+/// annulus::run(async {
+///     let (sender, mut receiver) = mpsc::channel(2);
+///     let produce = async move {
+///         for number in 0..10 {
+///             sender.send(number).await?;
+///         }
+///         Ok::<(), mpsc::SendError<i32>>(())
+///     };
+///     let consume = async {
+///         let mut sum = 0;
+///         while let Some(number) = receiver.recv().await {
+///             sum += number;
+///         }
+///         sum
+///     };
+///     assert_eq!(join(produce, consume).await, (Ok(()), 45));
+/// });
+/// ```
+pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    assert!(capacity > 0, "the capacity of a channel must not be zero");
+    let channel = Rc::new(Channel {
+        queue: RefCell::new(VecDeque::new()),
+        capacity,
+        reserved_count: Cell::new(0),
+        sender_count: Cell::new(1),
+        is_closed: Cell::new(false),
+        receiver: WakerSlot::new(),
+        waiters: Waiters::new(),
+    });
+    (Sender::new(Rc::clone(&channel)), Receiver::new(channel))
+}
+
+/// Returns the two sides of a channel without a limit.
+///
+/// Sending never waits, so that [`Sender::try_send`] fails only when the channel is closed. Nothing
+/// slows down a sender that is faster than the receiver: use this where something else limits how
+/// many values there can be.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::sync::mpsc;
+///
+/// let (sender, mut receiver) = mpsc::unbounded();
+/// sender.try_send("one")?;
+/// sender.try_send("two")?;
+/// assert_eq!(receiver.try_recv(), Ok("one"));
+/// # Ok::<(), mpsc::TrySendError<&str>>(())
+/// ```
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    channel(usize::MAX)
+}
+
+/// What the two sides share. No user code runs while the queue is borrowed, and none between a
+/// change and what has to follow it.
+struct Channel<T> {
+    queue: RefCell<VecDeque<T>>,
+    capacity: usize,
+    /// Places in the queue that permits hold, and senders that were chosen.
+    reserved_count: Cell<usize>,
+    sender_count: Cell<usize>,
+    /// The receiver takes no new values.
+    is_closed: Cell<bool>,
+    receiver: WakerSlot,
+    /// Senders that wait for a place. There is none free while somebody waits.
+    waiters: Waiters<Choice>,
+}
+
+/// Why a waiting sender was chosen.
+#[derive(Clone, Copy)]
+enum Choice {
+    /// A place is reserved for it.
+    Reserved,
+    Closed,
+}
+
+impl<T> Channel<T> {
+    fn len(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    /// Whether a value can be sent now without overtaking a sender that waits.
+    fn has_room(&self) -> bool {
+        self.waiters.is_empty() && self.len() + self.reserved_count.get() < self.capacity
+    }
+
+    fn push(&self, value: T) {
+        self.queue.borrow_mut().push_back(value);
+        self.receiver.wake();
+    }
+
+    fn pop(&self) -> Option<T> {
+        let value = self.queue.borrow_mut().pop_front();
+        if value.is_some() {
+            self.pass_on_place();
+        }
+        value
+    }
+
+    /// Gives a place that has just become free to the sender that has waited longest.
+    fn pass_on_place(&self) {
+        if let Some(waker) = self.waiters.choose_first(Choice::Reserved) {
+            self.reserved_count.set(self.reserved_count.get() + 1);
+            waker.wake();
+        }
+    }
+
+    /// Gives up a reserved place without passing it on.
+    fn unreserve(&self) {
+        self.reserved_count.set(self.reserved_count.get() - 1);
+    }
+
+    fn close(&self) {
+        self.is_closed.set(true);
+        self.waiters.wake_all(Choice::Closed);
+    }
+
+    /// Whether nothing can be sent any more.
+    fn has_ended(&self) -> bool {
+        self.is_closed.get() || self.sender_count.get() == 0
+    }
+}

@@ -1,0 +1,264 @@
+//! [`Semaphore`]: a limited number of permits.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::closed::Closed;
+use super::semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};
+use super::waiters::{Place, Waiters};
+
+/// Limits how many tasks do something at the same time.
+///
+/// A task holds a permit for as long as it does it; dropping the permit gives it back. Permits go
+/// to tasks in the order in which they asked: one that asks for many is not overtaken by those that
+/// ask for few. Since only permits give back, and each only once, there are never more permits than
+/// the semaphore was made with, apart from those added with [`add_permits`](Semaphore::add_permits).
+///
+/// # Examples
+///
+/// ```
+/// use annulus::sync::Semaphore;
+///
+/// annulus::run(async {
+///     let requests = Semaphore::new(2);
+///     let first = requests.acquire().await?;
+///     let second = requests.acquire().await?;
+///     assert!(requests.try_acquire().is_none());
+///     drop(first);
+///     assert!(requests.try_acquire().is_some());
+///     drop(second);
+///     Ok::<(), annulus::sync::Closed>(())
+/// })?;
+/// # Ok::<(), annulus::sync::Closed>(())
+/// ```
+pub struct Semaphore {
+    /// Those that nobody holds. While somebody waits, fewer than the first in line needs.
+    permits: Cell<usize>,
+    is_closed: Cell<bool>,
+    waiters: Waiters<Choice>,
+}
+
+/// Why a waiter was chosen.
+#[derive(Clone, Copy)]
+enum Choice {
+    /// Its permits were taken for it.
+    Granted,
+    Closed,
+}
+
+impl Semaphore {
+    /// Returns a semaphore with this many permits.
+    pub const fn new(permits: usize) -> Semaphore {
+        Semaphore {
+            permits: Cell::new(permits),
+            is_closed: Cell::new(false),
+            waiters: Waiters::new(),
+        }
+    }
+
+    /// Waits for a permit.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the semaphore was closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in line. A permit that it was given goes to the next.
+    pub fn acquire(&self) -> Acquire<'_> {
+        self.acquire_many(1)
+    }
+
+    /// Waits for `amount` permits, all at once.
+    ///
+    /// Those behind it wait as well, even if there are enough permits for them. An amount that the
+    /// semaphore never has is waited for until permits are added.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the semaphore was closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`acquire`](Semaphore::acquire).
+    pub fn acquire_many(&self, amount: usize) -> Acquire<'_> {
+        Acquire {
+            semaphore: self,
+            amount,
+            place: None,
+        }
+    }
+
+    /// Waits for a permit that keeps the semaphore alive, for instance to move it into a task.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the semaphore was closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`acquire`](Semaphore::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::sync::Semaphore;
+    /// use std::rc::Rc;
+    ///
+    /// annulus::run(async {
+    ///     let semaphore = Rc::new(Semaphore::new(1));
+    ///     let permit = semaphore.clone().acquire_owned().await?;
+    ///     let task = async move {
+    ///         // ..
+    ///         drop(permit);
+    ///     };
+    ///     task.await;
+    ///     assert_eq!(semaphore.available_permits(), 1);
+    ///     Ok::<(), annulus::sync::Closed>(())
+    /// })?;
+    /// # Ok::<(), annulus::sync::Closed>(())
+    /// ```
+    pub async fn acquire_owned(self: Rc<Self>) -> Result<OwnedSemaphorePermit, Closed> {
+        let permit = self.acquire().await?;
+        permit.forget();
+        Ok(OwnedSemaphorePermit::new(self, 1))
+    }
+
+    /// Returns a permit if there is one and nobody waits for it.
+    ///
+    /// `None` also when the semaphore was closed.
+    pub fn try_acquire(&self) -> Option<SemaphorePermit<'_>> {
+        self.try_take(1)?.ok()
+    }
+
+    /// Returns the number of permits that could be acquired, were nobody in line.
+    pub fn available_permits(&self) -> usize {
+        self.permits.get()
+    }
+
+    /// Adds permits.
+    ///
+    /// # Panics
+    ///
+    /// When there would be more than `usize::MAX`.
+    pub fn add_permits(&self, amount: usize) {
+        let permits = self.permits.get().checked_add(amount);
+        self.permits
+            .set(permits.expect("a semaphore has at most `usize::MAX` permits"));
+        self.serve();
+    }
+
+    /// Refuses permits from now on: those who wait get an error, and so does everybody who comes.
+    ///
+    /// Permits that are held stay valid.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+        self.waiters.wake_all(Choice::Closed);
+    }
+
+    /// Whether the semaphore was closed.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    /// Grants permits to those in line, as far as they go.
+    fn serve(&self) {
+        while let Some(amount) = self.waiters.first_amount() {
+            let Some(permits) = self.permits.get().checked_sub(amount) else {
+                return;
+            };
+            self.permits.set(permits);
+            // Waking is user code, which may come back here: all is settled before.
+            if let Some(waker) = self.waiters.choose_first(Choice::Granted) {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Takes permits unless that means waiting.
+    fn try_take(&self, amount: usize) -> Option<Result<SemaphorePermit<'_>, Closed>> {
+        if self.is_closed.get() {
+            return Some(Err(Closed));
+        }
+        if !self.waiters.is_empty() {
+            return None;
+        }
+        self.permits.set(self.permits.get().checked_sub(amount)?);
+        Some(Ok(SemaphorePermit::new(self, amount)))
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore")
+            .field("available_permits", &self.available_permits())
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Semaphore::acquire`] and [`Semaphore::acquire_many`].
+#[must_use = "it acquires a permit only when it is awaited or polled"]
+pub struct Acquire<'a> {
+    semaphore: &'a Semaphore,
+    amount: usize,
+    /// The place in line while this waits.
+    place: Option<Place>,
+}
+
+impl<'a> Future for Acquire<'a> {
+    type Output = Result<SemaphorePermit<'a>, Closed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Acquire {
+            semaphore, amount, ..
+        } = *self;
+        if let Some(place) = &self.place {
+            return match semaphore.waiters.poll_chosen(place, context.waker()) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(choice) => {
+                    self.place = None;
+                    Poll::Ready(match choice {
+                        Choice::Granted => Ok(SemaphorePermit::new(semaphore, amount)),
+                        Choice::Closed => Err(Closed),
+                    })
+                }
+            };
+        }
+        if let Some(taken) = semaphore.try_take(amount) {
+            return Poll::Ready(taken);
+        }
+        let waker = context.waker().clone();
+        // Cloning a waker is user code, which may have given back a permit.
+        if let Some(taken) = semaphore.try_take(amount) {
+            return Poll::Ready(taken);
+        }
+        self.place = Some(semaphore.waiters.push(waker, amount));
+        Poll::Pending
+    }
+}
+
+impl Drop for Acquire<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            match self.semaphore.waiters.remove(place) {
+                Some(Choice::Granted) => self.semaphore.add_permits(self.amount),
+                Some(Choice::Closed) => {}
+                // It may have been first in line, and those behind it need less.
+                None => self.semaphore.serve(),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Acquire<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire")
+            .field("amount", &self.amount)
+            .finish_non_exhaustive()
+    }
+}

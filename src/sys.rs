@@ -1,0 +1,69 @@
+//! The kernel's interface: what the crate asks of Linux, in types that carry no policy.
+//!
+//! `libc` and the raw names of io_uring appear here and nowhere else. Calls that a driver makes
+//! in place of a ring entry answer as the ring does: a count or descriptor, or minus the errno.
+
+mod addr;
+mod cpu;
+mod entry;
+mod epoll;
+mod features;
+mod file;
+mod mapping;
+mod ring;
+mod socket;
+mod version;
+mod wake_fd;
+
+pub(crate) use addr::SocketAddress;
+pub(crate) use cpu::{allowed_cores, pin_to_core};
+pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
+pub(crate) use epoll::Epoll;
+pub(crate) use features::Features;
+pub(crate) use file::{OpenFlags, close, open, pread, preadv2_nowait, pwrite, sync, write_fd};
+pub(crate) use mapping::Mapping;
+pub(crate) use ring::{Ring, Wait};
+pub(crate) use socket::{
+    MessageHeader, accept_now, connect_now, listen, local_addr, new_socket, peer_addr, recv_now,
+    send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking, shutdown, socket_error,
+    socket_option,
+};
+pub(crate) use version::Version;
+pub(crate) use wake_fd::WakeFd;
+
+/// The errnos that code above this module decides by.
+pub(crate) mod errno {
+    pub(crate) use libc::{
+        EACCES, EAGAIN, ECANCELED, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINPROGRESS, EINTR,
+        EINVAL, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENONET, ENOPROTOOPT,
+        ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
+    };
+}
+
+/// Socket options and flags that code above this module passes on.
+pub(crate) mod option {
+    pub(crate) use libc::{
+        IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, MSG_NOSIGNAL, MSG_WAITALL, SHUT_RD, SHUT_RDWR,
+        SHUT_WR, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SOCK_CLOEXEC, SOL_SOCKET, TCP_KEEPIDLE,
+        TCP_NODELAY,
+    };
+}
+
+/// What a system call returned, as the ring would say it.
+fn as_completion(result: isize) -> i32 {
+    if result >= 0 {
+        return i32::try_from(result).unwrap_or(i32::MAX);
+    }
+    -std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
+}
+
+/// What a system call returned, as a result.
+fn as_result(result: i32) -> std::io::Result<i32> {
+    if result >= 0 {
+        Ok(result)
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}

@@ -1,0 +1,110 @@
+//! epoll(7), for the poll driver.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    time::Duration,
+};
+
+use super::{PollEvents, as_result};
+
+/// An epoll instance and the room for its events.
+pub(crate) struct Epoll {
+    fd: OwnedFd,
+    events: Vec<libc::epoll_event>,
+}
+
+/// One readiness event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EpollEvent {
+    pub(crate) token: u64,
+    bits: u32,
+}
+
+impl EpollEvent {
+    /// Whether the event answers a wait for `events`. An error or a hang-up answers every wait.
+    pub(crate) fn answers(self, events: PollEvents) -> bool {
+        let broken = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+        self.bits & (events.bits() | broken) != 0
+    }
+}
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: the call takes no address.
+        let fd = as_result(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the descriptor is new and nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self {
+            fd,
+            events: Vec::with_capacity(256),
+        })
+    }
+
+    /// Watches `fd` for every kind of readiness, edge-triggered: each change is told once.
+    pub(crate) fn add(&self, fd: i32, token: u64) -> io::Result<()> {
+        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        let mut event = libc::epoll_event {
+            events: events as u32,
+            u64: token,
+        };
+        // SAFETY: the kernel copies the event during the call.
+        let result = unsafe {
+            libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
+        };
+        as_result(result).map(drop)
+    }
+
+    pub(crate) fn remove(&self, fd: i32) -> io::Result<()> {
+        // SAFETY: the kernel reads no event for a removal.
+        let result = unsafe {
+            libc::epoll_ctl(
+                self.fd.as_raw_fd(),
+                libc::EPOLL_CTL_DEL,
+                fd,
+                std::ptr::null_mut(),
+            )
+        };
+        as_result(result).map(drop)
+    }
+
+    /// Waits for events, `None` for ever, and gives what came.
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> io::Result<impl Iterator<Item = EpollEvent> + '_> {
+        let milliseconds = timeout.map_or(-1, |timeout| {
+            // Rounded up, so that a timer is not found early again and again.
+            let rounded = timeout.as_nanos().div_ceil(1_000_000);
+            i32::try_from(rounded).unwrap_or(i32::MAX)
+        });
+        self.events.clear();
+        // SAFETY: the kernel writes at most as many events as the vector has room for.
+        let result = unsafe {
+            libc::epoll_wait(
+                self.fd.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                self.events.capacity() as i32,
+                milliseconds,
+            )
+        };
+        match as_result(result) {
+            // SAFETY: the kernel has written that many events.
+            Ok(count) => unsafe { self.events.set_len(count as usize) },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.events.iter().map(|event| EpollEvent {
+            token: event.u64,
+            bits: event.events,
+        }))
+    }
+}
+
+impl std::fmt::Debug for Epoll {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Epoll")
+            .field("fd", &self.fd)
+            .finish_non_exhaustive()
+    }
+}

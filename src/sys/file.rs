@@ -1,0 +1,80 @@
+//! File calls, as the ring would answer them.
+
+use std::ffi::CStr;
+
+use super::as_completion;
+
+/// open(2)'s flags.
+pub(crate) struct OpenFlags;
+
+impl OpenFlags {
+    pub(crate) const READ: i32 = libc::O_RDONLY;
+    pub(crate) const WRITE: i32 = libc::O_WRONLY;
+    pub(crate) const READ_WRITE: i32 = libc::O_RDWR;
+    pub(crate) const APPEND: i32 = libc::O_APPEND;
+    pub(crate) const TRUNCATE: i32 = libc::O_TRUNC;
+    pub(crate) const CREATE: i32 = libc::O_CREAT;
+    pub(crate) const CREATE_NEW: i32 = libc::O_CREAT | libc::O_EXCL;
+    pub(crate) const CLOSE_ON_EXEC: i32 = libc::O_CLOEXEC;
+}
+
+pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> i32 {
+    // SAFETY: the path is a C string that lives through the call.
+    as_completion(unsafe { libc::open(path.as_ptr(), flags, mode) } as isize)
+}
+
+pub(crate) fn close(fd: i32) -> i32 {
+    // SAFETY: the call takes no address; the caller owns the descriptor.
+    as_completion(unsafe { libc::close(fd) } as isize)
+}
+
+/// # Safety
+///
+/// `buf` points to `len` bytes that nobody else touches during the call.
+pub(crate) unsafe fn pread(fd: i32, buf: *mut u8, len: usize, offset: u64) -> i32 {
+    // SAFETY: as the caller promises.
+    as_completion(unsafe { libc::pread64(fd, buf.cast(), len, offset as i64) })
+}
+
+/// pread(2) of what the page cache holds; `EAGAIN` when that is nothing.
+///
+/// # Safety
+///
+/// As [`pread`].
+pub(crate) unsafe fn preadv2_nowait(fd: i32, buf: *mut u8, len: usize, offset: u64) -> i32 {
+    let part = libc::iovec {
+        iov_base: buf.cast(),
+        iov_len: len,
+    };
+    // SAFETY: as the caller promises; the vector lives through the call.
+    as_completion(unsafe { libc::preadv2(fd, &raw const part, 1, offset as i64, libc::RWF_NOWAIT) })
+}
+
+/// # Safety
+///
+/// `buf` points to `len` bytes that nobody writes during the call.
+pub(crate) unsafe fn pwrite(fd: i32, buf: *const u8, len: usize, offset: u64) -> i32 {
+    // SAFETY: as the caller promises.
+    as_completion(unsafe { libc::pwrite64(fd, buf.cast(), len, offset as i64) })
+}
+
+/// write(2) at the file's own position, which append mode needs.
+///
+/// # Safety
+///
+/// As [`pwrite`].
+pub(crate) unsafe fn write_fd(fd: i32, buf: *const u8, len: usize) -> i32 {
+    // SAFETY: as the caller promises.
+    as_completion(unsafe { libc::write(fd, buf.cast(), len) })
+}
+
+pub(crate) fn sync(fd: i32, data_only: bool) -> i32 {
+    let result = if data_only {
+        // SAFETY: the call takes no address.
+        unsafe { libc::fdatasync(fd) }
+    } else {
+        // SAFETY: the call takes no address.
+        unsafe { libc::fsync(fd) }
+    };
+    as_completion(result as isize)
+}

@@ -1,0 +1,189 @@
+//! Socket calls, as the ring would answer them. None of them waits, except where its name says so.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{FromRawFd as _, OwnedFd},
+};
+
+use super::{SocketAddress, as_completion, as_result};
+
+/// A new TCP socket for addresses of `family`.
+pub(crate) fn new_socket(family: i32, nonblocking: bool) -> io::Result<OwnedFd> {
+    let flags = if nonblocking { libc::SOCK_NONBLOCK } else { 0 };
+    // SAFETY: the call takes no address.
+    let fd = as_result(unsafe {
+        libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0)
+    })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Binds `fd` to `address` and listens.
+pub(crate) fn listen(fd: i32, address: &SocketAddress, backlog: u32) -> io::Result<()> {
+    // SAFETY: the address lives through the call and has the length given.
+    as_result(unsafe { libc::bind(fd, address.as_ptr(), address.bytes()) })?;
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    // SAFETY: the call takes no address.
+    as_result(unsafe { libc::listen(fd, backlog) }).map(drop)
+}
+
+pub(crate) fn connect_now(fd: i32, address: &SocketAddress) -> i32 {
+    // SAFETY: the address lives through the call and has the length given.
+    as_completion(unsafe { libc::connect(fd, address.as_ptr(), address.bytes()) } as isize)
+}
+
+/// The error that a socket has met since this was last asked, as minus its errno, or zero.
+pub(crate) fn socket_error(fd: i32) -> i32 {
+    match socket_option(fd, libc::SOL_SOCKET, libc::SO_ERROR) {
+        Ok(value) => -value,
+        Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+    }
+}
+
+/// accept4(2) on a listener that must not block.
+pub(crate) fn accept_now(fd: i32, flags: i32) -> i32 {
+    // SAFETY: without an address to fill the kernel writes nothing.
+    as_completion(
+        unsafe { libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags) } as isize,
+    )
+}
+
+/// # Safety
+///
+/// `buf` points to `len` bytes that nobody else touches during the call.
+pub(crate) unsafe fn recv_now(fd: i32, buf: *mut u8, len: usize) -> i32 {
+    // SAFETY: as the caller promises.
+    as_completion(unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) })
+}
+
+/// # Safety
+///
+/// `buf` points to `len` bytes that nobody writes during the call.
+pub(crate) unsafe fn send_now(fd: i32, buf: *const u8, len: usize) -> i32 {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: as the caller promises.
+    as_completion(unsafe { libc::send(fd, buf.cast(), len, flags) })
+}
+
+/// A message header with its parts, for a gathered send. It lives in a box of its own, because
+/// the kernel reads it until the send has completed.
+pub(crate) struct MessageHeader {
+    header: libc::msghdr,
+    parts: Vec<libc::iovec>,
+}
+
+impl MessageHeader {
+    pub(crate) fn new() -> Self {
+        // SAFETY: all zeros are a valid `msghdr`: no address, no parts, no control data.
+        let header = unsafe { std::mem::zeroed::<libc::msghdr>() };
+        Self {
+            header,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Names the parts: address and length of each. Only the first 1024 are taken (`IOV_MAX`).
+    pub(crate) fn set_parts(&mut self, parts: impl Iterator<Item = (*const u8, usize)>) {
+        self.parts.clear();
+        self.parts
+            .extend(parts.take(1024).map(|(start, len)| libc::iovec {
+                iov_base: start.cast_mut().cast(),
+                iov_len: len,
+            }));
+        self.header.msg_iov = self.parts.as_mut_ptr();
+        self.header.msg_iovlen = self.parts.len() as _;
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const libc::msghdr {
+        &raw const self.header
+    }
+}
+
+impl std::fmt::Debug for MessageHeader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageHeader")
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// # Safety
+///
+/// Every part that `header` names is readable during the call.
+pub(crate) unsafe fn sendmsg_now(fd: i32, header: &MessageHeader) -> i32 {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: as the caller promises.
+    as_completion(unsafe { libc::sendmsg(fd, header.as_ptr(), flags) })
+}
+
+pub(crate) fn shutdown(fd: i32, how: i32) -> i32 {
+    // SAFETY: the call takes no address.
+    as_completion(unsafe { libc::shutdown(fd, how) } as isize)
+}
+
+pub(crate) fn set_int_option(fd: i32, level: i32, name: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the kernel reads an int of the size given during the call.
+    as_result(unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+pub(crate) fn socket_option(fd: i32, level: i32, name: i32) -> io::Result<i32> {
+    let mut value = 0_i32;
+    let mut bytes = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most the size given, an int.
+    as_result(unsafe {
+        libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut bytes)
+    })?;
+    Ok(value)
+}
+
+/// What close does with bytes that the peer has not taken: `None` sends them in the background,
+/// `Some(0)` resets the connection.
+pub(crate) fn set_linger(fd: i32, seconds: Option<i32>) -> io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: i32::from(seconds.is_some()),
+        l_linger: seconds.unwrap_or(0),
+    };
+    // SAFETY: the kernel reads the struct during the call.
+    as_result(unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+pub(crate) fn set_nonblocking(fd: i32, nonblocking: bool) -> io::Result<()> {
+    let mut value = i32::from(nonblocking);
+    // SAFETY: the kernel reads an int during the call.
+    as_result(unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut value) }).map(drop)
+}
+
+pub(crate) fn local_addr(fd: i32) -> io::Result<SocketAddr> {
+    let mut address = SocketAddress::empty();
+    let (storage, bytes) = address.as_mut_parts();
+    // SAFETY: the kernel writes at most as many bytes as the storage has.
+    as_result(unsafe { libc::getsockname(fd, storage, bytes) })?;
+    address.to_std()
+}
+
+pub(crate) fn peer_addr(fd: i32) -> io::Result<SocketAddr> {
+    let mut address = SocketAddress::empty();
+    let (storage, bytes) = address.as_mut_parts();
+    // SAFETY: the kernel writes at most as many bytes as the storage has.
+    as_result(unsafe { libc::getpeername(fd, storage, bytes) })?;
+    address.to_std()
+}

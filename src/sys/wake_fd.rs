@@ -1,0 +1,40 @@
+//! The eventfd by which other threads wake a sleeping one.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+};
+
+use super::as_result;
+
+/// An eventfd(2). Written from any thread, read by the thread that sleeps on it.
+#[derive(Debug)]
+pub(crate) struct WakeFd(OwnedFd);
+
+impl WakeFd {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: the call takes no address.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        let fd = as_result(fd)?;
+        // SAFETY: the descriptor is new and nobody else's.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    pub(crate) fn raw(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Wakes the sleeper. A counter that is full has woken it already.
+    pub(crate) fn wake(&self) {
+        let one = 1_u64;
+        // SAFETY: the kernel reads eight bytes during the call.
+        let _ = unsafe { libc::write(self.raw(), (&raw const one).cast(), 8) };
+    }
+
+    /// Takes the wakes back, so that the next sleep sleeps.
+    pub(crate) fn clear(&self) {
+        let mut count = 0_u64;
+        // SAFETY: the kernel writes eight bytes during the call.
+        let _ = unsafe { libc::read(self.raw(), (&raw mut count).cast(), 8) };
+    }
+}

@@ -1,0 +1,111 @@
+//! What every task has, whatever its future: flags, links and counts.
+
+use std::{
+    panic::Location,
+    ptr::{self, NonNull},
+    task::Waker,
+};
+
+use super::{inbox::Inbox, primitives::Cell, raw::Vtable, task_ref::TaskRef, word::Word};
+
+/// The state of a task: a set of these flags. Only the owner's thread reads or writes them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct State(u32);
+
+impl State {
+    /// It is in the ready queue, or, while it runs, it will be.
+    pub(super) const SCHEDULED: Self = Self(1);
+    /// Its future is being polled or dropped.
+    pub(super) const RUNNING: Self = Self(1 << 1);
+    /// It has no future any more.
+    pub(super) const FINISHED: Self = Self(1 << 2);
+    /// Its future is to be dropped at the next turn.
+    pub(super) const ABORTED: Self = Self(1 << 3);
+    /// Somebody holds its join handle.
+    pub(super) const JOINABLE: Self = Self(1 << 4);
+    /// It is finished and nobody has taken the output yet.
+    pub(super) const OUTPUT: Self = Self(1 << 5);
+    /// It belongs to the runtime and not to the user.
+    pub(super) const SYSTEM: Self = Self(1 << 6);
+
+    pub(super) const fn with(self, flags: Self) -> Self {
+        Self(self.0 | flags.0)
+    }
+
+    pub(super) const fn without(self, flags: Self) -> Self {
+        Self(self.0 & !flags.0)
+    }
+
+    /// Whether at least one of `flags` is set.
+    pub(super) const fn has(self, flags: Self) -> bool {
+        self.0 & flags.0 != 0
+    }
+}
+
+pub(super) struct Header {
+    pub(super) vtable: &'static Vtable,
+    state: Cell<State>,
+    /// The references that the owner's side counts. Only the owner's thread touches it.
+    ///
+    /// Invariant: it is 0 exactly when `word` is merged.
+    pub(super) local: Cell<u32>,
+    pub(super) ready_next: Cell<Option<TaskRef>>,
+    /// The owner's inbox, which also says who the owner is.
+    ///
+    /// Invariant: alive as long as the header. The owner keeps it until it has merged every task,
+    /// and a merged task has a strong count of its own.
+    pub(super) inbox: *const Inbox,
+    /// Neighbours in the owner's list of all tasks that are not merged.
+    ///
+    /// Invariant: `TaskRef::adopt` makes a task its own neighbour; from then on both are alive.
+    pub(super) previous: Cell<NonNull<Header>>,
+    pub(super) next: Cell<NonNull<Header>>,
+    /// Whom to tell when the task has finished. Only the join handle sets it.
+    pub(super) join_waker: Cell<Option<Waker>>,
+    pub(super) word: Word,
+    /// The next older task in the inbox. It belongs to the one who set `QUEUED`, and from the
+    /// push on to the owner.
+    pub(super) inbox_next: Cell<*mut Header>,
+    /// Where it was spawned.
+    pub(super) location: &'static Location<'static>,
+}
+
+impl Header {
+    /// A header with one reference on the owner's side.
+    pub(super) fn new(
+        vtable: &'static Vtable,
+        state: State,
+        inbox: *const Inbox,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            vtable,
+            state: Cell::new(state),
+            local: Cell::new(1),
+            ready_next: Cell::new(None),
+            inbox,
+            previous: Cell::new(NonNull::dangling()),
+            next: Cell::new(NonNull::dangling()),
+            join_waker: Cell::new(None),
+            word: Word::new(),
+            inbox_next: Cell::new(ptr::null_mut()),
+            location,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        self.state.set(state);
+    }
+
+    /// Ends the header's life. These writes go nowhere, but a model finds with them whoever might
+    /// still use the header at the same time.
+    pub(super) fn retire(&mut self) {
+        self.local.set(0);
+        self.inbox_next.set(ptr::null_mut());
+        self.word.retire();
+    }
+}

@@ -1,0 +1,422 @@
+//! Runs the tasks of one thread.
+//!
+//! Nothing is borrowed while user code runs: futures, outputs, wakers and hooks may spawn, wake,
+//! abort and drop handles from wherever they are called.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::{Future, pending},
+    panic::Location,
+    process,
+    rc::Rc,
+    task::Context,
+};
+
+use super::{
+    header::State,
+    inbox::{Inbox, Posts, Unpark},
+    on_task_panic::{OnTaskPanic, TaskPanic},
+    primitives::Arc,
+    queue::ReadyQueue,
+    raw::{self, MaybeName, Outcome, Unnamed, swallow},
+    task_ref::{self, TaskRef},
+    waker::BorrowedWaker,
+};
+
+/// How many tasks there were, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskCounters {
+    /// Tasks spawned.
+    pub spawned: u64,
+    /// Times that a task was polled.
+    pub polled: u64,
+    /// Tasks that ended, however they did.
+    pub completed: u64,
+    /// Tasks that ended with a panic.
+    pub panicked: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    spawned: Cell<u64>,
+    polled: Cell<u64>,
+    completed: Cell<u64>,
+    panicked: Cell<u64>,
+}
+
+fn count(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}
+
+/// For whom there is still a future; each phase is entered once, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    /// The user's tasks are gone, the runtime's own may finish.
+    SystemOnly,
+    Closed,
+}
+
+type PanicHook = Rc<dyn Fn(&TaskPanic<'_>)>;
+
+pub(super) struct Scheduler {
+    inbox: Arc<Inbox>,
+    ready: ReadyQueue,
+    /// Stands for the future that `block_on` polls and is the beginning of the list of tasks.
+    ///
+    /// It runs for ever, so that a wake marks it as scheduled and puts it into no queue.
+    root: TaskRef,
+    running: Cell<Option<TaskRef>>,
+    phase: Cell<Phase>,
+    system_count: Cell<usize>,
+    counters: Counters,
+    on_panic: Cell<OnTaskPanic>,
+    panic_hook: RefCell<Option<PanicHook>>,
+}
+
+impl Scheduler {
+    pub(super) fn new(unpark: std::sync::Arc<dyn Unpark>) -> Rc<Self> {
+        let inbox = Inbox::new(unpark);
+        let root = raw::allocate(
+            pending::<()>(),
+            Unnamed,
+            State::RUNNING,
+            Arc::as_ptr(&inbox),
+            Location::caller(),
+        );
+        Rc::new(Self {
+            inbox,
+            ready: ReadyQueue::default(),
+            root,
+            running: Cell::new(None),
+            phase: Cell::new(Phase::Open),
+            system_count: Cell::new(0),
+            counters: Counters::default(),
+            on_panic: Cell::new(OnTaskPanic::default()),
+            panic_hook: RefCell::new(None),
+        })
+    }
+
+    pub(super) fn inbox(&self) -> *const Inbox {
+        Arc::as_ptr(&self.inbox)
+    }
+
+    pub(super) fn root(&self) -> &TaskRef {
+        &self.root
+    }
+
+    /// Whether the root was woken since the last call.
+    pub(super) fn take_root_wake(&self) -> bool {
+        let state = self.root.state();
+        self.root.set_state(state.without(State::SCHEDULED));
+        state.has(State::SCHEDULED)
+    }
+
+    pub(super) fn is_root_awake(&self) -> bool {
+        self.root.state().has(State::SCHEDULED)
+    }
+
+    pub(super) fn set_on_panic(&self, on_panic: OnTaskPanic) {
+        self.on_panic.set(on_panic);
+    }
+
+    pub(super) fn set_panic_hook(&self, hook: PanicHook) {
+        let before = self.panic_hook.replace(Some(hook));
+        drop(before);
+    }
+
+    pub(super) fn counters(&self) -> TaskCounters {
+        TaskCounters {
+            spawned: self.counters.spawned.get(),
+            polled: self.counters.polled.get(),
+            completed: self.counters.completed.get(),
+            panicked: self.counters.panicked.get(),
+        }
+    }
+
+    pub(super) fn system_count(&self) -> usize {
+        self.system_count.get()
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The task that is being polled or dropped.
+    pub(super) fn running(&self) -> Option<TaskRef> {
+        let running = self.running.take();
+        self.running.set(running.clone());
+        running
+    }
+
+    /// Spawns a task. `state` is `SYSTEM` or `JOINABLE`, and the result goes to the join handle.
+    pub(super) fn spawn<F, N>(
+        &self,
+        future: F,
+        name: N,
+        state: State,
+        location: &'static Location<'static>,
+    ) -> TaskRef
+    where
+        F: Future + 'static,
+        N: MaybeName,
+    {
+        let phase = self.phase.get();
+        let is_system = state.has(State::SYSTEM);
+        let task = raw::allocate(future, name, state, self.inbox(), location);
+        task.link_before(&self.root);
+        // An unfinished task keeps itself; `finish` gives this reference back.
+        let _kept = task.clone().into_raw();
+        count(&self.counters.spawned);
+        if is_system {
+            self.system_count.set(self.system_count.get() + 1);
+        }
+        if phase == Phase::Open || (phase == Phase::SystemOnly && is_system) {
+            self.schedule_by_ref(&task);
+        } else {
+            self.cancel(&task);
+            if phase == Phase::Closed {
+                task.merge();
+            }
+        }
+        task
+    }
+
+    /// Puts a task into the ready queue, unless it is there or is finished.
+    #[inline]
+    pub(super) fn schedule(&self, task: TaskRef) {
+        if self.mark_scheduled(&task) {
+            self.ready.push(task);
+        }
+    }
+
+    #[inline]
+    pub(super) fn schedule_by_ref(&self, task: &TaskRef) {
+        if self.mark_scheduled(task) {
+            self.ready.push(task.clone());
+        }
+    }
+
+    /// Marks a task as scheduled. True if it has to go into the queue now.
+    #[inline]
+    fn mark_scheduled(&self, task: &TaskRef) -> bool {
+        let state = task.state();
+        if state.has(State::SCHEDULED.with(State::FINISHED)) {
+            return false;
+        }
+        task.set_state(state.with(State::SCHEDULED));
+        // One that runs goes to the back of the queue when its poll returns.
+        !state.has(State::RUNNING)
+    }
+
+    /// Polls at most `budget` ready tasks and returns how many it polled.
+    pub(super) fn run(&self, budget: usize) -> usize {
+        for polled in 0..budget {
+            let Some(task) = self.ready.pop() else {
+                return polled;
+            };
+            self.turn(task);
+        }
+        budget
+    }
+
+    /// The turn of a task that was in the ready queue. Only unfinished tasks are there.
+    fn turn(&self, task: TaskRef) {
+        let state = task.state();
+        if state.has(State::ABORTED) {
+            self.cancel(&task);
+            return;
+        }
+        task.set_state(state.without(State::SCHEDULED).with(State::RUNNING));
+        count(&self.counters.polled);
+        let running = self.running.replace(Some(task.clone()));
+        let outcome = {
+            let waker = BorrowedWaker::new(&task);
+            let poll = task.vtable.poll;
+            // SAFETY: an unfinished task has its future, and nobody else polls or drops it while
+            // it is marked as running.
+            unsafe { poll(task.as_raw(), &mut Context::from_waker(&waker)) }
+        };
+        self.running.set(running);
+        if outcome != Outcome::Pending {
+            self.finish(&task, outcome);
+            return;
+        }
+        let state = task.state().without(State::RUNNING);
+        task.set_state(state);
+        if state.has(State::ABORTED) {
+            self.cancel(&task);
+        } else if state.has(State::SCHEDULED) {
+            self.ready.push(task);
+        }
+    }
+
+    /// Drops the future of an unfinished task that is not running and is in no queue.
+    fn cancel(&self, task: &TaskRef) {
+        task.set_state(task.state().with(State::RUNNING));
+        let running = self.running.replace(Some(task.clone()));
+        let cancel = task.vtable.cancel;
+        // SAFETY: as in `turn`.
+        let outcome = unsafe { cancel(task.as_raw()) };
+        self.running.set(running);
+        self.finish(task, outcome);
+    }
+
+    /// Hands the output of a task over to its join handle, if there is one.
+    fn finish(&self, task: &TaskRef, outcome: Outcome) {
+        let state = task.state();
+        task.set_state(
+            state
+                .without(State::RUNNING.with(State::SCHEDULED))
+                .with(State::FINISHED.with(State::OUTPUT)),
+        );
+        count(&self.counters.completed);
+        if state.has(State::SYSTEM) {
+            self.system_count.set(self.system_count.get() - 1);
+        }
+        if outcome == Outcome::Panicked {
+            count(&self.counters.panicked);
+        }
+        if let Some(waker) = task.join_waker.take() {
+            swallow(|| waker.wake());
+        }
+        let state = task.state();
+        if !state.has(State::JOINABLE) && state.has(State::OUTPUT) {
+            self.discard_output(task);
+        }
+        // SAFETY: `spawn` counted this reference for as long as the task is unfinished.
+        drop(unsafe { TaskRef::from_raw(task.as_raw()) });
+    }
+
+    /// Drops an output that nobody will take.
+    fn discard_output(&self, task: &TaskRef) {
+        let error = task.vtable.error;
+        // SAFETY: the output is there.
+        if let Some(error) = unsafe { error(task.as_raw()) } {
+            // SAFETY: the output is there until it is dropped below.
+            self.report_panic(task, unsafe { error.as_ref() });
+        }
+        task.set_state(task.state().without(State::OUTPUT));
+        let drop_output = task.vtable.drop_output;
+        // SAFETY: the output is there, and is marked as taken.
+        swallow(|| unsafe { drop_output(task.as_raw()) });
+    }
+
+    /// Does what was asked for when a panic has nobody to go to.
+    pub(super) fn report_panic(&self, task: &TaskRef, error: &super::JoinError) {
+        if !error.is_panic() {
+            return;
+        }
+        let hook = self.panic_hook.borrow().clone();
+        if let Some(hook) = hook {
+            swallow(|| TaskPanic::show(task, error, |panic| hook(panic)));
+            swallow(|| drop(hook));
+        }
+        if self.on_panic.get() == OnTaskPanic::Abort {
+            process::abort();
+        }
+    }
+
+    /// Takes what other threads posted.
+    pub(super) fn poll_inbox(&self) {
+        if self.inbox.has_posts() {
+            self.settle(self.inbox.take());
+        }
+    }
+
+    /// Whether the owner may sleep now.
+    pub(super) fn fall_asleep(&self) -> bool {
+        let is_idle = self.ready.is_empty() && !self.is_root_awake();
+        is_idle && self.inbox.fall_asleep()
+    }
+
+    /// Ends the sleep and takes what other threads posted.
+    pub(super) fn wake_up(&self) {
+        if self.phase.get() < Phase::Closed {
+            self.settle(self.inbox.take());
+        }
+    }
+
+    fn settle(&self, posts: Posts) {
+        for task in posts {
+            // SAFETY: the task came out of this scheduler's inbox.
+            if let Some(task) = unsafe { task_ref::settle(task) } {
+                self.schedule(task);
+            }
+        }
+    }
+
+    /// Drops the future of every task of the user; whatever is spawned meanwhile is dropped too.
+    pub(super) fn close_for_user(&self) {
+        self.close(Phase::SystemOnly);
+    }
+
+    /// Drops the future of every task, closes the inbox, and lets go of all tasks.
+    pub(super) fn close_for_all(&self) {
+        if self.phase.get() == Phase::Closed {
+            return;
+        }
+        self.close(Phase::Closed);
+        // From here on no user code runs.
+        self.settle(self.inbox.close());
+        loop {
+            let first = self.root.successor();
+            if first.as_raw() == self.root.as_raw() {
+                break;
+            }
+            first.merge();
+        }
+        self.root.merge();
+    }
+
+    fn close(&self, phase: Phase) {
+        assert!(
+            self.running().is_none(),
+            "the runtime was shut down from inside a task"
+        );
+        self.phase.set(self.phase.get().max(phase));
+        // Tasks that wake each other while they are dropped must not get into the queue.
+        self.for_each_to_close(|task| task.set_state(task.state().with(State::SCHEDULED)));
+        let ready = ReadyQueue::default();
+        while let Some(task) = self.ready.pop() {
+            if self.is_to_close(&task) {
+                drop(task);
+            } else {
+                ready.push(task);
+            }
+        }
+        while let Some(task) = ready.pop() {
+            self.ready.push(task);
+        }
+        self.for_each_to_close(|task| self.cancel(task));
+    }
+
+    fn is_to_close(&self, task: &TaskRef) -> bool {
+        let is_spared = self.phase.get() < Phase::Closed && task.state().has(State::SYSTEM);
+        !is_spared && !task.state().has(State::FINISHED)
+    }
+
+    /// Calls `act` for each unfinished task that the phase does not spare. It may run user code.
+    fn for_each_to_close(&self, act: impl Fn(&TaskRef)) {
+        // A task that is referred to stays in the list, so there is always a way on.
+        let mut task = self.root.successor();
+        while task.as_raw() != self.root.as_raw() {
+            if self.is_to_close(&task) {
+                act(&task);
+            }
+            task = task.successor();
+        }
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("phase", &self.phase)
+            .field("system_count", &self.system_count)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! Letting the other tasks have a turn.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// Lets every task that is ready have its turn before this one goes on.
+///
+/// A future that computes for long without waiting for anything should do this now and then,
+/// because nothing else happens on its thread meanwhile.
+///
+/// # Cancel safety
+///
+/// There is nothing to lose.
+///
+/// # Examples
+///
+/// ```
+/// # annulus::run(async {
+/// for _part in 0..3 {
+///     // .. some milliseconds of work ..
+///     annulus::task::yield_now().await;
+/// }
+/// # });
+/// ```
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

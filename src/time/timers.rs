@@ -1,0 +1,155 @@
+//! The timers of one runtime: its clock and its wheel, and which ones are current on this thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::clock::Clock;
+use super::wheel::{Nanos, Wheel};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Timers>>> = const { RefCell::new(None) };
+}
+
+/// The clock and the pending timers of one runtime.
+///
+/// In each turn the runtime reads the clock with [`Timers::now`], calls [`Timers::fire`] with what
+/// it read, and wakes the wakers it got. Before it waits it asks [`Timers::next_deadline`] for how
+/// long; if nothing is ready and [`Timers::auto_advance`] returns true, it goes on instead.
+pub(crate) struct Timers {
+    pub(super) clock: Clock,
+    /// No waker is cloned, woken or dropped while this is borrowed.
+    pub(super) wheel: RefCell<Wheel>,
+}
+
+/// Keeps timers current on this thread; dropping it brings back those of before.
+#[must_use]
+pub(crate) struct Entered {
+    previous: Option<Rc<Timers>>,
+}
+
+impl Timers {
+    pub(crate) fn new() -> Rc<Timers> {
+        Rc::new(Timers {
+            clock: Clock::new(),
+            wheel: RefCell::new(Wheel::new()),
+        })
+    }
+
+    /// Makes these the timers of this thread until the guard is dropped. Guards are dropped in the
+    /// reverse order of their making.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        // A runtime that is kept in a thread-local may end after this one is gone.
+        let previous = CURRENT.try_with(|current| current.replace(Some(Rc::clone(self))));
+        Entered {
+            previous: previous.ok().flatten(),
+        }
+    }
+
+    /// This thread's timers, if it runs a runtime.
+    pub(super) fn try_current<T>(read: impl FnOnce(&Rc<Timers>) -> T) -> Option<T> {
+        // While the thread is torn down it has no timers any more.
+        CURRENT
+            .try_with(|current| current.borrow().as_ref().map(read))
+            .ok()
+            .flatten()
+    }
+
+    /// This thread's timers.
+    pub(super) fn current<T>(read: impl FnOnce(&Rc<Timers>) -> T) -> T {
+        match Timers::try_current(read) {
+            Some(value) => value,
+            None => panic!("timers need a runtime: call this inside of `annulus::run`"),
+        }
+    }
+
+    /// The runtime's clock, which may be paused or ahead of the system's. Deadlines are compared
+    /// with it and never with `Instant::now`.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.instant(self.clock.now())
+    }
+
+    /// The time until which nothing has to be fired, or `None` without a timer.
+    ///
+    /// This can be earlier than the first deadline, by the width of the slot that holds it: `fire`
+    /// then fires nothing and sorts that slot anew, so that the next answer is later. It is cheap:
+    /// it looks at no timer.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let deadline = self.wheel.borrow().next_deadline()?;
+        Some(self.clock.instant(deadline))
+    }
+
+    /// Appends the wakers of all timers that are due at `now`, in order, and returns how many there
+    /// were. It calls none of them: the caller wakes them once it has borrowed nothing.
+    ///
+    /// Calling it in each turn that read the clock anyway, also without a timer that is due, keeps
+    /// timers that are armed later from being sorted in with an old position.
+    pub(crate) fn fire(&self, now: Instant, woken: &mut Vec<Waker>) -> usize {
+        self.fire_at(self.clock.nanos(now), woken)
+    }
+
+    pub(super) fn fire_at(&self, now: Nanos, woken: &mut Vec<Waker>) -> usize {
+        let count_before = woken.len();
+        let mut wheel = self.wheel.borrow_mut();
+        if self.clock.is_paused() {
+            wheel.fire_exactly(now, woken);
+        } else {
+            wheel.fire(now, woken);
+        }
+        woken.len() - count_before
+    }
+
+    /// While the clock is paused and a timer is pending, sets the clock to the earliest deadline
+    /// and returns true: the next `fire` has something to do.
+    ///
+    /// For a runtime with no task to run and no completion to take, instead of waiting. When it
+    /// returns false for a paused clock there is no timer, so the wait needs no deadline. A runtime
+    /// that has a reason to let time stand (a helper thread at work) does not call this, and waits
+    /// without a deadline while [`Timers::is_paused`].
+    pub(crate) fn auto_advance(&self) -> bool {
+        if !self.clock.is_paused() {
+            return false;
+        }
+        let earliest = self.wheel.borrow().earliest_deadline();
+        if let Some(deadline) = earliest {
+            self.clock.advance_to(deadline);
+        }
+        earliest.is_some()
+    }
+
+    /// Lets a paused clock go on.
+    pub(crate) fn resume(&self) {
+        self.clock.resume();
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.clock.is_paused()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending_count() == 0
+    }
+
+    /// How many timers are armed and have not fired.
+    pub(crate) fn pending_count(&self) -> usize {
+        self.wheel.borrow().pending_count()
+    }
+
+    /// How many timers have fired since the start.
+    pub(crate) fn fired_count(&self) -> u64 {
+        self.wheel.borrow().fired_count()
+    }
+}
+
+/// How many timers of this thread's runtime have fired.
+pub(crate) fn fired_count() -> u64 {
+    Timers::try_current(|timers| timers.fired_count()).unwrap_or(0)
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // What was current is dropped after the cell is free again: it may be the last reference.
+        let _entered = CURRENT.try_with(|current| current.replace(self.previous.take()));
+    }
+}

@@ -1,0 +1,335 @@
+//! The timer wheel: entries in a table, linked into slots by index.
+//!
+//! A level has 64 slots. A slot of level 0 is one tick (1 ms) wide, a slot of level `n` is `64^n`
+//! ticks. An entry stands on the lowest level on which its tick and the wheel's position differ in
+//! the slot alone, which has three consequences: every entry of a level is due before every entry
+//! of the level above, within a level the slots are in order of time, and no slot wraps around. The
+//! earliest slot is therefore the first occupied one of the lowest occupied level. Eight levels
+//! hold every deadline there is (44 bits of ticks), so none is clamped.
+//!
+//! When the position reaches a slot of a higher level its entries move down, in their order.
+//! Entries of one tick keep the order in which they were armed: an entry can be armed on a lower
+//! level than an older one of the same tick only after the older one has come down.
+//!
+//! The wheel reads no clock and calls no waker.
+
+use std::task::Waker;
+
+/// Nanoseconds since the clock's base, the deadlines' unit.
+pub(super) type Nanos = i64;
+
+const TICK_NANOS: u64 = 1_000_000;
+const LEVEL_COUNT: usize = 8;
+const LEVEL_BITS: u32 = 6;
+const LEVEL_SLOT_COUNT: usize = 1 << LEVEL_BITS;
+
+/// In the place of an entry's index: no entry.
+const NONE: u32 = u32::MAX;
+/// In the place of a slot's index: the entry has fired.
+const DUE: u16 = u16::MAX;
+/// In the place of a slot's index: the entry is on the free list.
+const FREE: u16 = u16::MAX - 1;
+
+struct Entry {
+    deadline: Nanos,
+    waker: Option<Waker>,
+    previous: u32,
+    /// Also the link of the free list.
+    next: u32,
+    /// The index of its slot, [`DUE`] or [`FREE`].
+    slot_index: u16,
+}
+
+const _: () = assert!(size_of::<Entry>() <= 40);
+
+#[derive(Clone, Copy)]
+struct Slot {
+    first: u32,
+    last: u32,
+}
+
+const EMPTY: Slot = Slot {
+    first: NONE,
+    last: NONE,
+};
+
+/// What a look at an entry found.
+pub(super) enum Look {
+    /// It has fired.
+    Due,
+    /// It is pending and holds a waker for the same task.
+    Pending,
+    /// It is pending and holds another waker.
+    PendingForOther,
+}
+
+pub(super) struct Wheel {
+    /// The position, in ticks. Outside of `fire` every pending entry's tick is greater.
+    position: u64,
+    /// For each level a bit for each slot that holds an entry.
+    occupied: [u64; LEVEL_COUNT],
+    slots: [Slot; LEVEL_COUNT * LEVEL_SLOT_COUNT],
+    entries: Vec<Entry>,
+    first_free: u32,
+    pending_count: usize,
+    fired_count: u64,
+}
+
+/// The first tick that is not before `deadline`.
+fn tick_after(deadline: Nanos) -> u64 {
+    (deadline.max(0) as u64).div_ceil(TICK_NANOS)
+}
+
+/// The last tick that is not after `now`.
+fn tick_before(now: Nanos) -> u64 {
+    now.max(0) as u64 / TICK_NANOS
+}
+
+impl Wheel {
+    pub(super) fn new() -> Wheel {
+        Wheel {
+            position: 0,
+            occupied: [0; LEVEL_COUNT],
+            slots: [EMPTY; LEVEL_COUNT * LEVEL_SLOT_COUNT],
+            entries: Vec::new(),
+            first_free: NONE,
+            pending_count: 0,
+            fired_count: 0,
+        }
+    }
+
+    pub(super) fn pending_count(&self) -> usize {
+        self.pending_count
+    }
+
+    pub(super) fn fired_count(&self) -> u64 {
+        self.fired_count
+    }
+
+    /// Whether the position has reached `deadline`, so that no entry may be armed for it.
+    pub(super) fn has_passed(&self, deadline: Nanos) -> bool {
+        tick_after(deadline) <= self.position
+    }
+
+    /// Whether `deadline` is in the tick that comes next, so that the clock has to decide whether
+    /// it has passed.
+    pub(super) fn is_near(&self, deadline: Nanos) -> bool {
+        tick_after(deadline) <= self.position + 1
+    }
+
+    /// Arms an entry for a deadline that has not passed and returns its index. It is the caller's
+    /// until it calls [`Wheel::free`].
+    pub(super) fn arm(&mut self, deadline: Nanos, waker: Waker) -> u32 {
+        let entry = Entry {
+            deadline,
+            waker: Some(waker),
+            previous: NONE,
+            next: NONE,
+            slot_index: FREE,
+        };
+        let index = self.first_free;
+        let index = if index == NONE {
+            let index = u32::try_from(self.entries.len())
+                .ok()
+                .filter(|&index| index != NONE);
+            self.entries.push(entry);
+            index.expect("fewer than 2^32 timers fit into a process")
+        } else {
+            let free = &mut self.entries[index as usize];
+            assert!(
+                free.slot_index == FREE,
+                "the free list holds free entries only"
+            );
+            self.first_free = free.next;
+            *free = entry;
+            index
+        };
+        self.pending_count += 1;
+        self.link(index);
+        index
+    }
+
+    pub(super) fn look(&self, index: u32, waker: &Waker) -> Look {
+        match &self.entries[index as usize].waker {
+            None => Look::Due,
+            Some(stored) if stored.will_wake(waker) => Look::Pending,
+            Some(_) => Look::PendingForOther,
+        }
+    }
+
+    /// Sets a pending entry's waker and returns the old one, or gives the new one back if the entry
+    /// has fired. The caller drops either after the borrow.
+    pub(super) fn replace_waker(&mut self, index: u32, waker: Waker) -> Result<Waker, Waker> {
+        match &mut self.entries[index as usize].waker {
+            Some(stored) => Ok(std::mem::replace(stored, waker)),
+            None => Err(waker),
+        }
+    }
+
+    /// Moves a pending entry to another deadline that has not passed; its waker stays. Returns
+    /// whether the entry was pending.
+    pub(super) fn rearm(&mut self, index: u32, deadline: Nanos) -> bool {
+        if self.entries[index as usize].slot_index == DUE {
+            return false;
+        }
+        self.unlink(index);
+        self.entries[index as usize].deadline = deadline;
+        self.link(index);
+        true
+    }
+
+    /// Ends an entry, pending or due. The caller drops or wakes the waker after the borrow.
+    pub(super) fn free(&mut self, index: u32) -> Option<Waker> {
+        if self.entries[index as usize].slot_index != DUE {
+            self.unlink(index);
+            self.pending_count -= 1;
+        }
+        let entry = &mut self.entries[index as usize];
+        entry.slot_index = FREE;
+        entry.next = self.first_free;
+        self.first_free = index;
+        entry.waker.take()
+    }
+
+    /// The start of the earliest slot: no entry is due before it. `fire` at that time either fires
+    /// an entry or moves the slot's entries down, after which the answer is later.
+    pub(super) fn next_deadline(&self) -> Option<Nanos> {
+        let (_, tick) = self.earliest_slot()?;
+        // Ticks of deadlines come from `Nanos`; rounding up can exceed it at its very end.
+        Some(Nanos::try_from(tick * TICK_NANOS).unwrap_or(Nanos::MAX))
+    }
+
+    /// The exact earliest deadline. It takes as long as its slot has entries.
+    pub(super) fn earliest_deadline(&self) -> Option<Nanos> {
+        let (slot_index, _) = self.earliest_slot()?;
+        let mut earliest = Nanos::MAX;
+        let mut index = self.slots[slot_index].first;
+        while index != NONE {
+            let entry = &self.entries[index as usize];
+            earliest = earliest.min(entry.deadline);
+            index = entry.next;
+        }
+        Some(earliest)
+    }
+
+    /// Fires every entry whose tick has come.
+    pub(super) fn fire(&mut self, now: Nanos, woken: &mut Vec<Waker>) {
+        let now = tick_before(now);
+        while let Some((slot_index, tick)) = self.earliest_slot() {
+            if tick > now {
+                break;
+            }
+            self.position = tick;
+            let mut index = self.slots[slot_index].first;
+            self.slots[slot_index] = EMPTY;
+            self.occupied[slot_index / LEVEL_SLOT_COUNT] &= !(1 << (slot_index % LEVEL_SLOT_COUNT));
+            while index != NONE {
+                let next = self.entries[index as usize].next;
+                if slot_index < LEVEL_SLOT_COUNT {
+                    self.make_due(index, woken);
+                } else {
+                    self.link(index);
+                }
+                index = next;
+            }
+        }
+        self.position = self.position.max(now);
+    }
+
+    /// Fires every entry whose deadline has come, to the nanosecond and in their order. It looks
+    /// at every entry of a slot for each deadline in it, which is fine for a paused clock only.
+    pub(super) fn fire_exactly(&mut self, now: Nanos, woken: &mut Vec<Waker>) {
+        while let Some(deadline) = self.earliest_deadline() {
+            if deadline > now {
+                break;
+            }
+            // This fires the deadline if it is at the end of its tick, and otherwise moves the
+            // position to the tick before.
+            self.fire(deadline, woken);
+            if let Some((slot_index, _)) = self.earliest_slot() {
+                let mut index = self.slots[slot_index].first;
+                while index != NONE {
+                    let Entry {
+                        next,
+                        deadline: found,
+                        ..
+                    } = self.entries[index as usize];
+                    if found <= deadline {
+                        self.unlink(index);
+                        self.make_due(index, woken);
+                    }
+                    index = next;
+                }
+            }
+        }
+        self.fire(now, woken);
+    }
+
+    /// The index of the earliest slot that holds an entry, and its first tick.
+    fn earliest_slot(&self) -> Option<(usize, u64)> {
+        let level = self.occupied.iter().position(|&slots| slots != 0)?;
+        let slot = self.occupied[level].trailing_zeros();
+        let shift = LEVEL_BITS * level as u32;
+        let block = self.position >> (shift + LEVEL_BITS) << LEVEL_BITS;
+        let tick = (block | u64::from(slot)) << shift;
+        Some((level * LEVEL_SLOT_COUNT + slot as usize, tick))
+    }
+
+    fn make_due(&mut self, index: u32, woken: &mut Vec<Waker>) {
+        let entry = &mut self.entries[index as usize];
+        entry.slot_index = DUE;
+        woken.extend(entry.waker.take());
+        self.pending_count -= 1;
+        self.fired_count += 1;
+    }
+
+    /// Appends an entry to the slot of its deadline.
+    fn link(&mut self, index: u32) {
+        let tick = tick_after(self.entries[index as usize].deadline);
+        debug_assert!(tick >= self.position);
+        // The lowest 6 bits never decide, since they tell the slot of level 0.
+        let differing = (tick ^ self.position) | (LEVEL_SLOT_COUNT as u64 - 1);
+        let level = differing.ilog2() / LEVEL_BITS;
+        let slot = (tick >> (LEVEL_BITS * level)) as usize % LEVEL_SLOT_COUNT;
+        let slot_index = level as usize * LEVEL_SLOT_COUNT + slot;
+
+        let last = std::mem::replace(&mut self.slots[slot_index].last, index);
+        if last == NONE {
+            self.slots[slot_index].first = index;
+            self.occupied[level as usize] |= 1 << slot;
+        } else {
+            self.entries[last as usize].next = index;
+        }
+        let entry = &mut self.entries[index as usize];
+        entry.previous = last;
+        entry.next = NONE;
+        entry.slot_index = slot_index as u16;
+    }
+
+    /// Takes a pending entry out of its slot.
+    fn unlink(&mut self, index: u32) {
+        let Entry {
+            previous,
+            next,
+            slot_index,
+            ..
+        } = self.entries[index as usize];
+        let slot = &mut self.slots[usize::from(slot_index)];
+        if slot.first == index && slot.last == index {
+            *slot = EMPTY;
+            let level = usize::from(slot_index) / LEVEL_SLOT_COUNT;
+            self.occupied[level] &= !(1 << (usize::from(slot_index) % LEVEL_SLOT_COUNT));
+            return;
+        }
+        if previous == NONE {
+            slot.first = next;
+        } else {
+            self.entries[previous as usize].next = next;
+        }
+        if next == NONE {
+            self.slots[usize::from(slot_index)].last = previous;
+        } else {
+            self.entries[next as usize].previous = previous;
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Once everything has been made, receiving, sending and sleeping allocate nothing.
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    time::Duration,
+};
+
+use annulus::{
+    Builder, DriverKind, Runtime,
+    future::join,
+    net::{TcpListener, TcpStream},
+    spawn,
+    time::{sleep, timeout},
+};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: it does what the system's allocator does, and counts.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the same contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the same contract.
+        unsafe { System.dealloc(address, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How many allocations `future` made, after it was done once to warm up.
+async fn allocations(mut future: impl AsyncFnMut()) -> usize {
+    future().await;
+    let before = ALLOCATIONS.get();
+    future().await;
+    ALLOCATIONS.get() - before
+}
+
+/// The default driver, which the environment chooses, and the poll driver.
+fn on_both_drivers(test: impl Fn(Runtime)) {
+    test(Runtime::new().unwrap());
+    test(Builder::new().driver(DriverKind::Poll).build().unwrap());
+}
+
+/// Sends back what comes.
+async fn echo(stream: TcpStream) {
+    loop {
+        let bytes = stream.recv().await.unwrap();
+        if bytes.is_empty() {
+            return;
+        }
+        stream.write_all(bytes).await.unwrap();
+    }
+}
+
+/// So many connections to an echo server in this runtime.
+async fn connections(count: usize) -> Vec<TcpStream> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        streams.push(TcpStream::connect(addr).await.unwrap());
+        spawn(echo(listener.accept().await.unwrap().0));
+    }
+    streams
+}
+
+/// Sends a message and waits for it to come back.
+async fn exchange(stream: &TcpStream) {
+    stream.write_all(b"0123456789".as_slice()).await.unwrap();
+    let mut count = 0;
+    while count < 10 {
+        count += stream.recv().await.unwrap().len();
+    }
+}
+
+#[test]
+fn an_echoed_message_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            let stream = connections(1).await.pop().unwrap();
+            allocations(async || {
+                for _ in 0..10_000 {
+                    exchange(&stream).await;
+                }
+            })
+            .await
+        });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn messages_of_many_connections_allocate_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            let streams = connections(64).await;
+            // A turn brings more completions than are answered by plain sends.
+            allocations(async || {
+                for _ in 0..200 {
+                    for stream in &streams {
+                        stream.write_all(b"0123456789".as_slice()).await.unwrap();
+                    }
+                    for stream in &streams {
+                        let mut count = 0;
+                        while count < 10 {
+                            count += stream.recv().await.unwrap().len();
+                        }
+                    }
+                }
+            })
+            .await
+        });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn a_message_read_into_memory_that_is_used_again_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            let stream = connections(1).await.pop().unwrap();
+            let mut kept = Vec::with_capacity(100);
+            allocations(async || {
+                for _ in 0..1000 {
+                    stream.write_all(b"0123456789".as_slice()).await.unwrap();
+                    let mut count = 0;
+                    while count < 10 {
+                        let (more, buf) = stream.read(std::mem::take(&mut kept)).await.unwrap();
+                        (count, kept) = (count + more, buf);
+                    }
+                }
+            })
+            .await
+        });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn a_sleep_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            allocations(async || {
+                for micros in 0..1000 {
+                    sleep(Duration::from_micros(micros % 20)).await;
+                }
+                for _ in 0..100 {
+                    let long = sleep(Duration::from_secs(1000));
+                    let short = sleep(Duration::from_micros(10));
+                    let _ = annulus::future::race(long, short).await;
+                    join(
+                        sleep(Duration::from_micros(5)),
+                        sleep(Duration::from_micros(9)),
+                    )
+                    .await;
+                }
+            })
+            .await
+        });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn a_receive_under_a_timeout_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            let stream = connections(1).await.pop().unwrap();
+            allocations(async || {
+                for _ in 0..1000 {
+                    let limit = Duration::from_secs(1000);
+                    timeout(limit, exchange(&stream)).await.unwrap();
+                    let nothing = timeout(Duration::from_micros(10), stream.recv()).await;
+                    assert!(nothing.is_err());
+                }
+            })
+            .await
+        });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}

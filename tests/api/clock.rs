@@ -1,0 +1,117 @@
+//! Timers, and a stopped clock beside real sockets.
+
+use std::time::{Duration, Instant};
+
+use annulus::{spawn, time};
+
+use crate::support::{pair, recv_exact, run, settle};
+
+#[test]
+fn a_timer_never_fires_early() {
+    run(async {
+        for millis in [0, 1, 3, 7] {
+            let start = Instant::now();
+            time::sleep(Duration::from_millis(millis)).await;
+            assert!(start.elapsed() >= Duration::from_millis(millis));
+        }
+    });
+}
+
+#[test]
+fn timers_fire_in_their_order() {
+    run(async {
+        let mut tasks = Vec::new();
+        let (sender, mut receiver) = annulus::sync::mpsc::unbounded();
+        for millis in [9_u64, 3, 6, 1, 12] {
+            let sender = sender.clone();
+            tasks.push(spawn(async move {
+                time::sleep(Duration::from_millis(millis)).await;
+                sender.try_send(millis).unwrap();
+            }));
+        }
+        drop(sender);
+        let mut order = Vec::new();
+        while let Some(millis) = receiver.recv().await {
+            order.push(millis);
+        }
+        assert_eq!(order, [1, 3, 6, 9, 12]);
+    });
+}
+
+#[test]
+fn a_timeout_around_real_io_loses_nothing() {
+    run(async {
+        let (near, far) = pair().await;
+        for round in 0..10_u8 {
+            let late = time::timeout(Duration::from_millis(1), near.recv()).await;
+            assert!(late.is_err());
+            far.write_all(vec![round; 4]).await.unwrap();
+            let bytes = time::timeout(Duration::from_secs(60), recv_exact(&near, 4)).await;
+            assert_eq!(bytes.unwrap(), [round; 4]);
+        }
+    });
+}
+
+#[test]
+fn a_stopped_clock_does_not_stop_sockets() {
+    annulus::run(async {
+        let (near, far) = pair().await;
+        time::pause();
+        let start = time::now();
+        near.write_all("while stopped").await.unwrap();
+        assert_eq!(recv_exact(&far, 13).await, b"while stopped");
+        assert_eq!(time::now(), start);
+        // Nothing else can go on, so the clock jumps over the hour.
+        time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(time::now() - start, Duration::from_secs(3600));
+        let silent = time::timeout(Duration::from_secs(60), near.recv()).await;
+        assert!(silent.is_err());
+        assert_eq!(time::now() - start, Duration::from_secs(3660));
+        far.write_all("late").await.unwrap();
+        time::resume();
+        assert_eq!(recv_exact(&near, 4).await, b"late");
+    });
+}
+
+#[test]
+fn an_advanced_clock_fires_what_is_due_beside_io() {
+    annulus::run(async {
+        time::pause();
+        let ticks = spawn(async {
+            let mut interval = time::interval(Duration::from_secs(1));
+            let mut count = 0;
+            let end = time::now() + Duration::from_millis(10_500);
+            while interval.tick().await < end {
+                count += 1;
+                if count == 10 {
+                    break;
+                }
+            }
+            count
+        });
+        time::advance(Duration::from_secs(20)).await;
+        assert_eq!(ticks.await.unwrap(), 10);
+        time::resume();
+        settle().await;
+    });
+}
+
+#[test]
+fn a_long_sleep_keeps_no_connection_from_working() {
+    run(async {
+        let sleeper = spawn(time::sleep(Duration::from_secs(10_000)));
+        let (near, far) = pair().await;
+        let timers: Vec<_> = (0..1000)
+            .map(|n| spawn(time::sleep(Duration::from_secs(100 + n))))
+            .collect();
+        for round in 0..100_u8 {
+            near.write_all(vec![round]).await.unwrap();
+            assert_eq!(recv_exact(&far, 1).await, [round]);
+        }
+        for timer in timers {
+            timer.abort();
+        }
+        sleeper.abort();
+        assert!(sleeper.await.is_err());
+    });
+}

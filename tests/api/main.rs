@@ -1,0 +1,22 @@
+//! What the public interface promises, on the driver and the kernel that the environment chooses
+//! (`ANNULUS_DRIVER`, `ANNULUS_KERNEL`). `tests/kernels.rs` runs this binary on all of them.
+
+mod back_pressure;
+mod blocking;
+mod bulk;
+mod clock;
+mod closed;
+mod connect;
+mod detach;
+mod files;
+mod foreign;
+mod halves;
+mod listener;
+mod options;
+mod reader;
+mod receive;
+mod runtime;
+mod stats;
+mod support;
+mod tasks;
+mod write;

@@ -1,0 +1,160 @@
+//! What the tests share.
+
+use std::{future::Future, net, path::PathBuf, pin::pin, task::Poll, time::Duration};
+
+use annulus::{
+    net::{TcpListener, TcpStream},
+    task::yield_now,
+    time,
+};
+
+/// A test that takes this long hangs.
+const HANG: Duration = Duration::from_secs(100);
+
+/// Runs a test on the runtime that the environment chooses.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    annulus::run(guarded(future))
+}
+
+/// Ends a test that hangs. Not for tests that stop the clock: it would jump to the guard's end.
+pub(crate) async fn guarded<F: Future>(future: F) -> F::Output {
+    time::timeout(HANG, future)
+        .await
+        .expect("the test does not hang")
+}
+
+/// A listener on a free port, and its address.
+pub(crate) async fn listen() -> (TcpListener, net::SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+/// The two ends of a connection.
+pub(crate) async fn pair() -> (TcpStream, TcpStream) {
+    let (listener, addr) = listen().await;
+    let near = TcpStream::connect(addr).await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    (near, far)
+}
+
+/// A connection whose other end is std's, to be used by another thread.
+pub(crate) async fn std_pair() -> (TcpStream, net::TcpStream) {
+    let (listener, addr) = listen().await;
+    let far = net::TcpStream::connect(addr).unwrap();
+    let (near, _) = listener.accept().await.unwrap();
+    (near, far)
+}
+
+/// Receives until there are `len` bytes.
+pub(crate) async fn recv_exact(stream: &TcpStream, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < len {
+        let piece = stream.recv().await.unwrap();
+        assert!(
+            !piece.is_empty(),
+            "the stream ended after {} bytes",
+            bytes.len()
+        );
+        bytes.extend_from_slice(&piece);
+    }
+    assert_eq!(bytes.len(), len, "more came than was sent");
+    bytes
+}
+
+/// Receives to the end of the stream.
+pub(crate) async fn recv_to_end(stream: &TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let piece = stream.recv().await.unwrap();
+        if piece.is_empty() {
+            return bytes;
+        }
+        bytes.extend_from_slice(&piece);
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Waits until the runtime has seen everything that the kernel had to tell up to now: bytes that
+/// are sent through another connection come after it.
+pub(crate) async fn settle() {
+    let (near, far) = pair().await;
+    settle_by(&near, &far).await;
+}
+
+/// As [`settle`], through a connection that is there.
+pub(crate) async fn settle_by(near: &TcpStream, far: &TcpStream) {
+    for _ in 0..3 {
+        near.write_all("ping").await.unwrap();
+        recv_exact(far, 4).await;
+        far.write_all("pong").await.unwrap();
+        recv_exact(near, 4).await;
+        yield_now().await;
+    }
+}
+
+/// Polls `future` once.
+pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// Bytes that do not repeat within any power of two.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index % 251) as u8).collect()
+}
+
+/// Whether `bytes` are the pattern from `start` on.
+pub(crate) fn is_pattern(bytes: &[u8], start: usize) -> bool {
+    let mut expected = start % 251;
+    for byte in bytes {
+        if usize::from(*byte) != expected {
+            return false;
+        }
+        expected = if expected == 250 { 0 } else { expected + 1 };
+    }
+    true
+}
+
+/// Whether the ring is used, on a kernel of at least this version, real and emulated.
+pub(crate) fn rings_since(major: u32, minor: u32) -> bool {
+    let parse = |text: &str| {
+        let mut parts = text.split(|c: char| !c.is_ascii_digit());
+        let mut next = || parts.next().and_then(|part| part.parse::<u32>().ok());
+        Some((next()?, next()?))
+    };
+    let runtime = annulus::Runtime::new();
+    let is_ring = runtime.is_ok_and(|runtime| runtime.driver_kind() == annulus::DriverKind::Ring);
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mask = std::env::var("ANNULUS_KERNEL").unwrap_or_default();
+    let new_enough = |version: Option<(u32, u32)>| version.is_none_or(|v| v >= (major, minor));
+    is_ring && new_enough(parse(&release)) && new_enough(parse(&mask))
+}
+
+/// A folder of its own for a test, removed at the end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("annulus-api-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

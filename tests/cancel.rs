@@ -1,0 +1,22 @@
+//! Dropping a future loses nothing: no received byte, no connection, no descriptor, no memory.
+//!
+//! The driver and the emulated kernel are the environment's choice (`ANNULUS_DRIVER`,
+//! `ANNULUS_KERNEL`), and every test holds for each of them. They count the descriptors and the
+//! memory of the whole process, so they run one after the other.
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+mod cancel {
+    mod buffers;
+    mod census;
+    mod files;
+    mod frames;
+    mod live_memory;
+    mod moment;
+    mod random;
+    mod runtimes;
+    mod sockets;
+    mod streams;
+    mod unwinding;
+    mod waiters;
+    mod wakers;
+}

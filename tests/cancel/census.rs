@@ -1,0 +1,190 @@
+//! Counts what a test may have lost: descriptors, operations in flight, buffers.
+
+use std::{
+    future::Future,
+    io::Write as _,
+    net::TcpStream as StdStream,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use annulus::{
+    Builder, Runtime,
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+
+/// Nothing in these tests takes this long, unless it never ends.
+pub(super) const BOUND: Duration = Duration::from_secs(20);
+
+/// Keeps other tests of this process from running until it is dropped: they would be counted.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    static AT_FIRST: OnceLock<usize> = OnceLock::new();
+    // A test that failed before this one has nothing to say here.
+    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // A helper thread that is not done with a call of the test before, or a waker in some other
+    // thread, may still hold the wake descriptor of a runtime that is gone. One that was leaked
+    // stays, and is that test's failure.
+    let at_first = *AT_FIRST.get_or_init(descriptors);
+    let end = Instant::now() + Duration::from_secs(2);
+    while descriptors() > at_first && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    guard
+}
+
+/// How many descriptors this process has.
+pub(super) fn descriptors() -> usize {
+    // The listing itself is one, each time.
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// What there was at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Census {
+    descriptors: usize,
+    in_flight: u64,
+}
+
+impl Census {
+    pub(super) fn take() -> Self {
+        Self {
+            descriptors: descriptors(),
+            in_flight: annulus::stats().driver.in_flight,
+        }
+    }
+
+    /// The same with so many more descriptors.
+    pub(super) fn and_descriptors(mut self, count: usize) -> Self {
+        self.descriptors += count;
+        self
+    }
+
+    /// Turns the loop until everything is as it was.
+    #[track_caller]
+    pub(super) fn settled(self, what: &str) -> impl Future<Output = ()> {
+        let end = Instant::now() + BOUND;
+        let what = what.to_owned();
+        async move {
+            // Something of an earlier test's may have been there when this was taken, and is gone.
+            let is_settled =
+                |now: Self| now.descriptors <= self.descriptors && now.in_flight <= self.in_flight;
+            while !is_settled(Self::take()) {
+                assert!(
+                    Instant::now() < end,
+                    "{what}: expected {self:?}, found {:?}",
+                    Self::take()
+                );
+                sleep(Duration::from_micros(200)).await;
+            }
+        }
+    }
+}
+
+/// Waits until the process has `count` descriptors again, outside a runtime.
+#[track_caller]
+pub(super) fn descriptors_settle_at(count: usize) {
+    let end = Instant::now() + BOUND;
+    while descriptors() != count {
+        assert!(
+            Instant::now() < end,
+            "expected {count} descriptors, found {}",
+            descriptors()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The output of `future`, which is expected to come.
+#[track_caller]
+pub(super) fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let what = what.to_owned();
+    async move {
+        match timeout(BOUND, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("{what}: nothing happens any more"),
+        }
+    }
+}
+
+/// A runtime with so many receive buffers, which does not wait long at its end.
+pub(super) fn runtime(receive_buffers: u16) -> Runtime {
+    Builder::new()
+        .receive_buffers(receive_buffers)
+        .shutdown_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap()
+}
+
+/// Two ends of one connection, both of this runtime.
+pub(super) async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let left = TcpStream::connect(addr).await.unwrap();
+    let (right, _) = listener.accept().await.unwrap();
+    (left, right)
+}
+
+/// One end in this runtime, and a blocking one of std's.
+pub(super) fn std_pair() -> (TcpStream, StdStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let std = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+    std.set_nodelay(true).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    ours.set_nodelay(true).unwrap();
+    (TcpStream::from_std(ours).unwrap(), std)
+}
+
+/// Expects that a peer of std's sees the end of its connection.
+#[track_caller]
+pub(super) fn sees_the_end(peer: &mut StdStream) {
+    peer.set_nonblocking(false).unwrap();
+    peer.set_read_timeout(Some(BOUND)).unwrap();
+    // A read with a limit of time is not begun again when the kernel interrupts it, which it does to
+    // run what a ring on this thread has left over.
+    let result = loop {
+        match std::io::Read::read(peer, &mut [0]) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => break result,
+        }
+    };
+    match &result {
+        Ok(0) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        _ => panic!("expected the end of the connection, found {result:?}"),
+    }
+}
+
+/// Receives `count` bytes.
+pub(super) async fn receive(stream: &TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < count {
+        let more = soon("bytes are lost", stream.recv()).await.unwrap();
+        assert!(
+            !more.is_empty(),
+            "the stream ends after {} of {count} bytes",
+            bytes.len()
+        );
+        bytes.extend_from_slice(&more);
+    }
+    bytes
+}
+
+/// Holds `count` buffers of the runtime's at once: none of them may have been lost.
+pub(super) async fn has_all_buffers(count: usize) {
+    let before = annulus::stats().buffers_exhausted;
+    let mut held = Vec::new();
+    let mut streams = Vec::new();
+    for number in 0..count {
+        let (ours, mut std) = std_pair();
+        std.write_all(&[number as u8]).unwrap();
+        held.push(soon("a buffer is lost", ours.recv()).await.unwrap());
+        streams.push((ours, std));
+    }
+    assert_eq!(
+        annulus::stats().buffers_exhausted,
+        before,
+        "there were {count} buffers"
+    );
+}

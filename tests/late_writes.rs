@@ -1,0 +1,13 @@
+//! Memory that was freed is never written by the kernel.
+//!
+//! While it is switched on, this test's allocator frees nothing: it fills blocks with a pattern,
+//! keeps them for a while, and then looks whether somebody has written to them.
+#![expect(
+    unsafe_code,
+    reason = "an allocator is unsafe to implement, and a late write has to be provoked once"
+)]
+
+mod late_writes {
+    mod quarantine;
+    mod scenarios;
+}

@@ -1,0 +1,99 @@
+//! Waking and yielding allocate nothing.
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+};
+
+use annulus::task::{self, JoinHandle};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: it does what the system's allocator does, and counts.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the same contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the same contract.
+        unsafe { System.dealloc(address, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How many allocations `future` made, when it did all of this once before.
+async fn allocations(mut future: impl AsyncFnMut()) -> usize {
+    future().await;
+    let before = ALLOCATIONS.get();
+    future().await;
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn yielding_allocates_nothing() {
+    let count = annulus::run(async {
+        allocations(async || {
+            for _ in 0..100 {
+                task::yield_now().await;
+            }
+        })
+        .await
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn waking_other_tasks_allocates_nothing() {
+    let count = annulus::run(async {
+        let wakers = Rc::new(Cell::new(Vec::<Waker>::with_capacity(16)));
+        for _ in 0..10 {
+            let wakers = wakers.clone();
+            task::spawn(poll_fn::<(), _>(move |cx| {
+                let mut list = wakers.take();
+                list.push(cx.waker().clone());
+                wakers.set(list);
+                Poll::Pending
+            }));
+        }
+        task::yield_now().await;
+        allocations(async || {
+            let mut list = wakers.take();
+            assert_eq!(list.len(), 10);
+            list.drain(..).for_each(Waker::wake);
+            wakers.set(list);
+            task::yield_now().await;
+            task::yield_now().await;
+        })
+        .await
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn a_task_is_one_allocation() {
+    let count = annulus::run(async {
+        let mut handle = None::<JoinHandle<[u64; 4]>>;
+        allocations(async || {
+            handle = Some(task::spawn(async {
+                task::yield_now().await;
+                [1; 4]
+            }));
+            assert_eq!(handle.take().unwrap().await.unwrap(), [1; 4]);
+        })
+        .await
+    });
+    assert_eq!(count, 1);
+}

@@ -1,0 +1,171 @@
+//! Holds the rules that the compiler does not know: layers, sizes, where raw names and unsafe code
+//! may stand, what must not be left behind.
+//!
+//! Each rule is a function from text to findings, with a test that shows it can fail.
+
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use source::Source;
+
+const FILE_LINES_MAX: usize = 600;
+const EXAMPLE_LINES_MAX: usize = 60;
+const ALL: [&str; 4] = ["src", "examples", "tests", "benches"];
+
+#[test]
+fn layers_are_kept() {
+    check(&["src"], |source, _| {
+        if source.is_tests() {
+            return Vec::new();
+        }
+        rules::layers(&source.without_tests())
+    });
+}
+
+#[test]
+fn raw_names_stand_in_sys() {
+    check(&["src"], |source, _| rules::raw_names(&source));
+}
+
+#[test]
+fn unsafe_code_stands_in_its_modules() {
+    check(&["src", "examples"], |source, _| {
+        rules::unsafe_code(&source)
+    });
+    check(&["src"], |source, _| {
+        if source.path == Path::new("src/lib.rs") {
+            rules::unsafe_expectations(&source)
+        } else {
+            Vec::new()
+        }
+    });
+}
+
+#[test]
+fn lints_are_silenced_with_a_reason() {
+    check(&ALL, |source, _| rules::silenced_lints(&source));
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    check(&ALL, |source, _| rules::leftovers(&source));
+}
+
+#[test]
+fn features_stand_on_modules() {
+    check(&["src"], |source, _| rules::feature_places(&source));
+}
+
+#[test]
+fn examples_use_this_crate_only() {
+    check(&["examples"], |source, _| rules::example_uses(&source));
+}
+
+#[test]
+fn files_are_small() {
+    check(&["src", "tests", "benches"], |source, text| {
+        if source.path.starts_with("src") && source.is_tests() {
+            return Vec::new();
+        }
+        rules::size(&source, text, FILE_LINES_MAX)
+    });
+    check(&["examples"], |source, text| {
+        rules::size(&source, text, EXAMPLE_LINES_MAX)
+    });
+}
+
+#[test]
+fn text_has_no_em_dash() {
+    check(&ALL, |source, text| rules::em_dashes(&source.path, text));
+    let mut texts = files("docs", "md");
+    for name in [
+        "README.md",
+        "CHANGELOG.md",
+        "Cargo.toml",
+        ".ci/run",
+        ".ci/kernel",
+        ".ci/msrv",
+    ] {
+        texts.push((
+            name.into(),
+            fs::read_to_string(root().join(name)).unwrap_or_default(),
+        ));
+    }
+    fail_with(
+        texts
+            .iter()
+            .flat_map(|(path, text)| rules::em_dashes(path, text))
+            .collect(),
+    );
+}
+
+#[test]
+fn dependencies_have_reasons() {
+    let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let mut manifests = files("benches", "toml");
+    manifests.push(("Cargo.toml".into(), text));
+    let findings = manifests
+        .iter()
+        .flat_map(|(path, text)| rules::dependency_reasons(path, text));
+    fail_with(findings.collect());
+}
+
+#[test]
+fn the_top_level_folder_is_in_order() {
+    let names: Vec<String> = fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    fail_with(rules::top_level(&names));
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files below `folder` whose names end with `extension`, with their texts.
+fn files(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                // A folder of Rust's own products may stand beside a nested manifest.
+                if !path.ends_with("target") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Fails with all findings of `rule` in the Rust files of `folders`.
+fn check(folders: &[&str], rule: impl Fn(Source, &str) -> Vec<String>) {
+    let mut findings = Vec::new();
+    for folder in folders {
+        for (path, text) in files(folder, "rs") {
+            findings.extend(rule(Source::new(path, &text), &text));
+        }
+    }
+    fail_with(findings);
+}
+
+fn fail_with(findings: Vec<String>) {
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}

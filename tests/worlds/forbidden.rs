@@ -1,0 +1,221 @@
+//! Worlds without a ring.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+};
+
+use annulus::{Builder, DriverKind, Runtime};
+
+use crate::child::{child, descriptors, everything_works, is_child, skip};
+
+/// Makes some system calls of this thread, and of those that it starts, fail with `errno`: a real
+/// seccomp filter, as containers install.
+pub(crate) fn forbid(calls: &[i64], errno: i32) {
+    let statement = |code: u32, value: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k: value,
+    };
+    // The number of the call is the first field of what a filter sees.
+    let mut filter = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
+    for call in calls {
+        filter.push(libc::sock_filter {
+            code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+            jt: 0,
+            jf: 1,
+            k: *call as u32,
+        });
+        let refuse = libc::SECCOMP_RET_ERRNO | errno as u32;
+        filter.push(statement(libc::BPF_RET | libc::BPF_K, refuse));
+    }
+    filter.push(statement(
+        libc::BPF_RET | libc::BPF_K,
+        libc::SECCOMP_RET_ALLOW,
+    ));
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: this call takes plain numbers.
+    let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    // SAFETY: the program and its filter live through the call, which copies them.
+    let result = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
+const ALL: [i64; 3] = [
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+];
+
+/// Whether rings are allowed here; where they are not, a filter shows nothing.
+fn rings_are_allowed() -> bool {
+    // What a child has found out before the filter it would remember.
+    if is_child() {
+        return true;
+    }
+    let allowed = Builder::new().driver(DriverKind::Ring).build().is_ok();
+    if !allowed {
+        skip("skipped: this machine allows no ring to begin with");
+    }
+    allowed
+}
+
+/// The variables of a child that is free to choose.
+const FREE: [(&str, &str); 2] = [("ANNULUS_DRIVER", ""), ("ANNULUS_KERNEL", "")];
+
+fn falls_back(name: &str, calls: &'static [i64], errno: i32, reason: &str) {
+    if !rings_are_allowed() {
+        return;
+    }
+    let written = child(name, &FREE, || {
+        let before = descriptors();
+        forbid(calls, errno);
+        for _ in 0..3 {
+            let runtime = Runtime::new().unwrap();
+            assert_eq!(runtime.driver_kind(), DriverKind::Poll);
+            runtime.block_on(everything_works());
+        }
+        thread::spawn(|| annulus::run(everything_works()))
+            .join()
+            .unwrap();
+        annulus::run(everything_works());
+        assert_eq!(descriptors(), before);
+    });
+    let warnings = written.warnings();
+    assert_eq!(warnings.len(), 1, "one warning a process: {warnings:?}");
+    assert!(warnings[0].contains(reason), "{}", warnings[0]);
+    assert!(warnings[0].ends_with("; using epoll instead"));
+}
+
+#[test]
+fn a_filter_that_says_eperm_leads_to_epoll() {
+    let name = "forbidden::a_filter_that_says_eperm_leads_to_epoll";
+    falls_back(name, &ALL, libc::EPERM, "seccomp");
+}
+
+#[test]
+fn a_filter_that_says_enosys_leads_to_epoll() {
+    let name = "forbidden::a_filter_that_says_enosys_leads_to_epoll";
+    falls_back(name, &ALL, libc::ENOSYS, "this kernel has no io_uring");
+}
+
+#[test]
+fn a_filter_that_says_eacces_leads_to_epoll() {
+    let name = "forbidden::a_filter_that_says_eacces_leads_to_epoll";
+    falls_back(name, &ALL, libc::EACCES, "seccomp");
+}
+
+#[test]
+fn a_filter_of_register_only_leads_to_epoll() {
+    let name = "forbidden::a_filter_of_register_only_leads_to_epoll";
+    falls_back(name, &ALL[2..], libc::EPERM, "seccomp");
+}
+
+#[test]
+fn a_filter_of_enter_only_leads_to_epoll() {
+    let name = "forbidden::a_filter_of_enter_only_leads_to_epoll";
+    falls_back(name, &ALL[1..2], libc::EPERM, "seccomp");
+}
+
+fn refuses(name: &str, variables: &[(&str, &str)], errno: i32, kind: io::ErrorKind, reason: &str) {
+    if !rings_are_allowed() {
+        return;
+    }
+    let by_environment = variables.contains(&("ANNULUS_DRIVER", "ring"));
+    let written = child(name, variables, || {
+        let before = descriptors();
+        forbid(&ALL, errno);
+        let builder = if by_environment {
+            Builder::new()
+        } else {
+            Builder::new().driver(DriverKind::Ring)
+        };
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(reason), "{error}");
+        if by_environment {
+            let panic = catch_unwind(AssertUnwindSafe(|| annulus::run(async {}))).unwrap_err();
+            let text = panic.downcast_ref::<String>().unwrap();
+            assert!(text.starts_with("annulus cannot start: "), "{text}");
+            assert!(text.contains(reason), "{text}");
+        }
+        // Who asks for epoll gets it, without a word.
+        let poll = Builder::new().driver(DriverKind::Poll).build().unwrap();
+        poll.block_on(everything_works());
+        drop(poll);
+        assert_eq!(descriptors(), before);
+    });
+    assert!(written.warnings().is_empty());
+}
+
+#[test]
+fn a_ring_that_was_asked_for_and_is_forbidden_is_an_error() {
+    let name = "forbidden::a_ring_that_was_asked_for_and_is_forbidden_is_an_error";
+    let kind = io::ErrorKind::PermissionDenied;
+    refuses(name, &FREE, libc::EPERM, kind, "seccomp");
+}
+
+#[test]
+fn a_ring_that_was_asked_for_and_does_not_exist_is_an_error() {
+    let name = "forbidden::a_ring_that_was_asked_for_and_does_not_exist_is_an_error";
+    let kind = io::ErrorKind::Unsupported;
+    let reason = "this kernel has no io_uring";
+    refuses(name, &FREE, libc::ENOSYS, kind, reason);
+}
+
+#[test]
+fn a_forbidden_ring_that_the_environment_asks_for_is_an_error() {
+    let name = "forbidden::a_forbidden_ring_that_the_environment_asks_for_is_an_error";
+    let variables = [("ANNULUS_DRIVER", "ring"), ("ANNULUS_KERNEL", "")];
+    let kind = io::ErrorKind::PermissionDenied;
+    refuses(name, &variables, libc::EPERM, kind, "seccomp");
+}
+
+#[test]
+fn the_warning_needs_no_standard_error() {
+    if !rings_are_allowed() {
+        return;
+    }
+    let name = "forbidden::the_warning_needs_no_standard_error";
+    let written = child(name, &FREE, || {
+        forbid(&ALL, libc::EPERM);
+        // SAFETY: the call takes no address, and this process uses the descriptor no more.
+        unsafe { libc::close(2) };
+        let runtime = Runtime::new().unwrap();
+        assert_eq!(runtime.driver_kind(), DriverKind::Poll);
+        runtime.block_on(everything_works());
+        println!("survived");
+    });
+    assert!(written.out.contains("survived"));
+}
+
+#[test]
+fn a_call_for_a_helper_thread_is_made_also_when_no_thread_can_be_had() {
+    let name = "forbidden::a_call_for_a_helper_thread_is_made_also_when_no_thread_can_be_had";
+    child(name, &[], || {
+        forbid(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN);
+        assert!(thread::Builder::new().spawn(|| ()).is_err());
+        for driver in [DriverKind::Auto, DriverKind::Poll] {
+            let runtime = Builder::new().driver(driver).build().unwrap();
+            runtime.block_on(async {
+                everything_works().await;
+                assert_eq!(annulus::blocking::run(|| 5).await, 5);
+                let file = annulus::fs::File::open("Cargo.toml").await.unwrap();
+                let (count, _) = file.read_at(vec![0; 9], 0).await.unwrap();
+                assert_eq!(count, 9);
+            });
+        }
+    });
+}

@@ -1,0 +1,19 @@
+//! Bad worlds: no ring, no memory, no descriptors, signals, forks, peers that vanish.
+//!
+//! What a process can only do once, or that would hurt the other tests, each test does in a child:
+//! this binary, run again with one test's name (`child.rs`).
+
+#![expect(
+    unsafe_code,
+    reason = "limits, filters and signals are set by raw system calls"
+)]
+
+mod child;
+mod environment;
+mod exhausted;
+mod forbidden;
+mod interrupted;
+mod limits;
+mod overflow;
+mod peers;
+mod process;
