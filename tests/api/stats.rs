@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use annulus::{Builder, DriverKind, Runtime, stats, time};
 
-use crate::support::{guarded, pair, poll_once, recv_exact, run, settle, settle_by};
+use crate::support::{guarded, pair, poll_once, recv_exact, run, settle_by};
 
 #[test]
 fn the_counters_grow_with_the_work() {
@@ -73,20 +73,18 @@ fn nothing_happens_while_nobody_does_anything() {
                 }
                 pairs.push((near, far));
             }
-            settle().await;
-            let before = stats().driver;
-            time::sleep(Duration::from_millis(50)).await;
-            let after = stats().driver;
-            let enters = after.enters - before.enters;
-            // Before 5.11 a sleep is an entry of its own, and one that is no longer needed may wake
-            // the thread once more; a thread that spins makes thousands.
-            let kernel = std::env::var("ANNULUS_KERNEL").unwrap_or_default();
-            let is_old = ["5.6", "5.7", "5.10"].contains(&kernel.as_str());
-            let enters_max = if is_old { 20 } else { 5 };
-            assert!(
-                enters <= enters_max,
-                "a thread that sleeps is woken by nothing: {enters}"
-            );
+            // What was closed above, the listeners among it, comes to its end in turns of its own, on
+            // a slow machine one by one. Then it is quiet; a thread that spins is in no period.
+            let mut enters = Vec::new();
+            while enters.last().is_none_or(|&enters| enters > 5) {
+                assert!(
+                    enters.len() < 20,
+                    "a thread that sleeps is woken by nothing: {enters:?}"
+                );
+                let before = stats().driver.enters;
+                time::sleep(Duration::from_millis(50)).await;
+                enters.push(stats().driver.enters - before);
+            }
         }));
     }
 }

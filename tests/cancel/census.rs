@@ -67,10 +67,7 @@ impl Census {
         let end = Instant::now() + BOUND;
         let what = what.to_owned();
         async move {
-            // Something of an earlier test's may have been there when this was taken, and is gone.
-            let is_settled =
-                |now: Self| now.descriptors <= self.descriptors && now.in_flight <= self.in_flight;
-            while !is_settled(Self::take()) {
+            while Self::take() != self {
                 assert!(
                     Instant::now() < end,
                     "{what}: expected {self:?}, found {:?}",
