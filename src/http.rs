@@ -38,6 +38,7 @@
 //! to the list, and the connection is idle again. So the memory of an idle connection does not
 //! depend on the handler.
 
+mod access;
 mod body;
 mod connections;
 mod error;
@@ -57,10 +58,14 @@ mod into_response;
 mod request;
 mod response;
 mod server;
+mod settings;
+mod shared;
+mod timeouts;
 mod worker;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
+pub use access::Access;
 pub use body::Body;
 pub use error::{Error, Result};
 pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
@@ -69,3 +74,4 @@ pub use into_response::IntoResponse;
 pub use request::Request;
 pub use response::Response;
 pub use server::{Report, Server};
+pub use timeouts::Timeouts;

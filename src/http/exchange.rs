@@ -25,7 +25,7 @@ use super::{
         AnswerTo, BodyDecoder, CONTINUE, RequestHead, ResponseEncoder, encode_plain, encode_reject,
     },
     input::Input,
-    worker::Shared,
+    shared::Shared,
 };
 use crate::{net::TcpStream, pool::ManagedBuf, time};
 
@@ -208,7 +208,7 @@ impl Exchange {
                 }
                 body.check_length()?;
                 if !input.is_empty() {
-                    let step = body.decode(input.bytes(), &self.shared.rules)?;
+                    let step = body.decode(input.bytes(), &self.shared.settings.rules)?;
                     let data = input.bytes()[step.data.clone()].to_vec();
                     input.consume(step.consumed);
                     if !data.is_empty() {
@@ -270,7 +270,7 @@ impl Exchange {
                 if body.is_end() {
                     return Ok(true);
                 }
-                let Ok(step) = body.decode(input.bytes(), &self.shared.rules) else {
+                let Ok(step) = body.decode(input.bytes(), &self.shared.settings.rules) else {
                     return Ok(false);
                 };
                 input.consume(step.consumed);
@@ -412,7 +412,7 @@ async fn serve<H: Handler>(
         }
 
         exchange.input.borrow_mut().consume(storage.consumed());
-        let limits = &exchange.shared.rules.limits;
+        let limits = &exchange.shared.settings.rules.limits;
         exchange
             .body
             .borrow_mut()
@@ -435,7 +435,7 @@ async fn serve<H: Handler>(
         }
         gathered += 1;
         let is_much = exchange.output.borrow().len() > OUTPUT_BYTES_MAX;
-        if is_much || gathered >= exchange.shared.rules.limits.pipelined_max {
+        if is_much || gathered >= exchange.shared.settings.rules.limits.pipelined_max {
             exchange.flush().await?;
             gathered = 0;
         }
@@ -453,7 +453,7 @@ async fn read_head(
             if input.is_empty() {
                 return Ok(Ok(()));
             }
-            match storage.read(input.bytes(), &exchange.shared.rules) {
+            match storage.read(input.bytes(), &exchange.shared.settings.rules) {
                 Ok(Some(_)) => return Ok(Ok(())),
                 Ok(None) => {}
                 Err(reason) => return Ok(Err(reason)),

@@ -3,20 +3,16 @@
 use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
-use super::{Handler, Leniency, Limits, h1::Rules, worker};
+use super::{Access, Handler, Leniency, Limits, Timeouts, settings::Settings, worker};
 use crate::{
     net::{ListenOptions, TcpListener},
     runtime::{Builder, Cores, pin_to_core},
 };
-
-/// How long a connection may wait for its next request. Load balancers close theirs after 60
-/// seconds, and should be the first to do so.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// An HTTP/1.1 server: one thread, one ring and one listening socket for each core.
 ///
@@ -35,8 +31,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 pub struct Server {
     addrs: io::Result<Vec<SocketAddr>>,
     cores: Cores,
-    rules: Rules,
-    idle_timeout: Duration,
+    settings: Settings,
     listen: ListenOptions,
     on_listening: Option<Box<dyn FnOnce(SocketAddr)>>,
 }
@@ -53,8 +48,7 @@ impl Server {
         Self {
             addrs: addrs.to_socket_addrs().map(Iterator::collect),
             cores: Cores::All,
-            rules: Rules::default(),
-            idle_timeout: IDLE_TIMEOUT,
+            settings: Settings::default(),
             listen: ListenOptions::default(),
             on_listening: None,
         }
@@ -70,22 +64,37 @@ impl Server {
     /// The limits on what a client may send.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.rules.limits = limits;
+        self.settings.rules.limits = limits;
         self
     }
 
     /// What to accept although it breaks the protocol; nothing by default.
     #[must_use]
     pub fn leniency(mut self, leniency: Leniency) -> Self {
-        self.rules.leniency = leniency;
+        self.settings.rules.leniency = leniency;
         self
     }
 
-    /// How long a connection may wait for its next request; 75 seconds by default, which is longer
-    /// than load balancers wait, so that they close first.
+    /// How long to wait for clients.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// How long a connection may wait for its next request; 75 seconds by default. It is
+    /// [`Timeouts::idle`].
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
+        self.settings.timeouts.idle = timeout;
+        self
+    }
+
+    /// Tells `log` of every request that was answered or refused, and of bytes that were none. It
+    /// is called on the workers' threads, and should not block.
+    #[must_use]
+    pub fn access_log(mut self, log: impl Fn(&Access<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.access_log = Some(Arc::new(log));
         self
     }
 
@@ -138,7 +147,7 @@ impl Server {
         H: Handler,
     {
         let cores = self.cores.list();
-        let make = std::sync::Arc::new(make);
+        let make = Arc::new(make);
         let makes = vec![make; cores.len()];
         self.run_workers(cores, makes.into_iter().map(|make| move || make()))
     }
@@ -153,13 +162,13 @@ impl Server {
         H: Handler,
     {
         let listeners = self.listen_for(cores.len())?;
-        let (rules, idle_timeout) = (self.rules, self.idle_timeout);
+        let settings = self.settings;
         let addr = listeners[0].local_addr()?;
         let start = move |listener: std::net::TcpListener, make: M| -> io::Result<()> {
             let runtime = Builder::new().build()?;
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener)?;
-                worker::serve(&listener, make(), rules, idle_timeout).await
+                worker::serve(&listener, make(), settings).await
             })
         };
         if let Some(tell) = self.on_listening {

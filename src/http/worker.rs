@@ -1,14 +1,13 @@
 //! One core's part of a server: it accepts, keeps the idle connections, and polls the exchanges.
 
 use std::{
-    cell::RefCell,
     future::poll_fn,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use futures_core::Stream as _;
@@ -17,7 +16,8 @@ use super::{
     Handler,
     connections::{Connections, Doing},
     exchange::{Ended, Exchange, Serving, serve_all},
-    h1::{DateCache, Rules},
+    settings::Settings,
+    shared::Shared,
 };
 use crate::{
     net::{Incoming, TcpListener, TcpStream},
@@ -33,36 +33,6 @@ const ACCEPTS_PER_TURN: usize = 32;
 /// Times that one connection is served before the others get their turn.
 const ROUNDS_PER_TURN: usize = 4;
 
-/// What a worker's exchanges share.
-pub(super) struct Shared {
-    pub(super) rules: Rules,
-    date: RefCell<DateCache>,
-}
-
-impl Shared {
-    fn new(rules: Rules) -> Self {
-        Self {
-            rules,
-            date: RefCell::new(DateCache::new(unix_seconds())),
-        }
-    }
-
-    /// The `Date` field's line, as of this turn.
-    pub(super) fn date_line(&self) -> [u8; 37] {
-        *self.date.borrow().line()
-    }
-
-    fn set_date(&self, now: u64) {
-        self.date.borrow_mut().at(now);
-    }
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
 /// An exchange and its future.
 struct Running {
     exchange: Rc<Exchange>,
@@ -72,7 +42,6 @@ struct Running {
 struct Worker<H> {
     shared: Rc<Shared>,
     handler: Rc<H>,
-    idle_timeout: Duration,
     started: Instant,
     /// Seconds since the start, as of this turn.
     now: u32,
@@ -89,13 +58,11 @@ struct Worker<H> {
 pub(super) async fn serve<H: Handler>(
     listener: &TcpListener,
     handler: H,
-    rules: Rules,
-    idle_timeout: Duration,
+    settings: Settings,
 ) -> io::Result<()> {
     let mut worker = Worker {
-        shared: Rc::new(Shared::new(rules)),
+        shared: Rc::new(Shared::new(settings)),
         handler: Rc::new(handler),
-        idle_timeout,
         started: time::now(),
         now: 0,
         wakes: IndexWakes::new(),
@@ -126,7 +93,7 @@ pub(super) async fn serve<H: Handler>(
 
 impl<H: Handler> Worker<H> {
     fn look_at_clocks(&mut self) {
-        self.shared.set_date(unix_seconds());
+        self.shared.look_at_clock();
         let since = time::now().saturating_duration_since(self.started);
         self.now = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
     }
@@ -229,7 +196,7 @@ impl<H: Handler> Worker<H> {
             let since = Duration::from_secs(u64::from(since) + 1);
             let deadline = self
                 .started
-                .checked_add(since.saturating_add(self.idle_timeout));
+                .checked_add(since.saturating_add(self.shared.settings.timeouts.idle));
             // So long a time never passes.
             let Some(deadline) = deadline else { return };
             if deadline > time::now() {
