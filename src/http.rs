@@ -39,7 +39,9 @@
 //! depend on the handler.
 
 mod access;
+mod activity;
 mod body;
+mod body_writer;
 mod connections;
 mod error;
 mod exchange;
@@ -55,18 +57,27 @@ mod h1;
 mod handler;
 mod input;
 mod into_response;
+mod outgoing;
+mod pull;
 mod request;
 mod response;
+mod response_body;
+mod serve;
 mod server;
 mod settings;
 mod shared;
 mod timeouts;
+mod timer;
+mod transport;
+mod upgrade;
 mod worker;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 pub use access::Access;
+pub use activity::Phase;
 pub use body::Body;
+pub use body_writer::BodyWriter;
 pub use error::{Error, Result};
 pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
 pub use handler::Handler;
@@ -75,3 +86,5 @@ pub use request::Request;
 pub use response::Response;
 pub use server::{Report, Server};
 pub use timeouts::Timeouts;
+pub use transport::Transport;
+pub use upgrade::Upgraded;

@@ -26,7 +26,7 @@ pub(crate) use ring::{Ring, Wait};
 pub(crate) use socket::{
     MessageHeader, accept_now, connect_now, listen, local_addr, new_socket, peer_addr, recv_now,
     send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking, shutdown, socket_error,
-    socket_option,
+    socket_option, tcp_bytes_acked,
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;

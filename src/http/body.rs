@@ -1,13 +1,23 @@
 //! A request's body.
 
-use std::{future::poll_fn, rc::Rc};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use super::{Result, exchange::Exchange};
-use crate::pool::ManagedBuf;
+use super::{HeaderMap, Result, exchange::Exchange};
+use crate::{io::Receive, pool::ManagedBuf};
 
 /// A request's body, pulled piece by piece: what is not pulled stays with the client.
 ///
-/// A client that asked by `Expect: 100-continue` is told to send at the first pull.
+/// A client that asked by `Expect: 100-continue` is told to send at the first pull. How long a pull
+/// waits is bounded by [`Timeouts::body`](super::Timeouts::body) and the rate beside it.
+///
+/// It is also what an [`io::Reader`](crate::io::Reader) reads from.
 #[derive(Debug)]
 pub struct Body {
     exchange: Rc<Exchange>,
@@ -20,24 +30,64 @@ impl Body {
         Self { exchange, number }
     }
 
+    /// The same with another limit on its size than
+    /// [`Limits::body_bytes_max`](super::Limits::body_bytes_max).
+    #[must_use]
+    pub fn limit(self, bytes_max: u64) -> Self {
+        if self.is_current() {
+            self.exchange.body.borrow_mut().set_bytes_max(bytes_max);
+        }
+        self
+    }
+
+    /// The same with another limit on the wait for each piece than
+    /// [`Timeouts::body`](super::Timeouts::body).
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        if self.is_current() {
+            self.exchange.pull.set_timeout(timeout);
+        }
+        self
+    }
+
+    fn is_current(&self) -> bool {
+        self.number
+            .is_some_and(|number| self.exchange.pull.is_current(number))
+    }
+
+    /// How many bytes are still to come, where the client told the length.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
+        if self.is_current() {
+            self.exchange.body.borrow().left()
+        } else {
+            Some(0)
+        }
+    }
+
     /// The next piece, or `None` at the end.
     ///
     /// # Errors
     ///
-    /// A body that is larger than the server's limit (413), that breaks the protocol, or that ends
-    /// too early (400); an I/O error; or the answer was written already.
+    /// A body that is larger than its limit (413), that breaks the protocol or ends too early
+    /// (400), or that does not come in time (408); an I/O error; or the answer was written already.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost.
     pub async fn next(&mut self) -> Result<Option<ManagedBuf>> {
-        let Some(number) = self.number else {
-            return Ok(None);
-        };
-        poll_fn(|context| self.exchange.poll_body(number, context)).await
+        self.pull().await
     }
 
-    /// The whole body. The server's limit bounds it.
+    fn pull(&self) -> Pull<'_> {
+        Pull {
+            exchange: &self.exchange,
+            number: self.number,
+            is_waiting: false,
+        }
+    }
+
+    /// The whole body. Its limit bounds it.
     ///
     /// # Errors
     ///
@@ -55,5 +105,52 @@ impl Body {
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes)
+    }
+
+    /// The fields that the client sent behind a body in chunks; none before its end. Those that
+    /// would change the message's meaning are left out (RFC 9110, section 6.5.1).
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        self.number
+            .map(|number| self.exchange.trailers(number))
+            .unwrap_or_default()
+    }
+}
+
+impl Receive for Body {
+    type Bytes = ManagedBuf;
+
+    async fn receive(&self) -> io::Result<ManagedBuf> {
+        let piece = self.pull().await?;
+        Ok(piece.unwrap_or_else(ManagedBuf::empty))
+    }
+}
+
+/// The future of a piece.
+struct Pull<'a> {
+    exchange: &'a Exchange,
+    number: Option<u64>,
+    is_waiting: bool,
+}
+
+impl Future for Pull<'_> {
+    type Output = Result<Option<ManagedBuf>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(number) = self.number else {
+            return Poll::Ready(Ok(None));
+        };
+        let polled = self.exchange.poll_body(number, context);
+        self.is_waiting = polled.is_pending();
+        polled
+    }
+}
+
+impl Drop for Pull<'_> {
+    fn drop(&mut self) {
+        // Otherwise the exchange would leave the watch over the client to nobody.
+        if self.is_waiting {
+            self.exchange.pull.leave();
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The connections of one worker, in the order of their last use.
 
-use crate::net::TcpStream;
+use super::transport::Transport;
 
 /// Names nobody.
 const NONE: u32 = u32::MAX;
@@ -8,7 +8,7 @@ const NONE: u32 = u32::MAX;
 /// What a connection does.
 pub(super) enum Doing {
     /// It waits for its next request; its socket receives.
-    Idle(TcpStream),
+    Idle(Transport),
     /// An exchange serves it: its index among the worker's.
     Active(u32),
 }
@@ -39,7 +39,7 @@ impl Connections {
     }
 
     /// Adds an idle connection and returns its index.
-    pub(super) fn insert(&mut self, stream: TcpStream, now: u32) -> u32 {
+    pub(super) fn insert(&mut self, stream: Transport, now: u32) -> u32 {
         let connection = Connection {
             doing: Doing::Idle(stream),
             last_used: now,
@@ -59,7 +59,7 @@ impl Connections {
     }
 
     /// Notes that exchange `exchange` serves an idle connection now, and takes its stream.
-    pub(super) fn activate(&mut self, index: u32, exchange: u32) -> Option<TcpStream> {
+    pub(super) fn activate(&mut self, index: u32, exchange: u32) -> Option<Transport> {
         let connection = self.slots.get_mut(index as usize)?;
         let Doing::Idle(_) = connection.doing else {
             return None;
@@ -73,7 +73,7 @@ impl Connections {
     }
 
     /// Notes that a connection is idle again.
-    pub(super) fn rest(&mut self, index: u32, stream: TcpStream, now: u32) {
+    pub(super) fn rest(&mut self, index: u32, stream: Transport, now: u32) {
         let connection = &mut self.slots[index as usize];
         connection.doing = Doing::Idle(stream);
         connection.last_used = now;
@@ -146,7 +146,7 @@ mod tests {
             let mut connections = Connections::new();
             let mut indices = Vec::new();
             for second in 0..3 {
-                let stream = TcpStream::connect(addr).await.unwrap();
+                let stream = crate::net::TcpStream::connect(addr).await.unwrap().into();
                 indices.push(connections.insert(stream, second));
             }
             assert_eq!(connections.longest_idle(), Some((indices[0], 0)));

@@ -36,6 +36,28 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What was wrong with a body, if that is the error.
+    pub(super) fn body_error(&self) -> Option<BodyError> {
+        match self.kind {
+            Kind::Body(error) => Some(error),
+            Kind::Status(_) | Kind::Io(_) => None,
+        }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error.kind {
+            Kind::Io(error) => error,
+            Kind::Body(BodyError::UnexpectedEof) => Self::new(io::ErrorKind::UnexpectedEof, error),
+            Kind::Body(BodyError::TimedOut) => Self::new(io::ErrorKind::TimedOut, error),
+            Kind::Body(_) => Self::new(io::ErrorKind::InvalidData, error),
+            Kind::Status(_) => Self::other(error),
+        }
+    }
+}
+
 impl From<StatusCode> for Error {
     fn from(status: StatusCode) -> Self {
         Self {

@@ -1,490 +1,359 @@
-//! Serves one connection from its first unread byte until nothing is left to answer.
+//! What serves a connection from its first unread byte until nothing is left to answer.
 //!
-//! An exchange is a future that never ends: it waits for a connection (`Exchange::give`), serves
-//! it, says how that ended (`Exchange::take_ended`), and waits for the next. So its storage, its
-//! handler's included, is used again without being made again, however large it is.
+//! An exchange is a future that never ends (`serve.rs`): it waits for a connection
+//! (`Exchange::give`), serves it, says how that ended (`Exchange::take_ended`), and waits for the
+//! next. So its storage, its handler's included, is used again without being made again, however
+//! large it is.
 //!
-//! While it serves, answers gather in `output` and are sent when no complete request is left in the
-//! input, or the handler waits, or there is much of it.
+//! This file holds what that future, the request's [`Body`](super::Body), a
+//! [`BodyWriter`](super::BodyWriter) and the worker share. `pull.rs` has the request's body,
+//! `outgoing.rs` what gathers to be sent.
 
 use std::{
     cell::{Cell, RefCell},
     fmt,
     future::{Future, poll_fn},
     io,
-    net::Shutdown,
-    pin::{Pin, pin},
+    net::SocketAddr,
+    pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::Instant,
 };
 
 use super::{
-    Handler, RejectReason, Request, Response, Result,
-    h1::{
-        AnswerTo, BodyDecoder, CONTINUE, RequestHead, ResponseEncoder, encode_plain, encode_reject,
-    },
+    RejectReason,
+    activity::Phase,
+    h1::{AnswerTo, BodyDecoder, encode_reject},
     input::Input,
+    outgoing::Outgoing,
+    pull::Pull,
     shared::Shared,
+    timer::Timer,
+    transport::Transport,
 };
-use crate::{net::TcpStream, pool::ManagedBuf, time};
+use crate::{pool::ManagedBuf, time};
 
-/// Output beyond this is sent although more answers could be added.
-const OUTPUT_BYTES_MAX: usize = 64 * 1024;
-/// Memory that a used exchange keeps in its buffers.
+/// Memory that a used exchange keeps for its input.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
-/// How much of a body that nobody read is skipped to keep the connection.
-const DRAIN_BYTES_MAX: u64 = 256 * 1024;
-/// How long a connection that ends with an error is read on, so that the client sees the answer
-/// and not a reset.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// How serving a connection ended.
 pub(super) enum Ended {
     /// It waits for the next request.
-    Idle(TcpStream),
+    Idle(Transport),
     Closed,
+}
+
+/// When a handler's future is dropped because its client left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhenGone {
+    /// Never.
+    GoOn,
+    /// When the connection was reset or broke.
+    Reset,
+    /// When the client closed its side, too.
+    HalfClose,
 }
 
 /// What an exchange's future, its request and its worker share.
 pub(super) struct Exchange {
-    shared: Rc<Shared>,
-    stream: RefCell<Option<TcpStream>>,
-    input: RefCell<Input>,
-    body: RefCell<BodyDecoder>,
-    output: RefCell<Vec<u8>>,
-    /// The client waits for `100 Continue` before it sends the body.
-    expects_continue: Cell<bool>,
-    /// The request that is being answered; bodies of earlier ones are out of date.
-    number: Cell<u64>,
-    /// Who waits for the body, to be told when it is out of date.
-    body_waker: Cell<Option<Waker>>,
+    pub(super) shared: Rc<Shared>,
+    pub(super) transport: RefCell<Option<Transport>>,
+    pub(super) input: RefCell<Input>,
+    pub(super) body: RefCell<BodyDecoder>,
+    pub(super) pull: Pull,
+    pub(super) outgoing: Outgoing,
+    pub(super) when_gone: Cell<WhenGone>,
+    pub(super) phase: Cell<Phase>,
+    /// For heads and writes, which never wait at the same time.
+    timer: Timer,
     ended: RefCell<Option<Ended>>,
-    /// Whether a handler runs, so that a panic is its, and nothing of its answer was written.
-    in_handler: Cell<bool>,
+    /// Whether the exchange's own future is being polled: what it is given then needs no wake.
+    is_inside: Cell<bool>,
+    /// Wakes the exchange's future.
+    waker: RefCell<Option<Waker>>,
+    /// Who is at the other end, for the access log.
+    pub(super) peer: Cell<Option<SocketAddr>>,
 }
 
-/// Why serving stops without a word: the connection is broken or at its end.
-struct Gone;
+/// Why serving a connection stops without another word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone(pub(super) RejectReason);
 
 impl From<io::Error> for Gone {
     fn from(_error: io::Error) -> Self {
-        Self
+        Self(RejectReason::ClientGone)
     }
+}
+
+/// What became of a future that was driven.
+pub(super) enum Driven<T> {
+    Done(T),
+    Panicked,
 }
 
 impl Exchange {
     pub(super) fn new(shared: Rc<Shared>) -> Rc<Self> {
+        let when_gone = shared.settings.when_gone();
         Rc::new(Self {
             shared,
-            stream: RefCell::new(None),
+            transport: RefCell::new(None),
             input: RefCell::default(),
             body: RefCell::new(BodyDecoder::new()),
-            output: RefCell::default(),
-            expects_continue: Cell::new(false),
-            number: Cell::new(0),
-            body_waker: Cell::new(None),
+            pull: Pull::new(),
+            outgoing: Outgoing::new(),
+            when_gone: Cell::new(when_gone),
+            phase: Cell::new(Phase::Idle),
+            timer: Timer::default(),
             ended: RefCell::new(None),
-            in_handler: Cell::new(false),
+            is_inside: Cell::new(false),
+            waker: RefCell::new(None),
+            peer: Cell::new(None),
         })
     }
 
     /// Gives it a connection with the first bytes of a request.
-    pub(super) fn give(&self, stream: TcpStream, bytes: ManagedBuf) {
+    pub(super) fn give(&self, transport: Transport, bytes: ManagedBuf) {
         self.input.borrow_mut().push(bytes);
-        *self.stream.borrow_mut() = Some(stream);
+        if self.shared.settings.access_log.is_some() {
+            self.peer.set(transport.peer_addr());
+        }
+        self.transport.replace(Some(transport));
     }
 
     pub(super) fn take_ended(&self) -> Option<Ended> {
         self.ended.take()
     }
 
-    /// After a panic: answers 500 if nothing else was said, and lets go of the connection.
-    pub(super) fn abort(&self) {
-        if self.in_handler.get() {
-            let reason = RejectReason::HandlerFailed;
-            let mut output = self.output.borrow_mut();
-            encode_reject(
-                &mut output,
-                reason,
-                AnswerTo::unreadable(),
-                &self.shared.date_line(),
-            );
-            if let Some(stream) = &*self.stream.borrow() {
-                // As much as the socket takes: its client sees 500, or a cut.
-                let _ = stream.try_write(&output);
-            }
-        }
-        drop(self.stream.take());
-        self.next_number();
-    }
-
-    /// Makes the body of the request so far out of date, and returns the number of the next.
-    fn next_number(&self) -> u64 {
-        let number = self.number.get() + 1;
-        self.number.set(number);
-        if let Some(waker) = self.body_waker.take() {
-            waker.wake();
-        }
-        number
-    }
-
-    /// Forgets the connection that was served, so that nothing of it reaches the next one.
-    fn reset(&self) {
-        self.next_number();
-        self.in_handler.set(false);
-        self.expects_continue.set(false);
+    pub(super) fn end(&self, ended: Ended) {
+        drop(self.transport.take());
+        self.pull.reset();
+        self.timer.clear();
+        drop(self.waker.take());
+        self.phase.set(Phase::Idle);
         *self.body.borrow_mut() = BodyDecoder::new();
         let mut input = self.input.borrow_mut();
         input.clear();
         input.shrink(KEPT_BYTES_MAX);
-        self.output.borrow_mut().clear();
+        drop(input);
+        self.outgoing.clear();
+        self.ended.replace(Some(ended));
     }
 
-    /// The next bytes of the connection, added to the input.
-    async fn receive(&self) -> std::result::Result<(), Gone> {
-        let bytes = poll_fn(|context| self.poll_receive(context)).await?;
-        if bytes.is_empty() {
-            return Err(Gone);
+    /// After a panic that nothing inside has caught: lets go of the connection.
+    pub(super) fn abort(&self) {
+        if let Some(transport) = self.transport.take() {
+            transport.cut();
         }
-        self.input.borrow_mut().push(bytes);
-        Ok(())
+        self.pull.reset();
+        self.outgoing.clear();
     }
 
-    fn poll_receive(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        match &*self.stream.borrow() {
-            Some(stream) => stream.poll_recv(context),
+    /// Calls with the connection, unless it was taken away.
+    pub(super) fn with_transport<R>(
+        &self,
+        call: impl FnOnce(&Transport) -> io::Result<R>,
+    ) -> io::Result<R> {
+        match &*self.transport.borrow() {
+            Some(transport) => call(transport),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    pub(super) fn poll_receive(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        match &*self.transport.borrow() {
+            Some(transport) => transport.poll_recv(context),
             None => Poll::Ready(Ok(ManagedBuf::empty())),
         }
     }
 
-    /// Sends what has gathered.
-    async fn flush(&self) -> std::result::Result<(), Gone> {
-        // A body that is pulled meanwhile may add `100 Continue`.
-        while !self.output.borrow().is_empty() {
-            let mut output = self.output.take();
-            let write = match &*self.stream.borrow() {
-                None => return Err(Gone),
-                Some(stream) => match stream.try_write(&output) {
-                    Ok(sent) if sent == output.len() => None,
-                    Ok(sent) => {
-                        output.drain(..sent);
-                        Some(stream.write_whole(std::mem::take(&mut output)))
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        Some(stream.write_whole(std::mem::take(&mut output)))
-                    }
-                    Err(error) => return Err(error.into()),
-                },
-            };
-            if let Some(write) = write {
-                output = write.await.map_err(io::Error::from)?.1;
+    /// The next bytes of the connection, added to the input; fails at its end. Until `deadline`,
+    /// after which it says `false`.
+    pub(super) async fn receive(&self, deadline: Option<Instant>) -> Result<bool, Gone> {
+        let received = poll_fn(|context| match self.poll_receive(context) {
+            Poll::Ready(result) => Poll::Ready(result.map(Some)),
+            Poll::Pending => match deadline {
+                Some(deadline) => self.timer.poll(deadline, context).map(|()| Ok(None)),
+                None => Poll::Pending,
+            },
+        });
+        match received.await? {
+            Some(bytes) if bytes.is_empty() => Err(Gone(RejectReason::ClientGone)),
+            Some(bytes) => {
+                self.input.borrow_mut().push(bytes);
+                Ok(true)
             }
-            output.clear();
-            output.shrink_to(KEPT_BYTES_MAX);
-            let added = self.output.replace(output);
-            self.output.borrow_mut().extend_from_slice(&added);
+            None => Ok(false),
+        }
+    }
+
+    /// Sends what has gathered.
+    pub(super) async fn flush(&self) -> Result<(), Gone> {
+        // Somebody may add something meanwhile.
+        while !self.outgoing.is_empty() {
+            let (mut bytes, segment) = self.outgoing.take();
+            if segment.is_none() {
+                match self.with_transport(|transport| transport.try_write(&bytes)) {
+                    Ok(sent) => drop(bytes.drain(..sent)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if segment.is_some() || !bytes.is_empty() {
+                bytes = self.write(bytes, segment).await?;
+                bytes.clear();
+            }
+            self.outgoing.put_back(bytes);
+            self.outgoing.sends.set(self.outgoing.sends.get() + 1);
         }
         Ok(())
     }
 
-    /// The next piece of the body of request `number`.
-    pub(super) fn poll_body(
+    /// Sends what does not leave at once. A client that takes nothing for too long is cut.
+    async fn write(&self, bytes: Vec<u8>, segment: Option<bytes::Bytes>) -> Result<Vec<u8>, Gone> {
+        let before = self.phase.replace(Phase::Writing);
+        let bytes = match segment {
+            None => {
+                let write = self.with_transport(|transport| Ok(transport.write_all(bytes)))?;
+                self.until_stalled(write).await?
+            }
+            Some(segment) => {
+                let write =
+                    self.with_transport(|transport| Ok(transport.write_both(bytes, segment)))?;
+                self.until_stalled(write).await?
+            }
+        };
+        self.phase.set(before);
+        Ok(bytes)
+    }
+
+    async fn until_stalled<T>(
         &self,
-        number: u64,
-        context: &Context<'_>,
-    ) -> Poll<Result<Option<ManagedBuf>>> {
-        if number != self.number.get() {
-            let text = "the request was answered, and the rest of its body was skipped";
-            return Poll::Ready(Err(io::Error::other(text).into()));
-        }
-        loop {
-            {
-                let mut input = self.input.borrow_mut();
-                let mut body = self.body.borrow_mut();
-                if body.is_end() {
-                    return Poll::Ready(Ok(None));
-                }
-                body.check_length()?;
-                if !input.is_empty() {
-                    let step = body.decode(input.bytes(), &self.shared.settings.rules)?;
-                    let data = input.bytes()[step.data.clone()].to_vec();
-                    input.consume(step.consumed);
-                    if !data.is_empty() {
-                        return Poll::Ready(Ok(Some(ManagedBuf::own(data))));
+        write: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Gone> {
+        let mut write = pin!(write);
+        let limit = self.shared.settings.timeouts.write;
+        let mut taken = None;
+        let mut deadline = None;
+        poll_fn(|context| {
+            if let Poll::Ready(result) = write.as_mut().poll(context) {
+                return Poll::Ready(result.map_err(Gone::from));
+            }
+            loop {
+                let until = match deadline {
+                    Some(until) => until,
+                    None => {
+                        taken = self.bytes_taken();
+                        match time::now().checked_add(limit) {
+                            Some(until) => *deadline.insert(until),
+                            // So long a time never passes.
+                            None => return Poll::Pending,
+                        }
                     }
-                    continue;
-                }
-            }
-            if self.expects_continue.replace(false) {
-                self.send_continue()?;
-            }
-            match self.poll_receive(context) {
-                Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
-                    return Poll::Ready(match self.body.borrow_mut().eof() {
-                        Ok(()) => Ok(None),
-                        Err(error) => Err(error.into()),
-                    });
-                }
-                Poll::Ready(Ok(bytes)) => self.input.borrow_mut().push(bytes),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => {
-                    let waker = context.waker().clone();
-                    drop(self.body_waker.replace(Some(waker)));
+                };
+                if self.timer.poll(until, context).is_pending() {
                     return Poll::Pending;
                 }
-            }
-        }
-    }
-
-    fn send_continue(&self) -> io::Result<()> {
-        let mut output = self.output.borrow_mut();
-        output.extend_from_slice(CONTINUE);
-        if let Some(stream) = &*self.stream.borrow() {
-            match stream.try_write(&output) {
-                Ok(sent) => drop(output.drain(..sent)),
-                // A client that reads nothing is not waiting either.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether what the handler left of the body can be skipped to keep the connection.
-    fn can_skip_body(&self) -> bool {
-        let body = self.body.borrow();
-        // A client that still waits for `100 Continue` may send its body or not: nobody can tell.
-        body.is_end()
-            || (!self.expects_continue.get() && body.left().unwrap_or(0) <= DRAIN_BYTES_MAX)
-    }
-
-    /// Skips what the handler left of the body; false when the connection has to end for it.
-    async fn skip_body(&self) -> std::result::Result<bool, Gone> {
-        let already = self.body.borrow().received();
-        loop {
-            {
-                let mut input = self.input.borrow_mut();
-                let mut body = self.body.borrow_mut();
-                if body.is_end() {
-                    return Ok(true);
+                if taken.is_none() || self.bytes_taken() == taken {
+                    // The write is dropped before the connection, and what it has begun would be
+                    // finished first.
+                    let _ = self.with_transport(|transport| {
+                        transport.cut();
+                        Ok(())
+                    });
+                    return Poll::Ready(Err(Gone(RejectReason::WriteTimeout)));
                 }
-                let Ok(step) = body.decode(input.bytes(), &self.shared.settings.rules) else {
-                    return Ok(false);
-                };
-                input.consume(step.consumed);
-                if body.is_end() {
-                    return Ok(true);
-                }
-                if body.received() - already > DRAIN_BYTES_MAX {
-                    return Ok(false);
-                }
-                if !input.is_empty() {
-                    continue;
-                }
-            }
-            self.flush().await?;
-            self.receive().await?;
-        }
-    }
-
-    /// Ends the connection so that the client sees what was sent: a close with unread bytes would
-    /// reset it (RFC 9112, section 9.6).
-    async fn close_gently(&self) {
-        let Some(stream) = self.stream.take() else {
-            return;
-        };
-        if stream.shutdown(Shutdown::Write).await.is_err() {
-            return;
-        }
-        let _ = time::timeout(LINGER_TIMEOUT, async {
-            let mut skipped = 0;
-            while skipped < LINGER_BYTES_MAX {
-                match stream.recv().await {
-                    Ok(bytes) if !bytes.is_empty() => skipped += bytes.len(),
-                    _ => return,
-                }
+                deadline = None;
             }
         })
-        .await;
+        .await
     }
 
-    fn write(&self, response: &Response, answer_to: AnswerTo) -> bool {
-        let status = response.status_code();
-        if status.is_informational() || (answer_to.is_connect && status.is_success()) {
-            // Neither ends an exchange: what follows would be taken for its answer, or for a
-            // tunnel's bytes.
-            let reason = if answer_to.is_connect {
-                RejectReason::ConnectUnsupported
-            } else {
-                RejectReason::HandlerFailed
-            };
-            let answer_to = AnswerTo {
-                keeps_alive: false,
-                ..answer_to
-            };
-            let date_line = &self.shared.date_line();
-            encode_reject(&mut self.output.borrow_mut(), reason, answer_to, date_line);
-            return false;
+    fn bytes_taken(&self) -> Option<u64> {
+        self.with_transport(|transport| Ok(transport.bytes_taken()))
+            .unwrap_or_default()
+    }
+
+    /// Polls `future` to its end. What gathers is sent whenever it waits; when the client is gone
+    /// meanwhile, the future is left.
+    pub(super) async fn drive<F: Future + ?Sized>(
+        &self,
+        future: std::pin::Pin<&mut F>,
+    ) -> Result<Driven<F::Output>, Gone> {
+        enum Event<T> {
+            Driven(Driven<T>),
+            HasOutput,
+            Gone,
         }
-        let output = &mut *self.output.borrow_mut();
+        let mut future = future;
+        loop {
+            let event = poll_fn(|context| {
+                self.is_inside.set(true);
+                let poll = || future.as_mut().poll(context);
+                let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll));
+                self.is_inside.set(false);
+                match polled {
+                    Err(_) => Poll::Ready(Event::Driven(Driven::Panicked)),
+                    Ok(Poll::Ready(output)) => Poll::Ready(Event::Driven(Driven::Done(output))),
+                    Ok(Poll::Pending) if !self.outgoing.is_empty() => Poll::Ready(Event::HasOutput),
+                    Ok(Poll::Pending) => self.poll_gone(context).map(|()| Event::Gone),
+                }
+            });
+            match event.await {
+                Event::Driven(driven) => return Ok(driven),
+                Event::Gone => return Err(Gone(RejectReason::ClientGone)),
+                Event::HasOutput => {
+                    self.input.borrow_mut().copy_out();
+                    self.flush().await?;
+                    self.outgoing.wake_writer();
+                }
+            }
+        }
+    }
+
+    /// Waits for what a handler may be left for, and for what others tell the exchange.
+    fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.input.borrow_mut().copy_out();
+        let mut waker = self.waker.borrow_mut();
+        if waker
+            .as_ref()
+            .is_none_or(|waker| !waker.will_wake(context.waker()))
+        {
+            *waker = Some(context.waker().clone());
+        }
+        drop(waker);
+        // Who pulls the body sees the end himself, and the socket wakes one task only.
+        if self.when_gone.get() == WhenGone::GoOn || self.pull.is_waited_for() {
+            return Poll::Pending;
+        }
+        let half_close = self.when_gone.get() == WhenGone::HalfClose;
+        match &*self.transport.borrow() {
+            Some(transport) => transport.poll_gone(context, half_close),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Tells the exchange's future that something was added from outside of it.
+    pub(super) fn wake(&self) {
+        if self.is_inside.get() {
+            return;
+        }
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Adds the answer to a request that is refused.
+    pub(super) fn refuse(&self, reason: RejectReason, answer_to: AnswerTo) {
         let date_line = &self.shared.date_line();
-        let body = response.content();
-        if let (Some(content_type), []) = (response.content_type(), response.fields()) {
-            return encode_plain(output, status, content_type, body, answer_to, date_line)
-                .keeps_alive;
-        }
-        let mut encoder = ResponseEncoder::new(output, status, answer_to);
-        if let Some(content_type) = response.content_type() {
-            encoder.content_type(content_type);
-        }
-        for (name, value) in response.fields() {
-            encoder.field(name, value);
-        }
-        let framing = encoder.finish(Some(body.len() as u64), date_line);
-        if !framing.body.is_empty() {
-            output.extend_from_slice(body);
-        }
-        framing.keeps_alive
+        let bytes = &mut self.outgoing.bytes.borrow_mut();
+        encode_reject(bytes, reason, answer_to, date_line);
     }
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
-            .field("number", &self.number.get())
-            .finish_non_exhaustive()
+        f.debug_struct("Exchange").finish_non_exhaustive()
     }
 }
-
-/// The future of an exchange: serves one connection after the other.
-pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>) {
-    let mut head = Rc::new(RequestHead::new());
-    loop {
-        poll_fn(|_| match &*exchange.stream.borrow() {
-            Some(_) => Poll::Ready(()),
-            None => Poll::Pending,
-        })
-        .await;
-        let ended = match serve(&exchange, &*handler, &mut head).await {
-            Ok(()) => exchange.stream.take().map_or(Ended::Closed, Ended::Idle),
-            Err(Gone) => Ended::Closed,
-        };
-        drop(exchange.stream.take());
-        exchange.reset();
-        *exchange.ended.borrow_mut() = Some(ended);
-    }
-}
-
-/// Serves one connection. It is idle afterwards, unless its stream was taken or broke.
-async fn serve<H: Handler>(
-    exchange: &Rc<Exchange>,
-    handler: &H,
-    head: &mut Rc<RequestHead>,
-) -> std::result::Result<(), Gone> {
-    // Answers that stand in the output, unless they were sent meanwhile.
-    let mut gathered = 0;
-    loop {
-        // A handler that kept its request has the old head, and this exchange makes a new one.
-        if Rc::get_mut(head).is_none() {
-            *head = Rc::new(RequestHead::new());
-        }
-        let storage = Rc::get_mut(head).expect("nobody else has it");
-        storage.clear();
-        if let Err(reason) = read_head(exchange, storage).await? {
-            let answer_to = AnswerTo::unreadable();
-            let date_line = &exchange.shared.date_line();
-            encode_reject(
-                &mut exchange.output.borrow_mut(),
-                reason,
-                answer_to,
-                date_line,
-            );
-            exchange.flush().await?;
-            exchange.close_gently().await;
-            return Ok(());
-        }
-        if storage.consumed() == 0 {
-            // Nothing has begun, and nothing is here.
-            exchange.flush().await?;
-            return Ok(());
-        }
-
-        exchange.input.borrow_mut().consume(storage.consumed());
-        let limits = &exchange.shared.settings.rules.limits;
-        exchange
-            .body
-            .borrow_mut()
-            .begin(storage.body_length(), limits.body_bytes_max);
-        exchange.expects_continue.set(storage.expects_continue());
-        let number = exchange.next_number();
-
-        let request = Request::new(Rc::clone(head), Rc::clone(exchange), number);
-        let response = handle(exchange, handler, request).await?;
-
-        exchange.next_number();
-        let mut answer_to = AnswerTo::request(head);
-        answer_to.keeps_alive &= exchange.can_skip_body();
-        // The answer goes first: a client may wait for it before it sends the rest of its body.
-        let keeps_alive = exchange.write(&response, answer_to);
-        if !keeps_alive || !exchange.skip_body().await? {
-            exchange.flush().await?;
-            exchange.close_gently().await;
-            return Ok(());
-        }
-        gathered += 1;
-        let is_much = exchange.output.borrow().len() > OUTPUT_BYTES_MAX;
-        if is_much || gathered >= exchange.shared.settings.rules.limits.pipelined_max {
-            exchange.flush().await?;
-            gathered = 0;
-        }
-    }
-}
-
-/// Reads a head into `storage`; nothing is consumed when there is none and none has begun.
-async fn read_head(
-    exchange: &Exchange,
-    storage: &mut RequestHead,
-) -> std::result::Result<std::result::Result<(), RejectReason>, Gone> {
-    loop {
-        {
-            let input = exchange.input.borrow();
-            if input.is_empty() {
-                return Ok(Ok(()));
-            }
-            match storage.read(input.bytes(), &exchange.shared.settings.rules) {
-                Ok(Some(_)) => return Ok(Ok(())),
-                Ok(None) => {}
-                Err(reason) => return Ok(Err(reason)),
-            }
-        }
-        exchange.input.borrow_mut().copy_out();
-        exchange.flush().await?;
-        exchange.receive().await?;
-    }
-}
-
-/// Runs the handler. What has gathered is sent before it waits.
-async fn handle<H: Handler>(
-    exchange: &Exchange,
-    handler: &H,
-    request: Request,
-) -> std::result::Result<Response, Gone> {
-    let mut answer = pin!(handler.handle(request));
-    exchange.in_handler.set(true);
-    let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
-    let response = match first {
-        Poll::Ready(response) => response,
-        Poll::Pending => {
-            exchange.input.borrow_mut().copy_out();
-            exchange.flush().await?;
-            answer.await
-        }
-    };
-    exchange.in_handler.set(false);
-    Ok(response)
-}
-
-/// The future of an exchange, in a box that it never leaves.
-pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;

@@ -52,9 +52,10 @@ mod tests;
 
 pub(crate) use answer_to::AnswerTo;
 pub(crate) use body_decoder::{BodyDecoder, BodyStep};
-pub(crate) use body_encoder::{BodyEncoder, PromiseBroken};
+pub(crate) use body_encoder::{BodyEncoder, DataFrame, PromiseBroken};
 pub use body_error::BodyError;
 pub(crate) use body_length::BodyLength;
+pub(crate) use chunk_encoder::CHUNK_END;
 pub(crate) use date::DateCache;
 pub(crate) use fields::Fields;
 pub use head_error::HeadError;

@@ -1,5 +1,7 @@
 //! Received bytes that were not consumed yet.
 
+use std::ops::Range;
+
 use crate::pool::ManagedBuf;
 
 /// What a connection has received and not consumed: nearly always one piece as it came, and bytes
@@ -58,6 +60,33 @@ impl Input {
         }
     }
 
+    /// Takes the bytes `data`, if there are any, and drops the rest of the first `consumed`. They
+    /// are not copied when the piece that they came in has little else.
+    pub(super) fn take(&mut self, data: Range<usize>, consumed: usize) -> Option<ManagedBuf> {
+        let len = data.len();
+        if len == 0 {
+            self.consume(consumed);
+            return None;
+        }
+        match self.piece.take() {
+            Some(mut piece) if len * 2 >= piece.len() => {
+                // What is left is framing, or the beginning of the next message.
+                self.joined.clear();
+                self.start = 0;
+                self.joined.extend_from_slice(&piece[consumed..]);
+                piece.advance(data.start);
+                piece.truncate(len);
+                Some(piece)
+            }
+            piece => {
+                self.piece = piece;
+                let bytes = self.bytes()[data].to_vec();
+                self.consume(consumed);
+                Some(ManagedBuf::own(bytes))
+            }
+        }
+    }
+
     /// Copies what is here out of the kernel's memory, which is wanted back.
     pub(super) fn copy_out(&mut self) {
         if let Some(piece) = self.piece.take() {
@@ -109,6 +138,24 @@ mod tests {
         input.push(piece(b"four"));
         input.copy_out();
         assert_eq!(input.bytes(), b"four");
+    }
+
+    #[test]
+    fn data_is_taken_with_its_piece_or_copied_out_of_it() {
+        let mut input = Input::default();
+        input.push(piece(b"5\r\nhello\r\n"));
+        let address = input.bytes().as_ptr();
+        let data = input.take(3..8, 8).unwrap();
+        assert_eq!(
+            (&*data, data.as_ptr()),
+            (&b"hello"[..], address.wrapping_add(3))
+        );
+        assert_eq!(input.bytes(), b"\r\n");
+        input.consume(2);
+        input.push(piece(b"1\r\nx\r\n0\r\n\r\n"));
+        assert_eq!(&*input.take(3..4, 6).unwrap(), b"x");
+        assert_eq!(input.bytes(), b"0\r\n\r\n");
+        assert!(input.take(0..0, 5).is_none() && input.is_empty());
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use std::{fmt, rc::Rc};
 
-use super::{Body, HeaderMap, Method, Version, exchange::Exchange, h1::RequestHead};
+use super::{
+    Body, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    exchange::{Exchange, WhenGone},
+    h1::{AnswerTo, RequestHead, ResponseEncoder},
+};
 
 /// A request: its head, which is here, and its body, which is pulled.
 ///
@@ -11,8 +15,9 @@ use super::{Body, HeaderMap, Method, Version, exchange::Exchange, h1::RequestHea
 pub struct Request {
     head: Rc<RequestHead>,
     exchange: Rc<Exchange>,
-    /// Which of the exchange's requests this is, until its body is taken.
-    number: Option<u64>,
+    /// Which of the exchange's requests this is.
+    number: u64,
+    has_body: bool,
 }
 
 impl Request {
@@ -20,7 +25,8 @@ impl Request {
         Self {
             head,
             exchange,
-            number: Some(number),
+            number,
+            has_body: true,
         }
     }
 
@@ -77,11 +83,65 @@ impl Request {
         self.head.to_header_map()
     }
 
+    /// The protocols that the client offers to change to, by `Upgrade` and `Connection`.
+    pub fn upgrades(&self) -> impl Iterator<Item = &str> {
+        self.head.upgrades()
+    }
+
+    /// Lets the handler finish although its client has left; otherwise its future is dropped when
+    /// the connection is reset or breaks, and while it writes a body also when the client closes
+    /// its side.
+    pub fn keep_running(&self) {
+        self.set_when_gone(WhenGone::GoOn);
+    }
+
+    /// Drops the handler's future also when the client has just closed its own side. For handlers
+    /// that wait long before they answer: most clients that do so have left, but to close one's
+    /// side and wait for the answer is legal.
+    pub fn stop_on_half_close(&self) {
+        self.set_when_gone(WhenGone::HalfClose);
+    }
+
+    fn set_when_gone(&self, when_gone: WhenGone) {
+        if self.exchange.pull.is_current(self.number) {
+            self.exchange.when_gone.set(when_gone);
+        }
+    }
+
+    /// Sends `103 Early Hints` with `fields` ahead of the answer, so that the client can begin to
+    /// load what it will need (RFC 8297). It leaves when the handler waits. Clients of HTTP/1.0 are
+    /// sent nothing.
+    pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) {
+        if self.version() == Version::HTTP_10 || !self.exchange.pull.is_current(self.number) {
+            return;
+        }
+        {
+            let output = &mut *self.exchange.outgoing.bytes.borrow_mut();
+            let answer_to = AnswerTo::request(&self.head);
+            let mut encoder = ResponseEncoder::new(output, StatusCode::EARLY_HINTS, answer_to);
+            for (name, value) in fields {
+                encoder.field(name, value);
+            }
+            encoder.finish(None, &self.exchange.shared.date_line());
+        }
+        self.exchange.wake();
+    }
+
+    /// Waits until the server begins to stop: a handler that waits without an end answers then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn stopping(&self) {
+        self.exchange.shared.stopping().await;
+    }
+
     /// The body, as a value of its own. A second call gives a body that is at its end.
     ///
     /// It can be read until the answer has been written; what is left of it then is skipped.
     pub fn take_body(&mut self) -> Body {
-        Body::new(Rc::clone(&self.exchange), self.number.take())
+        let has_body = std::mem::replace(&mut self.has_body, false);
+        Body::new(Rc::clone(&self.exchange), has_body.then_some(self.number))
     }
 }
 

@@ -1,19 +1,25 @@
 //! An answer.
 
+use std::{fmt, future::poll_fn, pin::pin};
+
 use bytes::Bytes;
+use futures_core::Stream;
 
-use super::{HeaderName, HeaderValue, StatusCode, header};
+use super::{
+    BodyWriter, Error, HeaderName, HeaderValue, Result, StatusCode, Upgraded, header,
+    response_body::ResponseBody,
+};
+use crate::sync::mpsc;
 
-/// An answer: a status, fields, and a body of known length.
+/// An answer: a status, fields, and a body.
 ///
 /// `Date`, `Content-Length` and `Connection` are the server's business; so is leaving out what must
 /// not be there, such as the body of an answer to `HEAD`.
-#[derive(Clone, Debug)]
 pub struct Response {
     status: StatusCode,
     content_type: Option<HeaderValue>,
     fields: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
+    body: ResponseBody,
 }
 
 impl Response {
@@ -24,7 +30,7 @@ impl Response {
             status,
             content_type: None,
             fields: Vec::new(),
-            body: Bytes::new(),
+            body: ResponseBody::default(),
         }
     }
 
@@ -60,7 +66,7 @@ impl Response {
             status: StatusCode::OK,
             content_type: Some(content_type),
             fields: Vec::new(),
-            body,
+            body: ResponseBody::Bytes(body),
         }
     }
 
@@ -88,8 +94,110 @@ impl Response {
     /// Changes the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = body.into();
+        self.body = ResponseBody::Bytes(body.into());
         self
+    }
+
+    /// `200 OK` with a body that `write` writes once the head is on its way.
+    ///
+    /// Its length is unknown: the body goes out in chunks, or to HTTP/1.0 until the close. With a
+    /// `Content-Length` field it is promised, and cut when `write` gives less.
+    ///
+    /// `write` is dropped when the client leaves, also by closing just its own side. When it fails
+    /// before anything was sent, the answer becomes that of the error; later, the connection is
+    /// cut, so that the client cannot take what it has for the whole.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use annulus::http::{BodyWriter, Response, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// Server::bind("127.0.0.1:8080")
+    ///     .run(async |_request| {
+    ///         Response::writer(async |mut out: BodyWriter| {
+    ///             for number in 0..3 {
+    ///                 out.write(format!("line {number}\n")).await?;
+    ///             }
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .map(drop)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn writer<F>(write: F) -> Self
+    where
+        F: AsyncFnOnce(BodyWriter) -> Result<()> + 'static,
+    {
+        let mut response = Self::new(StatusCode::OK);
+        response.body = ResponseBody::Producer(Box::new(move |out| {
+            Box::pin(async move { write(out).await })
+        }));
+        response
+    }
+
+    /// `200 OK` with the items of a stream as body. An error cuts it, as in
+    /// [`writer`](Self::writer).
+    #[must_use]
+    pub fn stream<S, D, E>(stream: S) -> Self
+    where
+        S: Stream<Item = std::result::Result<D, E>> + 'static,
+        D: Into<Bytes>,
+        E: Into<Error>,
+    {
+        Self::writer(async move |mut out: BodyWriter| {
+            let mut stream = pin!(stream);
+            while let Some(item) = poll_fn(|context| stream.as_mut().poll_next(context)).await {
+                out.write(item.map_err(Into::into)?).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// `200 OK` with what is sent into the channel as body; it ends when the last sender is
+    /// dropped. `pieces_max` pieces wait in it at most.
+    ///
+    /// The senders may be moved to other tasks of this thread. When the client leaves they fail.
+    #[must_use]
+    pub fn channel(pieces_max: usize) -> (mpsc::Sender<Bytes>, Self) {
+        let (sender, mut receiver) = mpsc::channel(pieces_max);
+        let response = Self::writer(async move |mut out: BodyWriter| {
+            while let Some(piece) = receiver.recv().await {
+                out.write(piece).await?;
+            }
+            Ok(())
+        });
+        (sender, response)
+    }
+
+    /// `101 Switching Protocols`: hands the connection to `use_it`, with whatever the client sent
+    /// behind its request. It is closed when that returns.
+    ///
+    /// That the client asked for `protocol` is the handler's to see, by
+    /// [`Request::upgrades`](super::Request::upgrades); a client that did not is broken by this.
+    #[must_use]
+    pub fn upgrade<F>(protocol: HeaderValue, use_it: F) -> Self
+    where
+        F: AsyncFnOnce(Upgraded) + 'static,
+    {
+        let mut response = Self::tunnel(use_it).status(StatusCode::SWITCHING_PROTOCOLS);
+        response.fields.push((header::UPGRADE, protocol));
+        response
+    }
+
+    /// `200 OK` to a `CONNECT`: hands the connection to `use_it`, as
+    /// [`upgrade`](Self::upgrade). To another method it answers 500.
+    #[must_use]
+    pub fn tunnel<F>(use_it: F) -> Self
+    where
+        F: AsyncFnOnce(Upgraded) + 'static,
+    {
+        let mut response = Self::new(StatusCode::OK);
+        response.body = ResponseBody::Tunnel(Box::new(move |connection| {
+            Box::pin(async move { use_it(connection).await })
+        }));
+        response
     }
 
     /// The status.
@@ -102,11 +210,20 @@ impl Response {
         self.content_type.as_ref()
     }
 
-    pub(super) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+    pub(super) fn field_list(&self) -> &[(HeaderName, HeaderValue)] {
         &self.fields
     }
 
-    pub(super) fn content(&self) -> &[u8] {
-        &self.body
+    pub(super) fn take_body(&mut self) -> ResponseBody {
+        std::mem::take(&mut self.body)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Shared {
     date: RefCell<DateCache>,
     is_stopping: Cell<bool>,
     stop: Notify,
+    answered: Cell<u64>,
+    refused: Cell<u64>,
 }
 
 impl Shared {
@@ -23,6 +25,8 @@ impl Shared {
             date: RefCell::new(DateCache::new(unix_seconds())),
             is_stopping: Cell::new(false),
             stop: Notify::new(),
+            answered: Cell::new(0),
+            refused: Cell::new(0),
         }
     }
 
@@ -34,6 +38,26 @@ impl Shared {
     /// Reads the clock for `Date`, once a turn.
     pub(super) fn look_at_clock(&self) {
         self.date.borrow_mut().at(unix_seconds());
+    }
+
+    /// Counts a request that was answered.
+    pub(super) fn count_answer(&self) {
+        self.answered.set(self.answered.get() + 1);
+    }
+
+    /// Counts bytes that were no request.
+    pub(super) fn count_refused(&self) {
+        self.refused.set(self.refused.get() + 1);
+    }
+
+    /// Requests that were answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.get()
+    }
+
+    /// Connections that sent something else than a request.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.get()
     }
 
     /// Whether the server is stopping: every answer from now on closes its connection.

@@ -15,12 +15,13 @@ use futures_core::Stream as _;
 use super::{
     Handler,
     connections::{Connections, Doing},
-    exchange::{Ended, Exchange, Serving, serve_all},
+    exchange::{Ended, Exchange},
+    serve::{Serving, serve_all},
     settings::Settings,
     shared::Shared,
 };
 use crate::{
-    net::{Incoming, TcpListener, TcpStream},
+    net::{Incoming, TcpListener},
     pool::ManagedBuf,
     task::IndexWakes,
     time::{self, Sleep},
@@ -102,7 +103,7 @@ impl<H: Handler> Worker<H> {
         for _ in 0..ACCEPTS_PER_TURN {
             match Pin::new(&mut *incoming).poll_next(context) {
                 Poll::Ready(Some(Ok(stream))) => {
-                    let index = self.connections.insert(stream, self.now);
+                    let index = self.connections.insert(stream.into(), self.now);
                     // Its first turn asks the kernel for bytes.
                     self.wakes.waker(index).wake();
                 }
@@ -123,7 +124,7 @@ impl<H: Handler> Worker<H> {
         for _ in 0..ROUNDS_PER_TURN {
             let number = match self.connections.doing(index) {
                 Some(Doing::Active(number)) => *number,
-                Some(Doing::Idle(stream)) => match stream.poll_recv(&context) {
+                Some(Doing::Idle(stream)) => match stream.poll_recv(&mut context) {
                     Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.activate(index, bytes),
                     Poll::Ready(_) => return drop(self.connections.remove(index)),
                     Poll::Pending => return,
@@ -165,7 +166,7 @@ impl<H: Handler> Worker<H> {
         let exchange = Rc::clone(&running.exchange);
         let number = u32::try_from(self.running.insert(running))
             .expect("there are no more exchanges than connections");
-        let stream: TcpStream = self
+        let stream = self
             .connections
             .activate(index, number)
             .expect("the connection was idle");

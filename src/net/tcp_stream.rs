@@ -284,8 +284,32 @@ impl TcpStream {
     pub(crate) fn write_whole<B: IoBuf>(
         &self,
         buf: B,
-    ) -> impl Future<Output = BufResult<usize, B>> + 'static {
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
         InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
+    }
+
+    /// As [`write_whole`](Self::write_whole), for several buffers.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn write_whole_vectored<B: IoVectored>(
+        &self,
+        bufs: B,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, true))
+    }
+
+    /// Ends the connection at once, by a reset where the protocol has one: a write under way fails,
+    /// and what was not sent is thrown away when the stream is dropped.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn cut(&self) {
+        // Neither fails on a socket that is open, and one that has ended needs neither.
+        let _ = sys::set_linger(self.shared.raw(), Some(0));
+        sys::shutdown(self.shared.raw(), option::SHUT_RDWR);
+    }
+
+    /// How many bytes the peer has acknowledged; none where the kernel does not tell (before 4.1).
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn bytes_acked(&self) -> Option<u64> {
+        sys::tcp_bytes_acked(self.shared.raw())
     }
 
     /// Sends the start of several buffers, as much as the kernel takes, by one call.

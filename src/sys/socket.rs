@@ -187,3 +187,22 @@ pub(crate) fn peer_addr(fd: i32) -> io::Result<SocketAddr> {
     as_result(unsafe { libc::getpeername(fd, storage, bytes) })?;
     address.to_std()
 }
+
+/// How many bytes the peer of a TCP socket has acknowledged, where the kernel tells.
+pub(crate) fn tcp_bytes_acked(fd: i32) -> Option<u64> {
+    // SAFETY: all zeros are a valid `tcp_info`, which holds numbers only.
+    let mut info = unsafe { std::mem::zeroed::<libc::tcp_info>() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: both pointers are to variables of the sizes that are given.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut len,
+        )
+    };
+    let end = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + size_of::<u64>();
+    (result == 0 && len as usize >= end).then_some(info.tcpi_bytes_acked)
+}

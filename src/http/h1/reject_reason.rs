@@ -50,8 +50,12 @@ pub enum RejectReason {
     ExpectationUnknown,
     /// The head did not arrive in time.
     HeadTimeout,
-    /// The body did not arrive in time.
-    BodyTimeout,
+    /// The client took no byte of the answer in time.
+    WriteTimeout,
+    /// The client went away before the answer was complete.
+    ClientGone,
+    /// The handler gave less of the answer than it promised, or failed in the middle.
+    AnswerCut,
     /// This server has no tunnel to offer to a `CONNECT`.
     ConnectUnsupported,
     /// The request is for a host that this server does not serve.
@@ -88,7 +92,9 @@ impl RejectReason {
             Self::HostInvalid => "host-invalid",
             Self::ExpectationUnknown => "expectation-unknown",
             Self::HeadTimeout => "head-timeout",
-            Self::BodyTimeout => "body-timeout",
+            Self::WriteTimeout => "write-timeout",
+            Self::ClientGone => "client-gone",
+            Self::AnswerCut => "answer-cut",
             Self::ConnectUnsupported => "connect-unsupported",
             Self::Misdirected => "misdirected",
             Self::UpgradeRequired => "upgrade-required",
@@ -125,7 +131,9 @@ impl RejectReason {
             Self::HostInvalid => "expected a host with an optional port, found something else",
             Self::ExpectationUnknown => "expected 100-continue in expect, found something else",
             Self::HeadTimeout => "expected a complete head, found none in time",
-            Self::BodyTimeout => "expected the rest of the body, found none in time",
+            Self::WriteTimeout => "expected the client to read, found nothing taken in time",
+            Self::ClientGone => "expected the client to wait, found it gone",
+            Self::AnswerCut => "expected the rest of the answer, found the handler's end",
             Self::ConnectUnsupported => "expected another method, found CONNECT",
             Self::Misdirected => "expected a host of this server, found another",
             Self::UpgradeRequired => "expected an upgrade to websocket, found none",
@@ -142,11 +150,13 @@ impl RejectReason {
             Self::Body(error) => error.status(),
             Self::VersionUnsupported | Self::Http2Preface => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::ExpectationUnknown => StatusCode::EXPECTATION_FAILED,
-            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTimeout | Self::WriteTimeout | Self::ClientGone => {
+                StatusCode::REQUEST_TIMEOUT
+            }
             Self::ConnectUnsupported => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::HandlerFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::HandlerFailed | Self::AnswerCut => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }

@@ -1,0 +1,192 @@
+//! What an exchange has to send.
+
+use std::{
+    cell::{Cell, RefCell},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+
+use super::{
+    HeaderName, HeaderValue,
+    h1::{BodyEncoder, BodyLength, CHUNK_END, DataFrame, PromiseBroken},
+};
+
+/// Output beyond this is sent although more could be added.
+const GATHERED_BYTES_MAX: usize = 64 * 1024;
+/// A writer waits while so much of its answer has not been sent.
+const WRITER_BYTES_MAX: usize = 16 * 1024;
+/// Data from this size on is sent from where it is instead of being copied.
+const SEGMENT_BYTES_MIN: usize = 8 * 1024;
+/// Memory that a used exchange keeps in its buffer.
+const KEPT_BYTES_MAX: usize = 32 * 1024;
+
+/// What has gathered to be sent: bytes, and behind them at most one large piece that is not copied.
+pub(super) struct Outgoing {
+    pub(super) bytes: RefCell<Vec<u8>>,
+    segment: RefCell<Option<Bytes>>,
+    /// The large piece is a chunk, whose end is still to be written.
+    ends_chunk: Cell<bool>,
+    /// The framing of the answer that is being written in pieces.
+    encoder: Cell<Option<BodyEncoder>>,
+    trailers: RefCell<Vec<(HeaderName, HeaderValue)>>,
+    /// Who waits for room.
+    writer: Cell<Option<Waker>>,
+    /// Times that something was sent.
+    pub(super) sends: Cell<u64>,
+    /// Bytes of the present answer's body so far.
+    pub(super) body_bytes: Cell<u64>,
+}
+
+impl Outgoing {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: RefCell::default(),
+            segment: RefCell::new(None),
+            ends_chunk: Cell::new(false),
+            encoder: Cell::new(None),
+            trailers: RefCell::default(),
+            writer: Cell::new(None),
+            sends: Cell::new(0),
+            body_bytes: Cell::new(0),
+        }
+    }
+
+    fn has_segment(&self) -> bool {
+        self.segment.borrow().is_some()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.borrow().is_empty() && !self.has_segment()
+    }
+
+    /// Whether it is time to send, although more could be added.
+    pub(super) fn is_much(&self) -> bool {
+        self.bytes.borrow().len() > GATHERED_BYTES_MAX || self.has_segment()
+    }
+
+    /// Takes everything that is to be sent now.
+    pub(super) fn take(&self) -> (Vec<u8>, Option<Bytes>) {
+        let bytes = self.bytes.take();
+        let segment = self.segment.take();
+        if self.ends_chunk.take() {
+            self.bytes.borrow_mut().extend_from_slice(CHUNK_END);
+        }
+        (bytes, segment)
+    }
+
+    /// Gives back the memory of what was taken, in front of what has gathered since: bytes that
+    /// stand in it are still to be sent.
+    pub(super) fn put_back(&self, mut bytes: Vec<u8>) {
+        let since = self.bytes.take();
+        if bytes.is_empty() {
+            bytes.shrink_to(KEPT_BYTES_MAX);
+        }
+        bytes.extend_from_slice(&since);
+        self.bytes.replace(bytes);
+    }
+
+    /// Adds data that is framed already, or needs none.
+    pub(super) fn push(&self, data: Bytes) {
+        self.body_bytes
+            .set(self.body_bytes.get() + data.len() as u64);
+        if data.len() < SEGMENT_BYTES_MIN {
+            self.bytes.borrow_mut().extend_from_slice(&data);
+        } else {
+            debug_assert!(!self.has_segment(), "there is one large piece at a time");
+            self.segment.replace(Some(data));
+        }
+    }
+
+    /// Begins an answer that is written in pieces.
+    pub(super) fn begin(&self, length: BodyLength) {
+        self.encoder.set(Some(BodyEncoder::new(length)));
+        self.trailers.borrow_mut().clear();
+    }
+
+    /// Whether a writer has to wait; its task is woken when there is room.
+    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
+        if self.bytes.borrow().len() < WRITER_BYTES_MAX && !self.has_segment() {
+            return Poll::Ready(());
+        }
+        drop(self.writer.replace(Some(context.waker().clone())));
+        Poll::Pending
+    }
+
+    /// Whether everything was handed to the kernel; the task is woken when it was.
+    pub(super) fn poll_empty(&self, context: &Context<'_>) -> Poll<()> {
+        if self.is_empty() {
+            return Poll::Ready(());
+        }
+        drop(self.writer.replace(Some(context.waker().clone())));
+        Poll::Pending
+    }
+
+    /// Tells the writer that there is room.
+    pub(super) fn wake_writer(&self) {
+        if let Some(waker) = self.writer.take() {
+            waker.wake();
+        }
+    }
+
+    /// Adds a piece of the answer's body in its framing.
+    pub(super) fn write(&self, data: Bytes) -> Result<(), PromiseBroken> {
+        let Some(mut encoder) = self.encoder.take() else {
+            return Err(PromiseBroken::Surplus);
+        };
+        let frame = encoder.frame(data.len());
+        self.encoder.set(Some(encoder));
+        match frame? {
+            DataFrame::Skip => {}
+            DataFrame::Plain => self.push(data),
+            DataFrame::Chunk(header) => {
+                self.bytes.borrow_mut().extend_from_slice(header.as_slice());
+                self.push(data);
+                if self.has_segment() {
+                    self.ends_chunk.set(true);
+                } else {
+                    self.bytes.borrow_mut().extend_from_slice(CHUNK_END);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_trailer(&self, name: HeaderName, value: HeaderValue) {
+        self.trailers.borrow_mut().push((name, value));
+    }
+
+    /// Ends the answer's body, whose large pieces have been sent.
+    pub(super) fn finish(&self, with_trailers: bool) -> Result<(), PromiseBroken> {
+        let Some(encoder) = self.encoder.take() else {
+            return Ok(());
+        };
+        let mut bytes = self.bytes.borrow_mut();
+        let trailers = self.trailers.borrow();
+        if with_trailers && !trailers.is_empty() {
+            let trailers = trailers.iter().map(|(name, value)| (name, value));
+            return encoder.finish_with_trailers(&mut bytes, trailers);
+        }
+        encoder.finish(&mut bytes)
+    }
+
+    /// Takes back an answer whose head begins at `mark`, and of which nothing was sent.
+    pub(super) fn clear_from(&self, mark: usize) {
+        self.bytes.borrow_mut().truncate(mark);
+        self.ends_chunk.set(false);
+        self.encoder.set(None);
+        self.body_bytes.set(0);
+        drop(self.segment.take());
+    }
+
+    /// Forgets everything of a connection that is gone.
+    pub(super) fn clear(&self) {
+        self.bytes.borrow_mut().clear();
+        self.bytes.borrow_mut().shrink_to(KEPT_BYTES_MAX);
+        self.ends_chunk.set(false);
+        self.encoder.set(None);
+        self.trailers.borrow_mut().clear();
+        drop(self.segment.take());
+        self.wake_writer();
+    }
+}

@@ -1,0 +1,266 @@
+//! How a handler pulls the body of its request.
+//!
+//! The body stays with the client until it is pulled: nothing is received ahead but what the socket
+//! has parked. A wait for the client has two limits, the time since its last byte and the rate over
+//! all the time that was waited; the time in which the handler does not wait counts for neither.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use super::{
+    BodyError, HeaderMap, Result, Timeouts, exchange::Exchange, h1::CONTINUE, timer::Timer,
+};
+use crate::{pool::ManagedBuf, time};
+
+/// How much of a body that nobody read is skipped to keep the connection.
+const DRAIN_BYTES_MAX: u64 = 256 * 1024;
+
+/// What an exchange knows of its request's body besides the bytes.
+pub(super) struct Pull {
+    /// The request that is being answered; bodies of earlier ones are out of date.
+    number: Cell<u64>,
+    /// Who waits for the body, to be told when it is out of date.
+    waker: RefCell<Option<Waker>>,
+    /// The client waits for `100 Continue` before it sends the body.
+    expects_continue: Cell<bool>,
+    /// The body broke the protocol or a limit, so that nobody knows where the next request begins.
+    failed: Cell<Option<BodyError>>,
+    timeout: Cell<Duration>,
+    /// Since when the handler waits for the client.
+    since: Cell<Option<Instant>>,
+    /// How long it has waited before that.
+    waited: Cell<Duration>,
+    timer: Timer,
+}
+
+impl Pull {
+    pub(super) fn new() -> Self {
+        Self {
+            number: Cell::new(0),
+            waker: RefCell::new(None),
+            expects_continue: Cell::new(false),
+            failed: Cell::new(None),
+            timeout: Cell::new(Duration::ZERO),
+            since: Cell::new(None),
+            waited: Cell::new(Duration::ZERO),
+            timer: Timer::default(),
+        }
+    }
+
+    /// Begins the next request, and returns its number.
+    pub(super) fn begin(&self, expects_continue: bool, timeouts: &Timeouts) -> u64 {
+        self.expects_continue.set(expects_continue);
+        self.failed.set(None);
+        self.timeout.set(timeouts.body);
+        self.since.set(None);
+        self.waited.set(Duration::ZERO);
+        self.retire()
+    }
+
+    /// Makes the body of the request so far out of date, and returns the number of the next.
+    pub(super) fn retire(&self) -> u64 {
+        let number = self.number.get() + 1;
+        self.number.set(number);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        number
+    }
+
+    pub(super) fn is_current(&self, number: u64) -> bool {
+        self.number.get() == number
+    }
+
+    /// Whether somebody waits for the body.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waker.borrow().is_some()
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn leave(&self) {
+        drop(self.waker.take());
+    }
+
+    pub(super) fn set_timeout(&self, timeout: Duration) {
+        self.timeout.set(timeout);
+    }
+
+    pub(super) fn failed(&self) -> Option<BodyError> {
+        self.failed.get()
+    }
+
+    pub(super) fn reset(&self) {
+        self.retire();
+        self.expects_continue.set(false);
+        self.timer.clear();
+    }
+
+    /// Notes that the client sent something.
+    fn arrived(&self) {
+        if let Some(since) = self.since.take() {
+            let waited = time::now().saturating_duration_since(since);
+            self.waited.set(self.waited.get().saturating_add(waited));
+        }
+    }
+
+    /// Waits for a client of which `received` bytes have come, at most until a limit.
+    fn poll_limit(
+        &self,
+        received: u64,
+        timeouts: &Timeouts,
+        context: &mut Context<'_>,
+    ) -> Poll<BodyError> {
+        let since = self.since.get().unwrap_or_else(time::now);
+        self.since.set(Some(since));
+        let mut left = self.timeout.get();
+        if timeouts.body_rate_min > 0 {
+            let earned = Duration::from_secs(received / u64::from(timeouts.body_rate_min));
+            let allowed = timeouts.body_rate_grace.max(earned);
+            left = left.min(allowed.saturating_sub(self.waited.get()));
+        }
+        match since.checked_add(left) {
+            Some(deadline) => self
+                .timer
+                .poll(deadline, context)
+                .map(|()| BodyError::TimedOut),
+            // So long a time never passes.
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Exchange {
+    /// The next piece of the body of request `number`.
+    pub(super) fn poll_body(
+        &self,
+        number: u64,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<ManagedBuf>>> {
+        if !self.pull.is_current(number) {
+            let text = "the request was answered, and the rest of its body was skipped";
+            return Poll::Ready(Err(io::Error::other(text).into()));
+        }
+        let result = match self.poll_piece(context) {
+            Poll::Pending => {
+                let waker = context.waker().clone();
+                drop(self.pull.waker.replace(Some(waker)));
+                return Poll::Pending;
+            }
+            Poll::Ready(result) => result,
+        };
+        self.pull.leave();
+        if let Err(error) = &result {
+            self.pull.failed.set(error.body_error());
+        }
+        Poll::Ready(result)
+    }
+
+    fn poll_piece(&self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {
+        loop {
+            let received = {
+                let mut input = self.input.borrow_mut();
+                let mut body = self.body.borrow_mut();
+                if body.is_end() {
+                    return Poll::Ready(Ok(None));
+                }
+                body.check_length()?;
+                if !input.is_empty() {
+                    let step = body.decode(input.bytes(), &self.shared.settings.rules)?;
+                    if let Some(data) = input.take(step.data, step.consumed) {
+                        return Poll::Ready(Ok(Some(data)));
+                    }
+                    continue;
+                }
+                body.received()
+            };
+            if self.pull.expects_continue.replace(false) {
+                self.send_continue()?;
+            }
+            match self.poll_receive(context) {
+                Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
+                    return Poll::Ready(match self.body.borrow_mut().eof() {
+                        Ok(()) => Ok(None),
+                        Err(error) => Err(error.into()),
+                    });
+                }
+                Poll::Ready(Ok(bytes)) => {
+                    self.pull.arrived();
+                    self.input.borrow_mut().push(bytes);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    let timeouts = &self.shared.settings.timeouts;
+                    return match self.pull.poll_limit(received, timeouts, context) {
+                        Poll::Ready(error) => Poll::Ready(Err(error.into())),
+                        Poll::Pending => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+
+    fn send_continue(&self) -> io::Result<()> {
+        self.outgoing.bytes.borrow_mut().extend_from_slice(CONTINUE);
+        let mut output = self.outgoing.bytes.take();
+        let result = self.with_transport(|transport| transport.try_write(&output));
+        match result {
+            Ok(sent) => drop(output.drain(..sent)),
+            // What cannot leave now does so when the handler waits.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        self.outgoing.put_back(output);
+        Ok(())
+    }
+
+    /// Fields that came behind the body of request `number`; none before its end.
+    pub(super) fn trailers(&self, number: u64) -> HeaderMap {
+        let body = self.body.borrow();
+        if self.pull.is_current(number) && body.is_end() {
+            body.trailers().to_header_map()
+        } else {
+            HeaderMap::new()
+        }
+    }
+
+    /// Whether what the handler left of the body can be skipped to keep the connection.
+    pub(super) fn can_skip_body(&self) -> bool {
+        let body = self.body.borrow();
+        // A client that still waits for `100 Continue` may send its body or not: nobody can tell.
+        body.is_end()
+            || (!self.pull.expects_continue.get()
+                && self.pull.failed.get().is_none()
+                && body.left().unwrap_or(0) <= DRAIN_BYTES_MAX)
+    }
+
+    /// Takes what the handler left of the body out of the input; `None` when more has to come, and
+    /// false when the connection has to end for it. `skipped` counts what was skipped so far.
+    pub(super) fn skip_step(&self, skipped: &mut u64) -> Option<bool> {
+        loop {
+            let mut input = self.input.borrow_mut();
+            let mut body = self.body.borrow_mut();
+            if body.is_end() {
+                return Some(true);
+            }
+            let before = body.received();
+            let Ok(step) = body.decode(input.bytes(), &self.shared.settings.rules) else {
+                return Some(false);
+            };
+            *skipped += body.received() - before;
+            input.consume(step.consumed);
+            if body.is_end() {
+                return Some(true);
+            }
+            if *skipped > DRAIN_BYTES_MAX {
+                return Some(false);
+            }
+            if input.is_empty() {
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What an answer's body comes from.
+
+use std::{future::Future, pin::Pin};
+
+use bytes::Bytes;
+
+use super::{BodyWriter, Result, Upgraded};
+
+/// A body that somebody writes once the head is on its way.
+pub(super) type Producer = Pin<Box<dyn Future<Output = Result<()>>>>;
+pub(super) type MakeProducer = dyn FnOnce(BodyWriter) -> Producer;
+
+/// What takes the connection over behind the head.
+pub(super) type MakeTunnel = dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// What an answer's body comes from.
+pub(super) enum ResponseBody {
+    Bytes(Bytes),
+    Producer(Box<MakeProducer>),
+    Tunnel(Box<MakeTunnel>),
+}
+
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+}

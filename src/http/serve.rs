@@ -1,0 +1,498 @@
+//! How a connection is served: the loop of an exchange, read from the top.
+//!
+//! A head is read, the handler answers it, the answer is written, and then it is decided whether
+//! another request may come. Answers gather and are sent when no complete request is left in the
+//! input, or the handler waits, or there is much of them.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Access, BodyWriter, Error, Handler, RejectReason, Request, Response, Result, StatusCode,
+    activity::Phase,
+    exchange::{Driven, Ended, Exchange, Gone, WhenGone},
+    h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
+    response_body::{MakeProducer, MakeTunnel, ResponseBody},
+    upgrade::Upgraded,
+};
+use crate::time;
+
+/// How long a connection that ends with an answer is read on, so that the client sees the answer
+/// and not a reset.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+/// The future of an exchange, in a box that it never leaves.
+pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What follows an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Request,
+    Close,
+    /// The connection was taken over, and whoever did is done with it.
+    Nothing,
+}
+
+/// What came instead of a request.
+enum NoRequest {
+    /// Nothing.
+    Idle,
+    /// Something else.
+    Refused(RejectReason),
+}
+
+/// What the access log will be told of a request, if there is one.
+struct Exchanged {
+    started: Option<Instant>,
+}
+
+/// The future of an exchange: serves one connection after the other.
+pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>) {
+    let mut head = Rc::new(RequestHead::new());
+    loop {
+        poll_fn(|_| match &*exchange.transport.borrow() {
+            Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        })
+        .await;
+        let ended = match serve(&exchange, &*handler, &mut head).await {
+            Ok(Next::Request) => exchange.transport.take().map_or(Ended::Closed, Ended::Idle),
+            Ok(Next::Close) => {
+                exchange.phase.set(Phase::Closing);
+                close_gently(&exchange).await;
+                Ended::Closed
+            }
+            Ok(Next::Nothing) | Err(Gone(_)) => Ended::Closed,
+        };
+        exchange.end(ended);
+    }
+}
+
+/// Serves one connection until it is idle or has to end.
+async fn serve<H: Handler>(
+    exchange: &Rc<Exchange>,
+    handler: &H,
+    head: &mut Rc<RequestHead>,
+) -> std::result::Result<Next, Gone> {
+    // Answers that stand in the output, unless they were sent meanwhile.
+    let mut gathered = 0;
+    loop {
+        // A handler that kept its request has the old head, and this exchange makes a new one.
+        if Rc::get_mut(head).is_none() {
+            *head = Rc::new(RequestHead::new());
+        }
+        let storage = Rc::get_mut(head).expect("nobody else has it");
+        storage.clear();
+        match read_head(exchange, storage).await? {
+            Ok(()) => {}
+            Err(NoRequest::Idle) => {
+                exchange.flush().await?;
+                return Ok(Next::Request);
+            }
+            Err(NoRequest::Refused(reason)) => {
+                exchange.refuse(reason, AnswerTo::unreadable());
+                tell_refused(exchange, reason);
+                exchange.flush().await?;
+                return Ok(Next::Close);
+            }
+        }
+        let number = begin(exchange, storage);
+        let exchanged = Exchanged {
+            started: exchange
+                .shared
+                .settings
+                .access_log
+                .is_some()
+                .then(time::now),
+        };
+        let request = Request::new(Rc::clone(head), Rc::clone(exchange), number);
+        exchange.phase.set(Phase::Handler);
+        let answered = match drive_handler(exchange, handler, request).await {
+            Ok(response) => answer(exchange, head, number, response).await,
+            Err(gone) => Err(gone),
+        };
+        exchange.pull.retire();
+        exchanged.tell(exchange, head, &answered);
+        let (_, _, next) = answered?;
+        exchange.shared.count_answer();
+        if next == Next::Nothing {
+            return Ok(next);
+        }
+        if next == Next::Close || !skip_body(exchange).await? {
+            exchange.flush().await?;
+            return Ok(Next::Close);
+        }
+        gathered += 1;
+        let pipelined_max = exchange.shared.settings.rules.limits.pipelined_max;
+        if exchange.outgoing.is_much() || gathered >= pipelined_max {
+            exchange.flush().await?;
+            gathered = 0;
+        }
+    }
+}
+
+/// Takes the head out of the input and begins the body behind it.
+fn begin(exchange: &Exchange, head: &RequestHead) -> u64 {
+    exchange.input.borrow_mut().consume(head.consumed());
+    let settings = &exchange.shared.settings;
+    let bytes_max = settings.rules.limits.body_bytes_max;
+    exchange
+        .body
+        .borrow_mut()
+        .begin(head.body_length(), bytes_max);
+    exchange.when_gone.set(settings.when_gone());
+    exchange.outgoing.body_bytes.set(0);
+    exchange
+        .pull
+        .begin(head.expects_continue(), &settings.timeouts)
+}
+
+/// Reads a head into `storage`; nothing is consumed when there is none and none has begun.
+async fn read_head(
+    exchange: &Exchange,
+    storage: &mut RequestHead,
+) -> std::result::Result<std::result::Result<(), NoRequest>, Gone> {
+    let mut deadline = None;
+    loop {
+        {
+            let input = exchange.input.borrow();
+            if input.is_empty() {
+                return Ok(Err(NoRequest::Idle));
+            }
+            match storage.read(input.bytes(), &exchange.shared.settings.rules) {
+                Ok(Some(_)) => return Ok(Ok(())),
+                Ok(None) => {}
+                Err(reason) => return Ok(Err(NoRequest::Refused(reason))),
+            }
+        }
+        exchange.phase.set(Phase::Head);
+        exchange.input.borrow_mut().copy_out();
+        exchange.flush().await?;
+        if deadline.is_none() {
+            deadline = time::now().checked_add(exchange.shared.settings.timeouts.head);
+        }
+        if !exchange.receive(deadline).await? {
+            return Ok(Err(NoRequest::Refused(RejectReason::HeadTimeout)));
+        }
+    }
+}
+
+/// Runs the handler; one that panics has answered 500.
+async fn drive_handler<H: Handler>(
+    exchange: &Exchange,
+    handler: &H,
+    request: Request,
+) -> std::result::Result<Driven<Response>, Gone> {
+    let answer = pin!(handler.handle(request));
+    exchange.drive(answer).await
+}
+
+/// What became of an answer: its status, why it was not the handler's, and what follows it.
+type Answered = (StatusCode, Option<RejectReason>, Next);
+
+/// Writes the answer, to the output or beyond.
+async fn answer(
+    exchange: &Rc<Exchange>,
+    head: &RequestHead,
+    number: u64,
+    driven: Driven<Response>,
+) -> std::result::Result<Answered, Gone> {
+    let mut answer_to = AnswerTo::request(head);
+    if exchange.shared.is_stopping() || exchange.pull.failed().is_some() {
+        answer_to.keeps_alive = false;
+    }
+    let Driven::Done(mut response) = driven else {
+        return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
+    };
+    let status = response.status_code();
+    let reason = exchange.pull.failed().map(RejectReason::Body);
+    let body = response.take_body();
+    if status.is_informational() || answer_to.is_connect && status.is_success() {
+        return match body {
+            ResponseBody::Tunnel(make)
+                if answer_to.is_connect || status == StatusCode::SWITCHING_PROTOCOLS =>
+            {
+                encode(exchange, &response, None, answer_to);
+                exchange.flush().await?;
+                tunnel(exchange, make).await?;
+                Ok((status, None, Next::Nothing))
+            }
+            // Neither ends an exchange: what follows would be taken for its answer, or for a
+            // tunnel's bytes.
+            _ if answer_to.is_connect => Ok(refuse(
+                exchange,
+                RejectReason::ConnectUnsupported,
+                answer_to,
+            )),
+            _ => Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to)),
+        };
+    }
+    let keeps_alive = match body {
+        ResponseBody::Bytes(bytes) => {
+            answer_to.keeps_alive &= exchange.can_skip_body();
+            write_whole(exchange, &response, bytes, answer_to)
+        }
+        ResponseBody::Producer(make) => {
+            // The body of the request may still be read by who writes the answer.
+            let framing = Framed {
+                mark: exchange.outgoing.bytes.borrow().len(),
+                sends: exchange.outgoing.sends.get(),
+                framing: encode(exchange, &response, None, answer_to),
+            };
+            return produce(exchange, head, number, make, framing, (status, reason)).await;
+        }
+        ResponseBody::Tunnel(_) => {
+            return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
+        }
+    };
+    Ok((status, reason, next_after(keeps_alive)))
+}
+
+fn next_after(keeps_alive: bool) -> Next {
+    if keeps_alive {
+        Next::Request
+    } else {
+        Next::Close
+    }
+}
+
+/// Answers by ourselves, and closes.
+fn refuse(exchange: &Exchange, reason: RejectReason, answer_to: AnswerTo) -> Answered {
+    let answer_to = AnswerTo {
+        keeps_alive: false,
+        ..answer_to
+    };
+    exchange.refuse(reason, answer_to);
+    (reason.status(), Some(reason), Next::Close)
+}
+
+/// Adds a whole answer to the output; returns whether the connection stays open.
+fn write_whole(
+    exchange: &Exchange,
+    response: &Response,
+    body: bytes::Bytes,
+    answer_to: AnswerTo,
+) -> bool {
+    if let (Some(content_type), [], true) = (
+        response.content_type(),
+        response.field_list(),
+        body.len() < COPIED_BYTES_MAX,
+    ) {
+        let output = &mut *exchange.outgoing.bytes.borrow_mut();
+        let date_line = &exchange.shared.date_line();
+        let status = response.status_code();
+        exchange.outgoing.body_bytes.set(body.len() as u64);
+        return encode_plain(output, status, content_type, &body, answer_to, date_line).keeps_alive;
+    }
+    let framing = encode(exchange, response, Some(body.len() as u64), answer_to);
+    if framing.body != BodyLength::None && !body.is_empty() {
+        exchange.outgoing.push(body);
+    }
+    framing.keeps_alive
+}
+
+/// A body up to this size is copied behind its head.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
+
+/// Adds the head of an answer to the output.
+fn encode(
+    exchange: &Exchange,
+    response: &Response,
+    body_len: Option<u64>,
+    answer_to: AnswerTo,
+) -> ResponseFraming {
+    let output = &mut *exchange.outgoing.bytes.borrow_mut();
+    let mut encoder = ResponseEncoder::new(output, response.status_code(), answer_to);
+    if let Some(content_type) = response.content_type() {
+        encoder.content_type(content_type);
+    }
+    for (name, value) in response.field_list() {
+        encoder.field(name, value);
+    }
+    encoder.finish(body_len, &exchange.shared.date_line())
+}
+
+/// A head that stands in the output, unless it was sent meanwhile.
+struct Framed {
+    mark: usize,
+    sends: u64,
+    framing: ResponseFraming,
+}
+
+/// Lets the handler write the body of its answer.
+async fn produce(
+    exchange: &Rc<Exchange>,
+    head: &RequestHead,
+    number: u64,
+    make: Box<MakeProducer>,
+    framed: Framed,
+    (status, reason): (StatusCode, Option<RejectReason>),
+) -> std::result::Result<Answered, Gone> {
+    let ResponseFraming { body, keeps_alive } = framed.framing;
+    if body == BodyLength::None {
+        // HEAD and 304: nobody would see what it writes.
+        let keeps_alive = keeps_alive && exchange.can_skip_body();
+        return Ok((status, reason, next_after(keeps_alive)));
+    }
+    exchange.outgoing.begin(body);
+    if exchange.when_gone.get() == WhenGone::Reset {
+        // A client that closed its side of a stream without an end has left.
+        exchange.when_gone.set(WhenGone::HalfClose);
+    }
+    let mut producer = make(BodyWriter::new(Rc::clone(exchange), number));
+    let driven = exchange.drive(producer.as_mut()).await;
+    let ended: Result<()> = match driven {
+        Ok(Driven::Done(Ok(()))) => {
+            if exchange.outgoing.is_much() {
+                exchange.flush().await?;
+            }
+            exchange
+                .outgoing
+                .finish(head.accepts_trailers())
+                .map_err(|_| Error::from(StatusCode::INTERNAL_SERVER_ERROR))
+        }
+        Ok(Driven::Done(Err(error))) => Err(error),
+        Ok(Driven::Panicked) => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
+        Err(gone) => return Err(gone),
+    };
+    drop(producer);
+    match ended {
+        Ok(()) => Ok((
+            status,
+            reason,
+            next_after(keeps_alive && exchange.can_skip_body()),
+        )),
+        // Nothing has left yet, so that the client can be told.
+        Err(error) if exchange.outgoing.sends.get() == framed.sends => {
+            exchange.outgoing.clear_from(framed.mark);
+            let response = Response::new(error.status());
+            let mut answer_to = AnswerTo::request(head);
+            answer_to.keeps_alive = false;
+            write_whole(exchange, &response, bytes::Bytes::new(), answer_to);
+            Ok((
+                error.status(),
+                Some(RejectReason::HandlerFailed),
+                Next::Close,
+            ))
+        }
+        Err(_) => {
+            // The end must not look like the answer's: chunks lack their last, a length is not
+            // reached, and what would be ended by the close is reset.
+            if body == BodyLength::UntilClose {
+                let _ = exchange.with_transport(|transport| {
+                    transport.cut();
+                    Ok(())
+                });
+            } else {
+                exchange.flush().await?;
+            }
+            Err(Gone(RejectReason::AnswerCut))
+        }
+    }
+}
+
+/// Hands the connection over, and waits until whoever took it is done.
+async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
+    let Some(transport) = exchange.transport.take() else {
+        return Err(Gone(RejectReason::ClientGone));
+    };
+    exchange.phase.set(Phase::Tunnel);
+    let unread = exchange.input.borrow().bytes().to_vec();
+    exchange.input.borrow_mut().clear();
+    exchange.pull.retire();
+    let shared = Rc::clone(&exchange.shared);
+    make(Upgraded::new(transport, unread, shared)).await;
+    Ok(())
+}
+
+/// Skips what the handler left of the body; false when the connection has to end for it.
+async fn skip_body(exchange: &Exchange) -> std::result::Result<bool, Gone> {
+    let mut skipped = 0;
+    let mut deadline = None;
+    loop {
+        if let Some(skipped) = exchange.skip_step(&mut skipped) {
+            return Ok(skipped);
+        }
+        exchange.phase.set(Phase::Body);
+        exchange.flush().await?;
+        if deadline.is_none() {
+            deadline = time::now().checked_add(exchange.shared.settings.timeouts.body);
+        }
+        if !exchange.receive(deadline).await? {
+            return Ok(false);
+        }
+    }
+}
+
+/// Ends the connection so that the client sees what was sent: a close with unread bytes would
+/// reset it (RFC 9112, section 9.6).
+async fn close_gently(exchange: &Exchange) {
+    let Some(transport) = exchange.transport.take() else {
+        return;
+    };
+    let linger = async {
+        if transport.shutdown().await.is_err() {
+            return;
+        }
+        let mut skipped = 0;
+        while skipped < LINGER_BYTES_MAX {
+            match poll_fn(|context| transport.poll_recv(context)).await {
+                Ok(bytes) if !bytes.is_empty() => skipped += bytes.len(),
+                _ => return,
+            }
+        }
+    };
+    // A client that keeps its side open has had the time to read.
+    let _ = time::timeout(LINGER_TIMEOUT, linger).await;
+}
+
+/// Tells the access log of bytes that were no request.
+fn tell_refused(exchange: &Exchange, reason: RejectReason) {
+    exchange.shared.count_refused();
+    if let Some(log) = &exchange.shared.settings.access_log {
+        log(&Access {
+            peer: exchange.peer.get(),
+            method: None,
+            target: "",
+            status: Some(reason.status()),
+            received: 0,
+            sent: 0,
+            duration: Duration::ZERO,
+            reason: Some(reason),
+        });
+    }
+}
+
+impl Exchanged {
+    fn tell(
+        &self,
+        exchange: &Exchange,
+        head: &RequestHead,
+        answered: &std::result::Result<Answered, Gone>,
+    ) {
+        let (Some(log), Some(started)) = (&exchange.shared.settings.access_log, self.started)
+        else {
+            return;
+        };
+        let (status, reason) = match answered {
+            Ok((status, reason, _)) => (Some(*status), *reason),
+            Err(Gone(reason)) => (None, Some(*reason)),
+        };
+        log(&Access {
+            peer: exchange.peer.get(),
+            method: Some(head.method()),
+            target: head.target(),
+            status,
+            received: exchange.body.borrow().received(),
+            sent: exchange.outgoing.body_bytes.get(),
+            duration: time::now().saturating_duration_since(started),
+            reason,
+        });
+    }
+}

@@ -1,0 +1,197 @@
+//! What a connection is made of.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    net::{Shutdown, SocketAddr},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+
+use crate::{buf::IoBuf, future::Either, io::ByteStream, net::TcpStream, pool::ManagedBuf};
+
+/// How much is read at once from a stream that is not one of our sockets.
+const READ_BYTES: usize = 8 * 1024;
+
+/// What HTTP is spoken over: one of this crate's sockets, or any [`ByteStream`].
+///
+/// It is made by `From`, and functions that take a connection take what turns into one.
+pub struct Transport(Kind);
+
+enum Kind {
+    Tcp(TcpStream),
+    Other(Rc<Other>),
+}
+
+struct Other {
+    stream: RefCell<Box<dyn ByteStream>>,
+    /// Memory for the next read, kept while it is not used.
+    scratch: RefCell<Vec<u8>>,
+}
+
+impl From<TcpStream> for Transport {
+    fn from(stream: TcpStream) -> Self {
+        Self(Kind::Tcp(stream))
+    }
+}
+
+impl<S: ByteStream> From<S> for Transport {
+    fn from(stream: S) -> Self {
+        Self(Kind::Other(Rc::new(Other {
+            stream: RefCell::new(Box::new(stream)),
+            scratch: RefCell::default(),
+        })))
+    }
+}
+
+impl Transport {
+    /// The next bytes; none at the end.
+    pub(super) fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.poll_recv(context),
+            Kind::Other(other) => other.poll_recv(context),
+        }
+    }
+
+    /// Sends as much as goes at once. `WouldBlock` when nothing does.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.try_write(bytes),
+            Kind::Other(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Sends all of `buf` and gives it back.
+    pub(super) fn write_all<B: IoBuf + AsRef<[u8]>>(
+        &self,
+        buf: B,
+    ) -> impl Future<Output = io::Result<B>> + use<B> {
+        let write = match &self.0 {
+            Kind::Tcp(stream) => Either::Left(stream.write_whole(buf)),
+            Kind::Other(other) => Either::Right((Rc::clone(other), buf)),
+        };
+        async move {
+            match write {
+                Either::Left(write) => Ok(write.await?.1),
+                Either::Right((other, buf)) => {
+                    other.write_all(buf.as_ref()).await?;
+                    Ok(buf)
+                }
+            }
+        }
+    }
+
+    /// Sends all of `head` and then all of `body`, and gives the first back.
+    pub(super) fn write_both(
+        &self,
+        head: Vec<u8>,
+        body: Bytes,
+    ) -> impl Future<Output = io::Result<Vec<u8>>> + use<> {
+        let write = match &self.0 {
+            Kind::Tcp(stream) => Either::Left(stream.write_whole_vectored((head, body))),
+            Kind::Other(other) => Either::Right((Rc::clone(other), head, body)),
+        };
+        async move {
+            match write {
+                Either::Left(write) => Ok(write.await?.1.0),
+                Either::Right((other, head, body)) => {
+                    other.write_all(&head).await?;
+                    other.write_all(&body).await?;
+                    Ok(head)
+                }
+            }
+        }
+    }
+
+    /// Ends the sending direction behind what was sent.
+    pub(super) async fn shutdown(&self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.shutdown(Shutdown::Write).await,
+            Kind::Other(other) => {
+                poll_fn(|context| other.with(|stream| stream.poll_shutdown(context))).await
+            }
+        }
+    }
+
+    /// Ends it at once: what is still to be sent is thrown away, and the peer sees a reset.
+    pub(super) fn cut(&self) {
+        if let Kind::Tcp(stream) = &self.0 {
+            stream.cut();
+        }
+    }
+
+    /// A figure that grows whenever the peer takes bytes; none when nobody can tell.
+    pub(super) fn bytes_taken(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.bytes_acked(),
+            Kind::Other(_) => None,
+        }
+    }
+
+    /// Waits until the peer has reset the connection, or has closed its side when `half_close`
+    /// counts too. What it sends stays where it is.
+    pub(super) fn poll_gone(&self, _context: &mut Context<'_>, _half_close: bool) -> Poll<()> {
+        Poll::Pending
+    }
+
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.peer_addr().ok(),
+            Kind::Other(_) => None,
+        }
+    }
+}
+
+impl Other {
+    /// Runs the user's code. It cannot come back here from inside.
+    fn with<R>(
+        &self,
+        call: impl FnOnce(&mut dyn ByteStream) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        match self.stream.try_borrow_mut() {
+            Ok(mut stream) => call(&mut **stream),
+            Err(_) => Poll::Ready(Err(io::Error::other(
+                "a stream was used from inside a call of its own",
+            ))),
+        }
+    }
+
+    fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        let mut bytes = self.scratch.take();
+        bytes.clear();
+        bytes.reserve(READ_BYTES);
+        match self.with(|stream| stream.poll_read(context, &mut bytes)) {
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(ManagedBuf::own(bytes))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.scratch.replace(bytes);
+                Poll::Pending
+            }
+        }
+    }
+
+    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count =
+                poll_fn(|context| self.with(|stream| stream.poll_write(context, bytes))).await?;
+            if count == 0 || count > bytes.len() {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[count..];
+        }
+        poll_fn(|context| self.with(|stream| stream.poll_flush(context))).await
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.fmt(f),
+            Kind::Other(_) => f.debug_struct("Transport").finish_non_exhaustive(),
+        }
+    }
+}
