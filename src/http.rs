@@ -42,9 +42,11 @@ mod access;
 mod activity;
 mod body;
 mod body_writer;
+mod connection;
 mod connections;
 mod error;
 mod exchange;
+mod file_response;
 #[cfg_attr(
     not(test),
     expect(
@@ -66,6 +68,7 @@ mod serve;
 mod server;
 mod settings;
 mod shared;
+mod sse;
 mod timeouts;
 mod timer;
 mod transport;
@@ -78,6 +81,7 @@ pub use access::Access;
 pub use activity::Phase;
 pub use body::Body;
 pub use body_writer::BodyWriter;
+pub use connection::Connection;
 pub use error::{Error, Result};
 pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
 pub use handler::Handler;
@@ -85,6 +89,7 @@ pub use into_response::IntoResponse;
 pub use request::Request;
 pub use response::Response;
 pub use server::{Report, Server};
+pub use sse::{Event, EventSender};
 pub use timeouts::Timeouts;
 pub use transport::Transport;
 pub use upgrade::Upgraded;

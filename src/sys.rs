@@ -20,7 +20,9 @@ pub(crate) use cpu::{allowed_cores, pin_to_core};
 pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
 pub(crate) use epoll::Epoll;
 pub(crate) use features::Features;
-pub(crate) use file::{OpenFlags, close, open, pread, preadv2_nowait, pwrite, sync, write_fd};
+pub(crate) use file::{
+    OpenFlags, close, metadata, open, pread, preadv2_nowait, pwrite, sync, write_fd,
+};
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use socket::{

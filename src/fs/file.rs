@@ -13,6 +13,7 @@ use crate::{
     driver::Driver,
     op::{AnyFd, Close, Descriptor, InFlight, OnDrop, Read, Sync, Write},
     sync::oneshot,
+    sys,
 };
 
 /// An open file, read and written at offsets that the caller names.
@@ -66,6 +67,15 @@ impl File {
         Self {
             fd: Descriptor::new(fd, OnDrop::CloseByRing, driver, ()),
         }
+    }
+
+    /// What the file system knows of the file: its size, kind and times.
+    ///
+    /// # Errors
+    ///
+    /// Those of fstat(2). It asks nothing of the device that the open has not read.
+    pub fn metadata(&self) -> io::Result<std::fs::Metadata> {
+        sys::metadata(self.fd.raw())
     }
 
     /// Reads from `offset` into `buf`, overwriting it from its start, and sets its length. Zero

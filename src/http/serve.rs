@@ -240,12 +240,13 @@ async fn answer(
         }
         ResponseBody::Producer(make) => {
             // The body of the request may still be read by who writes the answer.
-            let framing = Framed {
-                mark: exchange.outgoing.bytes.borrow().len(),
+            let mark = exchange.outgoing.bytes.borrow().len();
+            let framed = Framed {
+                mark,
                 sends: exchange.outgoing.sends.get(),
                 framing: encode(exchange, &response, None, answer_to),
             };
-            return produce(exchange, head, number, make, framing, (status, reason)).await;
+            return produce(exchange, head, number, make, framed, (status, reason)).await;
         }
         ResponseBody::Tunnel(_) => {
             return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));

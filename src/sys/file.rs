@@ -1,6 +1,6 @@
 //! File calls, as the ring would answer them.
 
-use std::ffi::CStr;
+use std::{ffi::CStr, io, mem::ManuallyDrop, os::fd::FromRawFd as _};
 
 use super::as_completion;
 
@@ -77,4 +77,11 @@ pub(crate) fn sync(fd: i32, data_only: bool) -> i32 {
         unsafe { libc::fsync(fd) }
     };
     as_completion(result as isize)
+}
+
+/// What the file system knows of an open file.
+pub(crate) fn metadata(fd: i32) -> io::Result<std::fs::Metadata> {
+    // SAFETY: the descriptor is open and stays its owner's: the value is never dropped.
+    let file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(fd) });
+    file.metadata()
 }

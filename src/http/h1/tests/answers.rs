@@ -371,7 +371,7 @@ fn a_plain_answer_is_one_from_the_encoder() {
 }
 
 /// All reasons but those that carry an error, and some of those.
-const REASONS: [RejectReason; 33] = [
+const REASONS: [RejectReason; 36] = [
     RejectReason::Head(HeadError::BareLf),
     RejectReason::Head(HeadError::StartLineTooLong),
     RejectReason::Head(HeadError::HeadTooLarge),
