@@ -1,4 +1,4 @@
-//! TCP.
+//! TCP and Unix sockets.
 //!
 //! # What a socket keeps for you
 //!
@@ -6,30 +6,45 @@
 //! buffers of the runtime, and a future only waits for that. Dropping a [`TcpStream::recv`] or
 //! [`TcpStream::read`] therefore loses nothing: what arrives later is there at the next call. Bytes
 //! that nobody takes are *parked* in the socket; at four buffers, and what the kernel had under way,
-//! it stops receiving, and TCP holds the peer back until they were taken. Without multishot receives
+//! it stops receiving, and the kernel holds the peer back until they were taken. Without multishot receives
 //! (before 6.0, and on the poll driver) it receives one piece ahead at most.
 //!
-//! The same goes for [`TcpListener::accept`], whose connections stay in the listener, and for
-//! writes the other way round: one that has begun is sent whole, one that was dropped before its
-//! turn has sent nothing.
+//! The same goes for [`TcpListener::accept`] and [`UnixListener::accept`], whose connections stay in
+//! the listener, and for writes the other way round: one that has begun is sent whole, one that was
+//! dropped before its turn has sent nothing.
 //!
 //! # Which runtime
 //!
 //! A socket belongs to the runtime that it was made in. Used inside another it answers with an
 //! error that says so; [`TcpStream::detach`] hands it over.
 
+mod acceptor;
 mod addr;
 mod detached;
+mod incoming;
 mod owned_halves;
 mod receive;
 mod send_queue;
+mod socket;
+mod stream_methods;
 mod tcp_listener;
 mod tcp_options;
 mod tcp_stream;
 mod turns;
+mod ucred;
+mod unix_listen_options;
+mod unix_listener;
+mod unix_stream;
 
 pub use addr::ToAddrs;
 pub use detached::Detached;
+pub use incoming::Incoming;
 pub use owned_halves::{OwnedReadHalf, OwnedWriteHalf};
-pub use tcp_listener::{Incoming, ListenOptions, TcpListener};
+#[cfg(feature = "http")]
+pub(crate) use socket::Socket;
+pub use tcp_listener::{ListenOptions, TcpListener};
 pub use tcp_stream::TcpStream;
+pub use ucred::UCred;
+pub use unix_listen_options::UnixListenOptions;
+pub use unix_listener::UnixListener;
+pub use unix_stream::UnixStream;

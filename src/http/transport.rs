@@ -12,7 +12,13 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{buf::IoBuf, future::Either, io::ByteStream, net::TcpStream, pool::ManagedBuf};
+use crate::{
+    buf::IoBuf,
+    future::Either,
+    io::ByteStream,
+    net::{Socket, TcpStream, UnixStream},
+    pool::ManagedBuf,
+};
 
 /// How much is read at once from a stream that is not one of our sockets.
 const READ_BYTES: usize = 8 * 1024;
@@ -23,7 +29,7 @@ const READ_BYTES: usize = 8 * 1024;
 pub struct Transport(Kind);
 
 enum Kind {
-    Tcp(TcpStream),
+    Socket(Socket),
     Other(Rc<Other>),
 }
 
@@ -35,7 +41,13 @@ struct Other {
 
 impl From<TcpStream> for Transport {
     fn from(stream: TcpStream) -> Self {
-        Self(Kind::Tcp(stream))
+        Self(Kind::Socket(stream.into_socket()))
+    }
+}
+
+impl From<UnixStream> for Transport {
+    fn from(stream: UnixStream) -> Self {
+        Self(Kind::Socket(stream.into_socket()))
     }
 }
 
@@ -52,7 +64,7 @@ impl Transport {
     /// The next bytes; none at the end.
     pub(super) fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         match &self.0 {
-            Kind::Tcp(stream) => stream.poll_recv(context),
+            Kind::Socket(socket) => socket.poll_recv(context),
             Kind::Other(other) => other.poll_recv(context),
         }
     }
@@ -60,7 +72,7 @@ impl Transport {
     /// Sends as much as goes at once. `WouldBlock` when nothing does.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(stream) => stream.try_write(bytes),
+            Kind::Socket(socket) => socket.try_write(bytes),
             Kind::Other(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -71,7 +83,7 @@ impl Transport {
         buf: B,
     ) -> impl Future<Output = io::Result<B>> + use<B> {
         let write = match &self.0 {
-            Kind::Tcp(stream) => Either::Left(stream.write_whole(buf)),
+            Kind::Socket(socket) => Either::Left(socket.write_whole(buf)),
             Kind::Other(other) => Either::Right((Rc::clone(other), buf)),
         };
         async move {
@@ -92,7 +104,7 @@ impl Transport {
         body: Bytes,
     ) -> impl Future<Output = io::Result<Vec<u8>>> + use<> {
         let write = match &self.0 {
-            Kind::Tcp(stream) => Either::Left(stream.write_whole_vectored((head, body))),
+            Kind::Socket(socket) => Either::Left(socket.write_whole_vectored((head, body))),
             Kind::Other(other) => Either::Right((Rc::clone(other), head, body)),
         };
         async move {
@@ -110,7 +122,7 @@ impl Transport {
     /// Ends the sending direction behind what was sent.
     pub(super) async fn shutdown(&self) -> io::Result<()> {
         match &self.0 {
-            Kind::Tcp(stream) => stream.shutdown(Shutdown::Write).await,
+            Kind::Socket(socket) => socket.shutdown(Shutdown::Write).await,
             Kind::Other(other) => {
                 poll_fn(|context| other.with(|stream| stream.poll_shutdown(context))).await
             }
@@ -119,15 +131,15 @@ impl Transport {
 
     /// Ends it at once: what is still to be sent is thrown away, and the peer sees a reset.
     pub(super) fn cut(&self) {
-        if let Kind::Tcp(stream) = &self.0 {
-            stream.cut();
+        if let Kind::Socket(socket) = &self.0 {
+            socket.cut();
         }
     }
 
     /// A figure that grows whenever the peer takes bytes; none when nobody can tell.
     pub(super) fn bytes_taken(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Tcp(stream) => stream.bytes_acked(),
+            Kind::Socket(socket) => socket.bytes_acked(),
             Kind::Other(_) => None,
         }
     }
@@ -140,7 +152,7 @@ impl Transport {
 
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
-            Kind::Tcp(stream) => stream.peer_addr().ok(),
+            Kind::Socket(socket) => socket.peer_addr(),
             Kind::Other(_) => None,
         }
     }
@@ -190,7 +202,7 @@ impl Other {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Tcp(stream) => stream.fmt(f),
+            Kind::Socket(socket) => socket.fmt(f),
             Kind::Other(_) => f.debug_struct("Transport").finish_non_exhaustive(),
         }
     }

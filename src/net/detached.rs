@@ -32,12 +32,7 @@ impl Detached {
     pub fn attach(self) -> io::Result<TcpStream> {
         driver::current()?;
         let stream = TcpStream::from_std(self.stream)?;
-        if !self.received.is_empty() {
-            stream.unread(self.received);
-        }
-        if let Some(errno) = self.error {
-            stream.end_receives_with(errno);
-        }
+        stream.unread(self.received, self.error);
         Ok(stream)
     }
 

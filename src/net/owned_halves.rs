@@ -2,13 +2,13 @@
 
 use std::{fmt, io, rc::Rc};
 
-use super::TcpStream;
+use super::{TcpStream, socket::Stream};
 use crate::{
     buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
     pool::ManagedBuf,
 };
 
-pub(super) fn split(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+pub(super) fn split<S: Stream>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
     let stream = Rc::new(stream);
     (
         OwnedReadHalf {
@@ -18,19 +18,20 @@ pub(super) fn split(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
     )
 }
 
-/// The receiving direction. Made by [`TcpStream::into_split`].
-pub struct OwnedReadHalf {
-    stream: Rc<TcpStream>,
+/// The receiving direction. Made by [`TcpStream::into_split`] and
+/// [`UnixStream::into_split`](super::UnixStream::into_split).
+pub struct OwnedReadHalf<S: Stream = TcpStream> {
+    stream: Rc<S>,
 }
 
-impl OwnedReadHalf {
+impl<S: Stream> OwnedReadHalf<S> {
     /// See [`TcpStream::recv`].
     ///
     /// # Errors
     ///
     /// As there.
     pub async fn recv(&self) -> io::Result<ManagedBuf> {
-        self.stream.recv().await
+        self.stream.socket().recv().await
     }
 
     /// See [`TcpStream::read`].
@@ -39,30 +40,31 @@ impl OwnedReadHalf {
     ///
     /// As there.
     pub async fn read<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        self.stream.read(buf).await
+        self.stream.socket().read(buf).await
     }
 
     /// The whole connection, for what both directions share.
     #[must_use]
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         &self.stream
     }
 }
 
-/// The sending direction. Made by [`TcpStream::into_split`]. Dropping it tells the peer that no
+/// The sending direction. Made by [`TcpStream::into_split`] and
+/// [`UnixStream::into_split`](super::UnixStream::into_split). Dropping it tells the peer that no
 /// more will come, behind the writes that have begun.
-pub struct OwnedWriteHalf {
-    stream: Rc<TcpStream>,
+pub struct OwnedWriteHalf<S: Stream = TcpStream> {
+    stream: Rc<S>,
 }
 
-impl OwnedWriteHalf {
+impl<S: Stream> OwnedWriteHalf<S> {
     /// See [`TcpStream::write`].
     ///
     /// # Errors
     ///
     /// As there.
     pub async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
-        self.stream().write(buf).await
+        self.stream.socket().write(buf).await
     }
 
     /// See [`TcpStream::write_all`].
@@ -71,7 +73,7 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub async fn write_all<B: IoBuf>(&self, buf: B) -> Result<B, BufError<B>> {
-        self.stream().write_all(buf).await
+        self.stream.socket().write_all(buf).await
     }
 
     /// See [`TcpStream::write_all_vectored`].
@@ -80,7 +82,7 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub async fn write_all_vectored<B: IoVectored>(&self, bufs: B) -> Result<B, BufError<B>> {
-        self.stream().write_all_vectored(bufs).await
+        self.stream.socket().write_all_vectored(bufs).await
     }
 
     /// See [`TcpStream::flush`].
@@ -89,23 +91,23 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub async fn flush(&self) -> io::Result<()> {
-        self.stream().flush().await
+        self.stream.socket().flush().await
     }
 
     /// The whole connection, for what both directions share.
     #[must_use]
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         &self.stream
     }
 }
 
-impl Drop for OwnedWriteHalf {
+impl<S: Stream> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
-        self.stream.end_sends();
+        self.stream.socket().end_sends();
     }
 }
 
-impl fmt::Debug for OwnedReadHalf {
+impl<S: Stream + fmt::Debug> fmt::Debug for OwnedReadHalf<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedReadHalf")
             .field("stream", &self.stream)
@@ -113,7 +115,7 @@ impl fmt::Debug for OwnedReadHalf {
     }
 }
 
-impl fmt::Debug for OwnedWriteHalf {
+impl<S: Stream + fmt::Debug> fmt::Debug for OwnedWriteHalf<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedWriteHalf")
             .field("stream", &self.stream)

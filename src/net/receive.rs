@@ -27,7 +27,7 @@ use std::{
 };
 
 use super::{
-    tcp_stream::Shared,
+    socket::Shared,
     turns::{Ticket, Turns},
 };
 use crate::{
@@ -62,6 +62,8 @@ pub(super) struct Receive {
     /// The errno to tell, once, behind the bytes.
     error: Cell<Option<i32>>,
     full_receives: Cell<u8>,
+    /// Whether one receive may serve for good.
+    multishot: bool,
     turns: Turns,
 }
 
@@ -86,8 +88,9 @@ fn says_go_on(errno: i32) -> bool {
 }
 
 impl Receive {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(multishot: bool) -> Self {
         Self {
+            multishot,
             pool: pool::current(),
             state: Cell::new(State::Idle),
             parked: RefCell::new(None),
@@ -169,7 +172,7 @@ impl Receive {
         if features.buffer_ring {
             if !without_buffer && self.pool.has_published(driver) {
                 let waker = Some(context.waker().clone());
-                let key = if features.multishot_recv {
+                let key = if features.multishot_recv && self.multishot {
                     op::recv_multi(driver, shared.raw(), waker)?
                 } else {
                     op::recv_one(driver, shared.raw(), &self.pool, waker)?

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    tcp_stream::Shared,
+    socket::Shared,
     turns::{Ticket, Turns},
 };
 use crate::{

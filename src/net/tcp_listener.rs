@@ -1,39 +1,21 @@
 //! A TCP socket that accepts connections.
 
 use std::{
-    cell::{Cell, RefCell},
-    fmt,
-    future::{Future, poll_fn},
-    io,
+    fmt, io,
     net::SocketAddr,
-    os::fd::{AsRawFd as _, OwnedFd, RawFd},
-    pin::Pin,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     rc::Rc,
-    task::{Context, Poll},
-    time::Duration,
 };
-
-use futures_core::Stream;
 
 use super::{
-    TcpStream, ToAddrs,
-    turns::{Ticket, Turns},
+    Incoming, TcpStream, ToAddrs,
+    acceptor::{Acceptor, BACKLOG_DEFAULT},
+    socket::{Family, Stream as _},
 };
 use crate::{
-    driver::{self, Driver, Item, Key},
-    op::{self, AbandonedAccept, AnyFd, Descriptor, OnDrop},
-    sys::{self, PollEvents, SocketAddress, errno, option},
-    time::{self, Sleep},
+    driver::{self, Driver},
+    sys::{self, SocketAddress, option},
 };
-
-/// How long a listener rests after an accept that would fail again at once, as when this process
-/// has run out of descriptors: any of them may be closed meanwhile, also by code that this crate
-/// does not see.
-const REFUSED_PAUSE: Duration = Duration::from_millis(100);
-
-/// How many connections the kernel keeps for a listener until they are accepted; it takes at most
-/// `net.core.somaxconn`.
-const BACKLOG_DEFAULT: u32 = 4096;
 
 /// Options of a listening socket. Made by [`TcpListener::options`].
 #[derive(Clone, Debug)]
@@ -132,7 +114,8 @@ impl ListenOptions {
         }
         // Accepted sockets inherit it, which saves a call for each.
         set(option::IPPROTO_TCP, option::TCP_NODELAY, self.nodelay)?;
-        sys::listen(fd, &address, self.backlog)?;
+        sys::bind(fd, &address)?;
+        sys::listen(fd, self.backlog)?;
         Ok(socket.into())
     }
 }
@@ -159,25 +142,7 @@ impl ListenOptions {
 /// # }
 /// ```
 pub struct TcpListener {
-    shared: Rc<Descriptor<Accept>>,
-}
-
-/// What a listener keeps for its accepts.
-struct Accept {
-    state: Cell<State>,
-    turns: Turns,
-    /// The rest after an accept that would fail again at once.
-    pause: RefCell<Option<Pin<Box<Sleep>>>>,
-}
-
-#[derive(Clone, Copy)]
-enum State {
-    /// Nothing is asked of the kernel.
-    Idle,
-    /// The kernel accepts; what it brought waits in the driver's slot.
-    Multi(Key),
-    /// Waiting for readiness.
-    Ready(Key),
+    acceptor: Acceptor,
 }
 
 impl TcpListener {
@@ -206,18 +171,8 @@ impl TcpListener {
     }
 
     fn from_fd(socket: OwnedFd, driver: &Rc<Driver>) -> io::Result<Self> {
-        // An accept that is waited for by readiness must not block; a ring waits by itself.
-        let waits = driver.uses_ring() && driver.features().fast_poll;
-        sys::set_nonblocking(socket.as_raw_fd(), !waits)?;
-        let accept = Accept {
-            state: Cell::new(State::Idle),
-            turns: Turns::default(),
-            pause: RefCell::new(None),
-        };
-        let driver = Rc::clone(driver);
-        Ok(Self {
-            shared: Descriptor::new(socket, OnDrop::Close, driver, accept),
-        })
+        let acceptor = Acceptor::from_fd(socket, Family::Tcp, driver)?;
+        Ok(Self { acceptor })
     }
 
     /// Accepts the next connection. Several callers are served in the order of asking.
@@ -248,26 +203,13 @@ impl TcpListener {
 
     /// As [`accept`](Self::accept), without asking for the peer's address, which is a system call.
     pub(crate) async fn accept_stream(&self) -> io::Result<TcpStream> {
-        let turn = Turn {
-            accept: &self.shared.extra,
-            ticket: Ticket::new(),
-        };
-        poll_fn(|context| {
-            if !self.shared.extra.turns.poll(&turn.ticket, context) {
-                return Poll::Pending;
-            }
-            self.poll_accept(context)
-        })
-        .await
+        self.acceptor.accept().await.map(TcpStream::from_socket)
     }
 
     /// The connections as a stream that never ends.
     #[must_use]
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming {
-            listener: self,
-            ticket: Ticket::new(),
-        }
+        Incoming::new(&self.acceptor)
     }
 
     /// The address that it listens on, with the port that the system chose for port 0.
@@ -276,231 +218,20 @@ impl TcpListener {
     ///
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.shared.raw())
-    }
-
-    /// The next connection. The caller has the turn.
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        let driver = self.shared.driver();
-        driver.check_current()?;
-        let accept = &self.shared.extra;
-        loop {
-            match accept.state.get() {
-                State::Idle => {
-                    if self.poll_pause(context).is_pending() {
-                        return Poll::Pending;
-                    }
-                    if let Some(stream) = self.start(context)? {
-                        return Poll::Ready(Ok(stream));
-                    }
-                }
-                State::Multi(key) => {
-                    let Poll::Ready(item) = driver.poll_multi(key, context) else {
-                        return Poll::Pending;
-                    };
-                    let Item::Raw(completion) = item else {
-                        unreachable!("a connection is in no buffer")
-                    };
-                    if !completion.more() {
-                        accept.state.set(State::Idle);
-                    }
-                    match op::accepted(completion) {
-                        Ok(fd) => return Poll::Ready(Ok(TcpStream::from_fd(fd, driver))),
-                        Err(errno) => self.refused(errno)?,
-                    }
-                }
-                State::Ready(key) => {
-                    if driver.poll_op(key, context).is_pending() {
-                        return Poll::Pending;
-                    }
-                    accept.state.set(State::Idle);
-                    if let Some(stream) = self.attempt()? {
-                        return Poll::Ready(Ok(stream));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Asks the kernel for connections, in the best way that there is.
-    fn start(&self, context: &Context<'_>) -> io::Result<Option<TcpStream>> {
-        let driver = self.shared.driver();
-        let (raw, source) = (self.shared.raw(), self.shared.source());
-        if driver.uses_ring() && driver.features().fast_poll {
-            let key = op::accept_multi(driver, raw, Some(context.waker().clone()))?;
-            self.shared.extra.state.set(State::Multi(key));
-            return Ok(None);
-        }
-        if driver.maybe_ready(source, PollEvents::READ) {
-            if let Some(stream) = self.attempt()? {
-                return Ok(Some(stream));
-            }
-        }
-        let waker = context.waker().clone();
-        let key = driver.submit_ready(raw, source, PollEvents::READ, waker)?;
-        self.shared.extra.state.set(State::Ready(key));
-        Ok(None)
-    }
-
-    fn attempt(&self) -> io::Result<Option<TcpStream>> {
-        let driver = self.shared.driver();
-        loop {
-            driver.count_attempt();
-            match op::accept_now(self.shared.raw()) {
-                Ok(fd) => return Ok(Some(TcpStream::from_fd(fd, driver))),
-                Err(errno::EAGAIN) => {
-                    driver.not_ready(self.shared.source(), PollEvents::READ, false);
-                    return Ok(None);
-                }
-                Err(errno) => self.refused(errno)?,
-            }
-        }
-    }
-
-    /// Decides whether an errno is this listener's or only one connection's.
-    fn refused(&self, errno: i32) -> io::Result<()> {
-        match refusal(errno) {
-            Refusal::Passed => Ok(()),
-            Refusal::Rest => {
-                let pause = Box::pin(time::sleep(REFUSED_PAUSE));
-                drop(self.shared.extra.pause.replace(Some(pause)));
-                Err(io::Error::from_raw_os_error(errno))
-            }
-            Refusal::Failed => Err(io::Error::from_raw_os_error(errno)),
-        }
-    }
-
-    fn poll_pause(&self, context: &mut Context<'_>) -> Poll<()> {
-        let pause = &self.shared.extra.pause;
-        let Some(mut sleep) = pause.take() else {
-            return Poll::Ready(());
-        };
-        let result = sleep.as_mut().poll(context);
-        if result.is_pending() {
-            drop(pause.replace(Some(sleep)));
-        }
-        result
+        sys::local_addr(self.acceptor.raw())
     }
 }
 
-/// What an errno of an accept means for the listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    /// A connection that ended before it was accepted, which concerns nobody, or nothing at all.
-    Passed,
-    /// It is told, and the next accept waits a while: at once it would most likely fail again.
-    Rest,
-    Failed,
-}
-
-fn refusal(errno: i32) -> Refusal {
-    match errno {
-        errno::ECONNABORTED | errno::EINTR | errno::EAGAIN | errno::ECANCELED => Refusal::Passed,
-        // accept(2) passes on what the network had to say about the new connection.
-        errno::ENETDOWN
-        | errno::EPROTO
-        | errno::ENOPROTOOPT
-        | errno::EHOSTDOWN
-        | errno::ENONET
-        | errno::EHOSTUNREACH
-        | errno::ENETUNREACH
-        | errno::ETIMEDOUT => Refusal::Passed,
-        // These two can be about the connection, and about a listener that will never accept: to
-        // go on at once would be an endless loop then.
-        errno::EPERM | errno::EOPNOTSUPP => Refusal::Rest,
-        errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM => Refusal::Rest,
-        _ => Refusal::Failed,
-    }
-}
-
-impl Drop for TcpListener {
-    fn drop(&mut self) {
-        let driver = self.shared.driver();
-        let fd = Rc::clone(&self.shared) as AnyFd;
-        match self.shared.extra.state.replace(State::Idle) {
-            State::Multi(key) => driver.abandon_multi(key, Box::new(AbandonedAccept(fd))),
-            State::Ready(key) => op::abandon_wait(driver, key, fd),
-            State::Idle => {}
-        }
-    }
-}
-
-impl std::os::fd::AsRawFd for TcpListener {
+impl AsRawFd for TcpListener {
     fn as_raw_fd(&self) -> RawFd {
-        self.shared.raw()
+        self.acceptor.raw()
     }
 }
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpListener")
-            .field("fd", &self.shared.raw())
+            .field("fd", &self.acceptor.raw())
             .finish_non_exhaustive()
-    }
-}
-
-/// Leaves the queue when an accept ends, however it ends.
-struct Turn<'a> {
-    accept: &'a Accept,
-    ticket: Ticket,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.accept.turns.leave(&self.ticket);
-    }
-}
-
-/// Connections, one after the other. Made by [`TcpListener::incoming`].
-///
-/// Dropping it loses none: those that wait stay in the listener.
-pub struct Incoming<'a> {
-    listener: &'a TcpListener,
-    ticket: Ticket,
-}
-
-impl Stream for Incoming<'_> {
-    type Item = io::Result<TcpStream>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let turns = &self.listener.shared.extra.turns;
-        if !turns.poll(&self.ticket, context) {
-            return Poll::Pending;
-        }
-        let Poll::Ready(result) = self.listener.poll_accept(context) else {
-            return Poll::Pending;
-        };
-        turns.leave(&self.ticket);
-        Poll::Ready(Some(result))
-    }
-}
-
-impl Drop for Incoming<'_> {
-    fn drop(&mut self) {
-        self.listener.shared.extra.turns.leave(&self.ticket);
-    }
-}
-
-impl fmt::Debug for Incoming<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming")
-            .field("listener", self.listener)
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_one_connection_died_of_is_not_the_listeners_error() {
-        for errno in [errno::ECONNABORTED, errno::ENETDOWN, errno::EHOSTUNREACH] {
-            assert_eq!(refusal(errno), Refusal::Passed);
-        }
-        for errno in [errno::EMFILE, errno::ENOMEM, errno::EPERM] {
-            assert_eq!(refusal(errno), Refusal::Rest);
-        }
-        assert_eq!(refusal(errno::EINVAL), Refusal::Failed);
     }
 }

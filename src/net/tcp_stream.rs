@@ -1,37 +1,26 @@
 //! A TCP connection.
 
 use std::{
-    fmt, io,
+    io,
     net::{Shutdown, SocketAddr},
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, RawFd},
     rc::Rc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use super::{
     Detached, OwnedReadHalf, OwnedWriteHalf, ToAddrs,
-    receive::{Read, Receive, Recv},
-    send_queue::{InTurn, SendQueue, SendTurn},
+    socket::{Family, Socket, Stream},
+    stream_methods::stream_methods,
     tcp_options,
-    turns::Ticket,
 };
 use crate::{
-    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, bytes_of},
+    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
     driver::{self, Driver},
-    op::{self, AnyFd, Connect, Descriptor, InFlight, OnDrop, Readiness, Send, SendVectored},
+    op::{Connect, InFlight},
     pool::ManagedBuf,
-    sys::{self, PollEvents, SocketAddress, option},
+    sys::{self, SocketAddress},
 };
-
-/// What a stream's handles and its operations share.
-pub(super) type Shared = Descriptor<Socket>;
-
-/// The two directions of a socket.
-pub(super) struct Socket {
-    pub(super) receive: Receive,
-    pub(super) send: SendQueue,
-}
 
 /// A TCP connection.
 ///
@@ -58,8 +47,10 @@ pub(super) struct Socket {
 /// # }
 /// ```
 pub struct TcpStream {
-    shared: Rc<Shared>,
+    socket: Socket,
 }
+
+stream_methods!(TcpStream);
 
 impl TcpStream {
     /// Connects to the first of `addrs` that answers, trying them in turn.
@@ -94,9 +85,11 @@ impl TcpStream {
         let family = SocketAddress::from(addr).family();
         // A connect that is waited for by readiness must not block.
         let nonblocking = !(driver.uses_ring() && driver.features().fast_poll);
-        let stream = Self::from_fd(sys::new_socket(family, nonblocking)?, driver);
+        let socket = Socket::from_fd(sys::new_socket(family, nonblocking)?, Family::Tcp, driver);
+        let stream = Self { socket };
         stream.set_nodelay(true)?;
-        InFlight::new(Rc::clone(driver), Connect::new(stream.any_fd(), addr)).await?;
+        let op = Connect::new(stream.socket.any_fd(), addr);
+        InFlight::new(Rc::clone(driver), op).await?;
         Ok(stream)
     }
 
@@ -106,286 +99,8 @@ impl TcpStream {
     ///
     /// Outside a runtime.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        let driver = driver::current()?;
-        // The ring waits by itself, and old kernels only do so for a socket in blocking mode.
-        stream.set_nonblocking(!driver.uses_ring())?;
-        Ok(Self::from_fd(stream.into(), &driver))
-    }
-
-    /// Takes over a connected socket.
-    pub(super) fn from_fd(fd: OwnedFd, driver: &Rc<Driver>) -> Self {
-        let socket = Socket {
-            receive: Receive::new(),
-            send: SendQueue::default(),
-        };
-        Self {
-            shared: Descriptor::new(fd, OnDrop::Close, Rc::clone(driver), socket),
-        }
-    }
-
-    /// Receives the next bytes, in memory that the kernel filled. Empty means that the peer has
-    /// finished sending.
-    ///
-    /// No memory is held while nothing arrives. Several callers are served in the order of asking.
-    ///
-    /// # Errors
-    ///
-    /// `ECONNRESET` and others, after all bytes that came before; from then on, empty.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost: what arrives after the future is dropped is there at the next call.
-    ///
-    /// # Kernel
-    ///
-    /// One operation serves the whole connection from 6.0 on, one each message from 5.19 on; before
-    /// that, and on the poll driver, readiness and a plain receive.
-    pub async fn recv(&self) -> io::Result<ManagedBuf> {
-        Recv::new(&self.shared).await
-    }
-
-    /// Receives what is here already.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when there is nothing, or somebody is waiting for it.
-    pub fn try_recv(&self) -> io::Result<ManagedBuf> {
-        self.shared.extra.receive.try_next(&self.shared)
-    }
-
-    /// As [`recv`](Self::recv), for a future of this crate's own that alone receives here.
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "the HTTP server uses it")
-    )]
-    pub(crate) fn poll_recv(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        self.shared.extra.receive.poll_next(&self.shared, context)
-    }
-
-    /// Reads into `buf`, overwriting it from its start, and sets its length. A count of zero means
-    /// that the peer has finished sending, or that `buf` has no room.
-    ///
-    /// After several reads in a row that filled their buffers the kernel writes straight into a large
-    /// `buf`; otherwise bytes are copied from where they arrived.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv); the buffer comes back with the error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost: bytes that had already arrived are kept for the next call. The buffer is
-    /// dropped, as soon as the kernel no longer uses it.
-    pub async fn read<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        Read::new(&self.shared, buf, false).await
-    }
-
-    /// Reads into the room behind what `buf` holds, and lengthens it.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    ///
-    /// # Cancel safety
-    ///
-    /// No received byte is lost, but the buffer is dropped, with what it held.
-    pub async fn read_append<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let start = buf.len();
-        match Read::new(&self.shared, buf.slice_mut(start), false).await {
-            Ok((count, slice)) => Ok((count, slice.into_inner())),
-            Err(error) => Err(error.map(crate::buf::SliceMut::into_inner)),
-        }
-    }
-
-    /// Reads into `buf` what the next read will read again.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`read`](Self::read).
-    pub async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        Read::new(&self.shared, buf, true).await
-    }
-
-    /// Resolves when the peer has finished sending, or the connection is gone, whether or not all
-    /// bytes before that were taken.
-    ///
-    /// # Errors
-    ///
-    /// Only when the wait itself fails.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost.
-    pub async fn closed(&self) -> io::Result<()> {
-        let driver = self.shared.driver();
-        driver.check_current()?;
-        if self.shared.extra.receive.has_ended(driver) {
-            return Ok(());
-        }
-        Readiness::new(self.any_fd(), PollEvents::CLOSED).await
-    }
-
-    /// Sends the start of `buf`, as much as the kernel takes, and tells how many bytes that was.
-    ///
-    /// # Errors
-    ///
-    /// `EPIPE` and `ECONNRESET` when the peer is gone, or the error of an earlier write whose
-    /// future was dropped. The buffer comes back with the error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before its turn it has sent nothing. Dropped in flight it is sent whole, in the
-    /// background and before any later write: never write the same bytes again.
-    pub async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
-        InTurn::new(&self.shared, Send::new(self.any_fd(), buf, false)).await
-    }
-
-    /// Sends as much of `bytes` as the kernel takes at once, and tells how many bytes that was.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when the kernel takes none, or another write is under way. Otherwise as
-    /// [`write`](Self::write).
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.shared.driver().check_current()?;
-        let queue = &self.shared.extra.send;
-        if !queue.is_free() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        queue.take_error()?;
-        op::send_now(&self.shared, bytes)
-    }
-
-    /// Sends all of `buf`.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write). How much was sent before the error is not known.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`write`](Self::write).
-    pub async fn write_all<B: IoBuf>(&self, buf: B) -> Result<B, BufError<B>> {
-        let sent = match self.send_at_once(&buf) {
-            Ok(sent) if sent == buf.len() => return Ok(buf),
-            Ok(sent) => sent,
-            Err(error) => return Err(BufError::new(error, buf)),
-        };
-        let op = Send::new(self.any_fd(), buf, true).behind(sent);
-        InTurn::new(&self.shared, op).await.map(|(_, buf)| buf)
-    }
-
-    /// As [`write_all`](Self::write_all), in a future that does not borrow the stream.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn write_whole<B: IoBuf>(
-        &self,
-        buf: B,
-    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
-        InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
-    }
-
-    /// As [`write_whole`](Self::write_whole), for several buffers.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn write_whole_vectored<B: IoVectored>(
-        &self,
-        bufs: B,
-    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
-        InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, true))
-    }
-
-    /// Ends the connection at once, by a reset where the protocol has one: a write under way fails,
-    /// and what was not sent is thrown away when the stream is dropped.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn cut(&self) {
-        // Neither fails on a socket that is open, and one that has ended needs neither.
-        let _ = sys::set_linger(self.shared.raw(), Some(0));
-        sys::shutdown(self.shared.raw(), option::SHUT_RDWR);
-    }
-
-    /// How many bytes the peer has acknowledged; none where the kernel does not tell (before 4.1).
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn bytes_acked(&self) -> Option<u64> {
-        sys::tcp_bytes_acked(self.shared.raw())
-    }
-
-    /// Sends the start of several buffers, as much as the kernel takes, by one call.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`write`](Self::write).
-    pub async fn write_vectored<B: IoVectored>(&self, bufs: B) -> BufResult<usize, B> {
-        InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, false)).await
-    }
-
-    /// Sends all of several buffers, one after the other.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`write`](Self::write).
-    pub async fn write_all_vectored<B: IoVectored>(&self, bufs: B) -> Result<B, BufError<B>> {
-        let op = SendVectored::new(self.any_fd(), bufs, true);
-        InTurn::new(&self.shared, op).await.map(|(_, bufs)| bufs)
-    }
-
-    /// Waits until every write that has begun is in the kernel's hands.
-    ///
-    /// # Errors
-    ///
-    /// The error of a write whose future was dropped.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost.
-    pub async fn flush(&self) -> io::Result<()> {
-        self.shared.driver().check_current()?;
-        let turn = SendTurn::new(&self.shared);
-        turn.wait().await;
-        self.shared.extra.send.take_error()
-    }
-
-    /// Ends one direction, or both. Ending the sending one waits for the writes before it; the
-    /// peer then sees the end of the stream behind their bytes.
-    ///
-    /// # Errors
-    ///
-    /// The error of a write whose future was dropped; `ENOTCONN` when the connection is gone.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, nothing was ended.
-    pub async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.shared.driver().check_current()?;
-        let how = match how {
-            Shutdown::Read => {
-                let result = sys::shutdown(self.shared.raw(), option::SHUT_RD);
-                return sys::Completion::new(result).result().map(drop);
-            }
-            Shutdown::Write => option::SHUT_WR,
-            Shutdown::Both => option::SHUT_RDWR,
-        };
-        let turn = SendTurn::new(&self.shared);
-        turn.wait().await;
-        let sent = self.shared.extra.send.take_error();
-        let result = sys::shutdown(self.shared.raw(), how);
-        sent.and(sys::Completion::new(result).result().map(drop))
-    }
-
-    /// Two halves, for two tasks. Dropping the writing half ends that direction.
-    #[must_use]
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        super::owned_halves::split(self)
+        let socket = Socket::from_std(stream, Family::Tcp, std::net::TcpStream::set_nonblocking)?;
+        Ok(Self { socket })
     }
 
     /// Takes the connection out of this runtime, with the bytes that were received and not taken:
@@ -402,32 +117,18 @@ impl TcpStream {
     ///
     /// Dropping the future closes the connection.
     pub async fn detach(self) -> io::Result<Detached> {
-        self.flush().await?;
-        let receive = &self.shared.extra.receive;
-        let mut bytes = Vec::new();
-        let turn = ReceiveTurn {
-            shared: &self.shared,
-            ticket: Ticket::new(),
-        };
-        turn.wait().await;
-        std::future::poll_fn(|context| receive.poll_stop(&self.shared, context, &mut bytes))
-            .await?;
-        let error = receive.take_error();
-        if let (Some(errno), true) = (error, bytes.is_empty()) {
-            return Err(io::Error::from_raw_os_error(errno));
+        let (fd, bytes, error) = self.socket.detach().await?;
+        Ok(Detached::new(fd, bytes, error))
+    }
+
+    /// Puts bytes, and the errno behind them, in front of what will be received.
+    pub(super) fn unread(&self, bytes: Vec<u8>, error: Option<i32>) {
+        if !bytes.is_empty() {
+            self.socket.unread(bytes);
         }
-        let socket = self.shared.take().ok_or_else(driver::foreign_runtime)?;
-        Ok(Detached::new(socket, bytes, error))
-    }
-
-    /// Puts bytes in front of what will be received.
-    pub(super) fn unread(&self, bytes: Vec<u8>) {
-        self.shared.extra.receive.unread(ManagedBuf::own(bytes));
-    }
-
-    /// Ends the receiving direction with an error, behind the bytes put in front.
-    pub(super) fn end_receives_with(&self, errno: i32) {
-        self.shared.extra.receive.end_with(errno);
+        if let Some(errno) = error {
+            self.socket.end_receives_with(errno);
+        }
     }
 
     /// The address of this end.
@@ -436,7 +137,7 @@ impl TcpStream {
     ///
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.shared.raw())
+        sys::local_addr(self.socket.raw())
     }
 
     /// The address of the other end.
@@ -445,7 +146,7 @@ impl TcpStream {
     ///
     /// `ENOTCONN` when the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.shared.raw())
+        sys::peer_addr(self.socket.raw())
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`). They are, by default.
@@ -454,7 +155,7 @@ impl TcpStream {
     ///
     /// Those of setsockopt(2).
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        tcp_options::set_nodelay(self.shared.raw(), nodelay)
+        tcp_options::set_nodelay(self.socket.raw(), nodelay)
     }
 
     /// Whether small writes are sent at once.
@@ -463,7 +164,7 @@ impl TcpStream {
     ///
     /// Those of getsockopt(2).
     pub fn nodelay(&self) -> io::Result<bool> {
-        tcp_options::nodelay(self.shared.raw())
+        tcp_options::nodelay(self.socket.raw())
     }
 
     /// Probes an idle peer after `idle`, in whole seconds and at least one; `None` never does.
@@ -472,7 +173,7 @@ impl TcpStream {
     ///
     /// Those of setsockopt(2).
     pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
-        tcp_options::set_keepalive(self.shared.raw(), idle)
+        tcp_options::set_keepalive(self.socket.raw(), idle)
     }
 
     /// What the kernel does at close with bytes that the peer has not taken: `None` sends them in
@@ -483,41 +184,7 @@ impl TcpStream {
     ///
     /// Those of setsockopt(2).
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        tcp_options::set_linger(self.shared.raw(), linger)
-    }
-
-    /// Ends the sending direction behind the writes that have begun.
-    pub(super) fn end_sends(&self) {
-        SendQueue::end(&self.shared);
-    }
-
-    /// Sends what the kernel takes at once, where that is the cheapest way and no other write would
-    /// be overtaken. So most writes need no operation in flight at all.
-    fn send_at_once<B: IoBuf>(&self, buf: &B) -> io::Result<usize> {
-        self.shared.driver().check_current()?;
-        let queue = &self.shared.extra.send;
-        if !queue.is_free() || !op::sends_at_once(&self.shared) {
-            return Ok(0);
-        }
-        queue.take_error()?;
-        match op::send_now(&self.shared, bytes_of(buf)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => result,
-        }
-    }
-
-    pub(super) fn any_fd(&self) -> AnyFd {
-        Rc::clone(&self.shared) as AnyFd
-    }
-}
-
-impl Drop for TcpStream {
-    fn drop(&mut self) {
-        SendQueue::linger(&self.shared);
-        self.shared
-            .extra
-            .receive
-            .abandon(self.shared.driver(), self.any_fd());
+        tcp_options::set_linger(self.socket.raw(), linger)
     }
 }
 
@@ -525,48 +192,6 @@ impl AsRawFd for TcpStream {
     /// The descriptor. Reading from it races with the receive that the kernel may be doing for
     /// this stream; take the stream out by [`detach`](Self::detach) first.
     fn as_raw_fd(&self) -> RawFd {
-        self.shared.raw()
-    }
-}
-
-impl fmt::Debug for TcpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpStream")
-            .field("fd", &self.shared.raw())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A place in the queue of receives that takes nothing.
-struct ReceiveTurn<'a> {
-    shared: &'a Rc<Shared>,
-    ticket: Ticket,
-}
-
-impl ReceiveTurn<'_> {
-    async fn wait(&self) {
-        let turns = self.shared.extra.receive.turns();
-        std::future::poll_fn(|context| {
-            if turns.poll(&self.ticket, context) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
-    }
-}
-
-impl Drop for ReceiveTurn<'_> {
-    fn drop(&mut self) {
-        self.shared.extra.receive.turns().leave(&self.ticket);
-    }
-}
-
-impl crate::io::Receive for TcpStream {
-    type Bytes = ManagedBuf;
-
-    async fn receive(&self) -> io::Result<ManagedBuf> {
-        self.recv().await
+        self.socket.raw()
     }
 }

@@ -3,9 +3,13 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{ffi::OsStrExt as _, net::SocketAddr as UnixAddr},
+    },
 };
 
-/// Room for any IPv4 or IPv6 address, and how much of it is used.
+/// Room for any IPv4, IPv6 or Unix address, and how much of it is used.
 #[derive(Clone, Copy)]
 pub(crate) struct SocketAddress {
     storage: libc::sockaddr_storage,
@@ -112,6 +116,35 @@ impl From<SocketAddr> for SocketAddress {
                 address.bytes = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
             }
         }
+        address
+    }
+}
+
+impl From<&UnixAddr> for SocketAddress {
+    fn from(addr: &UnixAddr) -> Self {
+        let mut raw = libc::sockaddr_un {
+            sun_family: libc::AF_UNIX as libc::sa_family_t,
+            sun_path: [0; 108],
+        };
+        // A path ends with a zero, and an abstract name begins with one; an unnamed address has
+        // neither.
+        let (start, name, end) = match (addr.as_pathname(), addr.as_abstract_name()) {
+            (Some(path), _) => (0, path.as_os_str().as_bytes(), 1),
+            (None, Some(name)) => (1, name, 0),
+            (None, None) => (0, &[][..], 0),
+        };
+        for (to, from) in raw.sun_path[start..].iter_mut().zip(name) {
+            *to = *from as libc::c_char;
+        }
+        let mut address = Self::empty();
+        // SAFETY: the storage is larger than the address and at least as aligned.
+        unsafe {
+            (&raw mut address.storage)
+                .cast::<libc::sockaddr_un>()
+                .write(raw)
+        };
+        let bytes = std::mem::offset_of!(libc::sockaddr_un, sun_path) + start + name.len() + end;
+        address.bytes = bytes as libc::socklen_t;
         address
     }
 }

@@ -2,13 +2,17 @@
 
 use std::{
     io,
+    mem::ManuallyDrop,
     net::SocketAddr,
-    os::fd::{FromRawFd as _, OwnedFd},
+    os::{
+        fd::{FromRawFd as _, OwnedFd},
+        unix::net::{SocketAddr as UnixAddr, UnixStream},
+    },
 };
 
 use super::{SocketAddress, as_completion, as_result};
 
-/// A new TCP socket for addresses of `family`.
+/// A new stream socket for addresses of `family`.
 pub(crate) fn new_socket(family: i32, nonblocking: bool) -> io::Result<OwnedFd> {
     let flags = if nonblocking { libc::SOCK_NONBLOCK } else { 0 };
     // SAFETY: the call takes no address.
@@ -19,10 +23,14 @@ pub(crate) fn new_socket(family: i32, nonblocking: bool) -> io::Result<OwnedFd> 
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Binds `fd` to `address` and listens.
-pub(crate) fn listen(fd: i32, address: &SocketAddress, backlog: u32) -> io::Result<()> {
+/// Gives `fd` the address `address`.
+pub(crate) fn bind(fd: i32, address: &SocketAddress) -> io::Result<()> {
     // SAFETY: the address lives through the call and has the length given.
-    as_result(unsafe { libc::bind(fd, address.as_ptr(), address.bytes()) })?;
+    as_result(unsafe { libc::bind(fd, address.as_ptr(), address.bytes()) }).map(drop)
+}
+
+/// Makes `fd` a listener.
+pub(crate) fn listen(fd: i32, backlog: u32) -> io::Result<()> {
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     // SAFETY: the call takes no address.
     as_result(unsafe { libc::listen(fd, backlog) }).map(drop)
@@ -186,6 +194,46 @@ pub(crate) fn peer_addr(fd: i32) -> io::Result<SocketAddr> {
     // SAFETY: the kernel writes at most as many bytes as the storage has.
     as_result(unsafe { libc::getpeername(fd, storage, bytes) })?;
     address.to_std()
+}
+
+/// The address of this end of a Unix socket.
+pub(crate) fn unix_local_addr(fd: i32) -> io::Result<UnixAddr> {
+    with_unix_socket(fd, UnixStream::local_addr)
+}
+
+/// The address of the other end of a Unix socket.
+pub(crate) fn unix_peer_addr(fd: i32) -> io::Result<UnixAddr> {
+    with_unix_socket(fd, UnixStream::peer_addr)
+}
+
+/// Lets std read an address, of which only std can make the value.
+fn with_unix_socket<T>(fd: i32, read: impl FnOnce(&UnixStream) -> T) -> T {
+    // SAFETY: the descriptor stays open during the call, since its owner makes it, and what stands
+    // in for an owner here is never dropped. Only the address is asked for.
+    let socket = ManuallyDrop::new(unsafe { UnixStream::from_raw_fd(fd) });
+    read(&socket)
+}
+
+/// Process, user and group at the other end of a Unix socket, as they were when it connected or
+/// listened.
+pub(crate) fn peer_credentials(fd: i32) -> io::Result<(i32, u32, u32)> {
+    let mut cred = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut bytes = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most the size given.
+    as_result(unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut cred).cast(),
+            &raw mut bytes,
+        )
+    })?;
+    Ok((cred.pid, cred.uid, cred.gid))
 }
 
 /// How many bytes the peer of a TCP socket has acknowledged, where the kernel tells.

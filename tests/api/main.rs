@@ -19,4 +19,5 @@ mod runtime;
 mod stats;
 mod support;
 mod tasks;
+mod unix;
 mod write;

@@ -376,3 +376,23 @@ fn received_bytes_can_be_cut_changed_and_kept() {
         assert!(panic.is_err(), "there is one byte only");
     });
 }
+
+#[test]
+fn a_reset_that_comes_together_with_the_last_bytes_is_seen() {
+    run(async {
+        let (near, far) = pair().await;
+        {
+            let mut recv = Box::pin(near.recv());
+            assert!(poll_once(&mut recv).await.is_pending());
+        }
+        settle().await;
+        far.write_all("last").await.unwrap();
+        far.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(far);
+        // The reset may overtake the bytes, which TCP allows.
+        if let Ok(bytes) = near.recv().await {
+            assert_eq!(&*bytes, b"last");
+            assert!(near.recv().await.is_err());
+        }
+    });
+}

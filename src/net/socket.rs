@@ -1,0 +1,321 @@
+//! What every stream socket is below its public type: two directions over one descriptor.
+
+use std::{
+    io,
+    net::{Shutdown, SocketAddr},
+    os::fd::OwnedFd,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{
+    receive::{Read, Receive, Recv},
+    send_queue::{InTurn, SendQueue, SendTurn},
+    turns::Ticket,
+};
+use crate::{
+    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, SliceMut, bytes_of},
+    driver::{self, Driver},
+    op::{self, AnyFd, Descriptor, OnDrop, Readiness, Send, SendVectored},
+    pool::ManagedBuf,
+    sys::{self, PollEvents, option},
+};
+
+/// What a socket's handle and its operations share.
+pub(super) type Shared = Descriptor<Directions>;
+
+/// The two directions of a socket.
+pub(super) struct Directions {
+    pub(super) receive: Receive,
+    pub(super) send: SendQueue,
+}
+
+/// A connected stream socket of any family. The public streams tell what its methods promise.
+///
+/// Dropping it closes the connection, once the kernel and the writes under way are done with it.
+pub struct Socket {
+    shared: Rc<Shared>,
+}
+
+/// A public type over a [`Socket`]. It has this name inside of the crate only.
+pub trait Stream: Sized {
+    fn from_socket(socket: Socket) -> Self;
+    fn socket(&self) -> &Socket;
+}
+
+/// Whose socket it is, where the kernel makes a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Tcp,
+    /// From 6.17 until it was repaired in 2026, a multishot receive of a Unix socket misses the end
+    /// of the stream when the last bytes and the end arrive together, and then waits for ever
+    /// (liburing's issue 1549). So each message takes an entry.
+    Unix,
+}
+
+impl Socket {
+    /// Takes over a connected socket.
+    pub(super) fn from_fd(fd: OwnedFd, family: Family, driver: &Rc<Driver>) -> Self {
+        let directions = Directions {
+            receive: Receive::new(family == Family::Tcp),
+            send: SendQueue::default(),
+        };
+        Self {
+            shared: Descriptor::new(fd, OnDrop::Close, Rc::clone(driver), directions),
+        }
+    }
+
+    /// Takes over a connected socket of std's, whose mode is set by `set_nonblocking`.
+    pub(super) fn from_std<S: Into<OwnedFd>>(
+        stream: S,
+        family: Family,
+        set_nonblocking: impl FnOnce(&S, bool) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let driver = driver::current()?;
+        // The ring waits by itself, and old kernels only do so for a socket in blocking mode.
+        set_nonblocking(&stream, !driver.uses_ring())?;
+        Ok(Self::from_fd(stream.into(), family, &driver))
+    }
+
+    pub(super) fn raw(&self) -> i32 {
+        self.shared.raw()
+    }
+
+    pub(super) fn any_fd(&self) -> AnyFd {
+        Rc::clone(&self.shared) as AnyFd
+    }
+
+    pub(super) fn recv(&self) -> Recv<'_> {
+        Recv::new(&self.shared)
+    }
+
+    pub(super) fn try_recv(&self) -> io::Result<ManagedBuf> {
+        self.shared.extra.receive.try_next(&self.shared)
+    }
+
+    /// As `recv`, for a future of this crate's own that alone receives here.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn poll_recv(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.shared.extra.receive.poll_next(&self.shared, context)
+    }
+
+    pub(super) fn read<B: IoBufMut>(&self, buf: B) -> Read<'_, B> {
+        Read::new(&self.shared, buf, false)
+    }
+
+    pub(super) async fn read_append<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
+        let start = buf.len();
+        match Read::new(&self.shared, buf.slice_mut(start), false).await {
+            Ok((count, slice)) => Ok((count, slice.into_inner())),
+            Err(error) => Err(error.map(SliceMut::into_inner)),
+        }
+    }
+
+    pub(super) fn peek<B: IoBufMut>(&self, buf: B) -> Read<'_, B> {
+        Read::new(&self.shared, buf, true)
+    }
+
+    pub(super) async fn closed(&self) -> io::Result<()> {
+        let driver = self.shared.driver();
+        driver.check_current()?;
+        if self.shared.extra.receive.has_ended(driver) {
+            return Ok(());
+        }
+        Readiness::new(self.any_fd(), PollEvents::CLOSED).await
+    }
+
+    pub(super) fn write<B: IoBuf>(&self, buf: B) -> InTurn<Send<B>> {
+        InTurn::new(&self.shared, Send::new(self.any_fd(), buf, false))
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.shared.driver().check_current()?;
+        let queue = &self.shared.extra.send;
+        if !queue.is_free() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        queue.take_error()?;
+        op::send_now(&self.shared, bytes)
+    }
+
+    pub(crate) async fn write_all<B: IoBuf>(&self, buf: B) -> Result<B, BufError<B>> {
+        let sent = match self.send_at_once(&buf) {
+            Ok(sent) if sent == buf.len() => return Ok(buf),
+            Ok(sent) => sent,
+            Err(error) => return Err(BufError::new(error, buf)),
+        };
+        let op = Send::new(self.any_fd(), buf, true).behind(sent);
+        InTurn::new(&self.shared, op).await.map(|(_, buf)| buf)
+    }
+
+    /// As `write_all`, in a future that does not borrow the socket.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn write_whole<B: IoBuf>(
+        &self,
+        buf: B,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
+    }
+
+    /// As [`write_whole`](Self::write_whole), for several buffers.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn write_whole_vectored<B: IoVectored>(
+        &self,
+        bufs: B,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, true))
+    }
+
+    /// Ends the connection at once, by a reset where the protocol has one: a write under way fails,
+    /// and what was not sent is thrown away when the stream is dropped.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn cut(&self) {
+        // Neither fails on a socket that is open, and one that has ended needs neither.
+        let _ = sys::set_linger(self.shared.raw(), Some(0));
+        sys::shutdown(self.shared.raw(), option::SHUT_RDWR);
+    }
+
+    /// How many bytes the peer has acknowledged; none where the kernel does not tell: before 4.1,
+    /// and for Unix sockets.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn bytes_acked(&self) -> Option<u64> {
+        sys::tcp_bytes_acked(self.shared.raw())
+    }
+
+    /// The address of the other end, which a Unix socket has none of.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        sys::peer_addr(self.shared.raw()).ok()
+    }
+
+    pub(super) fn write_vectored<B: IoVectored>(&self, bufs: B) -> InTurn<SendVectored<B>> {
+        InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, false))
+    }
+
+    pub(super) async fn write_all_vectored<B: IoVectored>(
+        &self,
+        bufs: B,
+    ) -> Result<B, BufError<B>> {
+        let op = SendVectored::new(self.any_fd(), bufs, true);
+        InTurn::new(&self.shared, op).await.map(|(_, bufs)| bufs)
+    }
+
+    pub(super) async fn flush(&self) -> io::Result<()> {
+        self.shared.driver().check_current()?;
+        let turn = SendTurn::new(&self.shared);
+        turn.wait().await;
+        self.shared.extra.send.take_error()
+    }
+
+    pub(crate) async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.shared.driver().check_current()?;
+        let how = match how {
+            Shutdown::Read => {
+                let result = sys::shutdown(self.shared.raw(), option::SHUT_RD);
+                return sys::Completion::new(result).result().map(drop);
+            }
+            Shutdown::Write => option::SHUT_WR,
+            Shutdown::Both => option::SHUT_RDWR,
+        };
+        let turn = SendTurn::new(&self.shared);
+        turn.wait().await;
+        let sent = self.shared.extra.send.take_error();
+        let result = sys::shutdown(self.shared.raw(), how);
+        sent.and(sys::Completion::new(result).result().map(drop))
+    }
+
+    /// Ends the sending direction behind the writes that have begun.
+    pub(super) fn end_sends(&self) {
+        SendQueue::end(&self.shared);
+    }
+
+    /// Takes the descriptor out, with the bytes that were received and not taken, and the errno
+    /// behind them.
+    pub(super) async fn detach(self) -> io::Result<(OwnedFd, Vec<u8>, Option<i32>)> {
+        self.flush().await?;
+        let receive = &self.shared.extra.receive;
+        let mut bytes = Vec::new();
+        let turn = ReceiveTurn {
+            shared: &self.shared,
+            ticket: Ticket::new(),
+        };
+        turn.wait().await;
+        std::future::poll_fn(|context| receive.poll_stop(&self.shared, context, &mut bytes))
+            .await?;
+        let error = receive.take_error();
+        if let (Some(errno), true) = (error, bytes.is_empty()) {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        let fd = self.shared.take().ok_or_else(driver::foreign_runtime)?;
+        Ok((fd, bytes, error))
+    }
+
+    /// Puts bytes in front of what will be received.
+    pub(super) fn unread(&self, bytes: Vec<u8>) {
+        self.shared.extra.receive.unread(ManagedBuf::own(bytes));
+    }
+
+    /// Ends the receiving direction with an error, behind the bytes put in front.
+    pub(super) fn end_receives_with(&self, errno: i32) {
+        self.shared.extra.receive.end_with(errno);
+    }
+
+    /// Sends what the kernel takes at once, where that is the cheapest way and no other write would
+    /// be overtaken. So most writes need no operation in flight at all.
+    fn send_at_once<B: IoBuf>(&self, buf: &B) -> io::Result<usize> {
+        self.shared.driver().check_current()?;
+        let queue = &self.shared.extra.send;
+        if !queue.is_free() || !op::sends_at_once(&self.shared) {
+            return Ok(0);
+        }
+        queue.take_error()?;
+        match op::send_now(&self.shared, bytes_of(buf)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        SendQueue::linger(&self.shared);
+        self.shared
+            .extra
+            .receive
+            .abandon(self.shared.driver(), self.any_fd());
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Socket")
+            .field("fd", &self.shared.raw())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in the queue of receives that takes nothing.
+struct ReceiveTurn<'a> {
+    shared: &'a Rc<Shared>,
+    ticket: Ticket,
+}
+
+impl ReceiveTurn<'_> {
+    async fn wait(&self) {
+        let turns = self.shared.extra.receive.turns();
+        std::future::poll_fn(|context| {
+            if turns.poll(&self.ticket, context) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for ReceiveTurn<'_> {
+    fn drop(&mut self) {
+        self.shared.extra.receive.turns().leave(&self.ticket);
+    }
+}

@@ -1,0 +1,125 @@
+//! How a Unix socket listens.
+
+use std::{
+    fs, io,
+    os::{
+        fd::AsRawFd as _,
+        linux::net::SocketAddrExt as _,
+        unix::{
+            fs::{FileTypeExt as _, PermissionsExt as _},
+            net::{self as std_unix, SocketAddr},
+        },
+    },
+    path::Path,
+};
+
+use super::{UnixListener, acceptor::BACKLOG_DEFAULT};
+use crate::sys::{self, SocketAddress, errno};
+
+/// Options of a listening Unix socket. Made by [`UnixListener::options`].
+#[derive(Clone, Debug)]
+pub struct UnixListenOptions {
+    backlog: u32,
+    mode: Option<u32>,
+    remove_stale: bool,
+}
+
+impl Default for UnixListenOptions {
+    fn default() -> Self {
+        Self {
+            backlog: BACKLOG_DEFAULT,
+            mode: None,
+            remove_stale: false,
+        }
+    }
+}
+
+impl UnixListenOptions {
+    /// How many connections the kernel keeps until they are accepted. 4096 by default, and at most
+    /// `net.core.somaxconn`.
+    #[must_use]
+    pub fn backlog(mut self, backlog: u32) -> Self {
+        self.backlog = backlog;
+        self
+    }
+
+    /// The permissions of the socket file, as chmod(2) takes them: who may write to it may connect.
+    /// They are set before anybody can. The process's umask decides by default.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Whether a socket file that stands at the path, and behind which nobody listens, is removed.
+    /// Off by default. Anything else at the path stays, and makes the bind fail.
+    ///
+    /// Of two processes that do this at once, one may remove what the other has just made.
+    #[must_use]
+    pub fn remove_stale(mut self, remove_stale: bool) -> Self {
+        self.remove_stale = remove_stale;
+        self
+    }
+
+    /// Listens at `path`, where a socket file is made. It stays when the listener is gone.
+    ///
+    /// # Errors
+    ///
+    /// `EADDRINUSE` when there is something at the path; `EACCES` and others.
+    pub fn bind(&self, path: impl AsRef<Path>) -> io::Result<UnixListener> {
+        UnixListener::from_std(self.listen(path)?)
+    }
+
+    /// Listens on `name` in the abstract namespace, which knows no files: the name goes with the
+    /// listener.
+    ///
+    /// # Errors
+    ///
+    /// `EADDRINUSE` when somebody has the name.
+    pub fn bind_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<UnixListener> {
+        let addr = SocketAddr::from_abstract_name(name)?;
+        UnixListener::from_std(self.listen_addr(&addr)?)
+    }
+
+    /// Listens at `path` with a socket of std's, outside of any runtime: to be made into a listener
+    /// of a worker's by [`UnixListener::from_std`], or of several, by `try_clone`.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn listen(&self, path: impl AsRef<Path>) -> io::Result<std_unix::UnixListener> {
+        let path = path.as_ref();
+        let addr = SocketAddr::from_pathname(path)?;
+        let in_use = |error: &io::Error| error.raw_os_error() == Some(errno::EADDRINUSE);
+        match self.listen_addr(&addr) {
+            Err(error) if self.remove_stale && in_use(&error) && is_stale(path, &addr)? => {
+                fs::remove_file(path)?;
+                self.listen_addr(&addr)
+            }
+            result => result,
+        }
+    }
+
+    fn listen_addr(&self, addr: &SocketAddr) -> io::Result<std_unix::UnixListener> {
+        let address = SocketAddress::from(addr);
+        let socket = sys::new_socket(address.family(), false)?;
+        sys::bind(socket.as_raw_fd(), &address)?;
+        if let (Some(mode), Some(path)) = (self.mode, addr.as_pathname()) {
+            // Nobody can connect before the socket listens.
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+        sys::listen(socket.as_raw_fd(), self.backlog)?;
+        Ok(socket.into())
+    }
+}
+
+/// Whether `path` is a socket file behind which nobody listens.
+fn is_stale(path: &Path, addr: &SocketAddr) -> io::Result<bool> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Ok(false);
+    }
+    let address = SocketAddress::from(addr);
+    let probe = sys::new_socket(address.family(), true)?;
+    let result = sys::connect_now(probe.as_raw_fd(), &address);
+    Ok(result == -errno::ECONNREFUSED)
+}
