@@ -24,9 +24,9 @@ pub(crate) use file::{OpenFlags, close, open, pread, preadv2_nowait, pwrite, syn
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use socket::{
-    MessageHeader, accept_now, connect_now, listen, local_addr, new_socket, peer_addr, recv_now,
-    send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking, shutdown, socket_error,
-    socket_option, tcp_bytes_acked,
+    MessageHeader, accept_now, connect_now, disconnect, listen, local_addr, new_socket, peer_addr,
+    recv_now, send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking, shutdown,
+    socket_error, socket_option, tcp_bytes_acked,
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;

@@ -279,6 +279,61 @@ impl TcpListener {
         sys::local_addr(self.shared.raw())
     }
 
+    /// The next connection, for a future of this crate's own that alone accepts here.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "the HTTP server uses it")
+    )]
+    pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        self.poll_accept(context)
+    }
+
+    /// Ends accepting: the connections that the kernel has ready, one after the other, and then
+    /// none. To be dropped at once then, before more of them come. The caller has the turn.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "the HTTP server uses it")
+    )]
+    pub(crate) fn poll_stop(&self, context: &mut Context<'_>) -> Poll<Option<TcpStream>> {
+        let driver = self.shared.driver();
+        let accept = &self.shared.extra;
+        loop {
+            match accept.state.get() {
+                State::Multi(key) => {
+                    driver.cancel_multi(key);
+                    let Poll::Ready(item) = driver.poll_multi(key, context) else {
+                        return Poll::Pending;
+                    };
+                    let Item::Raw(completion) = item else {
+                        unreachable!("a connection is in no buffer")
+                    };
+                    if !completion.more() {
+                        accept.state.set(State::Idle);
+                    }
+                    if let Ok(fd) = op::accepted(completion) {
+                        return Poll::Ready(Some(TcpStream::from_fd(fd, driver)));
+                    }
+                }
+                State::Ready(key) => {
+                    accept.state.set(State::Idle);
+                    op::abandon_wait(driver, key, Rc::clone(&self.shared) as AnyFd);
+                }
+                State::Idle => {
+                    // What is in the backlog is asked for by calls that must not wait.
+                    if sys::set_nonblocking(self.shared.raw(), true).is_err() {
+                        return Poll::Ready(None);
+                    }
+                    match op::accept_now(self.shared.raw()) {
+                        Ok(fd) => return Poll::Ready(Some(TcpStream::from_fd(fd, driver))),
+                        Err(errno::EAGAIN) => return Poll::Ready(None),
+                        Err(errno) if refusal(errno) == Refusal::Passed => {}
+                        Err(_) => return Poll::Ready(None),
+                    }
+                }
+            }
+        }
+    }
+
     /// The next connection. The caller has the turn.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         let driver = self.shared.driver();
