@@ -148,6 +148,56 @@ impl Acceptor {
         }
     }
 
+    /// Ends accepting: the connections that the kernel has ready, one after the other, and then
+    /// none. To be dropped at once then, before more of them come. The caller has the turn.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "the HTTP server uses it")
+    )]
+    pub(super) fn poll_stop(&self, context: &mut Context<'_>) -> Poll<Option<Socket>> {
+        let driver = self.shared.driver();
+        let accept = &self.shared.extra;
+        loop {
+            match accept.state.get() {
+                State::Multi(key) => {
+                    driver.cancel_multi(key);
+                    let Poll::Ready(item) = driver.poll_multi(key, context) else {
+                        return Poll::Pending;
+                    };
+                    let Item::Raw(completion) = item else {
+                        unreachable!("a connection is in no buffer")
+                    };
+                    if !completion.more() {
+                        accept.state.set(State::Idle);
+                    }
+                    if let Ok(fd) = op::accepted(completion) {
+                        let socket = Socket::from_fd(fd, accept.family, driver);
+                        return Poll::Ready(Some(socket));
+                    }
+                }
+                State::Ready(key) => {
+                    accept.state.set(State::Idle);
+                    op::abandon_wait(driver, key, Rc::clone(&self.shared) as AnyFd);
+                }
+                State::Idle => {
+                    // What is in the backlog is asked for by calls that must not wait.
+                    if sys::set_nonblocking(self.shared.raw(), true).is_err() {
+                        return Poll::Ready(None);
+                    }
+                    match op::accept_now(self.shared.raw()) {
+                        Ok(fd) => {
+                            let socket = Socket::from_fd(fd, accept.family, driver);
+                            return Poll::Ready(Some(socket));
+                        }
+                        Err(errno::EAGAIN) => return Poll::Ready(None),
+                        Err(errno) if refusal(errno) == Refusal::Passed => {}
+                        Err(_) => return Poll::Ready(None),
+                    }
+                }
+            }
+        }
+    }
+
     /// Asks the kernel for connections, in the best way that there is.
     fn start(&self, context: &Context<'_>) -> io::Result<Option<Socket>> {
         let driver = self.shared.driver();

@@ -1,0 +1,84 @@
+//! What the access log is told, and files.
+
+use std::sync::{Arc, Mutex};
+
+use annulus::http::{self, Connection, Request, Response};
+
+use crate::client::Client;
+
+#[test]
+fn the_access_log_is_told_of_answers_refusals_and_cuts() {
+    annulus::run(async {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&lines);
+        let connection = Connection::new().access_log(move |access| {
+            let line = access.to_string();
+            // The duration is the only part that differs.
+            let words: Vec<&str> = line
+                .split(' ')
+                .filter(|word| !word.ends_with("us"))
+                .collect();
+            log.lock().unwrap().push(words.join(" "));
+        });
+        let handler = async |mut request: Request| -> http::Result<Response> {
+            let body = request.take_body().bytes().await?;
+            if request.path() == "/boom" {
+                panic!("as the test asks");
+            }
+            Ok(Response::bytes(body))
+        };
+        let mut client = Client::of(connection.clone(), handler);
+        client
+            .send("POST /a?b HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc")
+            .await;
+        client.until("abc").await;
+        client.send("GET  / HTTP/1.1\r\n\r\n").await;
+        client.rest().await;
+        let mut client = Client::of(connection.clone(), handler);
+        client.send("GET /boom HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        client.rest().await;
+        let mut client = Client::of(connection, handler);
+        client
+            .send("POST /cut HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\na")
+            .await;
+        client.shut_down().await;
+        client.rest().await;
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                "- POST /a?b 200 3 3",
+                "- - - 400 0 0 request-line-invalid",
+                "- GET /boom 500 0 0 handler-failed",
+                "- POST /cut 400 1 0 body-unexpected-eof",
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_file_is_sent_as_it_is_and_one_that_is_not_there_is_404() {
+    annulus::run(async {
+        let mut client = Client::of(
+            Connection::new(),
+            async |request: Request| -> http::Result<Response> {
+                Response::file(&request.path()[1..]).await
+            },
+        );
+        let expected = std::fs::read_to_string("Cargo.toml").unwrap();
+        client
+            .send("GET /Cargo.toml HTTP/1.1\r\nHost: t\r\n\r\n")
+            .await;
+        let head = client.until("\r\n\r\n").await;
+        assert!(
+            head.contains(&format!("Content-Length: {}\r\n", expected.len())),
+            "{head}"
+        );
+        assert_eq!(client.until(&expected).await, expected);
+        for missing in ["src", "missing.txt", "Cargo.toml/x"] {
+            client
+                .send(format!("GET /{missing} HTTP/1.1\r\nHost: t\r\n\r\n"))
+                .await;
+            assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 404 "));
+        }
+    });
+}

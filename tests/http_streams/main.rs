@@ -1,0 +1,6 @@
+//! HTTP on connections in memory: bodies in pieces, timeouts, tunnels. No test waits for a time.
+
+mod access;
+mod bodies;
+mod client;
+mod timeouts;

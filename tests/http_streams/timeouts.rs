@@ -1,0 +1,130 @@
+//! How long a client is waited for, by a clock that stands still.
+
+use std::{cell::Cell, rc::Rc, time::Duration};
+
+use annulus::{
+    http::{self, BodyWriter, Connection, Request, Timeouts},
+    task, time,
+};
+
+use crate::client::{Client, GET, writer};
+
+fn timeouts() -> Timeouts {
+    Timeouts::default()
+}
+
+#[test]
+fn a_head_that_does_not_come_in_time_is_answered_with_408_however_it_trickles() {
+    annulus::run(async {
+        time::pause();
+        let mut client = Client::of(
+            Connection::new().timeouts(timeouts()),
+            async |_: Request| "",
+        );
+        client.send("GET / HTTP/1.1\r\nHo").await;
+        let mut answered = None;
+        for second in 1..30 {
+            task::yield_now().await;
+            time::advance(Duration::from_secs(1)).await;
+            client.send("s").await;
+            for _ in 0..5 {
+                task::yield_now().await;
+            }
+            if answered.is_none() && client.served_output().await {
+                answered = Some(second);
+                break;
+            }
+        }
+        assert!(matches!(answered, Some(10 | 11)), "{answered:?}");
+        assert!(client.rest().await.starts_with("HTTP/1.1 408 "));
+    });
+}
+
+/// The seconds after which the read of a body failed, when the client sends `piece` each second.
+async fn seconds_until_the_body_fails(timeouts: Timeouts, piece: &str) -> (u32, String) {
+    let mut client = Client::of(
+        Connection::new().timeouts(timeouts),
+        async |mut request: Request| -> http::Result<String> {
+            Ok(request.take_body().bytes().await?.len().to_string())
+        },
+    );
+    client
+        .send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n")
+        .await;
+    for second in 1..200 {
+        for _ in 0..5 {
+            task::yield_now().await;
+        }
+        time::advance(Duration::from_secs(1)).await;
+        for _ in 0..5 {
+            task::yield_now().await;
+        }
+        if client.served_output().await {
+            return (second, client.rest().await);
+        }
+        client.send(piece).await;
+    }
+    panic!("nothing happened in 200 seconds");
+}
+
+#[test]
+fn a_body_that_stops_is_answered_with_408_after_its_timeout() {
+    annulus::run(async {
+        time::pause();
+        let timeouts = Timeouts {
+            body_rate_min: 0,
+            ..timeouts()
+        };
+        let (seconds, answer) = seconds_until_the_body_fails(timeouts, "").await;
+        assert!((30..=31).contains(&seconds), "{seconds}");
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("Connection: close"));
+    });
+}
+
+#[test]
+fn a_body_that_trickles_is_answered_with_408_after_the_grace() {
+    annulus::run(async {
+        time::pause();
+        let (seconds, answer) = seconds_until_the_body_fails(timeouts(), "x").await;
+        assert!((10..=12).contains(&seconds), "{seconds}");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_cut_after_the_write_timeout() {
+    annulus::run(async {
+        time::pause();
+        let dropped = Rc::new(Cell::new(false));
+        struct Told(Rc<Cell<bool>>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                self.0.set(true);
+            }
+        }
+        let told = Rc::clone(&dropped);
+        let mut client = Client::with_room(
+            100,
+            Connection::new().timeouts(timeouts()),
+            writer(async move |mut out: BodyWriter| {
+                let _told = Told(Rc::clone(&told));
+                loop {
+                    out.write(vec![b'x'; 1000]).await?;
+                }
+            }),
+        );
+        client.send(GET).await;
+        for second in 0..40 {
+            for _ in 0..5 {
+                task::yield_now().await;
+            }
+            if dropped.get() {
+                assert!((29..=31).contains(&second), "{second}");
+                client.served.await.unwrap();
+                return;
+            }
+            time::advance(Duration::from_secs(1)).await;
+        }
+        panic!("the handler still writes");
+    });
+}
