@@ -166,13 +166,10 @@ impl Exchange {
             let mut output = self.output.take();
             let write = match &*self.stream.borrow() {
                 None => return Err(Gone),
-                Some(stream) => match stream.try_write(&output) {
+                Some(stream) => match stream.send_at_once(&output) {
                     Ok(sent) if sent == output.len() => None,
                     Ok(sent) => {
                         output.drain(..sent);
-                        Some(stream.write_whole(std::mem::take(&mut output)))
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         Some(stream.write_whole(std::mem::take(&mut output)))
                     }
                     Err(error) => return Err(error.into()),
