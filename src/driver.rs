@@ -179,11 +179,13 @@ impl Driver {
         })
     }
 
+    #[inline]
     pub(crate) fn features(&self) -> &Features {
         &self.features
     }
 
     /// Whether entries can be pushed; else there is readiness and helper threads only.
+    #[inline]
     pub(crate) fn uses_ring(&self) -> bool {
         self.uses_ring
     }
@@ -215,6 +217,7 @@ impl Driver {
     }
 
     /// An error unless this thread is running this driver's runtime.
+    #[inline]
     pub(crate) fn check_current(&self) -> io::Result<()> {
         if self.entered.get() {
             Ok(())
@@ -223,20 +226,24 @@ impl Driver {
         }
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
 
     /// Counts a plain system call made in place of an entry.
+    #[inline]
     pub(crate) fn count_attempt(&self) {
         self.attempts.set(self.attempts.get() + 1);
     }
 
     /// The number of completions that the last turn brought: how busy this thread is.
+    #[inline]
     pub(crate) fn batch(&self) -> usize {
         self.batch.get()
     }
 
+    #[inline]
     pub(crate) fn buffers_taken(&self) -> u32 {
         self.buffers_taken.get()
     }
@@ -265,6 +272,7 @@ impl Driver {
         self.push_slot(State::Waiting(waker), entry)
     }
 
+    #[inline]
     fn push_slot(&self, state: State, entry: Entry) -> io::Result<Key> {
         let pushed = self.core.borrow_mut().push_slot(state, entry);
         // The state is dropped here, where the driver is no longer borrowed.
@@ -272,6 +280,8 @@ impl Driver {
     }
 
     /// Waits for `fd` to be ready. `source` is where the poll driver remembers the descriptor.
+    ///
+    /// The waker is woken in any case, so whoever waits need not look at once.
     pub(crate) fn submit_ready(
         &self,
         fd: i32,
@@ -289,13 +299,12 @@ impl Driver {
         };
         poll.watch(fd, source)?;
         if poll.is_ready(source, events) {
-            let key = core.insert(State::Done(Completion::new(0)));
+            let key = core.insert(State::Done(Completion::new(0)), u64::MAX);
             drop(guard);
-            drop(waker);
+            waker.wake();
             return Ok(key);
         }
-        let key = core.insert(State::Waiting(waker));
-        core.slot(key).number = u64::from(source.get());
+        let key = core.insert(State::Waiting(waker), u64::from(source.get()));
         core.in_flight += 1;
         let Backend::Poll(poll) = &mut core.backend else {
             unreachable!("the backend was looked at above")
@@ -305,6 +314,7 @@ impl Driver {
     }
 
     /// Whether a system call on `source` may succeed without waiting, as far as is known.
+    #[inline]
     pub(crate) fn maybe_ready(&self, source: &Cell<u32>, events: PollEvents) -> bool {
         match &self.core.borrow().backend {
             Backend::Poll(poll) => poll.maybe_ready(source, events),
@@ -313,6 +323,7 @@ impl Driver {
     }
 
     /// Notes that a system call on `source` found nothing, or all there was (`drained`).
+    #[inline]
     pub(crate) fn not_ready(&self, source: &Cell<u32>, events: PollEvents, drained: bool) {
         if let Backend::Poll(poll) = &mut self.core.borrow_mut().backend {
             poll.not_ready(source, events, drained);
@@ -341,7 +352,7 @@ impl Driver {
         };
         let key = {
             let mut core = self.core.borrow_mut();
-            let key = core.insert(State::Waiting(waker));
+            let key = core.insert(State::Waiting(waker), u64::MAX);
             core.in_flight += 1;
             key
         };
@@ -362,6 +373,7 @@ impl Driver {
     }
 
     /// The completion of a one-shot operation. Taking it frees the slot.
+    #[inline]
     pub(crate) fn poll_op(&self, key: Key, context: &Context<'_>) -> Poll<Completion> {
         {
             let mut core = self.core.borrow_mut();
@@ -463,6 +475,7 @@ impl Driver {
 }
 
 impl Core {
+    #[inline]
     fn slot(&mut self, key: Key) -> &mut Slot {
         let slot = self
             .slots
@@ -475,31 +488,48 @@ impl Core {
         slot
     }
 
-    fn insert(&mut self, state: State) -> Key {
+    /// The key of the slot that is made next.
+    #[inline]
+    fn next_key(&mut self) -> Key {
         self.generation = self.generation.wrapping_add(1);
-        let generation = self.generation;
+        let index = u32::try_from(self.slots.vacant_key())
+            .expect("fewer than 2^32 operations are in flight");
+        Key {
+            index,
+            generation: self.generation,
+        }
+    }
+
+    #[inline]
+    fn insert(&mut self, state: State, number: u64) -> Key {
+        let key = self.next_key();
+        self.insert_as(key, state, number);
+        key
+    }
+
+    #[inline]
+    fn insert_as(&mut self, key: Key, state: State, number: u64) {
         let index = self.slots.insert(Slot {
-            generation,
-            number: u64::MAX,
+            generation: key.generation,
+            number,
             state,
         });
-        let index = u32::try_from(index).expect("fewer than 2^32 operations are in flight");
-        Key { index, generation }
+        debug_assert_eq!(index, key.index as usize, "the key was the next one");
     }
 
     fn push_slot(&mut self, state: State, entry: Entry) -> Result<Key, (io::Error, State)> {
-        let key = self.insert(state);
+        let key = self.next_key();
         let pushed = match &mut self.backend {
             Backend::Ring(ring) => ring.push(entry.with_user_data(key.user_data())),
             Backend::Poll(_) | Backend::Closed => Err(foreign_runtime()),
         };
         match pushed {
             Ok(number) => {
-                self.slot(key).number = number;
+                self.insert_as(key, state, number);
                 self.in_flight += 1;
                 Ok(key)
             }
-            Err(error) => Err((error, self.slots.remove(key.index as usize).state)),
+            Err(error) => Err((error, state)),
         }
     }
 

@@ -121,6 +121,7 @@ impl Pool {
         })
     }
 
+    #[inline]
     pub(crate) fn buffer_bytes(&self) -> usize {
         self.size.buffer_bytes as usize
     }
@@ -150,6 +151,7 @@ impl Pool {
 
     /// The buffer that a completion names, with what was received. The caller passes each
     /// completion here once at most: it hands the buffer's ownership over.
+    #[inline]
     pub(crate) fn received(self: &Rc<Self>, completion: Completion) -> Option<ManagedBuf> {
         let id = completion.buffer_id()?;
         let len = u32::try_from(completion.res)
@@ -178,6 +180,7 @@ impl Pool {
     }
 
     /// A buffer for a plain receive, or memory of its own when there is none.
+    #[inline]
     pub(crate) fn take(self: &Rc<Self>) -> ManagedBuf {
         // What is published belongs to the kernel, so a pool that it picks from has none to take.
         let id = if self.provided {
@@ -192,6 +195,7 @@ impl Pool {
     }
 
     /// The address of buffer `id`.
+    #[inline]
     fn buffer(&self, id: u16) -> *mut u8 {
         debug_assert!(
             id < self.size.buffer_count,
@@ -202,6 +206,7 @@ impl Pool {
     }
 
     /// Takes a held buffer back.
+    #[inline]
     fn give(&self, id: u16) {
         if self.provided {
             self.publish(id);
@@ -210,6 +215,7 @@ impl Pool {
         }
     }
 
+    #[inline]
     fn publish(&self, id: u16) {
         let tail = self.tail.get();
         let index = usize::from(tail & (self.size.buffer_count - 1));

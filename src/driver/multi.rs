@@ -28,6 +28,7 @@ impl Driver {
     }
 
     /// The next completion of a multishot. One without `MORE` is the last, and frees the slot.
+    #[inline]
     pub(crate) fn poll_multi(&self, key: Key, context: &Context<'_>) -> Poll<Item> {
         {
             let mut guard = self.core.borrow_mut();
@@ -139,6 +140,7 @@ impl Driver {
 }
 
 impl Core {
+    #[inline]
     fn multi(&mut self, key: Key) -> &mut Multi {
         match &mut self.slot(key).state {
             State::Multi(multi) => multi,
@@ -149,6 +151,7 @@ impl Core {
 
 /// Notes that `item` was taken from a multishot's queue. Behind the last one its slot goes, once
 /// the driver is no longer borrowed.
+#[inline]
 fn take_item(mut core: RefMut<'_, Core>, key: Key, item: Item) -> Item {
     if item.holds_buffer() {
         core.parked_buffers -= 1;

@@ -35,6 +35,7 @@ struct Source {
 }
 
 impl Source {
+    #[inline]
     fn is_ready(&self, events: PollEvents) -> bool {
         match events {
             PollEvents::READ => self.readable,
@@ -44,6 +45,7 @@ impl Source {
     }
 
     /// Notes that a system call found nothing, or all there was (`drained`).
+    #[inline]
     fn not_ready(&mut self, events: PollEvents, drained: bool) {
         match events {
             PollEvents::READ if drained && self.closed => {}
@@ -74,6 +76,7 @@ impl PollBackend {
     }
 
     /// Registers `fd` unless it is already.
+    #[inline]
     pub(super) fn watch(&mut self, fd: i32, source: &Cell<u32>) -> io::Result<()> {
         if source.get() != NO_SOURCE {
             return Ok(());
@@ -104,6 +107,7 @@ impl PollBackend {
         }
     }
 
+    #[inline]
     pub(super) fn maybe_ready(&self, source: &Cell<u32>, events: PollEvents) -> bool {
         // What was never registered is worth a try.
         self.sources
@@ -124,6 +128,7 @@ impl PollBackend {
         }
     }
 
+    #[inline]
     pub(super) fn add_waiter(&mut self, source: &Cell<u32>, events: PollEvents, key: Key) {
         let source = &mut self.sources[source.get() as usize];
         source.waiters.push((events, key));

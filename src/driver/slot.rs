@@ -12,10 +12,12 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    #[inline]
     pub(super) fn user_data(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
+    #[inline]
     pub(super) fn from_user_data(user_data: u64) -> Self {
         Self {
             index: user_data as u32,
@@ -75,6 +77,7 @@ pub(crate) enum Item {
 }
 
 impl Item {
+    #[inline]
     pub(crate) fn completion(&self) -> Completion {
         match self {
             Self::Raw(completion) => *completion,
@@ -82,6 +85,7 @@ impl Item {
         }
     }
 
+    #[inline]
     pub(super) fn holds_buffer(&self) -> bool {
         matches!(self, Self::Raw(completion) if completion.buffer_id().is_some())
     }
@@ -112,6 +116,7 @@ impl Multi {
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, completion: Completion) {
         let item = Item::Raw(completion);
         if self.first.is_none() {
@@ -121,6 +126,7 @@ impl Multi {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self.first.take()?;
         if let Some(rest) = &mut self.rest {
@@ -144,6 +150,7 @@ impl Multi {
     }
 
     /// Whether so much waits that the operation has to stop.
+    #[inline]
     pub(super) fn is_over_limit(&self) -> bool {
         let len = usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |r| r.len());
         len >= usize::from(self.limit)

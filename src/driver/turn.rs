@@ -20,6 +20,7 @@ pub(super) enum After {
 }
 
 impl After {
+    #[inline]
     pub(super) fn run(self) {
         match self {
             Self::Wake(waker) => waker.wake(),
@@ -129,6 +130,7 @@ impl Core {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn complete(
         &mut self,
         user_data: u64,

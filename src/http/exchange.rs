@@ -193,11 +193,8 @@ impl Exchange {
         while !self.outgoing.is_empty() {
             let (mut bytes, segment) = self.outgoing.take();
             if segment.is_none() {
-                match self.with_transport(|transport| transport.try_write(&bytes)) {
-                    Ok(sent) => drop(bytes.drain(..sent)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error.into()),
-                }
+                let sent = self.with_transport(|transport| transport.send_at_once(&bytes))?;
+                bytes.drain(..sent);
             }
             if segment.is_some() || !bytes.is_empty() {
                 bytes = self.write(bytes, segment).await?;

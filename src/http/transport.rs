@@ -77,6 +77,14 @@ impl Transport {
         }
     }
 
+    /// Sends what goes at once, where that is the cheapest way; the rest is for a write.
+    pub(super) fn send_at_once(&self, bytes: &Vec<u8>) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Socket(socket) => socket.send_at_once(bytes),
+            Kind::Other(_) => Ok(0),
+        }
+    }
+
     /// Sends all of `buf` and gives it back.
     pub(super) fn write_all<B: IoBuf + AsRef<[u8]>>(
         &self,

@@ -127,10 +127,7 @@ impl Receive {
         loop {
             let step = match self.state.get() {
                 State::Idle if stop_idle => return Poll::Ready(Ok(None)),
-                State::Idle => match self.start(shared, context, without_buffer)? {
-                    Some(bytes) => Step::Bytes(bytes),
-                    None => Step::Again,
-                },
+                State::Idle => self.start(shared, context, without_buffer)?,
                 State::Multi(key) => match driver.poll_multi(key, context) {
                     Poll::Ready(item) => self.take(item),
                     Poll::Pending => Step::Pending,
@@ -160,13 +157,14 @@ impl Receive {
         }
     }
 
-    /// Asks the kernel for bytes, in the best way that there is.
+    /// Asks the kernel for bytes, in the best way that there is. `Pending` leaves the context's
+    /// waker with the driver.
     fn start(
         &self,
         shared: &Rc<Shared>,
         context: &Context<'_>,
         without_buffer: bool,
-    ) -> io::Result<Option<ManagedBuf>> {
+    ) -> io::Result<Step> {
         let driver = shared.driver();
         let features = driver.features();
         if features.buffer_ring {
@@ -178,22 +176,21 @@ impl Receive {
                     op::recv_one(driver, shared.raw(), &self.pool, waker)?
                 };
                 self.state.set(State::Multi(key));
-                return Ok(None);
+                return Ok(Step::Pending);
             }
         } else if !driver.uses_ring() && driver.maybe_ready(shared.source(), PollEvents::READ) {
             // Epoll said that there is something, or was never asked; a ring kernel that has no
             // buffers to pick is waited for first, since most sockets are idle most of the time.
             match self.attempt(shared) {
-                Step::Bytes(bytes) => return Ok(Some(bytes)),
-                Step::End => return Ok(None),
-                _ => {}
+                Step::Again => {}
+                step => return Ok(step),
             }
         }
         let (raw, source) = (shared.raw(), shared.source());
         let waker = context.waker().clone();
         let key = driver.submit_ready(raw, source, PollEvents::READ, waker)?;
         self.state.set(State::Ready(key));
-        Ok(None)
+        Ok(Step::Pending)
     }
 
     /// Takes what is there by a plain receive.

@@ -43,11 +43,13 @@ pub(super) struct SendQueue {
 
 impl SendQueue {
     /// Whether no write is under way or waits its turn.
+    #[inline]
     pub(super) fn is_free(&self) -> bool {
         self.turns.is_free()
     }
 
     /// The error of a write that nobody waited for, told once.
+    #[inline]
     pub(super) fn take_error(&self) -> io::Result<()> {
         match self.error.take() {
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),

@@ -263,7 +263,7 @@ impl Socket {
 
     /// Sends what the kernel takes at once, where that is the cheapest way and no other write would
     /// be overtaken. So most writes need no operation in flight at all.
-    fn send_at_once<B: IoBuf>(&self, buf: &B) -> io::Result<usize> {
+    pub(crate) fn send_at_once<B: IoBuf>(&self, buf: &B) -> io::Result<usize> {
         self.shared.driver().check_current()?;
         let queue = &self.shared.extra.send;
         if !queue.is_free() || !op::sends_at_once(&self.shared) {

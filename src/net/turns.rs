@@ -31,6 +31,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// Whether `ticket` has the turn now; otherwise the context's waker is woken when it does.
+    #[inline]
     pub(super) fn poll(&self, ticket: &Ticket, context: &Context<'_>) -> bool {
         if ticket.0.get() == 0 {
             let number = self.last.get().wrapping_add(1).max(1);
@@ -80,12 +81,14 @@ impl Turns {
     }
 
     /// Whether nobody has the turn.
+    #[inline]
     pub(super) fn is_free(&self) -> bool {
         self.holder.get() == 0
     }
 
     /// Ends a turn, or leaves the queue. The next in the queue has the turn from now on; should it
     /// be dropped before it is polled, it passes the turn on by the same call.
+    #[inline]
     pub(super) fn leave(&self, ticket: &Ticket) {
         let number = ticket.0.replace(0);
         if number == 0 {

@@ -51,10 +51,12 @@ impl<T> Descriptor<T> {
 }
 
 impl<T: ?Sized> Descriptor<T> {
+    #[inline]
     pub(crate) fn raw(&self) -> i32 {
         self.raw.get()
     }
 
+    #[inline]
     pub(crate) fn driver(&self) -> &Rc<Driver> {
         &self.driver
     }
@@ -64,6 +66,7 @@ impl<T: ?Sized> Descriptor<T> {
         self.on_drop.set(on_drop);
     }
 
+    #[inline]
     pub(crate) fn source(&self) -> &Cell<u32> {
         &self.source
     }

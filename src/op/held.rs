@@ -12,22 +12,26 @@ pub(super) struct Held<B> {
 }
 
 impl<B> Held<B> {
+    #[inline]
     pub(super) fn new(value: B) -> Self {
         Self {
             value: MaybeUninit::new(value),
         }
     }
 
+    #[inline]
     pub(super) fn get(&self) -> &B {
         // SAFETY: the value is initialized.
         unsafe { self.value.assume_init_ref() }
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self) -> &mut B {
         // SAFETY: the value is initialized.
         unsafe { self.value.assume_init_mut() }
     }
 
+    #[inline]
     pub(super) fn into_inner(self) -> B {
         let held = std::mem::ManuallyDrop::new(self);
         // SAFETY: the value is initialized, and is not dropped where it is read from.

@@ -83,6 +83,7 @@ impl<O: Op> InFlight<O> {
         }
     }
 
+    #[inline]
     fn finish(&mut self, result: io::Result<u32>) -> Poll<O::Output> {
         self.stage = Stage::Start;
         let op = self
@@ -125,6 +126,7 @@ impl<O: Op> InFlight<O> {
         }
     }
 
+    #[inline]
     fn submit_entry(&mut self, context: &Context<'_>) -> Poll<O::Output> {
         let op = self
             .op
@@ -137,6 +139,7 @@ impl<O: Op> InFlight<O> {
         self.submitted(submitted)
     }
 
+    #[inline]
     fn submitted(&mut self, submitted: io::Result<Key>) -> Poll<O::Output> {
         match submitted {
             Ok(key) => {
@@ -149,34 +152,28 @@ impl<O: Op> InFlight<O> {
 
     /// Attempts while the descriptor may be ready, and waits for it to be ready.
     fn try_ready(&mut self, events: PollEvents, context: &Context<'_>) -> Poll<O::Output> {
-        loop {
-            let op = self
-                .op
-                .as_mut()
-                .expect("a future is not polled after it is ready");
-            let fd = Rc::clone(op.fd().expect("what waits for readiness has a descriptor"));
-            if self.driver.maybe_ready(fd.source(), events) {
-                self.driver.count_attempt();
-                if let Progress::Done(result) = attempt(op) {
-                    return self.finish(Completion::new(result).result());
-                }
-                self.driver.not_ready(fd.source(), events, false);
+        let op = self
+            .op
+            .as_mut()
+            .expect("a future is not polled after it is ready");
+        let fd = Rc::clone(op.fd().expect("what waits for readiness has a descriptor"));
+        if self.driver.maybe_ready(fd.source(), events) {
+            self.driver.count_attempt();
+            if let Progress::Done(result) = attempt(op) {
+                return self.finish(Completion::new(result).result());
             }
-            let waker = context.waker().clone();
-            match self
-                .driver
-                .submit_ready(fd.raw(), fd.source(), events, waker)
-            {
-                Ok(key) => match self.driver.poll_op(key, context) {
-                    // It became ready in between.
-                    Poll::Ready(_) => {}
-                    Poll::Pending => {
-                        self.stage = Stage::Waiting(key, events);
-                        return Poll::Pending;
-                    }
-                },
-                Err(error) => return self.finish(Err(error)),
+            self.driver.not_ready(fd.source(), events, false);
+        }
+        let waker = context.waker().clone();
+        let submitted = self
+            .driver
+            .submit_ready(fd.raw(), fd.source(), events, waker);
+        match submitted {
+            Ok(key) => {
+                self.stage = Stage::Waiting(key, events);
+                Poll::Pending
             }
+            Err(error) => self.finish(Err(error)),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(crate) struct Send<B: IoBuf> {
 }
 
 impl<B: IoBuf> Send<B> {
+    #[inline]
     pub(crate) fn new(fd: AnyFd, buf: B, all: bool) -> Self {
         Self {
             fd,
@@ -39,6 +40,7 @@ impl<B: IoBuf> Send<B> {
     }
 
     /// Goes on behind the first `sent` bytes, which were sent already.
+    #[inline]
     pub(crate) fn behind(mut self, sent: usize) -> Self {
         self.sent = sent;
         self
@@ -49,6 +51,7 @@ impl<B: IoBuf> Send<B> {
         self.all = true;
     }
 
+    #[inline]
     fn rest(&self) -> (*const u8, usize) {
         let buf = self.buf.get();
         (
@@ -91,7 +94,8 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     }
 
     fn attempts_first(&self, driver: &Driver) -> bool {
-        driver.batch() <= INLINE_BATCH_MAX
+        // One that goes on behind a plain send was attempted by that.
+        self.sent == 0 && driver.batch() <= INLINE_BATCH_MAX
     }
 
     fn progress(&mut self, result: i32) -> Progress {
@@ -123,6 +127,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
 }
 
 /// Whether a plain send is the first thing to try.
+#[inline]
 pub(crate) fn sends_at_once<T: ?Sized>(fd: &Descriptor<T>) -> bool {
     let driver = fd.driver();
     if driver.uses_ring() {
@@ -133,6 +138,7 @@ pub(crate) fn sends_at_once<T: ?Sized>(fd: &Descriptor<T>) -> bool {
 }
 
 /// Sends what the kernel takes at once.
+#[inline]
 pub(crate) fn send_now<T: ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> io::Result<usize> {
     let driver = fd.driver();
     loop {
@@ -142,7 +148,9 @@ pub(crate) fn send_now<T: ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> io::Resul
         match result {
             result if result == -errno::EINTR => {}
             result => {
-                if result == -errno::EAGAIN {
+                // A short count says as well that there is no more room.
+                if result == -errno::EAGAIN || (0..bytes.len() as i64).contains(&i64::from(result))
+                {
                     driver.not_ready(fd.source(), PollEvents::WRITE, false);
                 }
                 return Completion::new(result).result().map(|count| count as usize);

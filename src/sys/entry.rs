@@ -37,11 +37,13 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
+    #[inline]
     pub(crate) fn new(res: i32) -> Self {
         Self { res, flags: 0 }
     }
 
     /// The operation's result: a count or descriptor, or the errno as an error.
+    #[inline]
     pub(crate) fn result(self) -> std::io::Result<u32> {
         match u32::try_from(self.res) {
             Ok(value) => Ok(value),
@@ -50,11 +52,13 @@ impl Completion {
     }
 
     /// Whether the operation will post further completions.
+    #[inline]
     pub(crate) fn more(self) -> bool {
         self.flags & F_MORE != 0
     }
 
     /// The provided buffer that the kernel picked, whatever `res` says.
+    #[inline]
     pub(crate) fn buffer_id(self) -> Option<u16> {
         let id = (self.flags >> BUFFER_SHIFT) as u16;
         (self.flags & F_BUFFER != 0).then_some(id)
@@ -83,6 +87,7 @@ impl PollEvents {
     /// The peer has finished sending, or the connection is gone.
     pub(crate) const CLOSED: Self = Self(libc::POLLRDHUP as u16);
 
+    #[inline]
     pub(crate) fn bits(self) -> u32 {
         u32::from(self.0)
     }

@@ -135,6 +135,7 @@ impl Ring {
     ///
     /// The caller keeps what the entry points to alive until the entry's final completion, or
     /// until it was taken back.
+    #[inline]
     pub(crate) fn push(&mut self, entry: Entry) -> io::Result<u64> {
         if cfg!(debug_assertions) {
             self.check_mask(&entry);
@@ -177,6 +178,7 @@ impl Ring {
     }
 
     /// Moves every completion that is here to `out`, with its user data.
+    #[inline]
     pub(crate) fn take_completions(&mut self, out: &mut Vec<(u64, Completion)>) {
         let before = out.len();
         out.extend(self.ring.completion().map(|entry| {
