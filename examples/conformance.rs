@@ -5,7 +5,7 @@
 //! curl -i -d hello http://127.0.0.1:8080/any
 //! ```
 //!
-//! `/status/N`, `/slow?ms=N`, `/big?n=N`, `/noread`, `/boom` and `/static/hello.txt` are the others.
+//! The others are those in `answer`.
 
 use std::{io, time::Duration};
 
@@ -16,24 +16,26 @@ use annulus::{
 
 #[path = "conformance/options.rs"]
 mod options;
+#[path = "conformance/streams.rs"]
+mod streams;
 
 fn main() -> io::Result<()> {
-    let server = options::server(std::env::args().skip(1))?;
-    server
+    options::server(std::env::args().skip(1))?
         .on_listening(|addr| println!("listening on http://{addr}/"))
         .run(answer)
         .map(drop)
 }
 
 async fn answer(request: Request) -> http::Result<Response> {
-    let number = |name| option(request.query().unwrap_or(""), name);
     Ok(match request.path() {
+        "/chunked" => streams::chunked(),
+        "/big" => streams::big(number(&request, "n")),
+        "/sse" => streams::events(),
         "/noread" => Response::text("early"),
         "/boom" => panic!("/boom was asked for"),
         "/static/hello.txt" => Response::text("hello, static world\n"),
-        "/big" => Response::bytes(vec![b'x'; number("n") as usize]),
         "/slow" => {
-            time::sleep(Duration::from_millis(number("ms"))).await;
+            time::sleep(Duration::from_millis(number(&request, "ms"))).await;
             Response::text("slow")
         }
         path => match path.strip_prefix("/status/") {
@@ -51,9 +53,8 @@ async fn echo(mut request: Request) -> http::Result<Response> {
         .field(HeaderName::from_static("x-target"), target))
 }
 
-fn option(query: &str, name: &str) -> u64 {
-    let found = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    found.and_then(|number| number.parse().ok()).unwrap_or(0)
+fn number(request: &Request, name: &str) -> u64 {
+    let mut pairs = request.query().unwrap_or("").split('&');
+    let text = pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

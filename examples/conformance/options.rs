@@ -2,13 +2,12 @@
 
 use std::{io, time::Duration};
 
-use annulus::http::{Limits, Server};
+use annulus::http::{Limits, Server, Timeouts};
 
 /// The server that the arguments describe.
 pub(crate) fn server(mut arguments: impl Iterator<Item = String>) -> io::Result<Server> {
     let mut port = "8080".to_owned();
-    let mut idle_timeout = None;
-    let mut limits = Limits::default();
+    let (mut limits, mut timeouts) = (Limits::default(), Timeouts::default());
     while let Some(name) = arguments.next() {
         if !name.starts_with("--") {
             port = name;
@@ -19,15 +18,19 @@ pub(crate) fn server(mut arguments: impl Iterator<Item = String>) -> io::Result<
         let seconds = || Duration::try_from_secs_f64(number).or(Err(invalid(&name)));
         match &*name {
             "--max-body" => limits.body_bytes_max = number as u64,
-            "--idle-timeout" => idle_timeout = Some(seconds()?),
+            "--idle-timeout" => timeouts.idle = seconds()?,
+            "--head-timeout" => timeouts.head = seconds()?,
+            "--body-timeout" => {
+                timeouts.body = seconds()?;
+                timeouts.body_rate_grace = timeouts.body_rate_grace.min(timeouts.body);
+            }
+            "--write-timeout" => timeouts.write = seconds()?,
             _ => return Err(invalid(&name)),
         }
     }
-    let mut server = Server::bind(format!("127.0.0.1:{port}")).limits(limits);
-    if let Some(timeout) = idle_timeout {
-        server = server.idle_timeout(timeout);
-    }
-    Ok(server)
+    Ok(Server::bind(format!("127.0.0.1:{port}"))
+        .limits(limits)
+        .timeouts(timeouts))
 }
 
 fn invalid(name: &str) -> io::Error {
