@@ -15,5 +15,7 @@ mod fields;
 mod framing;
 #[path = "wire/request_line.rs"]
 mod request_line;
+#[path = "wire/slow.rs"]
+mod slow;
 #[path = "wire/table.rs"]
 mod table;

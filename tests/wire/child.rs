@@ -1,7 +1,7 @@
 //! The server, as a process of its own.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::PathBuf,
@@ -52,6 +52,25 @@ impl Server {
 
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The memory of the process that is in use, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.process.id());
+        let text = fs::read_to_string(path).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kilobytes.unwrap().trim().parse::<usize>().unwrap() * 1024
+    }
+
+    /// How many sockets the process has open.
+    pub(crate) fn socket_count(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id()))
+            .unwrap()
+            // Those that are closed meanwhile are not counted.
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
     }
 
     /// Whether the process still runs.
