@@ -13,6 +13,8 @@ mod client;
 mod fields;
 #[path = "wire/framing.rs"]
 mod framing;
+#[path = "wire/process.rs"]
+mod process;
 #[path = "wire/request_line.rs"]
 mod request_line;
 #[path = "wire/slow.rs"]

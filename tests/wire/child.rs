@@ -1,7 +1,7 @@
 //! The server, as a process of its own.
 
 use std::{
-    env, fs,
+    env,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::PathBuf,
@@ -17,7 +17,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(60);
 /// A running server, which ends with this value.
 #[derive(Debug)]
 pub(crate) struct Server {
-    process: Child,
+    pub(crate) process: Child,
     addr: SocketAddr,
 }
 
@@ -52,30 +52,6 @@ impl Server {
 
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
-    }
-
-    /// The memory of the process that is in use, in bytes.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let path = format!("/proc/{}/status", self.process.id());
-        let text = fs::read_to_string(path).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kilobytes.unwrap().trim().parse::<usize>().unwrap() * 1024
-    }
-
-    /// How many sockets the process has open.
-    pub(crate) fn socket_count(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.process.id()))
-            .unwrap()
-            // Those that are closed meanwhile are not counted.
-            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-            .filter(|target| target.to_string_lossy().starts_with("socket:"))
-            .count()
-    }
-
-    /// Whether the process still runs.
-    pub(crate) fn is_alive(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
     }
 }
 
