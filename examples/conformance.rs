@@ -33,7 +33,7 @@ async fn answer(request: Request) -> http::Result<Response> {
         "/sse" => streams::events(),
         "/noread" => Response::text("early"),
         "/boom" => panic!("/boom was asked for"),
-        "/static/hello.txt" => Response::text("hello, static world\n"),
+        "/static/hello.txt" => streams::file().await?,
         "/slow" => {
             time::sleep(Duration::from_millis(number(&request, "ms"))).await;
             Response::text("slow")

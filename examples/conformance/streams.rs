@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annulus::{
-    http::{BodyWriter, HeaderValue, Response, header},
+    http::{self, BodyWriter, Event, EventSender, HeaderValue, Response, header},
     time,
 };
 
@@ -33,16 +33,18 @@ pub(crate) fn big(count: u64) -> Response {
     response.field(header::CONTENT_LENGTH, HeaderValue::from(count))
 }
 
+pub(crate) async fn file() -> http::Result<Response> {
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/conformance");
+    Response::file(format!("{FOLDER}/static/hello.txt")).await
+}
+
 pub(crate) fn events() -> Response {
-    let response = Response::writer(async |mut out: BodyWriter| {
+    Response::sse(async |mut events: EventSender| {
         for number in 0..3 {
-            out.write(format!("id: {number}\ndata: tick {number}\n\n"))
-                .await?;
-            out.flush().await?;
+            let event = Event::data(format!("tick {number}"));
+            events.send(event.id(number.to_string())).await?;
             time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
-    });
-    let media_type = HeaderValue::from_static("text/event-stream");
-    response.field(header::CONTENT_TYPE, media_type)
+    })
 }

@@ -200,6 +200,16 @@ fn events_come_one_by_one() {
 }
 
 #[test]
+fn a_file_is_served_with_its_type() {
+    let server = Server::start(&[]);
+    let answer = ask(&server, get("/static/hello.txt"));
+    assert_eq!(answer.body, b"hello, static world\n");
+    let media_type = answer.field("content-type").unwrap();
+    assert!(media_type.starts_with("text/plain"), "{media_type}");
+    assert_eq!(answer.field("content-length"), Some("20"));
+}
+
+#[test]
 fn a_large_answer_is_whole_whatever_its_reader_does() {
     let server = Server::start(&[]);
     let mut client = Client::connect(server.addr());
