@@ -4,23 +4,23 @@ use super::super::fields::FieldLine;
 use super::play::play;
 
 /// A small generator of numbers that look random and are the same in every run.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 }
 
 /// What a mutation puts in: what the grammar cares about.
-const PIECES: [&[u8]; 33] = [
+pub(super) const PIECES: [&[u8]; 33] = [
     b"\r\n",
     b"\n",
     b"\r",
@@ -56,7 +56,7 @@ const PIECES: [&[u8]; 33] = [
     b"GET",
 ];
 
-const MESSAGES: [&[u8]; 5] = [
+pub(super) const MESSAGES: [&[u8]; 5] = [
     b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST http://h:1/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
     b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\nA: b\r\n\r\n",

@@ -132,7 +132,7 @@ impl<'a> Connection<'a> {
 }
 
 /// What a connection sees that gets `input` in these pieces and then FIN.
-fn play_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, rules: &Rules) -> String {
+pub(super) fn play_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, rules: &Rules) -> String {
     let mut connection = Connection::new(rules);
     for piece in pieces {
         connection.receive(piece);

@@ -1,0 +1,39 @@
+//! The arguments of `conformance`: a port, and options that are given as `--name number`.
+
+use std::{io, time::Duration};
+
+use annulus::http::{Limits, Server, Timeouts};
+
+/// The server that the arguments describe.
+pub(crate) fn server(mut arguments: impl Iterator<Item = String>) -> io::Result<Server> {
+    let mut port = "8080".to_owned();
+    let (mut limits, mut timeouts) = (Limits::default(), Timeouts::default());
+    while let Some(name) = arguments.next() {
+        if !name.starts_with("--") {
+            port = name;
+            continue;
+        }
+        let number = arguments.next().and_then(|text| text.parse::<f64>().ok());
+        let number = number.ok_or_else(|| invalid(&name))?;
+        let seconds = || Duration::try_from_secs_f64(number).or(Err(invalid(&name)));
+        match &*name {
+            "--max-body" => limits.body_bytes_max = number as u64,
+            "--idle-timeout" => timeouts.idle = seconds()?,
+            "--head-timeout" => timeouts.head = seconds()?,
+            "--body-timeout" => {
+                timeouts.body = seconds()?;
+                timeouts.body_rate_grace = timeouts.body_rate_grace.min(timeouts.body);
+            }
+            "--write-timeout" => timeouts.write = seconds()?,
+            _ => return Err(invalid(&name)),
+        }
+    }
+    Ok(Server::bind(format!("127.0.0.1:{port}"))
+        .limits(limits)
+        .timeouts(timeouts))
+}
+
+fn invalid(name: &str) -> io::Error {
+    let text = format!("expected an option and a number, found {name}");
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}

@@ -1,0 +1,84 @@
+//! The server, as a process of its own.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{OnceLock, mpsc},
+    thread,
+    time::Duration,
+};
+
+/// How long a test waits for what must come.
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
+
+/// A running server, which ends with this value.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) process: Child,
+    addr: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(example())
+            .arg("0")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            // Panics in handlers are wanted, and would fill the output.
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            // Nobody listens any more when the test has failed.
+            let _ = tell.send(line);
+            let _ = std::io::copy(&mut lines, &mut std::io::sink());
+        });
+        let line = told.recv_timeout(BOUND).expect("the server starts");
+        let addr = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .and_then(|rest| rest.strip_suffix('/'))
+            .and_then(|addr| addr.parse().ok())
+            .unwrap_or_else(|| panic!("expected where the server listens, found {line:?}"));
+        Self { process, addr }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Where the example is. It is built when it is not, or is older than its source.
+fn example() -> &'static PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "conformance"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        assert!(build.status().unwrap().success(), "the example builds");
+        // This program is in `deps`, beside `examples`.
+        let mut path = env::current_exe().unwrap();
+        path.pop();
+        path.pop();
+        path.push("examples/conformance");
+        path
+    })
+}

@@ -1,0 +1,214 @@
+//! The request line.
+
+use crate::{client::Client, table::Table};
+
+fn line(line: impl AsRef<[u8]>) -> Vec<u8> {
+    [line.as_ref(), b"\r\nHost: a\r\n\r\n"].concat()
+}
+
+#[test]
+fn methods_are_tokens_whose_case_matters() {
+    let table = Table::new();
+    table.served(line("get / HTTP/1.1"), "get /");
+    table.served(line("PROPFIND / HTTP/1.1"), "PROPFIND /");
+    table.served(
+        line("!#$%&'*+-.^_`|~9aZ / HTTP/1.1"),
+        "!#$%&'*+-.^_`|~9aZ /",
+    );
+    table.refused(line("G(T / HTTP/1.1"), 400);
+    table.refused(line("G\u{e9}T / HTTP/1.1"), 400);
+    table.refused(line("G\0T / HTTP/1.1"), 400);
+    let longest = "M".repeat(32);
+    table.served(
+        line(format!("{longest} / HTTP/1.1")),
+        &format!("{longest} /"),
+    );
+    table.refused(line(format!("{longest}M / HTTP/1.1")), 501);
+}
+
+#[test]
+fn parts_stand_between_single_spaces() {
+    let table = Table::new();
+    for text in [
+        "GET  / HTTP/1.1",
+        "GET /  HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        " GET / HTTP/1.1",
+        "GET\t/ HTTP/1.1",
+        "GET /\tHTTP/1.1",
+        "\tGET / HTTP/1.1",
+        "GET / HTTP/1.1\t",
+        "GET /a b HTTP/1.1",
+        "GET /\x0bHTTP/1.1",
+        "GET /x",
+        "GET",
+        "GET HTTP/1.1",
+        "GET  HTTP/1.1",
+        "garbage",
+    ] {
+        table.refused(line(text), 400);
+    }
+    table.refused("GET /x\r\n\r\n", 400);
+}
+
+#[test]
+fn empty_lines_before_a_request_are_skipped_up_to_four() {
+    let table = Table::new();
+    let get = line("GET / HTTP/1.1");
+    for count in 1..=4 {
+        table.served(["\r\n".repeat(count).as_bytes(), &get].concat(), "GET /");
+    }
+    table.refused(["\r\n".repeat(5).as_bytes(), &get].concat(), 400);
+    for start in ["\n", "\r\n\n", "\r", " \r\n"] {
+        table.refused([start.as_bytes(), &get].concat(), 400);
+    }
+}
+
+#[test]
+fn versions() {
+    let table = Table::new();
+    for version in ["HTTP/1.1", "HTTP/1.2", "HTTP/1.9"] {
+        table.served(line(format!("GET / {version}")), "GET /");
+    }
+    table.served_last(line("GET / HTTP/1.0"), "GET /");
+    for version in ["HTTP/2.0", "HTTP/3.0", "HTTP/0.9", "HTTP/9.1"] {
+        table.refused(line(format!("GET / {version}")), 505);
+    }
+    for version in [
+        "HTTP/1",
+        "HTTP/01.1",
+        "http/1.1",
+        "Http/1.1",
+        "HTTP/1.10",
+        "HTTP/1.a",
+        "HTTP/a.1",
+        "HTTP/1.1x",
+        "HTTP/11",
+        "HTTP 1.1",
+        "HTTP/1,1",
+        "HTTP/+1.1",
+        "HTTPS/1.1",
+        "ICY",
+    ] {
+        table.refused(line(format!("GET / {version}")), 400);
+    }
+    table.refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
+}
+
+#[test]
+fn targets_have_the_form_that_their_method_allows() {
+    let table = Table::new();
+    for target in [
+        "/",
+        "/a/b?c=d",
+        "/?",
+        "//host/a",
+        "/%41",
+        "/a|b{}^\"",
+        "http://h/p",
+        "http://h",
+        "HTTP://h:80/",
+        "http://[::1]:80/",
+        "http://h?q",
+    ] {
+        table.served(
+            line(format!("GET {target} HTTP/1.1")),
+            &format!("GET {target}"),
+        );
+    }
+    for target in [
+        "a/b",
+        "?a",
+        "ftp://h/",
+        "http:/h",
+        "://h",
+        "http:///p",
+        "http://u@h/p",
+        "http://h:x/p",
+        "*",
+        "h:443",
+        "/#",
+        "/a#b",
+        "/a?b#c",
+        "http://h/#a",
+    ] {
+        refused_open_or_not(&table, &line(format!("GET {target} HTTP/1.1")));
+    }
+    table.served(line("OPTIONS * HTTP/1.1"), "OPTIONS *");
+    refused_open_or_not(&table, &line("OPTIONS *a HTTP/1.1"));
+    table.refused(line("CONNECT h:443 HTTP/1.1"), 501);
+    for target in ["h", "/", "http://h:1/", "u@h:1", "*", ":443", "h:99999"] {
+        table.refused(line(format!("CONNECT {target} HTTP/1.1")), 400);
+    }
+}
+
+/// Checks a request whose end is certain: the answer is 400, and it may close the connection or not,
+/// but must say so.
+#[track_caller]
+fn refused_open_or_not(table: &Table, input: &[u8]) {
+    let mut client = Client::connect(table.server.addr());
+    client.send(input);
+    let answer = client.answer();
+    assert_eq!(answer.status, 400, "{}", input.escape_ascii());
+    if answer.closes() {
+        table.refused(input, 400);
+    } else {
+        table.answered(input, 400);
+    }
+}
+
+#[test]
+fn targets_are_printable_ascii() {
+    let table = Table::new();
+    for byte in (0..=0x1F).chain(0x7F..=0xFF) {
+        table.refused(
+            [b"GET /a", &[byte][..], b"b HTTP/1.1\r\nHost: a\r\n\r\n"].concat(),
+            400,
+        );
+    }
+    table.refused(line("GET /\u{e9} HTTP/1.1"), 400);
+}
+
+#[test]
+fn a_target_over_the_limit_is_refused_where_it_crosses_it() {
+    let table = Table::new();
+    let target = format!("/{}", "a".repeat(7899));
+    table.served(
+        line(format!("GET {target} HTTP/1.1")),
+        &format!("GET {target}"),
+    );
+    table.refused(line(format!("GET /{} HTTP/1.1", "a".repeat(9000))), 414);
+    // Without its end.
+    let mut client = Client::connect(table.server.addr());
+    client.send(format!("GET /{}", "a".repeat(8300)));
+    assert_eq!(client.answer().status, 414);
+    client.expect_fin();
+}
+
+#[test]
+fn lines_end_with_cr_lf() {
+    let table = Table::new();
+    table.refused("GET / HTTP/1.1\nHost: a\r\n\r\n", 400);
+    table.refused("GET / HTTP/1.1\r\nHost: a\n\r\n", 400);
+    table.refused("GET / HTTP/1.1\r\nHost: a\r\n\n", 400);
+    table.refused("GET / HTTP/1.1\n\n", 400);
+    table.refused("GET / HTTP/1.1\rHost: a\r\n\r\n", 400);
+    table.refused("GET / HTTP/1.1\r\nHost: a\rX: y\r\n\r\n", 400);
+    table.refused("GET / HTTP/1.1\r\nHost: a\r\n\rX", 400);
+    table.refused("GET /\r HTTP/1.1\r\nHost: a\r\n\r\n", 400);
+    table.refused("GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", 400);
+}
+
+#[test]
+fn what_is_no_http_is_refused() {
+    let table = Table::new();
+    table.refused(b"\xff\xfe\x00garbage\r\n\r\n", 400);
+    table.refused(b"\0\0\0\0\r\n\r\n", 400);
+    table.refused(vec![b'x'; 20_000], 501);
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    table.refused(hello, 400);
+    let mut client = Client::connect(table.server.addr());
+    client.send(hello);
+    let text = String::from_utf8(client.answer().body).unwrap();
+    assert!(text.contains("TLS"), "it names the mistake: {text}");
+}
