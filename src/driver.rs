@@ -53,6 +53,7 @@ use std::{
 
 pub(crate) use current::{current, enter};
 pub(crate) use error::{DriverError, foreign_runtime};
+pub(crate) use multi::MultiState;
 pub(crate) use remote::{Helpers, Job, Remote};
 pub(crate) use slot::{Abandoned, Item, Key, Withdrawn};
 

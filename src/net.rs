@@ -40,11 +40,11 @@ pub use addr::ToAddrs;
 pub use detached::Detached;
 pub use incoming::Incoming;
 pub use owned_halves::{OwnedReadHalf, OwnedWriteHalf};
-#[cfg(feature = "http")]
-pub(crate) use socket::Socket;
 pub use tcp_listener::{ListenOptions, TcpListener};
 pub use tcp_stream::TcpStream;
 pub use ucred::UCred;
 pub use unix_listen_options::UnixListenOptions;
 pub use unix_listener::UnixListener;
 pub use unix_stream::UnixStream;
+#[cfg(feature = "http")]
+pub(crate) use {receive::GoneWait, socket::Socket};

@@ -18,7 +18,7 @@ mod wake_fd;
 pub(crate) use addr::SocketAddress;
 pub(crate) use cpu::{allowed_cores, pin_to_core};
 pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
-pub(crate) use epoll::Epoll;
+pub(crate) use epoll::{Epoll, PeerState, peer_state, watch_broken};
 pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open, pread, preadv2_nowait, pwrite, sync, write_fd,

@@ -12,6 +12,13 @@ use super::{
 };
 use crate::sys::{Completion, Entry};
 
+/// What `Driver::watch_multi` found.
+pub(crate) enum MultiState {
+    InFlight,
+    /// With its last completion, which waits in the queue.
+    Ended(Completion),
+}
+
 impl Driver {
     /// Pushes a multishot `entry`. At `limit` completions that nobody takes, it is cancelled.
     ///
@@ -59,6 +66,25 @@ impl Driver {
         let mut core = self.core.borrow_mut();
         let multi = core.multi(key);
         if multi.in_flight { None } else { multi.last() }
+    }
+
+    /// Registers for the next completion of a multishot and takes none, or tells how it ended.
+    pub(crate) fn watch_multi(&self, key: Key, context: &Context<'_>) -> MultiState {
+        {
+            let mut core = self.core.borrow_mut();
+            let multi = core.multi(key);
+            if let (Some(last), false) = (multi.last(), multi.in_flight) {
+                return MultiState::Ended(last);
+            }
+            let waker = multi.waker.as_ref();
+            if waker.is_some_and(|waker| waker.will_wake(context.waker())) {
+                return MultiState::InFlight;
+            }
+        }
+        let waker = context.waker().clone();
+        let old = self.core.borrow_mut().multi(key).waker.replace(waker);
+        drop(old);
+        MultiState::InFlight
     }
 
     /// Asks the kernel to end a multishot. What it still delivers comes as before.

@@ -14,6 +14,9 @@ pub(crate) const NO_SOURCE: u32 = u32::MAX;
 
 const WAKE_TOKEN: u64 = u64::MAX;
 
+/// How many events one `epoll_wait` brings at most.
+const EVENTS_PER_WAIT: usize = 256;
+
 pub(super) struct PollBackend {
     epoll: Epoll,
     sources: slab::Slab<Source>,
@@ -58,7 +61,7 @@ impl Source {
 
 impl PollBackend {
     pub(super) fn new(remote: &Arc<Remote>) -> io::Result<Self> {
-        let epoll = Epoll::new()?;
+        let epoll = Epoll::new(EVENTS_PER_WAIT)?;
         epoll.add(remote.wake_fd(), WAKE_TOKEN)?;
         Ok(Self {
             epoll,

@@ -32,7 +32,7 @@ use super::{
     timer::Timer,
     transport::Transport,
 };
-use crate::{pool::ManagedBuf, time};
+use crate::{net::GoneWait, pool::ManagedBuf, time};
 
 /// Memory that a used exchange keeps for its input.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
@@ -283,6 +283,7 @@ impl Exchange {
             Gone,
         }
         let mut future = future;
+        let mut wait = GoneWait::default();
         loop {
             let event = poll_fn(|context| {
                 self.is_inside.set(true);
@@ -293,7 +294,7 @@ impl Exchange {
                     Err(_) => Poll::Ready(Event::Driven(Driven::Panicked)),
                     Ok(Poll::Ready(output)) => Poll::Ready(Event::Driven(Driven::Done(output))),
                     Ok(Poll::Pending) if !self.outgoing.is_empty() => Poll::Ready(Event::HasOutput),
-                    Ok(Poll::Pending) => self.poll_gone(context).map(|()| Event::Gone),
+                    Ok(Poll::Pending) => self.poll_gone(context, &mut wait).map(|()| Event::Gone),
                 }
             });
             match event.await {
@@ -309,7 +310,7 @@ impl Exchange {
     }
 
     /// Waits for what a handler may be left for, and for what others tell the exchange.
-    fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_gone(&self, context: &mut Context<'_>, wait: &mut GoneWait) -> Poll<()> {
         self.input.borrow_mut().copy_out();
         let mut waker = self.waker.borrow_mut();
         if waker
@@ -325,7 +326,7 @@ impl Exchange {
         }
         let half_close = self.when_gone.get() == WhenGone::HalfClose;
         match &*self.transport.borrow() {
-            Some(transport) => transport.poll_gone(context, half_close),
+            Some(transport) => transport.poll_gone(context, wait, half_close),
             None => Poll::Ready(()),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     buf::IoBuf,
     future::Either,
     io::ByteStream,
-    net::{Socket, TcpStream, UnixStream},
+    net::{GoneWait, Socket, TcpStream, UnixStream},
     pool::ManagedBuf,
 };
 
@@ -154,8 +154,16 @@ impl Transport {
 
     /// Waits until the peer has reset the connection, or has closed its side when `half_close`
     /// counts too. What it sends stays where it is.
-    pub(super) fn poll_gone(&self, _context: &mut Context<'_>, _half_close: bool) -> Poll<()> {
-        Poll::Pending
+    pub(super) fn poll_gone(
+        &self,
+        context: &mut Context<'_>,
+        wait: &mut GoneWait,
+        half_close: bool,
+    ) -> Poll<()> {
+        match &self.0 {
+            Kind::Socket(socket) => socket.poll_gone(context, wait, half_close).map(drop),
+            Kind::Other(_) => Poll::Pending,
+        }
     }
 
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {

@@ -17,6 +17,9 @@
 //! One future at a time has the turn; the others queue in [`Turns`]. The state outlives them all:
 //! dropping a future leaves it as it is, and the next one goes on from there.
 
+mod gone;
+mod try_next;
+
 use std::{
     cell::{Cell, RefCell},
     future::Future,
@@ -30,6 +33,8 @@ use super::{
     socket::Shared,
     turns::{Ticket, Turns},
 };
+pub(crate) use gone::{Gone, GoneWait};
+
 use crate::{
     buf::{BufError, BufResult, IoBufMut, bytes_of, fill},
     driver::{Driver, Item, Key},
@@ -168,15 +173,9 @@ impl Receive {
         let driver = shared.driver();
         let features = driver.features();
         if features.buffer_ring {
-            if !without_buffer && self.pool.has_published(driver) {
-                let waker = Some(context.waker().clone());
-                let key = if features.multishot_recv && self.multishot {
-                    op::recv_multi(driver, shared.raw(), waker)?
-                } else {
-                    op::recv_one(driver, shared.raw(), &self.pool, waker)?
-                };
-                self.state.set(State::Multi(key));
+            if !without_buffer && self.start_multi(shared, context)? {
                 return Ok(Step::Pending);
+            }
             }
         } else if !driver.uses_ring() && driver.maybe_ready(shared.source(), PollEvents::READ) {
             // Epoll said that there is something, or was never asked; a ring kernel that has no
@@ -191,6 +190,23 @@ impl Receive {
         let key = driver.submit_ready(raw, source, PollEvents::READ, waker)?;
         self.state.set(State::Ready(key));
         Ok(Step::Pending)
+    }
+
+    /// Has the kernel receive into buffers that it picks, if it can and there are some.
+    fn start_multi(&self, shared: &Rc<Shared>, context: &Context<'_>) -> io::Result<bool> {
+        let driver = shared.driver();
+        let features = driver.features();
+        if !features.buffer_ring || !self.pool.has_published(driver) {
+            return Ok(false);
+        }
+        let waker = Some(context.waker().clone());
+        let key = if features.multishot_recv && self.multishot {
+            op::recv_multi(driver, shared.raw(), waker)?
+        } else {
+            op::recv_one(driver, shared.raw(), &self.pool, waker)?
+        };
+        self.state.set(State::Multi(key));
+        Ok(true)
     }
 
     /// Takes what is there by a plain receive.
@@ -536,60 +552,5 @@ impl<B: IoBufMut> Drop for Read<'_, B> {
             }
             receive.turns.leave(&ticket);
         });
-    }
-}
-
-impl Receive {
-    /// What is here already, or `WouldBlock`.
-    pub(super) fn try_next(&self, shared: &Rc<Shared>) -> io::Result<ManagedBuf> {
-        let driver = shared.driver();
-        driver.check_current()?;
-        let ticket = Ticket::new();
-        if !self.turns.try_take(&ticket) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let result = self.try_next_in_turn(shared);
-        self.turns.leave(&ticket);
-        result
-    }
-
-    /// Takes what is there, and leaves a wait for readiness to those who will wait again.
-    fn attempt_beside_wait(&self, shared: &Rc<Shared>) -> Step {
-        let before = self.state.get();
-        match (self.attempt(shared), before) {
-            (Step::Again, _) => Step::Pending,
-            (Step::End, State::Ready(key)) => {
-                op::abandon_wait(shared.driver(), key, Rc::clone(shared));
-                Step::End
-            }
-            (step, _) => step,
-        }
-    }
-
-    fn try_next_in_turn(&self, shared: &Rc<Shared>) -> io::Result<ManagedBuf> {
-        if let State::Ready(key) = self.state.get() {
-            // Nobody waits for it any more; the next one who does starts another.
-            self.state.set(State::Idle);
-            op::abandon_wait(shared.driver(), key, Rc::clone(shared));
-        }
-        loop {
-            let step = match self.take_parked(shared.driver()) {
-                Some(step) => step,
-                None => match self.state.get() {
-                    // Nothing is under way that could be overtaken: no bytes, only a wait for them.
-                    State::Idle | State::Ready(_) => self.attempt_beside_wait(shared),
-                    State::Multi(_) | State::Ended => Step::Pending,
-                },
-            };
-            return match step {
-                Step::Bytes(bytes) => Ok(bytes),
-                Step::End => match self.error.take() {
-                    Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-                    None => Ok(ManagedBuf::empty()),
-                },
-                Step::Again | Step::NoBuffer => continue,
-                Step::Pending => Err(io::ErrorKind::WouldBlock.into()),
-            };
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    receive::{Read, Receive, Recv},
+    receive::{Gone, GoneWait, Read, Receive, Recv},
     send_queue::{InTurn, SendQueue, SendTurn},
     turns::Ticket,
 };
@@ -97,6 +97,23 @@ impl Socket {
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn poll_recv(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         self.shared.extra.receive.poll_next(&self.shared, context)
+    }
+
+    /// Resolves when the peer is gone: when the connection has failed, or has ended in both
+    /// directions, and when the peer has finished sending if `fin_counts`. Nothing is taken: what was
+    /// received before, and the error, are there at the next receive.
+    ///
+    /// One waker is kept for this and for [`poll_recv`](Self::poll_recv), so both are for the same
+    /// task. Nobody else receives meanwhile.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn poll_gone(
+        &self,
+        context: &mut Context<'_>,
+        wait: &mut GoneWait,
+        fin_counts: bool,
+    ) -> Poll<Gone> {
+        let receive = &self.shared.extra.receive;
+        receive.poll_gone(&self.shared, context, wait, fin_counts)
     }
 
     pub(super) fn read<B: IoBufMut>(&self, buf: B) -> Read<'_, B> {

@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// Resolves when `fd` is ready for `events`.
+#[derive(Debug)]
 pub(crate) struct Readiness {
     fd: AnyFd,
     events: PollEvents,

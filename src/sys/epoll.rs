@@ -30,24 +30,26 @@ impl EpollEvent {
 }
 
 impl Epoll {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// With room for `event_count` events at once.
+    pub(crate) fn new(event_count: usize) -> io::Result<Self> {
         // SAFETY: the call takes no address.
         let fd = as_result(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the descriptor is new and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self {
             fd,
-            events: Vec::with_capacity(256),
+            events: Vec::with_capacity(event_count),
         })
     }
 
     /// Watches `fd` for every kind of readiness, edge-triggered: each change is told once.
     pub(crate) fn add(&self, fd: i32, token: u64) -> io::Result<()> {
         let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-        let mut event = libc::epoll_event {
-            events: events as u32,
-            u64: token,
-        };
+        self.add_for(fd, token, events as u32)
+    }
+
+    fn add_for(&self, fd: i32, token: u64, events: u32) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the kernel copies the event during the call.
         let result = unsafe {
             libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
@@ -98,6 +100,40 @@ impl Epoll {
             token: event.u64,
             bits: event.events,
         }))
+    }
+}
+
+/// A descriptor that is readable once `fd` has an error or is hung up, for as long as both are open.
+pub(crate) fn watch_broken(fd: i32) -> io::Result<OwnedFd> {
+    let epoll = Epoll::new(0)?;
+    // Both are told whatever is asked for.
+    epoll.add_for(fd, 0, 0)?;
+    Ok(epoll.fd)
+}
+
+/// How a connected socket's peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerState {
+    There,
+    /// It has finished sending.
+    Finished,
+    /// The connection has an error, or is over in both directions.
+    Gone,
+}
+
+/// Looks at a socket, and takes nothing from it.
+pub(crate) fn peer_state(fd: i32) -> PeerState {
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLRDHUP,
+        revents: 0,
+    };
+    // SAFETY: the kernel reads and writes the one struct during the call.
+    let result = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    match poll.revents {
+        _ if result <= 0 => PeerState::There,
+        events if events & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => PeerState::Gone,
+        _ => PeerState::Finished,
     }
 }
 

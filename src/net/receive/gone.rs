@@ -1,0 +1,356 @@
+//! Learning that the peer is gone while nobody receives, without taking anything.
+//!
+//! While the kernel receives for the socket anyway, its last completion tells, and nothing more is
+//! asked of it. Where it does not (stopped by back pressure, out of buffers, no provided buffers, the
+//! poll driver), a wait for readiness does. What is told then is not trusted but looked at, by
+//! poll(2), which takes nothing away: also not the error that the next receive has to tell.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use super::{Receive, Shared, State, says_go_on};
+use crate::{
+    driver::{Driver, MultiState},
+    op::{AnyFd, Descriptor, OnDrop, Readiness},
+    sys::{self, PeerState, PollEvents},
+};
+
+/// How the peer went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It has finished sending, and may still receive.
+    Fin,
+    /// The connection is gone: nothing can be sent any more.
+    Reset,
+}
+
+/// What `Socket::poll_gone` keeps between its calls. Dropping it gives up what it waits for.
+#[derive(Debug, Default)]
+pub(crate) struct GoneWait(Stage);
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// The receive tells, if there is one.
+    #[default]
+    Receive,
+    /// Waits for the end of the stream, and for what is worse.
+    Closed(Readiness),
+    /// Waits for what is worse than the end of the stream. `fin` says whether that was seen.
+    Broken { wait: Readiness, fin: bool },
+}
+
+/// What the receive knows.
+enum Known {
+    /// The peer was there, and the waker is woken when anything comes.
+    Watched,
+    Reset,
+    /// The stream has ended, or nothing is received: the socket is to be looked at.
+    Look,
+}
+
+impl Receive {
+    /// See `Socket::poll_gone`.
+    pub(in crate::net) fn poll_gone(
+        &self,
+        shared: &Rc<Shared>,
+        context: &mut Context<'_>,
+        wait: &mut GoneWait,
+        fin_counts: bool,
+    ) -> Poll<Gone> {
+        loop {
+            match &mut wait.0 {
+                Stage::Receive => {
+                    match self.known(shared, context) {
+                        Known::Watched => return Poll::Pending,
+                        Known::Reset => return Poll::Ready(Gone::Reset),
+                        Known::Look => {}
+                    }
+                    wait.0 = match sys::peer_state(shared.raw()) {
+                        PeerState::Gone => return Poll::Ready(Gone::Reset),
+                        PeerState::Finished if fin_counts => return Poll::Ready(Gone::Fin),
+                        PeerState::Finished => match broken(shared, true) {
+                            Some(stage) => stage,
+                            None => return Poll::Pending,
+                        },
+                        PeerState::There => {
+                            let fd = Rc::clone(shared) as AnyFd;
+                            Stage::Closed(Readiness::new(fd, PollEvents::CLOSED))
+                        }
+                    };
+                }
+                Stage::Closed(readiness) => {
+                    // An error is that of the end of the runtime, after which nobody waits.
+                    if ready!(Pin::new(readiness).poll(context)).is_err() {
+                        return Poll::Pending;
+                    }
+                    let fin = match sys::peer_state(shared.raw()) {
+                        PeerState::Gone => return Poll::Ready(Gone::Reset),
+                        PeerState::Finished if fin_counts => return Poll::Ready(Gone::Fin),
+                        PeerState::Finished => true,
+                        // What was told is not so any more. To wait for the same again could be
+                        // answered at once for ever.
+                        PeerState::There => false,
+                    };
+                    match broken(shared, fin) {
+                        Some(stage) => wait.0 = stage,
+                        None => return Poll::Pending,
+                    }
+                }
+                Stage::Broken { fin: true, .. } if fin_counts => return Poll::Ready(Gone::Fin),
+                Stage::Broken { wait, .. } => {
+                    return match ready!(Pin::new(wait).poll(context)) {
+                        Ok(()) => Poll::Ready(Gone::Reset),
+                        Err(_) => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+
+    /// What the receive knows of the peer. One that was not begun is begun.
+    fn known(&self, shared: &Rc<Shared>, context: &Context<'_>) -> Known {
+        let driver = shared.driver();
+        if driver.check_current().is_err() {
+            return Known::Look;
+        }
+        match self.state.get() {
+            State::Idle => match self.start_multi(shared, context) {
+                Ok(true) => Known::Watched,
+                // Without an entry in the queue the wait for readiness fails in the same way.
+                Ok(false) | Err(_) => Known::Look,
+            },
+            State::Multi(key) => match driver.watch_multi(key, context) {
+                MultiState::InFlight => Known::Watched,
+                MultiState::Ended(last) if last.res < 0 && !says_go_on(-last.res) => Known::Reset,
+                MultiState::Ended(_) => Known::Look,
+            },
+            State::Ended if self.error.get().is_some() => Known::Reset,
+            State::Ended | State::Ready(_) => Known::Look,
+        }
+    }
+}
+
+/// A wait for errors and hang-ups only: a poll entry tells the end of the stream too, at once and
+/// again each time, so an epoll of its own stands between. `None` when no descriptor is left for it;
+/// then nobody is told.
+fn broken(shared: &Rc<Shared>, fin: bool) -> Option<Stage> {
+    let epoll = sys::watch_broken(shared.raw()).ok()?;
+    let driver: Rc<Driver> = Rc::clone(shared.driver());
+    let fd = Descriptor::new(epoll, OnDrop::Close, driver, ()) as AnyFd;
+    let wait = Readiness::new(fd, PollEvents::READ);
+    Some(Stage::Broken { wait, fin })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Future, poll_fn},
+        net::Shutdown,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Poll, Wake, Waker},
+        time::Duration,
+    };
+
+    use super::{Gone, GoneWait};
+    use crate::{
+        Builder, DriverKind,
+        net::{TcpListener, TcpStream, UnixStream, socket::Socket},
+        time,
+    };
+    use Gone::{Fin, Reset};
+
+    /// Runs a test on both drivers, where there is a ring.
+    fn run<F: Future<Output = ()>>(test: impl Fn() -> F) {
+        for kind in [DriverKind::Auto, DriverKind::Poll] {
+            let runtime = Builder::new().driver(kind).build().unwrap();
+            runtime.block_on(async {
+                let done = time::timeout(Duration::from_secs(60), test()).await;
+                done.expect("the test does not hang");
+            });
+        }
+    }
+
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (near, _) = listener.accept().await.unwrap();
+        (near.into_socket(), far.unwrap())
+    }
+
+    async fn gone(near: &Socket, wait: &mut GoneWait, fin_counts: bool) -> Gone {
+        poll_fn(|context| near.poll_gone(context, wait, fin_counts)).await
+    }
+
+    async fn is_there(near: &Socket, wait: &mut GoneWait, fin_counts: bool) -> bool {
+        poll_fn(|context| Poll::Ready(near.poll_gone(context, wait, fin_counts).is_pending())).await
+    }
+
+    /// Waits until the runtime has seen what the kernel had to tell up to now.
+    async fn settle() {
+        let (near, far) = pair().await;
+        for _ in 0..3 {
+            far.write_all("ping").await.unwrap();
+            near.recv().await.unwrap();
+        }
+    }
+
+    async fn recv_to_end(near: &Socket) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let piece = near.recv().await?;
+            if piece.is_empty() {
+                return Ok(bytes);
+            }
+            bytes.extend_from_slice(&piece);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_has_finished_is_gone_if_that_counts() {
+        run(|| async {
+            let (near, far) = pair().await;
+            let mut wait = GoneWait::default();
+            assert!(is_there(&near, &mut wait, true).await);
+            far.write_all("kept").await.unwrap();
+            settle().await;
+            assert!(is_there(&near, &mut wait, true).await);
+            far.shutdown(Shutdown::Write).await.unwrap();
+            assert_eq!(gone(&near, &mut wait, true).await, Fin);
+            assert_eq!(gone(&near, &mut GoneWait::default(), true).await, Fin);
+            assert_eq!(recv_to_end(&near).await.unwrap(), b"kept");
+            assert_eq!(gone(&near, &mut GoneWait::default(), true).await, Fin);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_has_finished_and_then_resets_is_gone_at_the_reset() {
+        run(|| async {
+            let (near, far) = pair().await;
+            let mut wait = GoneWait::default();
+            assert!(is_there(&near, &mut wait, false).await);
+            far.write_all("kept").await.unwrap();
+            far.shutdown(Shutdown::Write).await.unwrap();
+            settle().await;
+            assert!(is_there(&near, &mut wait, false).await);
+            settle().await;
+            assert!(is_there(&near, &mut wait, false).await);
+            // It would count, if somebody asked.
+            assert_eq!(gone(&near, &mut GoneWait::default(), true).await, Fin);
+            assert_eq!(&*near.recv().await.unwrap(), b"kept");
+            far.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(far);
+            assert_eq!(gone(&near, &mut wait, false).await, Reset);
+        });
+    }
+
+    #[test]
+    fn a_reset_is_told_and_left_to_the_next_receive() {
+        run(|| async {
+            let (near, far) = pair().await;
+            let mut wait = GoneWait::default();
+            assert!(is_there(&near, &mut wait, false).await);
+            far.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(far);
+            assert_eq!(gone(&near, &mut wait, false).await, Reset);
+            assert_eq!(gone(&near, &mut GoneWait::default(), true).await, Reset);
+            let error = recv_to_end(&near).await.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            assert_eq!(gone(&near, &mut GoneWait::default(), true).await, Reset);
+        });
+    }
+
+    #[test]
+    fn it_is_told_behind_more_than_the_socket_parks() {
+        run(|| async {
+            let (near, far) = pair().await;
+            let mut wait = GoneWait::default();
+            for _ in 0..40 {
+                assert!(is_there(&near, &mut wait, true).await);
+                far.write_all("piece").await.unwrap();
+                settle().await;
+            }
+            assert!(is_there(&near, &mut wait, true).await);
+            drop(far);
+            assert_eq!(gone(&near, &mut wait, true).await, Fin);
+            assert_eq!(recv_to_end(&near).await.unwrap().len(), 40 * 5);
+        });
+    }
+
+    #[test]
+    fn a_finished_peer_that_does_not_count_does_not_wake() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        run(|| async {
+            let (near, far) = pair().await;
+            let count = Arc::new(Count(AtomicUsize::new(0)));
+            let waker = Waker::from(Arc::clone(&count));
+            let mut wait = GoneWait::default();
+            let mut poll = || {
+                let mut context = std::task::Context::from_waker(&waker);
+                near.poll_gone(&mut context, &mut wait, false).is_pending()
+            };
+            assert!(poll());
+            far.shutdown(Shutdown::Write).await.unwrap();
+            settle().await;
+            assert!(poll());
+            settle().await;
+            assert!(poll());
+            let before = count.0.load(Ordering::Relaxed);
+            for _ in 0..10 {
+                settle().await;
+                assert!(poll());
+            }
+            assert_eq!(count.0.load(Ordering::Relaxed), before);
+        });
+    }
+
+    #[test]
+    fn a_unix_peer_that_closes_is_gone_in_both_directions() {
+        run(|| async {
+            let (near, far) = UnixStream::pair().unwrap();
+            let near = near.into_socket();
+            let mut wait = GoneWait::default();
+            far.write_all("kept").await.unwrap();
+            assert!(is_there(&near, &mut wait, true).await);
+            settle().await;
+            assert!(is_there(&near, &mut wait, true).await);
+            drop(far);
+            assert_eq!(gone(&near, &mut wait, false).await, Reset);
+            assert_eq!(recv_to_end(&near).await.unwrap(), b"kept");
+
+            let (near, far) = UnixStream::pair().unwrap();
+            let near = near.into_socket();
+            far.shutdown(Shutdown::Write).await.unwrap();
+            assert_eq!(gone(&near, &mut GoneWait::default(), true).await, Fin);
+        });
+    }
+
+    #[test]
+    fn a_wait_that_is_dropped_keeps_nothing() {
+        run(|| async {
+            let (near, far) = pair().await;
+            for _ in 0..3 {
+                let mut wait = GoneWait::default();
+                assert!(is_there(&near, &mut wait, true).await);
+                far.write_all("piece").await.unwrap();
+                settle().await;
+                assert!(is_there(&near, &mut wait, true).await);
+            }
+            drop(near);
+            settle().await;
+            // The descriptor is closed, so its peer is told.
+            far.closed().await.unwrap();
+        });
+    }
+}
