@@ -176,7 +176,6 @@ impl Receive {
             if !without_buffer && self.start_multi(shared, context)? {
                 return Ok(Step::Pending);
             }
-            }
         } else if !driver.uses_ring() && driver.maybe_ready(shared.source(), PollEvents::READ) {
             // Epoll said that there is something, or was never asked; a ring kernel that has no
             // buffers to pick is waited for first, since most sockets are idle most of the time.
