@@ -26,9 +26,10 @@ pub(crate) use file::{
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use socket::{
-    MessageHeader, accept_now, bind, connect_now, listen, local_addr, new_socket, peer_addr,
-    peer_credentials, recv_now, send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking,
-    shutdown, socket_error, socket_option, tcp_bytes_acked, unix_local_addr, unix_peer_addr,
+    MessageHeader, accept_now, bind, connect_now, disconnect, listen, local_addr, new_socket,
+    peer_addr, peer_credentials, recv_now, send_now, sendmsg_now, set_int_option, set_linger,
+    set_nonblocking, shutdown, socket_error, socket_option, tcp_bytes_acked, unix_local_addr,
+    unix_peer_addr,
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;

@@ -89,7 +89,7 @@ impl Connection {
     /// The connection is closed, and a handler that runs is dropped.
     pub async fn serve<H: Handler>(self, stream: impl Into<Transport>, handler: H) {
         let idle = self.settings.timeouts.idle;
-        let shared = Rc::new(Shared::new(self.settings));
+        let shared = Rc::new(Shared::new(self.settings, Arc::default()));
         let exchange = Exchange::new(Rc::clone(&shared));
         let mut serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::new(handler)));
         let mut transport = stream.into();

@@ -4,6 +4,8 @@ use super::transport::Transport;
 
 /// Names nobody.
 const NONE: u32 = u32::MAX;
+/// In place of a time: it has not been used.
+const NEVER: u32 = u32::MAX;
 
 /// What a connection does.
 pub(super) enum Doing {
@@ -15,10 +17,22 @@ pub(super) enum Doing {
 
 struct Connection {
     doing: Doing,
+    /// Seconds of the worker's clock when it was accepted.
+    accepted: u32,
     /// Seconds of the worker's clock at its last use.
     last_used: u32,
     newer: u32,
     older: u32,
+}
+
+impl Connection {
+    /// Since when it is idle, if it is.
+    fn idle_since(&self) -> u32 {
+        match self.last_used {
+            NEVER => self.accepted,
+            last_used => last_used,
+        }
+    }
 }
 
 /// The connections of one worker. Idle ones stand in a list, longest idle first, so that the ones to
@@ -42,7 +56,8 @@ impl Connections {
     pub(super) fn insert(&mut self, stream: Transport, now: u32) -> u32 {
         let connection = Connection {
             doing: Doing::Idle(stream),
-            last_used: now,
+            accepted: now,
+            last_used: NEVER,
             newer: NONE,
             older: NONE,
         };
@@ -91,7 +106,33 @@ impl Connections {
     /// The connection that has been idle longest, and since when.
     pub(super) fn longest_idle(&self) -> Option<(u32, u32)> {
         let connection = self.slots.get(self.oldest as usize)?;
-        Some((self.oldest, connection.last_used))
+        Some((self.oldest, connection.idle_since()))
+    }
+
+    /// Whether a connection has been accepted at `since` or later and not been used.
+    pub(super) fn is_fresh(&self, index: u32, since: u32) -> bool {
+        let connection = &self.slots[index as usize];
+        connection.last_used == NEVER && connection.accepted >= since
+    }
+
+    /// The idle connections, longest idle first.
+    pub(super) fn idle(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut next = self.oldest;
+        std::iter::from_fn(move || {
+            let index = next;
+            next = self.slots.get(index as usize)?.newer;
+            Some(index)
+        })
+    }
+
+    /// Forgets all connections. The idle ones are closed.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        (self.oldest, self.newest) = (NONE, NONE);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
     }
 
     fn link(&mut self, index: u32) {
@@ -150,16 +191,21 @@ mod tests {
                 indices.push(connections.insert(stream, second));
             }
             assert_eq!(connections.longest_idle(), Some((indices[0], 0)));
+            assert!(connections.idle().eq(indices.iter().copied()));
+            assert!(connections.is_fresh(indices[1], 1) && !connections.is_fresh(indices[1], 2));
             let stream = connections.activate(indices[0], 7).unwrap();
             assert!(connections.activate(indices[0], 8).is_none());
             assert_eq!(connections.longest_idle(), Some((indices[1], 1)));
             connections.remove(indices[1]);
             connections.rest(indices[0], stream, 3);
+            assert!(!connections.is_fresh(indices[0], 0));
             assert_eq!(connections.longest_idle(), Some((indices[2], 2)));
             connections.remove(indices[2]);
             assert_eq!(connections.longest_idle(), Some((indices[0], 3)));
             connections.remove(indices[0]);
             assert_eq!(connections.longest_idle(), None);
+            assert_eq!(connections.idle().next(), None);
+            assert!(connections.is_empty());
         });
     }
 }

@@ -119,6 +119,9 @@ async fn serve<H: Handler>(
         };
         exchange.pull.retire();
         exchanged.tell(exchange, head, &answered);
+        if let Ok((_, Some(reason), _)) | Err(Gone(reason)) = &answered {
+            exchange.shared.count_refusal(*reason);
+        }
         let (_, _, next) = answered?;
         exchange.shared.count_answer();
         if next == Next::Nothing {
@@ -455,7 +458,7 @@ async fn close_gently(exchange: &Exchange) {
 
 /// Tells the access log of bytes that were no request.
 fn tell_refused(exchange: &Exchange, reason: RejectReason) {
-    exchange.shared.count_refused();
+    exchange.shared.count_refusal(reason);
     if let Some(log) = &exchange.shared.settings.access_log {
         log(&Access {
             peer: exchange.peer.get(),

@@ -1,18 +1,21 @@
 //! A server.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::Future,
+    io,
     net::{SocketAddr, ToSocketAddrs},
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
     time::Duration,
 };
 
-use super::{Access, Handler, Leniency, Limits, Timeouts, settings::Settings, worker};
-use crate::{
-    net::{ListenOptions, TcpListener},
-    runtime::{Builder, Cores, pin_to_core},
+use super::{
+    Access, Handler, Leniency, Limits, Report, ServerHandle, Timeouts,
+    control::Control,
+    settings::Settings,
+    workers::{Orders, Workers},
 };
+use crate::{net::ListenOptions, runtime::Cores};
 
 /// An HTTP/1.1 server: one thread, one ring and one listening socket for each core.
 ///
@@ -34,12 +37,9 @@ pub struct Server {
     settings: Settings,
     listen: ListenOptions,
     on_listening: Option<Box<dyn FnOnce(SocketAddr)>>,
+    control: Arc<Control>,
+    orders: Orders,
 }
-
-/// What a server did until it ended.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Report {}
 
 impl Server {
     /// A server on the first of `addrs` that can be bound. Nothing is bound before
@@ -51,6 +51,8 @@ impl Server {
             settings: Settings::default(),
             listen: ListenOptions::default(),
             on_listening: None,
+            control: Arc::default(),
+            orders: Orders::default(),
         }
     }
 
@@ -112,7 +114,65 @@ impl Server {
         self
     }
 
-    /// Serves, with a clone of `handler` on each worker.
+    /// Ends the server when `future` resolves: it refuses new connections from then on, finishes the
+    /// requests that have begun, and cuts what is left after `deadline`.
+    ///
+    /// `future` is polled once for all workers, inside a runtime, and dropped when the server ends
+    /// by other means. [`handle`](Self::handle) does the same from elsewhere.
+    ///
+    /// In order:
+    ///
+    /// 1. The listening sockets are closed, so that whoever connects is refused, by which balancers
+    ///    tell. Connections that the kernel had accepted before are served.
+    /// 2. Every answer says `Connection: close` from now on, and closes.
+    /// 3. Idle connections are closed after [`Timeouts::stop_grace`].
+    /// 4. At the deadline the handlers' futures are dropped and their connections reset.
+    /// 5. [`run`](Self::run) returns, and what handlers have spawned is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::{http::{Response, Server}, time};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let report = Server::bind("127.0.0.1:0")
+    ///     .shutdown_on(time::sleep(Duration::from_millis(10)), Duration::from_secs(10))
+    ///     .run(async |_request| Response::text("hello"))?;
+    /// assert_eq!(report.cut, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shutdown_on(
+        mut self,
+        future: impl Future<Output = ()> + 'static,
+        deadline: Duration,
+    ) -> Self {
+        self.orders.stop = Some((Box::pin(future), deadline));
+        self
+    }
+
+    /// Cuts what is left when `future` resolves, for those who cannot wait for the deadline. It is
+    /// polled once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so that it may
+    /// wait for a second signal of the same kind.
+    #[must_use]
+    pub fn cut_on(mut self, future: impl Future<Output = ()> + 'static) -> Self {
+        self.orders.cut = Some(Box::pin(future));
+        self
+    }
+
+    /// What stops the server from other threads and tasks.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle::new(Arc::clone(&self.control))
+    }
+
+    /// Serves, with a clone of `handler` on each worker, until it is stopped by
+    /// [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle).
+    ///
+    /// One worker runs on the calling thread, several on threads of their own; all have ended when
+    /// this returns.
     ///
     /// A handler that holds an `Rc` or a `RefCell` is not `Send`; build one on each worker with
     /// [`run_each`](Self::run_each) instead.
@@ -120,7 +180,8 @@ impl Server {
     /// # Errors
     ///
     /// When no address can be bound, no thread or no driver can be had, or a listening socket
-    /// fails.
+    /// fails. A worker that fails or panics while it serves stops the others, which have ten seconds
+    /// for the requests that have begun; the first error is returned then.
     ///
     /// # Panics
     ///
@@ -162,42 +223,16 @@ impl Server {
         H: Handler,
     {
         let listeners = self.listen_for(cores.len())?;
-        let settings = self.settings;
         let addr = listeners[0].local_addr()?;
-        let start = move |listener: std::net::TcpListener, make: M| -> io::Result<()> {
-            let runtime = Builder::new().build()?;
-            runtime.block_on(async {
-                let listener = TcpListener::from_std(listener)?;
-                worker::serve(&listener, make(), settings).await
-            })
-        };
         if let Some(tell) = self.on_listening {
             tell(addr);
         }
-        let mut jobs = listeners.into_iter().zip(makes);
-        if cores.len() == 1 {
-            let (listener, make) = jobs.next().expect("there is one listener for each core");
-            start(listener, make)?;
-            return Ok(Report {});
-        }
-        let (ended, results) = mpsc::channel();
-        for (core, (listener, make)) in cores.into_iter().zip(jobs) {
-            let (ended, start) = (ended.clone(), start.clone());
-            thread::Builder::new()
-                .name(format!("annulus-worker-{core}"))
-                .spawn(move || {
-                    // A core that went away meanwhile is no reason not to serve.
-                    let _ = pin_to_core(core);
-                    // Nobody listens any more when another worker has failed before.
-                    let _ = ended.send(start(listener, make));
-                })?;
-        }
-        // A worker ends only by failing, or by a panic of its own, which drops its sender.
-        drop(ended);
-        match results.recv() {
-            Ok(result) => result.map(|()| Report {}),
-            Err(_) => Err(io::Error::other("every worker has panicked")),
-        }
+        let workers = Workers {
+            settings: self.settings,
+            control: self.control,
+            orders: self.orders,
+        };
+        workers.run(&cores, listeners.into_iter().map(|one| vec![one]), makes)
     }
 
     /// One listening socket for each worker, all on one address.

@@ -2,31 +2,37 @@
 
 use std::{
     cell::{Cell, RefCell},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{h1::DateCache, settings::Settings};
+use super::{RejectReason, Report, h1::DateCache, settings::Settings};
 use crate::sync::Notify;
 
 /// What the exchanges of one worker share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     date: RefCell<DateCache>,
-    is_stopping: Cell<bool>,
+    /// Of the whole server. It is set a moment before this worker hears of the stop, so that
+    /// answers say so in the same turn.
+    is_stopping: Arc<AtomicBool>,
     stop: Notify,
     answered: Cell<u64>,
-    refused: Cell<u64>,
+    report: RefCell<Report>,
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, is_stopping: Arc<AtomicBool>) -> Self {
         Self {
             settings,
             date: RefCell::new(DateCache::new(unix_seconds())),
-            is_stopping: Cell::new(false),
+            is_stopping,
             stop: Notify::new(),
             answered: Cell::new(0),
-            refused: Cell::new(0),
+            report: RefCell::default(),
         }
     }
 
@@ -40,34 +46,14 @@ impl Shared {
         self.date.borrow_mut().at(unix_seconds());
     }
 
-    /// Counts a request that was answered.
-    pub(super) fn count_answer(&self) {
-        self.answered.set(self.answered.get() + 1);
-    }
-
-    /// Counts bytes that were no request.
-    pub(super) fn count_refused(&self) {
-        self.refused.set(self.refused.get() + 1);
-    }
-
-    /// Requests that were answered.
-    pub(super) fn answered(&self) -> u64 {
-        self.answered.get()
-    }
-
-    /// Connections that sent something else than a request.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused.get()
-    }
-
     /// Whether the server is stopping: every answer from now on closes its connection.
     pub(super) fn is_stopping(&self) -> bool {
-        self.is_stopping.get()
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// Begins the stop, and tells the handlers that wait for it.
     pub(super) fn begin_stop(&self) {
-        self.is_stopping.set(true);
+        self.is_stopping.store(true, Ordering::Relaxed);
         self.stop.notify_waiters();
     }
 
@@ -76,6 +62,29 @@ impl Shared {
         while !self.is_stopping() {
             self.stop.notified().await;
         }
+    }
+
+    /// Counts a request that was answered.
+    pub(super) fn count_answer(&self) {
+        self.answered.set(self.answered.get() + 1);
+    }
+
+    /// Counts why the server refused a request, or bytes that were none, or cut an answer off.
+    #[cold]
+    pub(super) fn count_refusal(&self, reason: RejectReason) {
+        self.report.borrow_mut().count_refusal(reason);
+    }
+
+    /// What this worker counts besides.
+    pub(super) fn count(&self, count: impl FnOnce(&mut Report)) {
+        count(&mut self.report.borrow_mut());
+    }
+
+    /// What this worker has done so far.
+    pub(super) fn report(&self) -> Report {
+        let mut report = self.report.borrow().clone();
+        report.answered = self.answered.get();
+        report
     }
 }
 

@@ -52,6 +52,15 @@ pub struct Timeouts {
     /// The default is 30 seconds. Without it a client that asks for much and reads nothing would
     /// keep its connection, and what stands in the socket's buffers, for ever.
     pub write: Duration,
+
+    /// For a request on an idle connection after the server has begun to stop; it is answered with
+    /// `Connection: close`. The connection is closed then.
+    ///
+    /// The default is 0: idle connections are closed at once, and a request that crosses the close
+    /// on its way is lost. A client that may not send it again deserves a round trip or two.
+    /// Connections younger than a second that have not sent anything get half a second in any case,
+    /// since their request is most likely on its way.
+    pub stop_grace: Duration,
 }
 
 impl Default for Timeouts {
@@ -63,6 +72,7 @@ impl Default for Timeouts {
             body_rate_min: 256,
             body_rate_grace: Duration::from_secs(10),
             write: Duration::from_secs(30),
+            stop_grace: Duration::ZERO,
         }
     }
 }

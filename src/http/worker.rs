@@ -10,18 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_core::Stream as _;
-
 use super::{
-    Handler,
+    Handler, Report,
+    activity::Phase,
     connections::{Connections, Doing},
+    control::{Post, Stop},
     exchange::{Ended, Exchange},
     serve::{Serving, serve_all},
     settings::Settings,
     shared::Shared,
+    stopping::{Due, Stopping},
 };
 use crate::{
-    net::{Incoming, TcpListener},
+    net::{Acceptor, Socket},
     pool::ManagedBuf,
     task::IndexWakes,
     time::{self, Sleep},
@@ -31,6 +32,9 @@ use crate::{
 const SPARE_MAX: usize = 64;
 /// Connections accepted before those that are here get their turn.
 const ACCEPTS_PER_TURN: usize = 32;
+/// Connections that a listener has taken from its backlog when it closes. More would keep coming
+/// under load, for ever.
+const LAST_ACCEPTS_MAX: usize = 8192;
 /// Times that one connection is served before the others get their turn.
 const ROUNDS_PER_TURN: usize = 4;
 
@@ -43,6 +47,8 @@ struct Running {
 struct Worker<H> {
     shared: Rc<Shared>,
     handler: Rc<H>,
+    post: Post,
+    listeners: Vec<Acceptor>,
     started: Instant,
     /// Seconds since the start, as of this turn.
     now: u32,
@@ -53,17 +59,22 @@ struct Worker<H> {
     spare: Vec<Running>,
     /// Until the longest idle connection has been idle too long.
     sweep: Option<Sleep>,
+    stopping: Option<Stopping>,
 }
 
-/// Serves what `listener` accepts.
+/// Serves what `listeners` accept, until `post` brings an order to stop or a listener fails, which
+/// `post` is told then.
 pub(super) async fn serve<H: Handler>(
-    listener: &TcpListener,
+    listeners: Vec<Acceptor>,
     handler: H,
     settings: Settings,
-) -> io::Result<()> {
+    post: Post,
+) -> Report {
     let mut worker = Worker {
-        shared: Rc::new(Shared::new(settings)),
+        shared: Rc::new(Shared::new(settings, post.is_stopping())),
         handler: Rc::new(handler),
+        post,
+        listeners,
         started: time::now(),
         now: 0,
         wakes: IndexWakes::new(),
@@ -71,23 +82,28 @@ pub(super) async fn serve<H: Handler>(
         running: slab::Slab::new(),
         spare: Vec::new(),
         sweep: None,
+        stopping: None,
     };
-    let mut incoming = listener.incoming();
     let mut woken = Vec::new();
     poll_fn(|context| {
         worker.look_at_clocks();
-        worker.accept(&mut incoming, context)?;
+        worker.look_at_post(context);
+        worker.accept(context);
         worker.wakes.take(&mut woken);
         for index in woken.drain(..) {
             worker.serve_index(index);
         }
+        worker.close_idle(context);
         // What was woken meanwhile has its turn when everything else has had its own: a handler
         // that wakes itself until something happens would keep that from happening.
         if worker.wakes.poll_ready(context).is_ready() {
             context.waker().wake_by_ref();
         }
-        worker.close_idle(context);
-        Poll::Pending
+        if worker.has_ended() {
+            Poll::Ready(worker.shared.report())
+        } else {
+            Poll::Pending
+        }
     })
     .await
 }
@@ -99,22 +115,70 @@ impl<H: Handler> Worker<H> {
         self.now = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
     }
 
-    fn accept(&mut self, incoming: &mut Incoming<'_>, context: &mut Context<'_>) -> io::Result<()> {
+    fn look_at_post(&mut self, context: &mut Context<'_>) {
+        match self.post.take(context) {
+            Some(Stop::Now) => self.cut(),
+            Some(Stop::Within(deadline)) if self.stopping.is_none() => {
+                self.begin_stop(deadline);
+            }
+            Some(Stop::Within(_)) | None => {}
+        }
+    }
+
+    fn begin_stop(&mut self, deadline: Duration) {
+        let grace = self.shared.settings.timeouts.stop_grace;
+        self.stopping = Some(Stopping::begin(grace, deadline, self.now));
+        self.shared.begin_stop();
+    }
+
+    fn accept(&mut self, context: &mut Context<'_>) {
+        if self.stopping.is_some() {
+            return self.accept_last(context);
+        }
         for _ in 0..ACCEPTS_PER_TURN {
-            match Pin::new(&mut *incoming).poll_next(context) {
-                Poll::Ready(Some(Ok(stream))) => {
-                    let index = self.connections.insert(stream.into(), self.now);
-                    // Its first turn asks the kernel for bytes.
-                    self.wakes.waker(index).wake();
+            let mut is_pending = true;
+            for listener in 0..self.listeners.len() {
+                match self.listeners[listener].poll_accept(context) {
+                    Poll::Ready(Ok(socket)) => {
+                        is_pending = false;
+                        self.add(socket);
+                    }
+                    // The listener rests by itself when descriptors have run out; the next call
+                    // waits.
+                    Poll::Ready(Err(error)) if is_exhausted(&error) => is_pending = false,
+                    Poll::Ready(Err(error)) => return self.post.fail(error),
+                    Poll::Pending => {}
                 }
-                // The listener rests by itself when descriptors have run out; the next call waits.
-                Poll::Ready(Some(Err(error))) if is_exhausted(&error) => {}
-                Poll::Ready(Some(Err(error))) => return Err(error),
-                Poll::Ready(None) | Poll::Pending => return Ok(()),
+            }
+            if is_pending {
+                return;
             }
         }
         context.waker().wake_by_ref();
-        Ok(())
+    }
+
+    /// Takes the connections that the kernel has accepted for us, and closes the listeners, so that
+    /// nobody connects any more.
+    fn accept_last(&mut self, context: &mut Context<'_>) {
+        let mut listeners = std::mem::take(&mut self.listeners);
+        listeners.retain(|listener| {
+            for _ in 0..LAST_ACCEPTS_MAX {
+                match listener.poll_stop(context) {
+                    Poll::Ready(Some(socket)) => self.add(socket),
+                    Poll::Ready(None) => return false,
+                    Poll::Pending => return true,
+                }
+            }
+            false
+        });
+        self.listeners = listeners;
+    }
+
+    fn add(&mut self, socket: Socket) {
+        self.shared.count(|report| report.accepted += 1);
+        let index = self.connections.insert(socket.into(), self.now);
+        // Its first turn asks the kernel for bytes.
+        self.wakes.waker(index).wake();
     }
 
     /// The turn of one connection.
@@ -127,6 +191,9 @@ impl<H: Handler> Worker<H> {
                 Some(Doing::Idle(stream)) => match stream.poll_recv(&mut context) {
                     Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.activate(index, bytes),
                     Poll::Ready(_) => return drop(self.connections.remove(index)),
+                    Poll::Pending if self.closes_idle(index) => {
+                        return drop(self.connections.remove(index));
+                    }
                     Poll::Pending => return,
                 },
                 None => return,
@@ -137,17 +204,18 @@ impl<H: Handler> Worker<H> {
                 let broken = self.running.remove(number as usize);
                 broken.exchange.abort();
                 drop(self.connections.remove(index));
-                // What the handler left is the user's too.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
-                return;
+                discard(broken);
+                return self.count_finished();
             }
             match running.exchange.take_ended() {
                 None => return,
                 Some(Ended::Idle(stream)) => {
+                    self.count_finished();
                     self.recycle(number);
                     self.connections.rest(index, stream, self.now);
                 }
                 Some(Ended::Closed) => {
+                    self.count_finished();
                     self.recycle(number);
                     return drop(self.connections.remove(index));
                 }
@@ -182,8 +250,22 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    fn count_finished(&self) {
+        if self.shared.is_stopping() {
+            self.shared.count(|report| report.finished += 1);
+        }
+    }
+
     /// Closes the connections that have been idle too long.
     fn close_idle(&mut self, context: &mut Context<'_>) {
+        if let Some(stopping) = &mut self.stopping {
+            match stopping.poll(context) {
+                Due::Nothing => {}
+                Due::Idle => self.serve_idle(),
+                Due::Everything => self.cut(),
+            }
+            return;
+        }
         loop {
             if let Some(sweep) = &mut self.sweep {
                 if Pin::new(sweep).poll(context).is_pending() {
@@ -207,6 +289,54 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+
+    /// Gives every idle connection its turn, to be answered or closed.
+    fn serve_idle(&mut self) {
+        let idle: Vec<u32> = self.connections.idle().collect();
+        for index in idle {
+            self.serve_index(index);
+        }
+    }
+
+    /// Whether the stop closes a connection that is idle.
+    fn closes_idle(&self, index: u32) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| {
+            let is_fresh = self.connections.is_fresh(index, stopping.fresh_since());
+            stopping.closes_idle(is_fresh)
+        })
+    }
+
+    /// Ends every connection, whatever it does.
+    fn cut(&mut self) {
+        if self.stopping.is_none() {
+            self.begin_stop(Duration::ZERO);
+        }
+        self.listeners.clear();
+        for running in self.running.drain() {
+            // Whoever only does not close its side has had the whole answer.
+            let is_answered = running.exchange.phase.get() == Phase::Closing;
+            self.shared.count(|report| {
+                let count = if is_answered {
+                    &mut report.finished
+                } else {
+                    &mut report.cut
+                };
+                *count += 1;
+            });
+            running.exchange.abort();
+            discard(running);
+        }
+        self.connections.clear();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stopping.is_some() && self.listeners.is_empty() && self.connections.is_empty()
+    }
+}
+
+/// Drops an exchange with what its handler left, which is the user's and may panic.
+fn discard(running: Running) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
 }
 
 fn is_exhausted(error: &io::Error) -> bool {

@@ -166,13 +166,14 @@ impl Socket {
         InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, true))
     }
 
-    /// Ends the connection at once, by a reset where the protocol has one: a write under way fails,
-    /// and what was not sent is thrown away when the stream is dropped.
+    /// Ends the connection at once, by a reset where the protocol has one: operations under way
+    /// fail, and what was not sent is thrown away.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn cut(&self) {
-        // Neither fails on a socket that is open, and one that has ended needs neither.
-        let _ = sys::set_linger(self.shared.raw(), Some(0));
-        sys::shutdown(self.shared.raw(), option::SHUT_RDWR);
+        // A shutdown would send a FIN first, by which half an answer could look like a whole one.
+        if sys::disconnect(self.shared.raw()) < 0 {
+            sys::shutdown(self.shared.raw(), option::SHUT_RDWR);
+        }
     }
 
     /// How many bytes the peer has acknowledged; none where the kernel does not tell: before 4.1,

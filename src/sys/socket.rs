@@ -130,6 +130,16 @@ pub(crate) fn shutdown(fd: i32, how: i32) -> i32 {
     as_completion(unsafe { libc::shutdown(fd, how) } as isize)
 }
 
+/// Dissolves a TCP connection: the peer is sent a reset, and what waits for the socket fails. Other
+/// sockets refuse.
+pub(crate) fn disconnect(fd: i32) -> i32 {
+    // SAFETY: all zeros are a valid address, of the family `AF_UNSPEC`.
+    let nowhere = unsafe { std::mem::zeroed::<libc::sockaddr>() };
+    let bytes = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the address lives through the call and has the length given.
+    as_completion(unsafe { libc::connect(fd, &raw const nowhere, bytes) } as isize)
+}
+
 pub(crate) fn set_int_option(fd: i32, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the kernel reads an int of the size given during the call.
     as_result(unsafe {

@@ -1,0 +1,51 @@
+//! What stops a server.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::control::{Control, Stop};
+
+/// Stops a server, from any thread or task. Made by [`Server::handle`](super::Server::handle),
+/// cloned as often as needed; it keeps nothing alive.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::http::{Response, Server};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let server = Server::bind("127.0.0.1:0");
+/// let handle = server.handle();
+/// let report = server
+///     .on_listening(move |_addr| handle.stop(Duration::from_secs(10)))
+///     .run(async |_request| Response::text("hello"))?;
+/// println!("{report}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ServerHandle {
+    control: Arc<Control>,
+}
+
+impl ServerHandle {
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
+    }
+
+    /// Ends the server: it refuses new connections from now on, finishes the requests that have
+    /// begun, and cuts what is left after `deadline`. [`Server::run`](super::Server::run) returns
+    /// then; this call does not wait for it.
+    ///
+    /// A second call cuts at once, whatever deadline it names. Before the server runs, a call makes
+    /// it end as soon as it does.
+    pub fn stop(&self, deadline: Duration) {
+        self.control.stop(Stop::Within(deadline));
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! Runs the workers of a server, and ends them together.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{
+    Handler, Report,
+    control::{Control, Post, Stop},
+    settings::Settings,
+    worker,
+};
+use crate::{
+    net::{Acceptor, TcpListener},
+    runtime::{Builder, pin_to_core},
+    task,
+};
+
+type Order = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Whose word ends the server.
+#[derive(Default)]
+pub(super) struct Orders {
+    /// Stops it, with that deadline.
+    pub(super) stop: Option<(Order, Duration)>,
+    /// Cuts it, once it is stopping by `stop`.
+    pub(super) cut: Option<Order>,
+}
+
+/// What all workers are given.
+pub(super) struct Workers {
+    pub(super) settings: Settings,
+    pub(super) control: Arc<Control>,
+    pub(super) orders: Orders,
+}
+
+/// What one worker is given.
+struct Start<M> {
+    listeners: Vec<std::net::TcpListener>,
+    make: M,
+    settings: Settings,
+    control: Arc<Control>,
+    post: Post,
+}
+
+impl Workers {
+    /// Runs a worker on each of `cores`, and returns when all have ended.
+    pub(super) fn run<M, H>(
+        self,
+        cores: &[usize],
+        listeners: impl Iterator<Item = Vec<std::net::TcpListener>>,
+        makes: impl Iterator<Item = M>,
+    ) -> io::Result<Report>
+    where
+        M: FnOnce() -> H + Send + 'static,
+        H: Handler,
+    {
+        let posts = self.control.open(cores.len());
+        let mut starts: Vec<Start<M>> = posts
+            .into_iter()
+            .zip(listeners.zip(makes))
+            .map(|(post, (listeners, make))| Start {
+                listeners,
+                make,
+                settings: self.settings.clone(),
+                control: Arc::clone(&self.control),
+                post,
+            })
+            .collect();
+        let report = match (starts.pop(), starts.is_empty()) {
+            (Some(only), true) => only.run(self.orders.follow(&self.control)),
+            (last, _) => {
+                starts.extend(last);
+                run_threads(cores, starts, self.orders, &self.control)?
+            }
+        };
+        match self.control.take_failure() {
+            Some(failure) => Err(failure),
+            None => Ok(report),
+        }
+    }
+}
+
+/// Runs each worker on a thread of its own.
+fn run_threads<M, H>(
+    cores: &[usize],
+    starts: Vec<Start<M>>,
+    orders: Orders,
+    control: &Arc<Control>,
+) -> io::Result<Report>
+where
+    M: FnOnce() -> H + Send + 'static,
+    H: Handler,
+{
+    let mut threads: Vec<JoinHandle<Report>> = Vec::new();
+    let mut failed = None;
+    for (&core, start) in cores.iter().zip(starts) {
+        let work = move || {
+            // A core that went away meanwhile is no reason not to serve.
+            let _ = pin_to_core(core);
+            start.run(None)
+        };
+        let name = format!("annulus-worker-{core}");
+        match thread::Builder::new().name(name).spawn(work) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                control.stop(Stop::Now);
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    if let (Some(orders), None) = (orders.follow(control), &failed) {
+        if let Err(error) = wait_for_orders(orders, control) {
+            control.stop(Stop::Now);
+            failed = Some(error);
+        }
+    }
+    let mut report = Report::default();
+    for thread in threads {
+        let ended = thread.join().expect("a worker catches its panics");
+        report.add(&ended);
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(report),
+    }
+}
+
+/// Waits for the orders, in a small runtime, until every worker has ended.
+fn wait_for_orders(orders: Order, control: &Control) -> io::Result<()> {
+    let runtime = Builder::new().ring_entries(8).receive_buffers(1).build()?;
+    runtime.block_on(async {
+        drop(task::spawn(orders));
+        poll_fn(|context| control.poll_ended(context)).await;
+    });
+    Ok(())
+}
+
+impl Orders {
+    /// The future that passes the orders on.
+    fn follow(self, control: &Arc<Control>) -> Option<Order> {
+        let (stop, deadline) = self.stop?;
+        let control = Arc::clone(control);
+        Some(Box::pin(async move {
+            stop.await;
+            control.stop(Stop::Within(deadline));
+            if let Some(cut) = self.cut {
+                cut.await;
+                control.stop(Stop::Now);
+            }
+        }))
+    }
+}
+
+impl fmt::Debug for Orders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orders").finish_non_exhaustive()
+    }
+}
+
+impl<M, H> Start<M>
+where
+    M: FnOnce() -> H,
+    H: Handler,
+{
+    /// The whole life of a worker, on this thread. Its failure goes to the control.
+    fn run(self, orders: Option<Order>) -> Report {
+        let control = Arc::clone(&self.control);
+        let serve = || self.serve(orders);
+        match catch_unwind(AssertUnwindSafe(serve)) {
+            Ok(Ok(report)) => return report,
+            Ok(Err(error)) => control.fail(error),
+            Err(_) => control.fail(io::Error::other("a worker has panicked")),
+        }
+        Report::default()
+    }
+
+    fn serve(self, orders: Option<Order>) -> io::Result<Report> {
+        // Its end is the worker's, after everything else is dropped.
+        let post = self.post;
+        let runtime = Builder::new().build()?;
+        runtime.block_on(async {
+            if let Some(orders) = orders {
+                drop(task::spawn(orders));
+            }
+            let listeners: io::Result<Vec<Acceptor>> = self
+                .listeners
+                .into_iter()
+                .map(|listener| Ok(TcpListener::from_std(listener)?.into_acceptor()))
+                .collect();
+            Ok(worker::serve(listeners?, (self.make)(), self.settings, post).await)
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! How a server lives and ends: stop, overload, failures, and what it tells of itself.
+#![cfg(feature = "http")]
+
+mod stop;
+mod support;

@@ -1,0 +1,289 @@
+//! The graceful stop.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use annulus::http::{Request, Response, Server, Timeouts};
+
+use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer};
+
+/// Answers `/wait` when `gate` opens, and everything else at once.
+fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
+    let gate = gate.clone();
+    async move |request: Request| {
+        if request.path() == "/wait" {
+            gate.pass().await;
+        }
+        Response::text(request.path().to_owned())
+    }
+}
+
+fn unchanged(server: Server) -> Server {
+    server
+}
+
+fn says_close(answer: &str) -> bool {
+    answer.contains("\r\nConnection: close\r\n")
+}
+
+#[test]
+fn a_request_in_flight_is_answered_whole_and_the_answer_says_close() {
+    for count in [1, 2] {
+        let gate = Gate::default();
+        let server = Running::start(count, unchanged, waiting(&gate));
+        let mut clients: Vec<TcpStream> = (0..8).map(|_| server.send(&get("/wait"))).collect();
+        gate.wait_for(8);
+        server.handle.stop(NEVER);
+        server.wait_refused();
+        gate.open();
+        for client in &mut clients {
+            let answer = read_answer(client);
+            assert!(answer.ends_with("/wait") && says_close(&answer), "{answer}");
+            expect_fin(client);
+        }
+        drop(clients);
+        let report = server.ended().unwrap();
+        assert_eq!((report.finished, report.cut), (8, 0), "{report}");
+        assert_eq!(report.answered, 8, "{report}");
+    }
+}
+
+#[test]
+fn idle_connections_end_with_a_fin() {
+    for count in [1, 2] {
+        let server = Running::start(count, unchanged, waiting(&Gate::default()));
+        let mut clients: Vec<TcpStream> = (0..8).map(|_| server.idle()).collect();
+        // This one never said anything.
+        clients.push(server.connect());
+        server.handle.stop(NEVER);
+        clients.iter_mut().for_each(expect_fin);
+        let report = server.ended().unwrap();
+        assert_eq!(report.cut, 0, "{report}");
+        assert_eq!((report.accepted, report.answered), (9, 8), "{report}");
+    }
+}
+
+#[test]
+fn a_request_on_an_idle_connection_in_its_grace_is_answered_with_close() {
+    let change = |server: Server| {
+        server.timeouts(Timeouts {
+            stop_grace: NEVER,
+            ..Timeouts::default()
+        })
+    };
+    let server = Running::start(1, change, waiting(&Gate::default()));
+    let mut client = server.idle();
+    server.handle.stop(NEVER);
+    server.wait_refused();
+    client.write_all(get("/late").as_bytes()).unwrap();
+    let answer = read_answer(&mut client);
+    assert!(answer.ends_with("/late") && says_close(&answer), "{answer}");
+    expect_fin(&mut client);
+    drop(client);
+    server.ended().unwrap();
+}
+
+#[test]
+fn a_head_that_is_under_way_may_go_on() {
+    let server = Running::start(1, unchanged, waiting(&Gate::default()));
+    let mut client = server.send(&format!("{}GET /half HTTP/1.1\r\nHo", get("/first")));
+    assert!(read_answer(&mut client).ends_with("/first"));
+    server.handle.stop(NEVER);
+    server.wait_refused();
+    client.write_all(b"st: a\r\n\r\n").unwrap();
+    let answer = read_answer(&mut client);
+    assert!(answer.ends_with("/half") && says_close(&answer), "{answer}");
+    expect_fin(&mut client);
+    drop(client);
+    let report = server.ended().unwrap();
+    assert_eq!((report.finished, report.cut), (1, 0), "{report}");
+}
+
+#[test]
+fn connections_in_the_backlog_are_answered() {
+    let (enter, entered) = mpsc::channel();
+    let (leave, left) = mpsc::channel::<()>();
+    let left = Arc::new(Mutex::new(left));
+    let handler = async move |request: Request| {
+        if request.path() == "/block" {
+            enter.send(()).unwrap();
+            // The whole worker stands still here.
+            left.lock().unwrap().recv().unwrap();
+        }
+        Response::text(request.path().to_owned())
+    };
+    let server = Running::start(1, unchanged, handler);
+    let mut first = server.send(&get("/block"));
+    entered.recv_timeout(BOUND).unwrap();
+    let mut clients: Vec<TcpStream> = (0..40).map(|_| server.send(&get("/queued"))).collect();
+    server.handle.stop(NEVER);
+    leave.send(()).unwrap();
+    assert!(says_close(&read_answer(&mut first)));
+    drop(first);
+    for client in &mut clients {
+        let answer = read_answer(client);
+        assert!(says_close(&answer), "{answer}");
+    }
+    drop(clients);
+    let report = server.ended().unwrap();
+    assert_eq!((report.accepted, report.answered), (41, 41), "{report}");
+}
+
+/// Counts its drops.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A server whose handler never answers, with three requests in it.
+fn stuck(
+    count: usize,
+    change: impl FnOnce(Server) -> Server + Send + 'static,
+) -> (Running, Vec<TcpStream>, Arc<AtomicUsize>) {
+    let (gate, drops) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+    let (inner, counter) = (gate.clone(), Arc::clone(&drops));
+    let handler = async move |_request: Request| {
+        let _counted = Counted(Arc::clone(&counter));
+        inner.pass().await;
+        Response::text("never")
+    };
+    let server = Running::start(count, change, handler);
+    let clients = (0..3).map(|_| server.send(&get("/"))).collect();
+    gate.wait_for(3);
+    (server, clients, drops)
+}
+
+/// Checks that the connections ended without an answer.
+fn expect_cut(clients: Vec<TcpStream>) {
+    for mut client in clients {
+        let mut answer = Vec::new();
+        let result = client.read_to_end(&mut answer);
+        assert!(result.is_err() && answer.is_empty(), "{answer:?}");
+    }
+}
+
+#[test]
+fn the_deadline_cuts_and_drops_the_handlers() {
+    for count in [1, 2] {
+        let (server, clients, drops) = stuck(count, unchanged);
+        server.handle.stop(Duration::from_millis(20));
+        let report = server.ended().unwrap();
+        assert_eq!((report.finished, report.cut), (0, 3), "{report}");
+        assert_eq!(drops.load(Ordering::Relaxed), 3);
+        expect_cut(clients);
+    }
+}
+
+#[test]
+fn a_client_that_has_its_answer_and_does_not_close_is_not_counted_as_cut() {
+    let gate = Gate::default();
+    let server = Running::start(1, unchanged, waiting(&gate));
+    let mut client = server.send(&get("/wait"));
+    gate.wait_for(1);
+    server.handle.stop(NEVER);
+    server.wait_refused();
+    gate.open();
+    assert!(says_close(&read_answer(&mut client)));
+    expect_fin(&mut client);
+    server.handle.stop(NEVER);
+    let report = server.ended().unwrap();
+    assert_eq!((report.finished, report.cut), (1, 0), "{report}");
+}
+
+#[test]
+fn the_second_stop_cuts_at_once() {
+    let (server, clients, drops) = stuck(2, unchanged);
+    server.handle.stop(NEVER);
+    server.wait_refused();
+    assert_eq!(drops.load(Ordering::Relaxed), 0);
+    server.handle.clone().stop(NEVER);
+    let report = server.ended().unwrap();
+    assert_eq!((report.finished, report.cut), (0, 3), "{report}");
+    expect_cut(clients);
+}
+
+#[test]
+fn an_answer_that_nobody_reads_is_cut_too() {
+    let handler = async |_request: Request| Response::bytes(vec![b'x'; 64 << 20]);
+    let server = Running::start(1, unchanged, handler);
+    let mut client = server.send(&get("/"));
+    client.read_exact(&mut [0; 1024]).unwrap();
+    server.handle.stop(Duration::ZERO);
+    let report = server.ended().unwrap();
+    assert_eq!((report.finished, report.cut), (0, 1), "{report}");
+    assert!(std::io::copy(&mut client, &mut std::io::sink()).is_err());
+}
+
+#[test]
+fn futures_stop_and_cut_a_server_of_any_size() {
+    for count in [1, 2] {
+        let (stop, cut) = (Gate::default(), Gate::default());
+        let (on_stop, on_cut) = (stop.clone(), cut.clone());
+        let (server, clients, _drops) = stuck(count, move |server| {
+            server
+                .shutdown_on(async move { on_stop.pass().await }, NEVER)
+                .cut_on(async move { on_cut.pass().await })
+        });
+        stop.open();
+        server.wait_refused();
+        cut.open();
+        let report = server.ended().unwrap();
+        assert_eq!((report.finished, report.cut), (0, 3), "{report}");
+        expect_cut(clients);
+    }
+}
+
+#[test]
+fn a_stop_before_the_start_ends_it_at_the_start() {
+    let change = |server: Server| {
+        server.handle().stop(NEVER);
+        server
+    };
+    let server = Running::start(2, change, waiting(&Gate::default()));
+    assert_eq!(server.ended().unwrap().accepted, 0);
+}
+
+#[test]
+fn a_handler_may_stop_its_own_server() {
+    let handle = Arc::new(Mutex::new(None));
+    let inner = Arc::clone(&handle);
+    let change = move |server: Server| {
+        *handle.lock().unwrap() = Some(server.handle());
+        server
+    };
+    let handler = async move |_request: Request| {
+        let handle = inner.lock().unwrap().clone();
+        handle.unwrap().stop(NEVER);
+        Response::text("bye")
+    };
+    let server = Running::start(2, change, handler);
+    let mut client = server.send(&get("/"));
+    assert!(read_answer(&mut client).ends_with("bye"));
+    expect_fin(&mut client);
+    drop(client);
+    assert_eq!(server.ended().unwrap().finished, 1);
+}
+
+#[test]
+fn a_worker_that_fails_ends_the_others() {
+    let workers = AtomicUsize::new(0);
+    let make = move || {
+        let number = workers.fetch_add(1, Ordering::Relaxed);
+        assert_ne!(number, 1, "this worker fails, as it should");
+        async |_request: Request| Response::text("hello")
+    };
+    let server = Running::start_by(2, unchanged, |server| server.run_each(make));
+    let error = server.ended().unwrap_err();
+    assert_eq!(error.to_string(), "a worker has panicked");
+}

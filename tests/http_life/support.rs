@@ -1,0 +1,175 @@
+//! A server in the background, clients with raw sockets, and gates that handlers wait at.
+
+use std::{
+    future::poll_fn,
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::{Arc, Mutex, mpsc},
+    task::{Poll, Waker},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use annulus::{
+    Cores,
+    http::{Handler, Report, Server, ServerHandle},
+};
+
+/// How long a test waits for what must come.
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
+/// A deadline that no test reaches.
+pub(crate) const NEVER: Duration = Duration::from_secs(3600);
+
+/// A server that runs on a thread of its own.
+pub(crate) struct Running {
+    pub(crate) addr: SocketAddr,
+    pub(crate) handle: ServerHandle,
+    thread: JoinHandle<io::Result<Report>>,
+}
+
+impl Running {
+    /// Starts a server with `count` workers.
+    pub(crate) fn start<H: Handler + Clone + Send>(
+        count: usize,
+        change: impl FnOnce(Server) -> Server + Send + 'static,
+        handler: H,
+    ) -> Self {
+        Self::start_by(count, change, |server| server.run(handler))
+    }
+
+    pub(crate) fn start_by(
+        count: usize,
+        change: impl FnOnce(Server) -> Server + Send + 'static,
+        run: impl FnOnce(Server) -> io::Result<Report> + Send + 'static,
+    ) -> Self {
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let server = Server::bind("127.0.0.1:0").workers(Cores::Count(count));
+            let server = change(server);
+            let handle = server.handle();
+            run(server.on_listening(move |addr| tell.send((addr, handle)).unwrap()))
+        });
+        let (addr, handle) = told.recv_timeout(BOUND).unwrap();
+        Self {
+            addr,
+            handle,
+            thread,
+        }
+    }
+
+    /// Waits for the end of the server.
+    pub(crate) fn ended(self) -> io::Result<Report> {
+        let start = Instant::now();
+        while !self.thread.is_finished() {
+            assert!(start.elapsed() < BOUND, "the server does not end");
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.thread.join().unwrap()
+    }
+
+    /// Waits until the server refuses connections.
+    pub(crate) fn wait_refused(&self) {
+        let start = Instant::now();
+        loop {
+            match TcpStream::connect(self.addr) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
+                // A connection that came too late is reset, which may be told here.
+                Ok(_) | Err(_) => assert!(start.elapsed() < BOUND, "connections are accepted"),
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_read_timeout(Some(BOUND)).unwrap();
+        stream
+    }
+
+    /// A connection that has sent `request`.
+    pub(crate) fn send(&self, request: &str) -> TcpStream {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    /// A connection that has had an answer and is idle now.
+    pub(crate) fn idle(&self) -> TcpStream {
+        let mut stream = self.send(&get("/idle"));
+        assert!(read_answer(&mut stream).starts_with("HTTP/1.1 200 "));
+        stream
+    }
+}
+
+pub(crate) fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// Reads one answer with a body of known length.
+pub(crate) fn read_answer(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        let count = stream.read(&mut byte).unwrap();
+        assert_eq!(count, 1, "the head ends too early");
+        answer.push(byte[0]);
+    }
+    let mut head = String::from_utf8(answer).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    head.push_str(std::str::from_utf8(&body).unwrap());
+    head
+}
+
+/// Checks that the connection ends here, by a FIN.
+pub(crate) fn expect_fin(stream: &mut TcpStream) {
+    assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0, "it goes on");
+}
+
+/// A gate that many handlers wait at until somebody opens it.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<Mutex<GateState>>);
+
+#[derive(Default)]
+struct GateState {
+    is_open: bool,
+    arrived: usize,
+    wakers: Vec<Waker>,
+}
+
+impl Gate {
+    pub(crate) async fn pass(&self) {
+        self.0.lock().unwrap().arrived += 1;
+        poll_fn(|context| {
+            let mut state = self.0.lock().unwrap();
+            if state.is_open {
+                return Poll::Ready(());
+            }
+            state.wakers.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(crate) fn open(&self) {
+        let wakers = {
+            let mut state = self.0.lock().unwrap();
+            state.is_open = true;
+            std::mem::take(&mut state.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until `count` have arrived.
+    pub(crate) fn wait_for(&self, count: usize) {
+        let start = Instant::now();
+        while self.0.lock().unwrap().arrived < count {
+            assert!(start.elapsed() < BOUND, "nobody comes");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
