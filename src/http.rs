@@ -40,6 +40,7 @@
 
 mod access;
 mod activity;
+mod admission;
 mod body;
 mod body_writer;
 mod connection;
@@ -62,6 +63,7 @@ mod input;
 mod into_response;
 mod outgoing;
 mod pull;
+mod refusal;
 mod report;
 mod request;
 mod response;

@@ -36,6 +36,8 @@ mod unix_listen_options;
 mod unix_listener;
 mod unix_stream;
 
+#[cfg(feature = "http")]
+pub(crate) use acceptor::Acceptor;
 pub use addr::ToAddrs;
 pub use detached::Detached;
 pub use incoming::Incoming;

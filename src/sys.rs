@@ -9,6 +9,7 @@ mod entry;
 mod epoll;
 mod features;
 mod file;
+mod limits;
 mod mapping;
 mod ring;
 mod socket;
@@ -23,6 +24,7 @@ pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
+pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use socket::{

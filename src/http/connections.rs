@@ -131,6 +131,10 @@ impl Connections {
         (self.oldest, self.newest) = (NONE, NONE);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

@@ -17,6 +17,14 @@ pub struct Report {
     pub accepted: u64,
     /// Requests that were answered, also those that were refused once their head was read.
     pub answered: u64,
+    /// Idle connections that were closed to make room for others.
+    pub evicted: u64,
+    /// Idle connections that were closed because nothing came for too long.
+    pub timed_out: u64,
+    /// Times that accepting paused because every connection was busy.
+    pub pauses: u64,
+    /// Times that an accept failed for want of descriptors or memory.
+    pub exhausted: u64,
     refusals: Vec<(RejectReason, u64)>,
 }
 
@@ -44,6 +52,10 @@ impl Report {
         self.cut += other.cut;
         self.accepted += other.accepted;
         self.answered += other.answered;
+        self.evicted += other.evicted;
+        self.timed_out += other.timed_out;
+        self.pauses += other.pauses;
+        self.exhausted += other.exhausted;
         for &(reason, count) in &other.refusals {
             self.add_refusals(reason, count);
         }
@@ -73,6 +85,15 @@ impl fmt::Display for Report {
         if !self.refusals.is_empty() {
             f.write_str(")")?;
         }
+        let rare = [
+            ("evicted", self.evicted),
+            ("timed out", self.timed_out),
+            ("pauses", self.pauses),
+            ("failed accepts", self.exhausted),
+        ];
+        for (name, count) in rare.into_iter().filter(|(_, count)| *count > 0) {
+            write!(f, ", {count} {name}")?;
+        }
         let (finished, cut) = (self.finished, self.cut);
         write!(f, "; {finished} finished during the stop, {cut} cut")
     }
@@ -95,6 +116,7 @@ mod tests {
         let mut other = Report {
             finished: 1,
             cut: 2,
+            evicted: 3,
             ..Report::default()
         };
         other.count_refusal(RejectReason::HostMissing);
@@ -104,7 +126,7 @@ mod tests {
         assert_eq!(
             report.to_string(),
             "5 connections accepted, 7 requests answered, 3 refused (head-timeout 2, \
-             host-missing 1); 1 finished during the stop, 2 cut"
+             host-missing 1), 3 evicted; 1 finished during the stop, 2 cut"
         );
     }
 }

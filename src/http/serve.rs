@@ -18,6 +18,7 @@ use super::{
     exchange::{Driven, Ended, Exchange, Gone, WhenGone},
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
+    transport::Transport,
     upgrade::Upgraded,
 };
 use crate::time;
@@ -65,7 +66,9 @@ pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>
             Ok(Next::Request) => exchange.transport.take().map_or(Ended::Closed, Ended::Idle),
             Ok(Next::Close) => {
                 exchange.phase.set(Phase::Closing);
-                close_gently(&exchange).await;
+                if let Some(transport) = exchange.transport.take() {
+                    close_gently(transport).await;
+                }
                 Ended::Closed
             }
             Ok(Next::Nothing) | Err(Gone(_)) => Ended::Closed,
@@ -436,10 +439,7 @@ async fn skip_body(exchange: &Exchange) -> std::result::Result<bool, Gone> {
 
 /// Ends the connection so that the client sees what was sent: a close with unread bytes would
 /// reset it (RFC 9112, section 9.6).
-async fn close_gently(exchange: &Exchange) {
-    let Some(transport) = exchange.transport.take() else {
-        return;
-    };
+pub(super) async fn close_gently(transport: Transport) {
     let linger = async {
         if transport.shutdown().await.is_err() {
             return;

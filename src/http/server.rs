@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Access, Handler, Leniency, Limits, Report, ServerHandle, Timeouts,
+    admission::{Admission, connections_max_default},
     control::Control,
     settings::Settings,
     workers::{Orders, Workers},
@@ -37,6 +38,8 @@ pub struct Server {
     settings: Settings,
     listen: ListenOptions,
     on_listening: Option<Box<dyn FnOnce(SocketAddr)>>,
+    connections_max: Option<usize>,
+    refuses_when_full: bool,
     control: Arc<Control>,
     orders: Orders,
 }
@@ -51,6 +54,8 @@ impl Server {
             settings: Settings::default(),
             listen: ListenOptions::default(),
             on_listening: None,
+            connections_max: None,
+            refuses_when_full: false,
             control: Arc::default(),
             orders: Orders::default(),
         }
@@ -111,6 +116,31 @@ impl Server {
     #[must_use]
     pub fn on_listening(mut self, tell: impl FnOnce(SocketAddr) + 'static) -> Self {
         self.on_listening = Some(Box::new(tell));
+        self
+    }
+
+    /// How many connections are kept at a time, by all workers together; each has an equal part.
+    ///
+    /// When there is no room for another, the one that has been idle longest is closed. When none is
+    /// idle, or all that are came in the last second, accepting pauses until some have ended, and connections wait in the
+    /// [`backlog`](Self::backlog); see [`refuse_when_full`](Self::refuse_when_full).
+    ///
+    /// The default is the limit on this process's descriptors (`RLIMIT_NOFILE`) without an eighth, or
+    /// 64 if that is more, for everything else. Should they run out all the same, some of the
+    /// connections that have been idle longest are closed, and accepting goes on after a tenth of a
+    /// second.
+    #[must_use]
+    pub fn connections_max(mut self, count: usize) -> Self {
+        self.connections_max = Some(count);
+        self
+    }
+
+    /// Whether connections for which there is no room are answered 503 with `Retry-After` and closed,
+    /// instead of waiting in the backlog; off by default. Some more descriptors are used for that, at
+    /// most 64 for each worker.
+    #[must_use]
+    pub fn refuse_when_full(mut self, refuse: bool) -> Self {
+        self.refuses_when_full = refuse;
         self
     }
 
@@ -227,8 +257,13 @@ impl Server {
         if let Some(tell) = self.on_listening {
             tell(addr);
         }
+        let connections_max = self
+            .connections_max
+            .unwrap_or_else(connections_max_default)
+            .div_ceil(cores.len());
         let workers = Workers {
             settings: self.settings,
+            admission: Admission::new(connections_max, self.refuses_when_full),
             control: self.control,
             orders: self.orders,
         };

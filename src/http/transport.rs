@@ -39,6 +39,12 @@ struct Other {
     scratch: RefCell<Vec<u8>>,
 }
 
+impl From<Socket> for Transport {
+    fn from(socket: Socket) -> Self {
+        Self(Kind::Socket(socket))
+    }
+}
+
 impl From<TcpStream> for Transport {
     fn from(stream: TcpStream) -> Self {
         Self(Kind::Socket(stream.into_socket()))

@@ -13,18 +13,20 @@ use std::{
 use super::{
     Handler, Report,
     activity::Phase,
+    admission::Admission,
     connections::{Connections, Doing},
     control::{Post, Stop},
     exchange::{Ended, Exchange},
+    refusal::refuse,
     serve::{Serving, serve_all},
     settings::Settings,
     shared::Shared,
     stopping::{Due, Stopping},
 };
 use crate::{
-    net::{TcpListener, TcpStream},
+    net::{Acceptor, Socket},
     pool::ManagedBuf,
-    task::IndexWakes,
+    task::{IndexWakes, JoinSet},
     time::{self, Sleep},
 };
 
@@ -38,6 +40,12 @@ const LAST_ACCEPTS_MAX: usize = 8192;
 /// Times that one connection is served before the others get their turn.
 const ROUNDS_PER_TURN: usize = 4;
 
+/// How long a connection that has not said anything counts as fresh, by a clock of whole seconds.
+const FRESH_SECONDS: u32 = 1;
+
+/// When descriptors have run out, this part of the connections makes room, if it is idle.
+const EXHAUSTED_PART: usize = 16;
+
 /// An exchange and its future.
 struct Running {
     exchange: Rc<Exchange>,
@@ -48,7 +56,7 @@ struct Worker<H> {
     shared: Rc<Shared>,
     handler: Rc<H>,
     post: Post,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Acceptor>,
     started: Instant,
     /// Seconds since the start, as of this turn.
     now: u32,
@@ -60,14 +68,20 @@ struct Worker<H> {
     /// Until the longest idle connection has been idle too long.
     sweep: Option<Sleep>,
     stopping: Option<Stopping>,
+    admission: Admission,
+    /// Until a pause looks again.
+    pause: Option<Sleep>,
+    /// Connections that are being told that there is no room.
+    refusals: JoinSet<()>,
 }
 
 /// Serves what `listeners` accept, until `post` brings an order to stop or a listener fails, which
 /// `post` is told then.
 pub(super) async fn serve<H: Handler>(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Acceptor>,
     handler: H,
     settings: Settings,
+    admission: Admission,
     post: Post,
 ) -> Report {
     let mut worker = Worker {
@@ -83,6 +97,9 @@ pub(super) async fn serve<H: Handler>(
         spare: Vec::new(),
         sweep: None,
         stopping: None,
+        admission,
+        pause: None,
+        refusals: JoinSet::new(),
     };
     let mut woken = Vec::new();
     poll_fn(|context| {
@@ -94,6 +111,8 @@ pub(super) async fn serve<H: Handler>(
             worker.serve_index(index);
         }
         worker.close_idle(context);
+        while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
+        worker.poll_pause(context);
         // What was woken meanwhile has its turn when everything else has had its own: a handler
         // that wakes itself until something happens would keep that from happening.
         if worker.wakes.poll_ready(context).is_ready() {
@@ -138,14 +157,21 @@ impl<H: Handler> Worker<H> {
         for _ in 0..ACCEPTS_PER_TURN {
             let mut is_pending = true;
             for listener in 0..self.listeners.len() {
-                match self.listeners[listener].poll_next(context) {
-                    Poll::Ready(Ok(stream)) => {
+                if !self.may_accept() {
+                    return;
+                }
+                match self.listeners[listener].poll_accept(context) {
+                    Poll::Ready(Ok(socket)) => {
                         is_pending = false;
-                        self.add(stream);
+                        self.admit(socket);
                     }
                     // The listener rests by itself when descriptors have run out; the next call
                     // waits.
-                    Poll::Ready(Err(error)) if is_exhausted(&error) => is_pending = false,
+                    Poll::Ready(Err(error)) if is_exhausted(&error) => {
+                        is_pending = false;
+                        self.shared.count(|report| report.exhausted += 1);
+                        self.evict_some();
+                    }
                     Poll::Ready(Err(error)) => return self.post.fail(error),
                     Poll::Pending => {}
                 }
@@ -164,7 +190,7 @@ impl<H: Handler> Worker<H> {
         listeners.retain(|listener| {
             for _ in 0..LAST_ACCEPTS_MAX {
                 match listener.poll_stop(context) {
-                    Poll::Ready(Some(stream)) => self.add(stream),
+                    Poll::Ready(Some(socket)) => self.add(socket),
                     Poll::Ready(None) => return false,
                     Poll::Pending => return true,
                 }
@@ -174,9 +200,84 @@ impl<H: Handler> Worker<H> {
         self.listeners = listeners;
     }
 
-    fn add(&mut self, stream: TcpStream) {
+    fn may_accept(&mut self) -> bool {
+        let (count, has_idle) = (self.connections.len(), self.evictable().is_some());
+        let was_paused = self.admission.is_paused();
+        let may_accept = self
+            .admission
+            .may_accept(count, has_idle, self.refusals.len());
+        if !may_accept && !was_paused {
+            self.shared.count(|report| report.pauses += 1);
+        }
+        may_accept
+    }
+
+    /// Takes a connection, in place of the longest idle one when there is no room.
+    fn admit(&mut self, socket: Socket) {
+        if self.admission.has_room(self.connections.len()) || self.evict() {
+            return self.add(socket);
+        }
         self.shared.count(|report| report.accepted += 1);
-        let index = self.connections.insert(stream.into(), self.now);
+        let refusal = refuse(socket.into(), &self.shared);
+        self.refusals.spawn(refusal);
+    }
+
+    /// Makes room for more than one connection, since the listener rests after each failure.
+    fn evict_some(&mut self) {
+        for _ in 0..=self.connections.len() / EXHAUSTED_PART {
+            self.evict();
+        }
+    }
+
+    /// The connection that has been idle longest, unless it came in the last moment and its request
+    /// is most likely on its way.
+    fn evictable(&self) -> Option<u32> {
+        let (index, _) = self.connections.longest_idle()?;
+        let is_fresh = self
+            .connections
+            .is_fresh(index, self.now.saturating_sub(FRESH_SECONDS));
+        (!is_fresh).then_some(index)
+    }
+
+    /// Looks again at what it paused for: those that were fresh may have said nothing.
+    fn poll_pause(&mut self, context: &mut Context<'_>) {
+        while self.admission.is_paused() {
+            if self.may_accept() {
+                return context.waker().wake_by_ref();
+            }
+            let again = || time::sleep(Duration::from_secs(u64::from(FRESH_SECONDS)));
+            if Pin::new(self.pause.get_or_insert_with(again))
+                .poll(context)
+                .is_pending()
+            {
+                return;
+            }
+            self.pause = None;
+            self.look_at_clocks();
+        }
+        self.pause = None;
+    }
+
+    /// Closes the connection that has been idle longest. One that has sent something in the last
+    /// moment is served instead.
+    fn evict(&mut self) -> bool {
+        let count = self.connections.len();
+        while let Some(index) = self.evictable() {
+            self.serve_index(index);
+            if let Some(Doing::Idle(_)) = self.connections.doing(index) {
+                self.shared.count(|report| report.evicted += 1);
+                drop(self.connections.remove(index));
+            }
+            if self.connections.len() < count {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn add(&mut self, socket: Socket) {
+        self.shared.count(|report| report.accepted += 1);
+        let index = self.connections.insert(socket.into(), self.now);
         // Its first turn asks the kernel for bytes.
         self.wakes.waker(index).wake();
     }
@@ -285,6 +386,7 @@ impl<H: Handler> Worker<H> {
             if deadline > time::now() {
                 self.sweep = Some(time::sleep_until(deadline));
             } else {
+                self.shared.count(|report| report.timed_out += 1);
                 drop(self.connections.remove(index));
             }
         }
@@ -327,10 +429,14 @@ impl<H: Handler> Worker<H> {
             discard(running);
         }
         self.connections.clear();
+        self.refusals = JoinSet::new();
     }
 
     fn has_ended(&self) -> bool {
-        self.stopping.is_some() && self.listeners.is_empty() && self.connections.is_empty()
+        self.stopping.is_some()
+            && self.listeners.is_empty()
+            && self.connections.is_empty()
+            && self.refusals.is_empty()
     }
 }
 

@@ -13,12 +13,13 @@ use std::{
 
 use super::{
     Handler, Report,
+    admission::Admission,
     control::{Control, Post, Stop},
     settings::Settings,
     worker,
 };
 use crate::{
-    net::TcpListener,
+    net::{Acceptor, TcpListener},
     runtime::{Builder, pin_to_core},
     task,
 };
@@ -37,6 +38,7 @@ pub(super) struct Orders {
 /// What all workers are given.
 pub(super) struct Workers {
     pub(super) settings: Settings,
+    pub(super) admission: Admission,
     pub(super) control: Arc<Control>,
     pub(super) orders: Orders,
 }
@@ -46,6 +48,7 @@ struct Start<M> {
     listeners: Vec<std::net::TcpListener>,
     make: M,
     settings: Settings,
+    admission: Admission,
     control: Arc<Control>,
     post: Post,
 }
@@ -70,6 +73,7 @@ impl Workers {
                 listeners,
                 make,
                 settings: self.settings.clone(),
+                admission: self.admission.clone(),
                 control: Arc::clone(&self.control),
                 post,
             })
@@ -191,12 +195,13 @@ where
             if let Some(orders) = orders {
                 drop(task::spawn(orders));
             }
-            let listeners: io::Result<Vec<TcpListener>> = self
+            let listeners: io::Result<Vec<Acceptor>> = self
                 .listeners
                 .into_iter()
-                .map(TcpListener::from_std)
+                .map(|listener| Ok(TcpListener::from_std(listener)?.into_acceptor()))
                 .collect();
-            Ok(worker::serve(listeners?, (self.make)(), self.settings, post).await)
+            let (settings, admission) = (self.settings, self.admission);
+            Ok(worker::serve(listeners?, (self.make)(), settings, admission, post).await)
         })
     }
 }

@@ -36,7 +36,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const BACKLOG_DEFAULT: u32 = 4096;
 
 /// A listening socket of any family.
-pub(super) struct Acceptor {
+pub(crate) struct Acceptor {
     shared: Rc<Descriptor<Accept>>,
 }
 
@@ -104,7 +104,7 @@ impl Acceptor {
     }
 
     /// The next connection. The caller has the turn.
-    pub(super) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Socket>> {
+    pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         let driver = self.shared.driver();
         driver.check_current()?;
         let accept = &self.shared.extra;
@@ -150,15 +150,12 @@ impl Acceptor {
 
     /// Ends accepting: the connections that the kernel has ready, one after the other, and then
     /// none. To be dropped at once then, before more of them come. The caller has the turn.
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "the HTTP server uses it")
-    )]
-    pub(super) fn poll_stop(&self, context: &mut Context<'_>) -> Poll<Option<Socket>> {
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn poll_stop(&self, context: &mut Context<'_>) -> Poll<Option<Socket>> {
         let driver = self.shared.driver();
         let accept = &self.shared.extra;
         loop {
-            match accept.state.get() {
+            let accepted = match accept.state.get() {
                 State::Multi(key) => {
                     driver.cancel_multi(key);
                     let Poll::Ready(item) = driver.poll_multi(key, context) else {
@@ -170,14 +167,12 @@ impl Acceptor {
                     if !completion.more() {
                         accept.state.set(State::Idle);
                     }
-                    if let Ok(fd) = op::accepted(completion) {
-                        let socket = Socket::from_fd(fd, accept.family, driver);
-                        return Poll::Ready(Some(socket));
-                    }
+                    op::accepted(completion).ok()
                 }
                 State::Ready(key) => {
                     accept.state.set(State::Idle);
                     op::abandon_wait(driver, key, Rc::clone(&self.shared) as AnyFd);
+                    None
                 }
                 State::Idle => {
                     // What is in the backlog is asked for by calls that must not wait.
@@ -185,15 +180,18 @@ impl Acceptor {
                         return Poll::Ready(None);
                     }
                     match op::accept_now(self.shared.raw()) {
-                        Ok(fd) => {
-                            let socket = Socket::from_fd(fd, accept.family, driver);
-                            return Poll::Ready(Some(socket));
+                        Ok(fd) => Some(fd),
+                        Err(errno)
+                            if errno != errno::EAGAIN && refusal(errno) == Refusal::Passed =>
+                        {
+                            None
                         }
-                        Err(errno::EAGAIN) => return Poll::Ready(None),
-                        Err(errno) if refusal(errno) == Refusal::Passed => {}
                         Err(_) => return Poll::Ready(None),
                     }
                 }
+            };
+            if let Some(fd) = accepted {
+                return Poll::Ready(Some(Socket::from_fd(fd, accept.family, driver)));
             }
         }
     }
@@ -286,6 +284,14 @@ fn refusal(errno: i32) -> Refusal {
         errno::EPERM | errno::EOPNOTSUPP => Refusal::Rest,
         errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM => Refusal::Rest,
         _ => Refusal::Failed,
+    }
+}
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acceptor")
+            .field("fd", &self.shared.raw())
+            .finish_non_exhaustive()
     }
 }
 

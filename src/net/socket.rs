@@ -183,8 +183,8 @@ impl Socket {
         InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, true))
     }
 
-    /// Ends the connection at once, where the protocol can by a reset: operations under way fail,
-    /// and what was not sent is thrown away.
+    /// Ends the connection at once, by a reset where the protocol has one: operations under way
+    /// fail, and what was not sent is thrown away.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn cut(&self) {
         // A shutdown would send a FIN first, by which half an answer could look like a whole one.

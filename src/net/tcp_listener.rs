@@ -222,24 +222,10 @@ impl TcpListener {
         sys::local_addr(self.acceptor.raw())
     }
 
-    /// The next connection, for a future of this crate's own that alone accepts here.
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "the HTTP server uses it")
-    )]
-    pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        let accepted = self.acceptor.poll_accept(context);
-        accepted.map_ok(TcpStream::from_socket)
-    }
-
-    /// As [`Acceptor::poll_stop`].
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "the HTTP server uses it")
-    )]
-    pub(crate) fn poll_stop(&self, context: &mut Context<'_>) -> Poll<Option<TcpStream>> {
-        let stopped = self.acceptor.poll_stop(context);
-        stopped.map(|last| last.map(TcpStream::from_socket))
+    /// What it is below, for a future of this crate's own that alone accepts here.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn into_acceptor(self) -> Acceptor {
+        self.acceptor
     }
 }
 

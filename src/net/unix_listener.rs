@@ -112,6 +112,12 @@ impl UnixListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         sys::unix_local_addr(self.acceptor.raw())
     }
+
+    /// What it is below, for a future of this crate's own that alone accepts here.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn into_acceptor(self) -> Acceptor {
+        self.acceptor
+    }
 }
 
 impl AsRawFd for UnixListener {

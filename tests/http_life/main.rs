@@ -1,5 +1,6 @@
 //! How a server lives and ends: stop, overload, failures, and what it tells of itself.
 #![cfg(feature = "http")]
 
+mod overload;
 mod stop;
 mod support;

@@ -1,0 +1,196 @@
+//! More connections than there is room for.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use annulus::{
+    Cores,
+    http::{Request, Response, Server, Timeouts},
+};
+
+use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer};
+
+/// Answers `/wait` when the gate opens, and everything else at once.
+fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
+    let gate = gate.clone();
+    async move |request: Request| {
+        if request.path() == "/wait" {
+            gate.pass().await;
+        }
+        Response::text(request.path().to_owned())
+    }
+}
+
+#[test]
+fn the_longest_idle_connection_makes_room() {
+    let change = |server: Server| server.connections_max(3);
+    let gate = Gate::default();
+    let server = Running::start(1, change, waiting(&gate));
+    let mut busy = server.send(&get("/wait"));
+    gate.wait_for(1);
+    let (mut first, mut second) = (server.idle(), server.idle());
+    let mut third = server.idle();
+    expect_fin(&mut first);
+    // The one that was used last stays, although it is older.
+    second.write_all(get("/again").as_bytes()).unwrap();
+    assert!(read_answer(&mut second).ends_with("/again"));
+    let mut fourth = server.idle();
+    expect_fin(&mut third);
+    gate.open();
+    assert!(read_answer(&mut busy).ends_with("/wait"));
+    server.handle.stop(NEVER);
+    expect_fin(&mut second);
+    expect_fin(&mut fourth);
+    let report = server.ended().unwrap();
+    assert_eq!((report.evicted, report.pauses), (2, 0), "{report}");
+}
+
+#[test]
+fn accepting_pauses_while_all_are_busy() {
+    let change = |server: Server| server.connections_max(2);
+    let gate = Gate::default();
+    let server = Running::start(1, change, waiting(&gate));
+    let mut busy = [server.send(&get("/wait")), server.send(&get("/wait"))];
+    gate.wait_for(2);
+    // These wait in the backlog: the handlers that would answer them run later.
+    let mut later: Vec<TcpStream> = (0..40).map(|_| server.send(&get("/later"))).collect();
+    gate.open();
+    for client in &mut busy {
+        assert!(read_answer(client).ends_with("/wait"));
+    }
+    // Each is idle behind its answer, and makes room for the next.
+    for client in &mut later {
+        assert!(read_answer(client).ends_with("/later"));
+    }
+    server.handle.stop(NEVER);
+    let report = server.ended().unwrap();
+    assert!(report.pauses >= 1, "{report}");
+    assert_eq!((report.accepted, report.answered), (42, 42), "{report}");
+}
+
+#[test]
+fn who_finds_no_room_may_be_told_so() {
+    let change = |server: Server| server.connections_max(1).refuse_when_full(true);
+    let gate = Gate::default();
+    let server = Running::start(1, change, waiting(&gate));
+    let mut busy = server.send(&get("/wait"));
+    gate.wait_for(1);
+    for _ in 0..3 {
+        let mut client = server.send(&get("/refused"));
+        let answer = read_answer(&mut client);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\noverloaded\n"), "{answer}");
+        expect_fin(&mut client);
+    }
+    gate.open();
+    assert!(read_answer(&mut busy).ends_with("/wait"));
+    // An idle connection makes room again.
+    let mut client = server.idle();
+    expect_fin(&mut busy);
+    server.handle.stop(NEVER);
+    expect_fin(&mut client);
+    let report = server.ended().unwrap();
+    let refusals: Vec<_> = report
+        .refusals()
+        .iter()
+        .map(|(r, n)| (r.as_str(), *n))
+        .collect();
+    assert_eq!(refusals, [("overloaded", 3)]);
+    assert_eq!((report.accepted, report.pauses), (5, 0), "{report}");
+}
+
+#[test]
+fn every_worker_has_its_part_of_the_room() {
+    let change = |server: Server| server.connections_max(2);
+    let server = Running::start(2, change, waiting(&Gate::default()));
+    let clients: Vec<TcpStream> = (0..20).map(|_| server.idle()).collect();
+    server.handle.stop(NEVER);
+    drop(clients);
+    let report = server.ended().unwrap();
+    assert!(report.evicted >= 18, "{report}");
+    assert_eq!(report.answered, 20, "{report}");
+}
+
+#[test]
+fn a_connection_that_never_says_anything_is_ended() {
+    let change = |server: Server| {
+        server.timeouts(Timeouts {
+            idle: Duration::ZERO,
+            ..Timeouts::default()
+        })
+    };
+    let server = Running::start(1, change, waiting(&Gate::default()));
+    expect_fin(&mut server.connect());
+    server.handle.stop(NEVER);
+    assert_eq!(server.ended().unwrap().timed_out, 1);
+}
+
+const CHILD: &str = "HTTP_LIFE_FEW_DESCRIPTORS";
+const FEW: usize = 48;
+
+/// The server of the test below, in a process of its own.
+fn serve_with_few_descriptors() {
+    let server = Server::bind("127.0.0.1:0")
+        .workers(Cores::Count(1))
+        .connections_max(1000);
+    let handle = server.handle();
+    let report = server
+        .on_listening(|addr| println!("listening {addr}"))
+        .run(async move |request: Request| {
+            if request.path() == "/stop" {
+                handle.stop(NEVER);
+            }
+            Response::text(request.path().to_owned())
+        })
+        .unwrap();
+    println!("exhausted {}", report.exhausted > 0 && report.evicted > 0);
+}
+
+#[test]
+fn without_descriptors_the_longest_idle_makes_room() {
+    if std::env::var_os(CHILD).is_some() {
+        return serve_with_few_descriptors();
+    }
+    let name = "overload::without_descriptors_the_longest_idle_makes_room";
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("ulimit -n {FEW}; exec \"$0\" \"$@\"")])
+        .arg(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut find = |start: &str| -> String {
+        lines
+            .find_map(|line| Some(line.unwrap().split_once(start)?.1.to_owned()))
+            .unwrap()
+    };
+    let addr: SocketAddr = find("listening ").parse().unwrap();
+    let connect = || {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(BOUND)).unwrap();
+        stream
+    };
+    // Each of them is answered, though they are more than there are descriptors.
+    let clients: Vec<TcpStream> = (0..FEW * 2)
+        .map(|_| {
+            let mut client = connect();
+            client.write_all(get("/").as_bytes()).unwrap();
+            assert!(read_answer(&mut client).ends_with('/'));
+            client
+        })
+        .collect();
+    let mut last = connect();
+    last.write_all(get("/stop").as_bytes()).unwrap();
+    assert!(read_answer(&mut last).ends_with("/stop"));
+    drop((clients, last));
+    assert_eq!(find("exhausted "), "true");
+    assert!(child.wait().unwrap().success());
+}
