@@ -5,7 +5,6 @@ use std::{
     net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd, RawFd},
     rc::Rc,
-    task::{Context, Poll},
 };
 
 use super::{
