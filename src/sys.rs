@@ -11,6 +11,7 @@ mod features;
 mod file;
 mod mapping;
 mod ring;
+pub(crate) mod signal;
 mod socket;
 mod version;
 mod wake_fd;
@@ -25,6 +26,7 @@ pub(crate) use file::{
 };
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
+pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{
     MessageHeader, accept_now, bind, connect_now, listen, local_addr, new_socket, peer_addr,
     peer_credentials, recv_now, send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking,
