@@ -59,6 +59,7 @@ mod op;
 #[expect(unsafe_code, reason = "the kernel writes to the pool's buffers")]
 mod pool;
 mod runtime;
+pub mod signal;
 pub mod sync;
 #[expect(unsafe_code, reason = "the kernel's interface")]
 mod sys;

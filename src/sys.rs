@@ -12,6 +12,7 @@ mod file;
 mod limits;
 mod mapping;
 mod ring;
+pub(crate) mod signal;
 mod socket;
 mod version;
 mod wake_fd;
@@ -27,6 +28,7 @@ pub(crate) use file::{
 pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
+pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{
     MessageHeader, accept_now, bind, connect_now, disconnect, listen, local_addr, new_socket,
     peer_addr, peer_credentials, recv_now, send_now, sendmsg_now, set_int_option, set_linger,

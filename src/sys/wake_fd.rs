@@ -33,8 +33,19 @@ impl WakeFd {
 
     /// Takes the wakes back, so that the next sleep sleeps.
     pub(crate) fn clear(&self) {
+        self.take();
+    }
+
+    /// As [`clear`](Self::clear), and tells whether there were any.
+    pub(crate) fn take(&self) -> bool {
         let mut count = 0_u64;
         // SAFETY: the kernel writes eight bytes during the call.
-        let _ = unsafe { libc::read(self.raw(), (&raw mut count).cast(), 8) };
+        let result = unsafe { libc::read(self.raw(), (&raw mut count).cast(), 8) };
+        result == 8
+    }
+
+    /// Another descriptor of the same eventfd.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.0.try_clone()
     }
 }

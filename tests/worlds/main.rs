@@ -17,3 +17,4 @@ mod limits;
 mod overflow;
 mod peers;
 mod process;
+mod signals;
