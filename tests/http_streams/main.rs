@@ -3,4 +3,5 @@
 mod access;
 mod bodies;
 mod client;
+mod gone;
 mod timeouts;

@@ -1,0 +1,56 @@
+//! Takes files of any size by `PUT` and writes them into a folder, piece by piece as they come.
+//!
+//! ```text
+//! cargo run --release --example upload       # then, elsewhere:
+//! curl -i -T Cargo.toml http://127.0.0.1:8080/copy.toml
+//! ```
+//!
+//! It answers `201 Created` with the number of bytes. A port may be given as the argument, and a
+//! folder as the second one; it is the system's for temporary files otherwise.
+
+use std::{env, io, path::PathBuf, time::Duration};
+
+use annulus::{
+    fs::File,
+    http::{self, Method, Request, Response, Server, StatusCode},
+};
+
+/// The largest file that is taken.
+const FILE_BYTES_MAX: u64 = 16 << 30;
+
+fn main() -> io::Result<()> {
+    let port = env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
+    let folder = env::args().nth(2).map_or_else(env::temp_dir, PathBuf::from);
+    Server::bind(format!("127.0.0.1:{port}"))
+        .on_listening(|addr| println!("listening on http://{addr}/"))
+        .run(async move |request: Request| upload(request, &folder).await)
+        .map(drop)
+}
+
+async fn upload(mut request: Request, folder: &PathBuf) -> http::Result<Response> {
+    if *request.method() != Method::PUT {
+        return Err(StatusCode::METHOD_NOT_ALLOWED.into());
+    }
+    let name = safe_name(request.path()).ok_or(StatusCode::BAD_REQUEST)?;
+    let body = request.take_body().limit(FILE_BYTES_MAX);
+    let mut body = body.timeout(Duration::from_secs(60));
+    let file = File::create(folder.join(name)).await?;
+    let mut len = 0;
+    // A client that asked by `Expect: 100-continue` sends from here on.
+    while let Some(piece) = body.next().await? {
+        let count = piece.len() as u64;
+        file.write_all_at(piece, len)
+            .await
+            .map_err(io::Error::from)?;
+        len += count;
+    }
+    file.sync_data().await?;
+    Ok(Response::text(format!("{len} bytes\n")).status(StatusCode::CREATED))
+}
+
+/// A name that stays in its folder.
+fn safe_name(path: &str) -> Option<&str> {
+    let name = path.strip_prefix('/')?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (!name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain)).then_some(name)
+}

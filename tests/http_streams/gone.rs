@@ -1,0 +1,211 @@
+//! What happens to a handler whose client leaves, by real sockets.
+
+use std::{cell::RefCell, net::Shutdown, rc::Rc, time::Duration};
+
+use annulus::{
+    http::{self, BodyWriter, Connection, Handler, Request, Response},
+    net::{TcpListener, TcpStream},
+    spawn,
+    sync::{Notify, oneshot},
+    task, time,
+};
+
+/// How long a test waits for what must come.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// Tells when it is dropped.
+struct Told(Option<oneshot::Sender<()>>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            let _ = tell.send(());
+        }
+    }
+}
+
+/// A handler's value that tells when it is dropped, and what is told.
+fn told() -> (Rc<RefCell<Option<Told>>>, oneshot::Receiver<()>) {
+    let (tell, dropped) = oneshot::channel();
+    (Rc::new(RefCell::new(Some(Told(Some(tell))))), dropped)
+}
+
+/// The client's end of a connection that `handler` serves.
+async fn client_of(handler: impl Handler) -> (TcpStream, task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let client = TcpStream::connect(addr).await.unwrap();
+    let (served, _) = listener.accept().await.unwrap();
+    (client, spawn(Connection::new().serve(served, handler)))
+}
+
+async fn send(client: &TcpStream, request: &'static str) {
+    client.write_all(request).await.unwrap();
+}
+
+fn reset(client: TcpStream) {
+    client.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+async fn soon<F: Future>(future: F) -> F::Output {
+    time::timeout(BOUND, future).await.expect("it comes")
+}
+
+async fn until_end(client: &TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let more = soon(client.recv()).await.unwrap();
+        if more.is_empty() {
+            return String::from_utf8(bytes).unwrap();
+        }
+        bytes.extend_from_slice(&more);
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+
+/// A handler that says when it runs, and then waits for ever.
+fn waits(
+    running: &Rc<Notify>,
+    told: &Rc<RefCell<Option<Told>>>,
+    before: impl Fn(&Request) + 'static,
+) -> impl Handler {
+    let (running, told) = (Rc::clone(running), Rc::clone(told));
+    async move |request: Request| {
+        let _told = told.take();
+        before(&request);
+        running.notify_one();
+        std::future::pending::<Response>().await
+    }
+}
+
+#[test]
+fn a_reset_drops_the_handler() {
+    annulus::run(async {
+        let (value, dropped) = told();
+        let running = Rc::new(Notify::new());
+        let (client, served) = client_of(waits(&running, &value, |_| {})).await;
+        send(&client, GET).await;
+        soon(running.notified()).await;
+        reset(client);
+        soon(dropped).await.unwrap();
+        soon(served).await.unwrap();
+    });
+}
+
+#[test]
+fn a_closed_side_drops_the_handler_that_asked_for_it() {
+    annulus::run(async {
+        let (value, dropped) = told();
+        let running = Rc::new(Notify::new());
+        let handler = waits(&running, &value, Request::stop_on_half_close);
+        let (client, _served) = client_of(handler).await;
+        send(&client, GET).await;
+        soon(running.notified()).await;
+        client.shutdown(Shutdown::Write).await.unwrap();
+        soon(dropped).await.unwrap();
+    });
+}
+
+#[test]
+fn a_closed_side_alone_leaves_the_handler_to_answer() {
+    annulus::run(async {
+        let gate = Rc::new(Notify::new());
+        let (opened, running) = (Rc::clone(&gate), Rc::new(Notify::new()));
+        let runs = Rc::clone(&running);
+        let (client, _served) = client_of(async move |_: Request| {
+            runs.notify_one();
+            opened.notified().await;
+            "late"
+        })
+        .await;
+        send(&client, GET).await;
+        client.shutdown(Shutdown::Write).await.unwrap();
+        soon(running.notified()).await;
+        for _ in 0..100 {
+            task::yield_now().await;
+        }
+        gate.notify_one();
+        assert!(until_end(&client).await.ends_with("\r\n\r\nlate"));
+    });
+}
+
+#[test]
+fn a_closed_side_drops_a_writer_without_an_end() {
+    annulus::run(async {
+        let (value, dropped) = told();
+        let (client, _served) = client_of(async move |_: Request| {
+            let told = value.take();
+            Response::writer(async move |mut out: BodyWriter| {
+                let _told = told;
+                out.write("first").await?;
+                std::future::pending().await
+            })
+        })
+        .await;
+        send(&client, GET).await;
+        assert!(!soon(client.recv()).await.unwrap().is_empty());
+        client.shutdown(Shutdown::Write).await.unwrap();
+        soon(dropped).await.unwrap();
+    });
+}
+
+#[test]
+fn a_handler_that_keeps_running_is_not_dropped() {
+    annulus::run(async {
+        let (value, mut dropped) = told();
+        let (gate, running) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
+        let (opened, runs) = (Rc::clone(&gate), Rc::clone(&running));
+        let (done, finished) = oneshot::channel();
+        let done = RefCell::new(Some(done));
+        let (client, served) = client_of(async move |request: Request| {
+            let _told = value.take();
+            request.keep_running();
+            runs.notify_one();
+            opened.notified().await;
+            done.take().unwrap().send(()).unwrap();
+            "nobody hears it"
+        })
+        .await;
+        send(&client, GET).await;
+        soon(running.notified()).await;
+        reset(client);
+        for _ in 0..100 {
+            task::yield_now().await;
+        }
+        assert!(dropped.try_recv().is_err());
+        gate.notify_one();
+        soon(finished).await.unwrap();
+        soon(served).await.unwrap();
+    });
+}
+
+#[test]
+fn a_body_that_another_task_pulls_arrives_while_the_handler_waits_for_that_task() {
+    annulus::run(async {
+        let (client, _served) = client_of(async |mut request: Request| -> http::Result<String> {
+            let mut body = request.take_body();
+            let puller = spawn(async move {
+                let mut sum = 0;
+                while let Some(piece) = body.next().await.unwrap() {
+                    sum += piece.len();
+                }
+                sum
+            });
+            Ok(format!("{} bytes", puller.await.unwrap()))
+        })
+        .await;
+        send(
+            &client,
+            "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+        for piece in ["one", "two", "six"] {
+            for _ in 0..20 {
+                task::yield_now().await;
+            }
+            send(&client, piece).await;
+        }
+        assert!(until_end(&client).await.ends_with("\r\n\r\n9 bytes"));
+    });
+}
