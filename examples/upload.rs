@@ -32,9 +32,10 @@ async fn upload(mut request: Request, folder: &PathBuf) -> http::Result<Response
         return Err(StatusCode::METHOD_NOT_ALLOWED.into());
     }
     let name = safe_name(request.path()).ok_or(StatusCode::BAD_REQUEST)?;
+    let path = folder.join(name);
     let body = request.take_body().limit(FILE_BYTES_MAX);
     let mut body = body.timeout(Duration::from_secs(60));
-    let file = File::create(folder.join(name)).await?;
+    let file = File::create(path).await?;
     let mut len = 0;
     // A client that asked by `Expect: 100-continue` sends from here on.
     while let Some(piece) = body.next().await? {
