@@ -30,9 +30,9 @@ pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{
-    MessageHeader, accept_now, bind, connect_now, disconnect, listen, local_addr, new_socket,
-    peer_addr, peer_credentials, recv_now, send_now, sendmsg_now, set_int_option, set_linger,
-    set_nonblocking, shutdown, socket_error, socket_option, tcp_bytes_acked, unix_local_addr,
+    MessageHeader, TcpBytes, accept_now, bind, connect_now, disconnect, listen, local_addr,
+    new_socket, peer_addr, peer_credentials, recv_now, send_now, sendmsg_now, set_int_option,
+    set_linger, set_nonblocking, shutdown, socket_error, socket_option, tcp_bytes, unix_local_addr,
     unix_peer_addr,
 };
 pub(crate) use version::Version;

@@ -19,3 +19,17 @@ pub enum Phase {
     /// The last answer was sent, and the client's close is awaited.
     Closing,
 }
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Head => "head",
+            Self::Handler => "handler",
+            Self::Body => "body",
+            Self::Writing => "writing",
+            Self::Tunnel => "tunnel",
+            Self::Closing => "closing",
+        })
+    }
+}

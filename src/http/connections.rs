@@ -131,6 +131,13 @@ impl Connections {
         (self.oldest, self.newest) = (NONE, NONE);
     }
 
+    /// All connections: what each does, and the second at which it was accepted.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Doing, u32)> {
+        self.slots
+            .iter()
+            .map(|(_, connection)| (&connection.doing, connection.accepted))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }

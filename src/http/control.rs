@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+use super::census::{Ballot, Count};
+
 /// How long requests may go on after a worker has failed.
 const FAILED_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -58,8 +60,16 @@ pub(super) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Mail {
-    stop: Option<Stop>,
+    letters: Letters,
     worker: Option<Waker>,
+}
+
+/// What came for a worker.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    pub(super) stop: Option<Stop>,
+    /// Questions for its connections.
+    pub(super) ballots: Vec<Ballot>,
 }
 
 /// A worker's end of its mailbox. When it is dropped the worker has ended.
@@ -85,7 +95,7 @@ impl Control {
         for _ in 0..count {
             let mailbox = Arc::new(Mailbox::default());
             if let Some(stop) = state.stop {
-                mailbox.put(stop);
+                mailbox.put(|letters| letters.stop = Some(stop));
             }
             state.mailboxes.push(Arc::clone(&mailbox));
             posts.push(Post {
@@ -126,6 +136,16 @@ impl Control {
         lock(&self.state).failure.take()
     }
 
+    /// Asks all workers for their connections. Those that have ended have none, as have those that
+    /// have not begun.
+    pub(super) fn count_connections(&self) -> Count {
+        let count = Count::new();
+        for mailbox in &lock(&self.state).mailboxes {
+            mailbox.put(|letters| letters.ballots.push(count.ballot()));
+        }
+        count
+    }
+
     /// Ready when every worker has ended. One task at a time waits.
     pub(super) fn poll_ended(&self, context: &Context<'_>) -> Poll<()> {
         let waker = context.waker().clone();
@@ -145,15 +165,15 @@ impl State {
     fn tell_all(&mut self, stop: Stop) {
         self.stop = Some(stop);
         for mailbox in &self.mailboxes {
-            mailbox.put(stop);
+            mailbox.put(|letters| letters.stop = Some(stop));
         }
     }
 }
 
 impl Mailbox {
-    fn put(&self, stop: Stop) {
+    fn put(&self, write: impl FnOnce(&mut Letters)) {
         let mut mail = lock(&self.mail);
-        mail.stop = Some(stop);
+        write(&mut mail.letters);
         self.has_mail.store(true, Ordering::Release);
         if let Some(worker) = &mail.worker {
             worker.wake_by_ref();
@@ -162,11 +182,11 @@ impl Mailbox {
 }
 
 impl Post {
-    /// The order that came since the last look; the context's task is woken by the next.
-    pub(super) fn take(&mut self, context: &Context<'_>) -> Option<Stop> {
+    /// What came since the last look; the context's task is woken by the next.
+    pub(super) fn take(&mut self, context: &Context<'_>) -> Letters {
         let is_known = self.waker.will_wake(context.waker());
         if is_known && !self.mailbox.has_mail.load(Ordering::Acquire) {
-            return None;
+            return Letters::default();
         }
         let mut mail = lock(&self.mailbox.mail);
         self.mailbox.has_mail.store(false, Ordering::Relaxed);
@@ -174,7 +194,7 @@ impl Post {
             self.waker.clone_from(context.waker());
             mail.worker = Some(self.waker.clone());
         }
-        mail.stop.take()
+        std::mem::take(&mut mail.letters)
     }
 
     /// What is set with the first order to stop.
@@ -190,7 +210,6 @@ impl Post {
 
 impl Drop for Post {
     fn drop(&mut self) {
-        drop(lock(&self.mailbox.mail).worker.take());
         let mut state = lock(&self.control.state);
         state
             .mailboxes
@@ -202,6 +221,9 @@ impl Drop for Post {
             None
         };
         drop(state);
+        // Nobody finds the mailbox any more. What is still in it has its end here.
+        let mail = std::mem::take(&mut *lock(&self.mailbox.mail));
+        drop(mail);
         if let Some(supervisor) = supervisor {
             supervisor.wake();
         }
@@ -216,10 +238,12 @@ impl fmt::Debug for Post {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::Future as _, pin::Pin};
+
     use super::*;
 
     fn take(post: &mut Post) -> Option<Stop> {
-        post.take(&Context::from_waker(Waker::noop()))
+        post.take(&Context::from_waker(Waker::noop())).stop
     }
 
     #[test]
@@ -255,6 +279,20 @@ mod tests {
         assert_eq!(take(&mut posts[1]), Some(Stop::Within(FAILED_DEADLINE)));
         assert_eq!(take(&mut posts[1]), None);
         assert_eq!(control.take_failure().unwrap().to_string(), "first");
+    }
+
+    #[test]
+    fn a_worker_that_ends_answers_what_it_was_asked() {
+        let control = Arc::new(Control::default());
+        let mut posts = control.open(2);
+        let mut count = control.count_connections();
+        let context = &mut Context::from_waker(Waker::noop());
+        drop(posts.pop());
+        assert!(Pin::new(&mut count).poll(context).is_pending());
+        drop(posts);
+        assert_eq!(Pin::new(&mut count).poll(context), Poll::Ready(Vec::new()));
+        let mut late = control.count_connections();
+        assert_eq!(Pin::new(&mut late).poll(context), Poll::Ready(Vec::new()));
     }
 
     #[test]

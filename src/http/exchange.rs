@@ -18,11 +18,11 @@ use std::{
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
-    RejectReason,
+    ConnectionInfo, RejectReason,
     activity::Phase,
     h1::{AnswerTo, BodyDecoder, encode_reject},
     input::Input,
@@ -147,6 +147,21 @@ impl Exchange {
         }
         self.pull.reset();
         self.outgoing.clear();
+    }
+
+    /// What there is to tell of the connection, which was accepted `age` ago.
+    pub(super) fn info(&self, age: Duration) -> ConnectionInfo {
+        let phase = self.phase.get();
+        match &*self.transport.borrow() {
+            Some(transport) => transport.info(phase, age),
+            None => ConnectionInfo {
+                peer: None,
+                phase,
+                age,
+                received: None,
+                sent: None,
+            },
+        }
     }
 
     /// Calls with the connection, unless it was taken away.

@@ -1,10 +1,13 @@
-//! What stops a server.
+//! What stops a server and looks into it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use super::control::{Control, Stop};
+use super::{
+    ConnectionInfo,
+    control::{Control, Stop},
+};
 
-/// Stops a server, from any thread or task. Made by [`Server::handle`](super::Server::handle),
+/// Stops a server and looks into it, from any thread or task. Made by [`Server::handle`](super::Server::handle),
 /// cloned as often as needed; it keeps nothing alive.
 ///
 /// # Examples
@@ -41,6 +44,32 @@ impl ServerHandle {
     /// it end as soon as it does.
     pub fn stop(&self, deadline: Duration) {
         self.control.stop(Stop::Within(deadline));
+    }
+
+    /// The connections that the server has, of all workers and in no particular order. Those that
+    /// wait in the backlog, and those that are just refused, are not among them.
+    ///
+    /// Each worker answers at its next turn. That costs it two system calls for each connection, so
+    /// this is for people and monitors, and not for each request. The future needs no runtime, and a
+    /// handler of the same server may await it. It is empty before the server runs and once it has
+    /// ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use annulus::http::ServerHandle;
+    /// async fn print_connections(handle: &ServerHandle) {
+    ///     for connection in handle.connections().await {
+    ///         println!("{connection}");
+    ///     }
+    /// }
+    /// ```
+    pub fn connections(&self) -> impl Future<Output = Vec<ConnectionInfo>> + Send + use<> {
+        self.control.count_connections()
     }
 }
 

@@ -8,10 +8,12 @@ use std::{
     net::{Shutdown, SocketAddr},
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 
+use super::{ConnectionInfo, Phase};
 use crate::{
     buf::IoBuf,
     future::Either,
@@ -153,7 +155,7 @@ impl Transport {
     /// A figure that grows whenever the peer takes bytes; none when nobody can tell.
     pub(super) fn bytes_taken(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Socket(socket) => socket.bytes_acked(),
+            Kind::Socket(socket) => socket.bytes().map(|bytes| bytes.acked),
             Kind::Other(_) => None,
         }
     }
@@ -169,6 +171,21 @@ impl Transport {
         match &self.0 {
             Kind::Socket(socket) => socket.poll_gone(context, wait, half_close).map(drop),
             Kind::Other(_) => Poll::Pending,
+        }
+    }
+
+    /// What there is to tell of a connection that was accepted `age` ago.
+    pub(super) fn info(&self, phase: Phase, age: Duration) -> ConnectionInfo {
+        let bytes = match &self.0 {
+            Kind::Socket(socket) => socket.bytes(),
+            Kind::Other(_) => None,
+        };
+        ConnectionInfo {
+            peer: self.peer_addr(),
+            phase,
+            age,
+            received: bytes.map(|bytes| bytes.received),
+            sent: bytes.map(|bytes| bytes.sent),
         }
     }
 

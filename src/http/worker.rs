@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Handler, Report,
+    ConnectionInfo, Handler, Report,
     activity::Phase,
     admission::Admission,
     connections::{Connections, Doing},
@@ -135,13 +135,28 @@ impl<H: Handler> Worker<H> {
     }
 
     fn look_at_post(&mut self, context: &mut Context<'_>) {
-        match self.post.take(context) {
+        let letters = self.post.take(context);
+        for ballot in letters.ballots {
+            ballot.fill_in(self.tell_connections());
+        }
+        match letters.stop {
             Some(Stop::Now) => self.cut(),
             Some(Stop::Within(deadline)) if self.stopping.is_none() => {
                 self.begin_stop(deadline);
             }
             Some(Stop::Within(_)) | None => {}
         }
+    }
+
+    fn tell_connections(&self) -> Vec<ConnectionInfo> {
+        let tell = |(doing, accepted): (&Doing, u32)| {
+            let age = Duration::from_secs(u64::from(self.now.saturating_sub(accepted)));
+            match doing {
+                Doing::Idle(transport) => transport.info(Phase::Idle, age),
+                Doing::Active(number) => self.running[*number as usize].exchange.info(age),
+            }
+        };
+        self.connections.iter().map(tell).collect()
     }
 
     fn begin_stop(&mut self, deadline: Duration) {

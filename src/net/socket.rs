@@ -18,7 +18,7 @@ use crate::{
     driver::{self, Driver},
     op::{self, AnyFd, Descriptor, OnDrop, Readiness, Send, SendVectored},
     pool::ManagedBuf,
-    sys::{self, PollEvents, option},
+    sys::{self, PollEvents, TcpBytes, option},
 };
 
 /// What a socket's handle and its operations share.
@@ -193,11 +193,10 @@ impl Socket {
         }
     }
 
-    /// How many bytes the peer has acknowledged; none where the kernel does not tell: before 4.1,
-    /// and for Unix sockets.
+    /// How many bytes went each way; none for Unix sockets, of which the kernel does not tell.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn bytes_acked(&self) -> Option<u64> {
-        sys::tcp_bytes_acked(self.shared.raw())
+    pub(crate) fn bytes(&self) -> Option<TcpBytes> {
+        sys::tcp_bytes(self.shared.raw())
     }
 
     /// The address of the other end, which a Unix socket has none of.

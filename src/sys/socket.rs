@@ -246,8 +246,18 @@ pub(crate) fn peer_credentials(fd: i32) -> io::Result<(i32, u32, u32)> {
     Ok((cred.pid, cred.uid, cred.gid))
 }
 
-/// How many bytes the peer of a TCP socket has acknowledged, where the kernel tells.
-pub(crate) fn tcp_bytes_acked(fd: i32) -> Option<u64> {
+/// How many bytes went over a TCP connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TcpBytes {
+    pub(crate) received: u64,
+    /// Without those that were sent again.
+    pub(crate) sent: u64,
+    /// Those that the peer has acknowledged.
+    pub(crate) acked: u64,
+}
+
+/// How many bytes went over the TCP socket `fd`; none for other sockets.
+pub(crate) fn tcp_bytes(fd: i32) -> Option<TcpBytes> {
     // SAFETY: all zeros are a valid `tcp_info`, which holds numbers only.
     let mut info = unsafe { std::mem::zeroed::<libc::tcp_info>() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -261,6 +271,11 @@ pub(crate) fn tcp_bytes_acked(fd: i32) -> Option<u64> {
             &raw mut len,
         )
     };
-    let end = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + size_of::<u64>();
-    (result == 0 && len as usize >= end).then_some(info.tcpi_bytes_acked)
+    // The kernel has told all of them since 4.19; the last of them tells by its place.
+    let end = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_retrans) + size_of::<u64>();
+    (result == 0 && len as usize >= end).then(|| TcpBytes {
+        received: info.tcpi_bytes_received,
+        sent: info.tcpi_bytes_sent.saturating_sub(info.tcpi_bytes_retrans),
+        acked: info.tcpi_bytes_acked,
+    })
 }

@@ -1,6 +1,7 @@
 //! How a server lives and ends: stop, overload, failures, and what it tells of itself.
 #![cfg(feature = "http")]
 
+mod connections;
 mod overload;
 mod stop;
 mod support;
