@@ -173,6 +173,7 @@ impl Sleep {
     }
 
     /// Gives the entry back, if there is one.
+    #[inline]
     fn disarm(&mut self) {
         if let State::Armed(index) = self.state {
             self.state = State::Idle;
@@ -182,15 +183,18 @@ impl Sleep {
     }
 
     /// Moves to this thread's runtime if another one polled this before.
+    #[inline]
     fn follow_runtime(&mut self) {
-        let moved = Timers::current(|current| {
-            (!Rc::ptr_eq(current, &self.timers)).then(|| Rc::clone(current))
-        });
-        if let Some(timers) = moved {
-            self.disarm();
-            self.deadline = timers.clock.nanos(self.deadline());
-            self.timers = timers;
+        if !self.timers.is_current() {
+            self.move_to(Timers::current(Rc::clone));
         }
+    }
+
+    #[cold]
+    fn move_to(&mut self, timers: Rc<Timers>) {
+        self.disarm();
+        self.deadline = timers.clock.nanos(self.deadline());
+        self.timers = timers;
     }
 
     /// Looks at the entry that this owns, and leaves the waker in it up to date.

@@ -1,6 +1,7 @@
 //! The timers of one runtime: its clock and its wheel, and which ones are current on this thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ptr;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
@@ -10,6 +11,8 @@ use super::wheel::{Nanos, Wheel};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Timers>>> = const { RefCell::new(None) };
+    /// Where the current timers are, for comparison only: to read it costs one instruction.
+    static CURRENT_ADDRESS: Cell<*const Timers> = const { Cell::new(ptr::null()) };
 }
 
 /// The clock and the pending timers of one runtime.
@@ -42,9 +45,19 @@ impl Timers {
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
         // A runtime that is kept in a thread-local may end after this one is gone.
         let previous = CURRENT.try_with(|current| current.replace(Some(Rc::clone(self))));
+        if previous.is_ok() {
+            CURRENT_ADDRESS.set(Rc::as_ptr(self));
+        }
         Entered {
             previous: previous.ok().flatten(),
         }
+    }
+
+    /// Whether these are the timers of this thread. Whoever asks keeps them, so no others can have
+    /// their address.
+    #[inline]
+    pub(super) fn is_current(&self) -> bool {
+        ptr::eq(CURRENT_ADDRESS.get(), self)
     }
 
     /// This thread's timers, if it runs a runtime.
@@ -149,6 +162,8 @@ pub(crate) fn fired_count() -> u64 {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        let address = self.previous.as_ref().map_or(ptr::null(), Rc::as_ptr);
+        CURRENT_ADDRESS.set(address);
         // What was current is dropped after the cell is free again: it may be the last reference.
         let _entered = CURRENT.try_with(|current| current.replace(self.previous.take()));
     }

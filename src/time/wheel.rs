@@ -76,6 +76,7 @@ pub(super) struct Wheel {
 }
 
 /// The first tick that is not before `deadline`.
+#[inline]
 fn tick_after(deadline: Nanos) -> u64 {
     (deadline.max(0) as u64).div_ceil(TICK_NANOS)
 }
@@ -107,33 +108,41 @@ impl Wheel {
     }
 
     /// Whether the position has reached `deadline`, so that no entry may be armed for it.
+    #[inline]
     pub(super) fn has_passed(&self, deadline: Nanos) -> bool {
         tick_after(deadline) <= self.position
     }
 
     /// Whether `deadline` is in the tick that comes next, so that the clock has to decide whether
     /// it has passed.
+    #[inline]
     pub(super) fn is_near(&self, deadline: Nanos) -> bool {
         tick_after(deadline) <= self.position + 1
     }
 
     /// Arms an entry for a deadline that has not passed and returns its index. It is the caller's
     /// until it calls [`Wheel::free`].
+    #[inline]
     pub(super) fn arm(&mut self, deadline: Nanos, waker: Waker) -> u32 {
+        let is_new = self.first_free == NONE;
+        let index = if is_new {
+            u32::try_from(self.entries.len())
+                .ok()
+                .filter(|&index| index != NONE)
+                .expect("fewer than 2^32 timers fit into a process")
+        } else {
+            self.first_free
+        };
+        let (slot_index, previous) = self.append(index, deadline);
         let entry = Entry {
             deadline,
             waker: Some(waker),
-            previous: NONE,
+            previous,
             next: NONE,
-            slot_index: FREE,
+            slot_index,
         };
-        let index = self.first_free;
-        let index = if index == NONE {
-            let index = u32::try_from(self.entries.len())
-                .ok()
-                .filter(|&index| index != NONE);
+        if is_new {
             self.entries.push(entry);
-            index.expect("fewer than 2^32 timers fit into a process")
         } else {
             let free = &mut self.entries[index as usize];
             assert!(
@@ -142,13 +151,12 @@ impl Wheel {
             );
             self.first_free = free.next;
             *free = entry;
-            index
-        };
+        }
         self.pending_count += 1;
-        self.link(index);
         index
     }
 
+    #[inline]
     pub(super) fn look(&self, index: u32, waker: &Waker) -> Look {
         match &self.entries[index as usize].waker {
             None => Look::Due,
@@ -179,6 +187,7 @@ impl Wheel {
     }
 
     /// Ends an entry, pending or due. The caller drops or wakes the waker after the borrow.
+    #[inline]
     pub(super) fn free(&mut self, index: u32) -> Option<Waker> {
         if self.entries[index as usize].slot_index != DUE {
             self.unlink(index);
@@ -275,6 +284,7 @@ impl Wheel {
         Some((level * LEVEL_SLOT_COUNT + slot as usize, tick))
     }
 
+    #[inline]
     fn make_due(&mut self, index: u32, woken: &mut Vec<Waker>) {
         let entry = &mut self.entries[index as usize];
         entry.slot_index = DUE;
@@ -285,7 +295,19 @@ impl Wheel {
 
     /// Appends an entry to the slot of its deadline.
     fn link(&mut self, index: u32) {
-        let tick = tick_after(self.entries[index as usize].deadline);
+        let deadline = self.entries[index as usize].deadline;
+        let (slot_index, previous) = self.append(index, deadline);
+        let entry = &mut self.entries[index as usize];
+        entry.previous = previous;
+        entry.next = NONE;
+        entry.slot_index = slot_index;
+    }
+
+    /// Makes `index` the last of the slot of `deadline`, and returns that slot and the entry that
+    /// was the last before. The entry itself is the caller's to write.
+    #[inline]
+    fn append(&mut self, index: u32, deadline: Nanos) -> (u16, u32) {
+        let tick = tick_after(deadline);
         debug_assert!(tick >= self.position);
         // The lowest 6 bits never decide, since they tell the slot of level 0.
         let differing = (tick ^ self.position) | (LEVEL_SLOT_COUNT as u64 - 1);
@@ -300,13 +322,11 @@ impl Wheel {
         } else {
             self.entries[last as usize].next = index;
         }
-        let entry = &mut self.entries[index as usize];
-        entry.previous = last;
-        entry.next = NONE;
-        entry.slot_index = slot_index as u16;
+        (slot_index as u16, last)
     }
 
     /// Takes a pending entry out of its slot.
+    #[inline]
     fn unlink(&mut self, index: u32) {
         let Entry {
             previous,
