@@ -12,7 +12,7 @@
 //! }
 //! ```
 //!
-//! A handler that uses `?` names its result:
+//! A [`Router`] chooses among several by method and path. A handler that uses `?` names its result:
 //!
 //! ```no_run
 //! # use annulus::http::{self, Request, Response, Server};
@@ -47,10 +47,14 @@ mod census;
 mod connection;
 mod connection_info;
 mod connections;
+mod content;
 mod control;
+mod convert;
 mod error;
+mod error_kind;
 mod exchange;
 mod file_response;
+mod form;
 #[cfg_attr(
     not(test),
     expect(
@@ -63,13 +67,20 @@ mod h1;
 mod handler;
 mod input;
 mod into_response;
+#[cfg(feature = "json")]
+mod json;
 mod outgoing;
+mod pairs;
+mod params;
+mod percent;
 mod pull;
+mod redirect;
 mod refusal;
 mod report;
 mod request;
 mod response;
 mod response_body;
+mod router;
 mod serve;
 mod server;
 mod server_handle;
@@ -92,13 +103,19 @@ pub use body::Body;
 pub use body_writer::BodyWriter;
 pub use connection::Connection;
 pub use connection_info::ConnectionInfo;
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
+pub use error_kind::ErrorKind;
+pub use form::Form;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
 pub use handler::Handler;
 pub use into_response::IntoResponse;
+#[cfg(feature = "json")]
+pub use json::Json;
+pub use pairs::Pairs;
 pub use report::Report;
 pub use request::Request;
 pub use response::Response;
+pub use router::Router;
 pub use server::Server;
 pub use server_handle::ServerHandle;
 pub use sse::{Event, EventSender};
