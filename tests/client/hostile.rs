@@ -333,7 +333,7 @@ fn status_lines_are_held_to_their_grammar() {
         ("HTTP/1.1 20 OK", "status-line-invalid"),
         ("HTTP/1.1 2000 OK", "status-line-invalid"),
         ("HTTP/1.1 099 OK", "status-invalid"),
-        ("HTTP/1.1 abc OK", "status-invalid"),
+        ("HTTP/1.1 abc OK", "status-line-invalid"),
         ("HTTP/1 200 OK", "version-invalid"),
         ("ICY 200 OK", "version-invalid"),
     ] {
