@@ -87,6 +87,15 @@ impl Input {
         }
     }
 
+    /// Takes everything that is here.
+    pub(super) fn take_all(&mut self) -> ManagedBuf {
+        self.piece.take().unwrap_or_else(|| {
+            let mut joined = std::mem::take(&mut self.joined);
+            joined.drain(..std::mem::take(&mut self.start));
+            ManagedBuf::own(joined)
+        })
+    }
+
     /// Copies what is here out of the kernel's memory, which is wanted back.
     pub(super) fn copy_out(&mut self) {
         if let Some(piece) = self.piece.take() {

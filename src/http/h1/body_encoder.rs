@@ -39,6 +39,11 @@ impl BodyEncoder {
         Self { length }
     }
 
+    /// Whether data goes on the wire as it is, without framing around its pieces.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.length != BodyLength::Chunked
+    }
+
     /// Says how the next `len` bytes of data go on the wire, and counts them as sent.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::token::{is_hex, is_reg_name_byte};
 ///
 /// Userinfo is no part of it. An address in brackets must be an IPv6 address without a zone: the
 /// grammar's place for future versions of IP is refused.
-pub(super) fn is_host(authority: &[u8]) -> bool {
+pub(crate) fn is_host(authority: &[u8]) -> bool {
     split_port(authority).is_some()
 }
 

@@ -88,7 +88,7 @@ pub(super) fn is_quoted_byte(byte: u8) -> bool {
 }
 
 /// Whether `byte` may be sent in a request target as it is.
-pub(super) fn is_target_byte(byte: u8) -> bool {
+pub(crate) fn is_target_byte(byte: u8) -> bool {
     is(byte, TARGET)
 }
 

@@ -1,0 +1,265 @@
+//! The HTTP/1.1 client.
+//!
+//! [`fetch`](crate::http::fetch) is one line for one page; a [`Client`] has settings of its own.
+//!
+//! ```no_run
+//! use annulus::http;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! annulus::run(async {
+//!     let page = http::fetch("http://127.0.0.1:8080/").await?.text().await?;
+//!     println!("{page}");
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! The response's head comes first, and its body is pulled: piece by piece
+//! ([`Response::next`]), whole and within a limit ([`Response::bytes`], [`Response::text`]), or into
+//! a file ([`Response::copy_to`]).
+//!
+//! # Connections
+//!
+//! Connections are kept and used again, each thread by itself. A receive stays armed on those that
+//! are idle, so one that the server closes leaves the pool at once, before anybody asks for it. Where
+//! a request still meets a closing connection it is sent once more on a fresh one, if it may be
+//! repeated or nothing of it has left. A connection on which anything is left over is never used
+//! again, and a request that is dropped, in whatever phase, closes its own.
+//!
+//! A host has at most 64 connections a thread; further requests wait in order, and
+//! [`Client::pool_state`] shows them.
+//!
+//! # Limits
+//!
+//! | What | By default | Changed by |
+//! |---|---|---|
+//! | The whole request, queue, redirects and body included | 30 s | [`Builder::timeout`] |
+//! | Look-up, connect, TLS | 10 s | [`Builder::connect_timeout`] |
+//! | Between two pieces of the request | 30 s | [`Builder::send_timeout`] |
+//! | Until the first byte of the response | 30 s | [`Builder::first_byte_timeout`] |
+//! | Between two pieces of the response | 30 s | [`Builder::read_timeout`] |
+//! | A body in memory, decompressed | 10 MiB | [`Builder::body_bytes_max`] |
+//! | Redirects | 10 | [`Builder::redirects`] |
+//! | Head, fields, trailers, chunk extensions | as a server's | [`Builder::limits`] |
+//! | Informational responses | 16 | |
+//! | Idle time of a connection | 15 s, or the server's `Keep-Alive` | [`Builder::idle_timeout`] |
+//!
+//! An error names the phase that took too long. A large download needs
+//! [`timeout(None)`](Request::timeout).
+//!
+//! # Redirects
+//!
+//! 301 and 302 make a `GET` of a `POST`, 303 of everything but `HEAD`, 307 and 308 keep method and
+//! body; a body that was a stream cannot be sent again, and the caller sees the redirect.
+//! `Authorization`, `Cookie` and `Proxy-Authorization` go to the origin that they were given for and
+//! to no other, and from `https` no redirect leads to `http` unless that is allowed.
+
+mod base64;
+mod body;
+mod builder;
+mod charset;
+mod connection;
+mod connector;
+mod content;
+mod deadline;
+mod error;
+mod exchange;
+mod flow;
+mod happy_eyeballs;
+mod informational;
+mod keeper;
+mod message;
+mod no_compress;
+mod no_tls;
+mod options;
+mod phase;
+mod pool;
+mod pool_state;
+mod proxy;
+mod redirect;
+mod request;
+mod resolve;
+mod response;
+mod retry;
+mod shared;
+mod timings;
+mod upgraded;
+mod upload;
+mod url;
+
+use std::{fmt, rc::Rc};
+
+pub use body::Body;
+pub use builder::Builder;
+pub use error::{Error, ErrorKind, Result};
+pub use informational::Informational;
+pub use phase::Phase;
+pub use pool_state::{HostState, PoolState};
+pub use proxy::Proxy;
+pub use request::Request;
+pub use resolve::{Resolve, Resolving};
+pub use response::{BodyPieces, BodyStream, Response};
+pub use retry::Retry;
+pub use timings::Timings;
+pub use upgraded::Upgraded;
+pub use url::{IntoUrl, Url};
+
+use super::Method;
+use no_compress as compress;
+use no_tls as tls;
+use shared::Shared;
+
+const USER_AGENT: &str = concat!("annulus/", env!("CARGO_PKG_VERSION"));
+
+/// A client of one thread. A clone shares everything with its original.
+///
+/// Dropping the last one closes the idle connections; requests under way go on.
+///
+/// # Examples
+///
+/// ```no_run
+/// use annulus::http::Client;
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let client = Client::new();
+/// let mut response = client.get("http://127.0.0.1:8080/").send().await?.error_for_status()?;
+/// while let Some(piece) = response.next().await? {
+///     println!("{} bytes", piece.len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    handle: Rc<Handle>,
+}
+
+/// What all clones of a client own together.
+struct Handle {
+    shared: Rc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.pool.close();
+    }
+}
+
+thread_local! {
+    /// The client of [`fetch`], which has the defaults.
+    static DEFAULT: Client = Client::new();
+}
+
+impl Client {
+    /// A client with the defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Builder::new().build()
+    }
+
+    /// A client with other settings.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn from_shared(shared: Rc<Shared>) -> Self {
+        Self {
+            handle: Rc::new(Handle { shared }),
+        }
+    }
+
+    fn shared(&self) -> &Rc<Shared> {
+        &self.handle.shared
+    }
+
+    /// A `GET` request.
+    pub fn get(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::GET, url)
+    }
+
+    /// A `HEAD` request.
+    pub fn head(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::HEAD, url)
+    }
+
+    /// A `POST` request.
+    pub fn post(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::POST, url)
+    }
+
+    /// A `PUT` request.
+    pub fn put(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::PUT, url)
+    }
+
+    /// A `PATCH` request.
+    pub fn patch(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::PATCH, url)
+    }
+
+    /// A `DELETE` request.
+    pub fn delete(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::DELETE, url)
+    }
+
+    /// An `OPTIONS` request.
+    pub fn options(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::OPTIONS, url)
+    }
+
+    /// A request with any method.
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> Request {
+        Request::new(self, method, url)
+    }
+
+    /// What the pool holds now.
+    #[must_use]
+    pub fn pool_state(&self) -> PoolState {
+        self.shared().pool.state()
+    }
+
+    /// Closes the idle connections.
+    pub fn close_idle(&self) {
+        self.shared().pool.close_idle();
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("pool", &self.pool_state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gets a page, by a client that this thread's calls share.
+///
+/// # Errors
+///
+/// As [`Request::send`]. A status such as 404 is no error.
+///
+/// # Cancel safety
+///
+/// As [`Request::send`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use annulus::http;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let page = annulus::run(async { http::fetch("http://127.0.0.1:8080/").await?.text().await })?;
+/// println!("{page}");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn fetch(url: impl IntoUrl) -> Result<Response> {
+    let client = DEFAULT.with(Clone::clone);
+    client.get(url).send().await
+}

@@ -1,0 +1,220 @@
+//! What a request carries.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::{Error, ErrorKind, url::push_form_pair};
+use crate::{blocking, fs::File, http::h1::BodyLength};
+
+/// Bytes of a file that are read at once.
+const FILE_PIECE_BYTES: u64 = 64 << 10;
+
+/// What a request carries: bytes, a stream or a file.
+///
+/// Bytes can be sent again, after a redirect or on another connection; a stream or a file goes once.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::http::client::Body;
+/// use futures_util::stream;
+///
+/// let text = Body::from("some text");
+/// let form = Body::form([("name", "value")]);
+/// let pieces = stream::iter([Ok("a".into()), Ok("b".into())]);
+/// let chunked = Body::stream(pieces);
+/// # drop((text, form, chunked));
+/// ```
+#[derive(Default)]
+pub struct Body {
+    kind: Kind,
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    None,
+    Bytes(Bytes),
+    Stream {
+        pieces: Pieces,
+        len: Option<u64>,
+    },
+    /// A stream that was sent.
+    Gone,
+}
+
+/// Pieces of a body that come one by one.
+pub(super) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
+/// A body that is about to be sent.
+#[derive(Default)]
+pub(super) enum Source {
+    #[default]
+    None,
+    Bytes(Bytes),
+    Pieces(Pieces),
+}
+
+impl Body {
+    /// No body at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A body whose pieces come from a stream. It is sent in chunks, unless
+    /// [`sized`](Self::sized) tells its length.
+    #[must_use]
+    pub fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + 'static) -> Self {
+        Self {
+            kind: Kind::Stream {
+                pieces: Box::pin(pieces),
+                len: None,
+            },
+        }
+    }
+
+    /// Tells the length of a stream. One that gives more or less fails the request.
+    #[must_use]
+    pub fn sized(mut self, bytes: u64) -> Self {
+        if let Kind::Stream { len, .. } = &mut self.kind {
+            *len = Some(bytes);
+        }
+        self
+    }
+
+    /// Pairs as `application/x-www-form-urlencoded`, whose `Content-Type` the request has to name;
+    /// [`Request::form`](super::Request::form) does both.
+    #[must_use]
+    pub fn form<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        let mut text = String::new();
+        for (name, value) in pairs {
+            if !text.is_empty() {
+                text.push('&');
+            }
+            push_form_pair(&mut text, name.as_ref(), value.as_ref());
+        }
+        text.into()
+    }
+
+    /// The content of a file, with the length that it has now.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened or is no regular file.
+    pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path: PathBuf = path.as_ref().into();
+        let name = path.clone();
+        let metadata = blocking::run(move || std::fs::metadata(name)).await?;
+        if !metadata.is_file() {
+            let text = "expected a regular file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let pieces = FilePieces {
+            file: Rc::new(File::open(&path).await?),
+            read: None,
+            offset: 0,
+            end: metadata.len(),
+        };
+        Ok(Self::stream(pieces).sized(metadata.len()))
+    }
+
+    /// How its length is told.
+    pub(super) fn length(&self) -> BodyLength {
+        match &self.kind {
+            Kind::None | Kind::Gone => BodyLength::None,
+            Kind::Bytes(bytes) => BodyLength::Sized(bytes.len() as u64),
+            Kind::Stream { len: Some(len), .. } => BodyLength::Sized(*len),
+            Kind::Stream { len: None, .. } => BodyLength::Chunked,
+        }
+    }
+
+    /// Whether it can be sent, for the first time or again.
+    pub(super) fn is_here(&self) -> bool {
+        !matches!(self.kind, Kind::Gone)
+    }
+
+    /// What is to be sent. A stream can be taken once.
+    pub(super) fn source(&mut self) -> Result<Source, Error> {
+        match &self.kind {
+            Kind::None => Ok(Source::None),
+            Kind::Bytes(bytes) => Ok(Source::Bytes(bytes.clone())),
+            Kind::Gone => {
+                let text = "expected a body, found a stream that was sent before";
+                Err(Error::new(ErrorKind::Request(text)))
+            }
+            Kind::Stream { .. } => match std::mem::replace(&mut self.kind, Kind::Gone) {
+                Kind::Stream { pieces, .. } => Ok(Source::Pieces(pieces)),
+                _ => unreachable!("it was a stream just now"),
+            },
+        }
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Body {
+    fn from(bytes: B) -> Self {
+        Self {
+            kind: Kind::Bytes(bytes.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("length", &self.length())
+            .finish_non_exhaustive()
+    }
+}
+
+type FileRead = Pin<Box<dyn Future<Output = io::Result<Vec<u8>>>>>;
+
+/// A file's content, piece by piece.
+struct FilePieces {
+    file: Rc<File>,
+    read: Option<FileRead>,
+    offset: u64,
+    end: u64,
+}
+
+impl Stream for FilePieces {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let left = this.end - this.offset;
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        let read = this.read.get_or_insert_with(|| {
+            let (file, offset) = (Rc::clone(&this.file), this.offset);
+            let len = left.min(FILE_PIECE_BYTES) as usize;
+            Box::pin(async move {
+                let (_, bytes) = file.read_at(Vec::with_capacity(len), offset).await?;
+                Ok(bytes)
+            })
+        });
+        let result = ready!(read.as_mut().poll(context));
+        this.read = None;
+        Poll::Ready(match result {
+            // It has become shorter: the sized body says so.
+            Ok(bytes) if bytes.is_empty() => None,
+            Ok(mut bytes) => {
+                bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                this.offset += bytes.len() as u64;
+                Some(Ok(bytes.into()))
+            }
+            Err(error) => Some(Err(error)),
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! How a client is made.
+
+use std::{fmt, net::SocketAddr, rc::Rc, time::Duration};
+
+use super::{
+    Client, Informational, Proxy, Resolve, Retry, compress,
+    connector::Connector,
+    options::Options,
+    pool::{Pool, PoolLimits},
+    shared::Shared,
+};
+use crate::http::{HeaderName, HeaderValue, Leniency, Limits, h1::Rules, header};
+
+/// Makes a [`Client`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use annulus::http::Client;
+///
+/// let client = Client::builder()
+///     .max_per_host(8)
+///     .timeout(Duration::from_secs(5))
+///     .resolve("db.internal", ([127, 0, 0, 1], 9000).into())
+///     .build();
+/// # drop(client);
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    options: Options,
+    pool: PoolLimits,
+    rules: Rules,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    user_agent: Option<HeaderValue>,
+    connector: Connector,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            options: Options::default(),
+            pool: PoolLimits::default(),
+            rules: Rules::default(),
+            fields: Vec::new(),
+            user_agent: Some(HeaderValue::from_static(super::USER_AGENT)),
+            connector: Connector::default(),
+        }
+    }
+
+    /// How many connections to one host may be open on this thread; 64 by default. Requests beyond
+    /// that wait, in order.
+    pub fn max_per_host(mut self, max: usize) -> Self {
+        self.pool.per_host_max = max.max(1);
+        self
+    }
+
+    /// How many idle connections to one host are kept on this thread; 32 by default. Zero keeps
+    /// none.
+    pub fn max_idle_per_host(mut self, max: usize) -> Self {
+        self.pool.idle_per_host_max = max;
+        self
+    }
+
+    /// How many requests to one host may wait for a connection; 16,384 by default. One more fails
+    /// at once.
+    pub fn max_waiting(mut self, max: usize) -> Self {
+        self.pool.queue_max = max;
+        self
+    }
+
+    /// How long a connection may be idle; 15 seconds by default, and less where the server says so.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.idle_timeout = timeout;
+        self
+    }
+
+    /// A time limit on each request as a whole; see [`Request::timeout`](super::Request::timeout).
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.timeout = timeout.into();
+        self
+    }
+
+    /// A time limit on the wait for one of the connections that a host may have; none by default,
+    /// so that only the limit on the whole request acts.
+    pub fn queue_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.queue_timeout = timeout.into();
+        self
+    }
+
+    /// A time limit on looking up and connecting to a host, TLS included; 10 seconds by default.
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.connect_timeout = timeout.into();
+        self
+    }
+
+    /// A time limit on each piece of a request that the connection takes; 30 seconds by default.
+    pub fn send_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.limits.send_timeout = timeout.into();
+        self
+    }
+
+    /// A time limit on the wait from the end of the request to the first byte of the response; 30
+    /// seconds by default.
+    pub fn first_byte_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.limits.first_byte_timeout = timeout.into();
+        self
+    }
+
+    /// A time limit on the wait for each further piece of a response; 30 seconds by default.
+    pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.limits.read_timeout = timeout.into();
+        self
+    }
+
+    /// How many redirects are followed; 10 by default.
+    pub fn redirects(mut self, redirects_max: u32) -> Self {
+        self.options.redirects_max = redirects_max;
+        self
+    }
+
+    /// Whether a redirect may lead from `https` to `http`; it may not by default.
+    pub fn allow_downgrade(mut self, allows: bool) -> Self {
+        self.options.allows_downgrade = allows;
+        self
+    }
+
+    /// How large a body may be to be held in memory, decompressed; 10 MiB by default.
+    pub fn body_bytes_max(mut self, bytes_max: u64) -> Self {
+        self.options.limits.bytes_max = bytes_max;
+        self
+    }
+
+    /// The limits on the heads and the framing of responses. Limits on requests mean nothing here,
+    /// nor does the one on bodies.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.rules.limits = limits;
+        self
+    }
+
+    /// What to accept although it breaks the protocol; nothing by default.
+    pub fn leniency(mut self, leniency: Leniency) -> Self {
+        self.rules.leniency = leniency;
+        self
+    }
+
+    /// Whether compressed responses are asked for and decompressed; they are by default, in a build
+    /// with the feature `compress`.
+    pub fn decompress(mut self, decompresses: bool) -> Self {
+        self.options.decompresses = decompresses;
+        self
+    }
+
+    /// What `User-Agent` says; `annulus/` and the version by default, and `None` to leave it out.
+    pub fn user_agent(mut self, user_agent: impl Into<Option<HeaderValue>>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// A field that goes with every request that does not have one of that name.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.fields.push((name, value));
+        self
+    }
+
+    /// Takes `addr` for the address of `host`, without looking it up. Several are tried as several
+    /// addresses of a host are. A port of zero stands for the URL's.
+    pub fn resolve(mut self, host: &str, addr: SocketAddr) -> Self {
+        let host = host.to_ascii_lowercase();
+        self.connector.resolver.overrides.push((host, addr));
+        self
+    }
+
+    /// Looks up hosts by this instead of by the system's resolver.
+    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
+        self.connector.resolver.custom = Some(Rc::new(resolver));
+        self
+    }
+
+    /// Sends requests by proxies; none by default, not even those that the environment names:
+    /// see [`Proxy::from_env`].
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.connector.proxy = proxy;
+        self
+    }
+
+    /// When requests are sent again; never by default, but for a dead idle connection.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = Some(Rc::new(retry));
+        self
+    }
+
+    /// Is told of each informational response (1xx).
+    pub fn on_informational(mut self, tell: impl Fn(&Informational<'_>) + 'static) -> Self {
+        self.options.on_informational = Some(Rc::new(tell));
+        self
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn build(self) -> Client {
+        let mut fields = self.fields;
+        let mut add = |name: HeaderName, value: HeaderValue| {
+            if !fields.iter().any(|(other, _)| *other == name) {
+                fields.push((name, value));
+            }
+        };
+        if let Some(value) = self.user_agent {
+            add(header::USER_AGENT, value);
+        }
+        add(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(codings) = compress::ACCEPTED {
+            add(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+        }
+        let pool = Pool::new(self.pool);
+        Client::from_shared(Shared::new(
+            self.options,
+            self.rules,
+            fields,
+            pool,
+            self.connector,
+        ))
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("pool", &self.pool)
+            .field("connector", &self.connector)
+            .finish_non_exhaustive()
+    }
+}

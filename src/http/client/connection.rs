@@ -1,0 +1,35 @@
+//! A connection to a server.
+
+use std::task::{Context, Poll};
+
+use super::pool::Lease;
+use crate::http::{Transport, input::Input};
+
+/// An open connection, idle or in use.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) transport: Transport,
+    /// What was received and belongs to what is being received. Empty while it is idle.
+    pub(super) input: Input,
+    /// Its place among the connections that its host may have.
+    pub(super) lease: Lease,
+    /// Whether it has served a request before.
+    pub(super) is_reused: bool,
+}
+
+impl Connection {
+    pub(super) fn new(transport: Transport, lease: Lease) -> Box<Self> {
+        Box::new(Self {
+            transport,
+            input: Input::default(),
+            lease,
+            is_reused: false,
+        })
+    }
+
+    /// Asks an idle connection whether it is still good, and has `context` woken when it is not:
+    /// when the server has closed it, or has sent something that nobody asked for.
+    pub(super) fn is_good(&self, context: &mut Context<'_>) -> bool {
+        matches!(self.transport.poll_recv(context), Poll::Pending)
+    }
+}

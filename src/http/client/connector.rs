@@ -1,0 +1,135 @@
+//! Opens connections: directly, by a proxy, by a unix socket; with TLS or without.
+
+use std::{borrow::Cow, cell::Cell, future::poll_fn};
+
+use super::{
+    Error, ErrorKind, Phase, Proxy, Result, Url, happy_eyeballs, message::Via, proxy::ProxyServer,
+    resolve::Resolver, timings::Watch, tls,
+};
+use crate::{
+    http::{
+        HeaderValue, Method, Transport,
+        h1::{BodyLength, RequestEncoder, ResponseHead, Rules},
+        header,
+        input::Input,
+    },
+    time,
+};
+
+/// How a client reaches servers.
+#[derive(Debug, Default)]
+pub(super) struct Connector {
+    pub(super) resolver: Resolver,
+    pub(super) proxy: Proxy,
+    pub(super) tls: tls::Tls,
+}
+
+impl Connector {
+    /// What connections are shared under.
+    pub(super) fn key<'a>(&self, url: &'a Url) -> Cow<'a, str> {
+        match self.proxy.server(url) {
+            None => url.origin().into(),
+            Some(proxy) if url.is_https() => {
+                format!("{} by {}", url.origin(), proxy.url.origin()).into()
+            }
+            // One that forwards takes requests for all origins.
+            Some(proxy) => format!("proxy {}", proxy.url.origin()).into(),
+        }
+    }
+
+    /// How a request for this URL has to look.
+    pub(super) fn via(&self, url: &Url) -> Via<'_> {
+        match self.proxy.server(url) {
+            Some(proxy) if !url.is_https() => Via {
+                is_absolute: true,
+                proxy_authorization: proxy.authorization.as_ref(),
+            },
+            _ => Via::default(),
+        }
+    }
+
+    /// Opens a connection for requests to `url`. `phase` tells what it is doing.
+    pub(super) async fn open(
+        &self,
+        url: &Url,
+        watch: &mut Watch,
+        phase: &Cell<Phase>,
+    ) -> Result<Transport> {
+        let mut enter = |next: Phase| {
+            watch.enter(next, time::now());
+            phase.set(next);
+        };
+        let proxy = self.proxy.server(url);
+        let hop = proxy.map_or(url, |proxy| &proxy.url);
+        let addrs = self
+            .resolver
+            .addrs(hop.host(), hop.port())
+            .await
+            .map_err(|error| Error::with_source(ErrorKind::Dns, error))?;
+        enter(Phase::Connect);
+        let stream = happy_eyeballs::connect(addrs)
+            .await
+            .map_err(|error| Error::with_source(ErrorKind::Connect, error))?;
+        let mut transport = Transport::from(stream);
+        if let Some(proxy) = proxy {
+            if proxy.url.is_https() {
+                transport = self.tls.connect(transport, &proxy.url).await?;
+            }
+            if url.is_https() {
+                tunnel(&transport, proxy, url).await?;
+            }
+        }
+        if url.is_https() {
+            enter(Phase::Tls);
+            transport = self.tls.connect(transport, url).await?;
+        }
+        enter(Phase::Send);
+        Ok(transport)
+    }
+}
+
+/// Asks a proxy for a tunnel to the server of `url`.
+async fn tunnel(transport: &Transport, proxy: &ProxyServer, url: &Url) -> Result<()> {
+    let failed = |error| Error::with_source(ErrorKind::Connect, error);
+    let target = format!("{}:{}", url.host(), url.port());
+    let mut request = Vec::new();
+    let mut encoder = RequestEncoder::new(&mut request, &Method::CONNECT, &target, &target)
+        .map_err(|_| Error::new(ErrorKind::Url("expected a host")))?;
+    if let Some(value) = &proxy.authorization {
+        encoder.field(&header::PROXY_AUTHORIZATION, value);
+    }
+    let agent = HeaderValue::from_static(super::USER_AGENT);
+    encoder.field(&header::USER_AGENT, &agent);
+    encoder.finish(BodyLength::None);
+    transport.write_all(request).await.map_err(failed)?;
+
+    let rules = Rules::default();
+    let mut head = ResponseHead::new();
+    let mut input = Input::default();
+    loop {
+        let read = head
+            .read(input.bytes(), &Method::CONNECT, &rules)
+            .map_err(|error| Error::new(ErrorKind::Protocol(error)))?;
+        let Some(consumed) = read else {
+            let received = poll_fn(|context| transport.poll_recv(context)).await;
+            let bytes = received.map_err(failed)?;
+            if bytes.is_empty() {
+                return Err(Error::new(ErrorKind::Closed));
+            }
+            input.push(bytes);
+            continue;
+        };
+        input.consume(consumed);
+        if head.status().is_informational() {
+            continue;
+        }
+        if !head.status().is_success() {
+            return Err(Error::new(ErrorKind::Proxy(head.status())));
+        }
+        if !input.is_empty() {
+            // The server cannot speak first: what came is not from it.
+            return Err(Error::new(ErrorKind::Connect));
+        }
+        return Ok(());
+    }
+}

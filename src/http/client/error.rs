@@ -1,0 +1,286 @@
+//! What goes wrong in a request.
+
+use std::{fmt, io, time::Duration};
+
+use super::{Phase, Response};
+use crate::http::{BodyError, ResponseError, StatusCode};
+
+/// The result of a request.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request has failed.
+///
+/// It says what went wrong ([`kind`](Self::kind)), what the exchange was doing
+/// ([`phase`](Self::phase)) and, where the system said something, what that was
+/// ([`source`](std::error::Error::source)). A status such as 404 is no error; see
+/// [`Response::error_for_status`].
+#[derive(Debug)]
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    phase: Option<Phase>,
+    source: Option<io::Error>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A URL makes no sense; the text says what was expected.
+    Url(&'static str),
+    /// The request cannot be sent as it is; the text says what was expected.
+    Request(&'static str),
+    /// The queue for connections to the host is full.
+    QueueFull,
+    /// The host's addresses could not be found.
+    Dns,
+    /// No connection could be opened.
+    Connect,
+    /// The proxy refused to open a tunnel, with this status.
+    Proxy(StatusCode),
+    /// TLS failed, or is not built in.
+    Tls,
+    /// The connection failed.
+    Io,
+    /// The server closed the connection before it answered.
+    Closed,
+    /// The server's answer breaks the protocol, crosses a limit or is cut off.
+    Protocol(ResponseError),
+    /// The server sent more than so many informational responses.
+    TooManyInformational(u32),
+    /// The server changed the protocol although it was not asked to.
+    UnexpectedUpgrade,
+    /// The server did not change the protocol although it was asked to, and gave this status.
+    NoUpgrade(StatusCode),
+    /// The source of the request's body failed, or gave another number of bytes than promised.
+    RequestBody,
+    /// The response's body is larger than what may be held in memory.
+    TooLarge {
+        /// How many bytes may be held.
+        bytes_max: u64,
+    },
+    /// The response's body is not what it says: a broken compression, an unknown charset, a file
+    /// that could not be written; the text says which.
+    Decode(&'static str),
+    /// There were more than so many redirects.
+    TooManyRedirects(u32),
+    /// A redirect leads where it must not; the text says why.
+    Redirect(&'static str),
+    /// The status is an error, and [`Response::error_for_status`] was asked to make it one.
+    Status(StatusCode),
+    /// It took too long.
+    Timeout {
+        /// The limit that has passed: that of this phase, or `Total`.
+        phase: Phase,
+        /// How long the limit was.
+        after: Duration,
+    },
+}
+
+impl Error {
+    pub(super) fn new(kind: ErrorKind) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                phase: None,
+                source: None,
+            }),
+        }
+    }
+
+    pub(super) fn with_source(kind: ErrorKind, source: io::Error) -> Self {
+        let mut error = Self::new(kind);
+        error.inner.source = Some(source);
+        error
+    }
+
+    /// Whether the connection failed or ended.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Io | ErrorKind::Closed)
+    }
+
+    /// Sets the phase, unless it is known already.
+    pub(super) fn during(mut self, phase: Phase) -> Self {
+        self.inner.phase.get_or_insert(phase);
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// What the exchange was doing.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.inner.phase
+    }
+
+    /// Whether it took too long.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Timeout { .. })
+    }
+
+    /// Whether there was no connection: the host is unknown or cannot be reached, or that took too
+    /// long. The server has seen nothing of the request.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        let kind = self.inner.kind;
+        matches!(
+            self.inner.phase,
+            Some(Phase::Dns | Phase::Connect | Phase::Tls)
+        ) || matches!(kind, ErrorKind::Dns | ErrorKind::Connect | ErrorKind::Tls)
+    }
+
+    /// The status, when it is what is wrong.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.inner.kind {
+            ErrorKind::Status(status) | ErrorKind::Proxy(status) | ErrorKind::NoUpgrade(status) => {
+                Some(status)
+            }
+            _ => None,
+        }
+    }
+
+    /// The kind of `std::io::Error` that comes nearest.
+    fn io_kind(&self) -> io::ErrorKind {
+        match self.inner.kind {
+            ErrorKind::Url(_) | ErrorKind::Request(_) => io::ErrorKind::InvalidInput,
+            ErrorKind::Timeout { .. } => io::ErrorKind::TimedOut,
+            ErrorKind::Closed => io::ErrorKind::ConnectionAborted,
+            ErrorKind::Protocol(ResponseError::Body(BodyError::UnexpectedEof)) => {
+                io::ErrorKind::UnexpectedEof
+            }
+            ErrorKind::Protocol(_) | ErrorKind::TooLarge { .. } | ErrorKind::Decode(_) => {
+                io::ErrorKind::InvalidData
+            }
+            _ => match &self.inner.source {
+                Some(source) => source.kind(),
+                None => io::ErrorKind::Other,
+            },
+        }
+    }
+}
+
+impl ErrorKind {
+    /// The name of the kind for logs and counters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Url(_) => "url",
+            Self::Request(_) => "request",
+            Self::QueueFull => "queue-full",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Proxy(_) => "proxy",
+            Self::Tls => "tls",
+            Self::Io => "io",
+            Self::Closed => "closed",
+            Self::Protocol(error) => error.as_str(),
+            Self::TooManyInformational(_) => "too-many-informational",
+            Self::UnexpectedUpgrade => "unexpected-upgrade",
+            Self::NoUpgrade(_) => "no-upgrade",
+            Self::RequestBody => "request-body",
+            Self::TooLarge { .. } => "too-large",
+            Self::Decode(_) => "decode",
+            Self::TooManyRedirects(_) => "too-many-redirects",
+            Self::Redirect(_) => "redirect",
+            Self::Status(_) => "status",
+            Self::Timeout { .. } => "timeout",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(text) => write!(f, "{text} in a URL, found something else"),
+            Self::Request(text) | Self::Decode(text) | Self::Redirect(text) => f.write_str(text),
+            Self::QueueFull => f.write_str("the queue for connections to the host is full"),
+            Self::Dns => f.write_str("the host was not found"),
+            Self::Connect => f.write_str("no connection could be opened"),
+            Self::Proxy(status) => write!(f, "the proxy refused to open a tunnel: {status}"),
+            Self::Tls => f.write_str("TLS failed"),
+            Self::Io => f.write_str("the connection failed"),
+            Self::Closed => f.write_str("the server closed the connection before it answered"),
+            Self::Protocol(error) => error.fmt(f),
+            Self::TooManyInformational(max) => {
+                write!(
+                    f,
+                    "expected at most {max} informational responses, found more"
+                )
+            }
+            Self::UnexpectedUpgrade => {
+                f.write_str("expected a response, found a change of the protocol")
+            }
+            Self::NoUpgrade(status) => {
+                write!(f, "expected a change of the protocol, found {status}")
+            }
+            Self::RequestBody => f.write_str("the body of the request could not be sent"),
+            Self::TooLarge { bytes_max } => {
+                write!(
+                    f,
+                    "expected a body of at most {bytes_max} bytes, found a larger one"
+                )
+            }
+            Self::TooManyRedirects(max) => {
+                write!(f, "expected at most {max} redirects, found more")
+            }
+            Self::Status(status) => write!(f, "the server answered {status}"),
+            Self::Timeout { phase, after } => {
+                write!(f, "the time limit of {after:?} has passed ({phase})")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.kind.fmt(f)?;
+        match &self.inner.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.inner.source.as_ref()?;
+        Some(source)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.io_kind(), error)
+    }
+}
+
+/// In a handler of the server: 500.
+impl From<Error> for crate::http::Error {
+    fn from(error: Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+/// What [`Response::error_for_status`] refused.
+impl From<Response> for Error {
+    fn from(refused: Response) -> Self {
+        Self::new(ErrorKind::Status(refused.status()))
+    }
+}
+
+/// What [`Response::error_for_status`] refused.
+impl From<Response> for io::Error {
+    fn from(refused: Response) -> Self {
+        Error::from(refused).into()
+    }
+}

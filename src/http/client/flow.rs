@@ -1,0 +1,178 @@
+//! From a request to its response: connections, retries, redirects.
+
+use std::{future::poll_fn, rc::Rc, time::Instant};
+
+use super::{
+    Error, ErrorKind, Phase, Response, Result, connection::Connection, deadline::Total,
+    exchange::Failed, message::Message, pool::Acquired, redirect, shared::Shared, timings::Watch,
+};
+use crate::{http::StatusCode, time};
+
+/// What stays the same while a request is sent, however often that is.
+#[derive(Clone, Copy)]
+struct Course {
+    started: Instant,
+    total: Total,
+}
+
+/// Sends `message` and waits for the head of its response.
+pub(super) async fn send(shared: &Rc<Shared>, mut message: Message) -> Result<Response> {
+    let started = time::now();
+    let course = Course {
+        started,
+        total: Total::new(started, message.options.timeout),
+    };
+    let mut redirect_count = 0;
+    loop {
+        let mut response = send_with_policy(shared, &mut message, course).await?;
+        let Some(next) = redirect::target(&message, &response)? else {
+            response.arrive(message);
+            return Ok(response);
+        };
+        redirect_count += 1;
+        if redirect_count > message.options.redirects_max {
+            let kind = ErrorKind::TooManyRedirects(message.options.redirects_max);
+            return Err(Error::new(kind));
+        }
+        redirect::apply(&mut message, next, response.status());
+        // The connection is worth more than a small body's bytes.
+        response.skip_small_body().await;
+    }
+}
+
+/// Sends the request, and again where the caller's policy says so.
+async fn send_with_policy(
+    shared: &Rc<Shared>,
+    message: &mut Message,
+    course: Course,
+) -> Result<Response> {
+    let mut attempt = 0;
+    loop {
+        let result = send_once_for_sure(shared, message, course).await;
+        let Some(retry) = message.options.retry.clone() else {
+            return result;
+        };
+        attempt += 1;
+        let can_repeat = message.is_idempotent() && message.body.is_here();
+        let wait = match retry.wait(attempt, can_repeat, &result, course.total.left(time::now())) {
+            Some(wait) => wait,
+            None => return result,
+        };
+        if let Ok(mut response) = result {
+            response.skip_small_body().await;
+        }
+        course
+            .total
+            .bound(None, || Phase::Total, async {
+                time::sleep(wait).await;
+                Ok(())
+            })
+            .await?;
+    }
+}
+
+/// Sends the request, and once more where an idle connection turned out to be dead, if that does no
+/// harm: either the request may be repeated, or nothing of it has left this process.
+async fn send_once_for_sure(
+    shared: &Rc<Shared>,
+    message: &mut Message,
+    course: Course,
+) -> Result<Response> {
+    let mut fresh = false;
+    loop {
+        let failed = match attempt(shared, message, course, fresh).await {
+            Ok(response) if wants_no_expectation(&response, message) => {
+                message.options.expects_continue = false;
+                continue;
+            }
+            Ok(response) => return Ok(response),
+            Err(failed) => failed,
+        };
+        let harmless = message.is_idempotent() || failed.is_unsent;
+        if fresh || !failed.was_stale || !harmless || !message.body.is_here() {
+            return Err(failed.error);
+        }
+        fresh = true;
+    }
+}
+
+/// A server that answers 417 is asked again without the expectation (RFC 9110, section 10.1.1).
+fn wants_no_expectation(response: &Response, message: &Message) -> bool {
+    response.status() == StatusCode::EXPECTATION_FAILED
+        && message.options.expects_continue
+        && message.body.is_here()
+}
+
+/// Sends the request on one connection.
+async fn attempt(
+    shared: &Rc<Shared>,
+    message: &mut Message,
+    course: Course,
+    fresh: bool,
+) -> Result<Response, Failed> {
+    let mut watch = Watch::new(course.started);
+    let connection = connect(shared, message, course, fresh, &mut watch)
+        .await
+        .map_err(|error| Failed {
+            error,
+            was_stale: false,
+            is_unsent: true,
+        })?;
+    let mut response = Response::new(shared);
+    let exchange = response.exchange_mut();
+    let via = shared.connector.via(&message.url);
+    if let Err(error) = message.begin(&shared.fields, via, exchange) {
+        return Err(Failed {
+            error,
+            was_stale: false,
+            is_unsent: true,
+        });
+    }
+    exchange.begin(connection, message, course.total, course.started, &watch);
+    let options = &message.options;
+    let rules = &shared.rules;
+    poll_fn(|context| exchange.poll_head(options, rules, context)).await?;
+    Ok(response)
+}
+
+/// A connection for the request, idle or new.
+async fn connect(
+    shared: &Rc<Shared>,
+    message: &Message,
+    course: Course,
+    fresh: bool,
+    watch: &mut Watch,
+) -> Result<Box<Connection>> {
+    let pool = &shared.pool;
+    let key = shared.connector.key(&message.url);
+    let acquire = async {
+        pool.acquire(&key, fresh)
+            .await
+            .map_err(|_| Error::new(ErrorKind::QueueFull).during(Phase::Queue))
+    };
+    // Nearly always this is ready at once, and needs no timer.
+    let mut acquire = std::pin::pin!(acquire);
+    let first = poll_fn(|context| std::task::Poll::Ready(acquire.as_mut().poll(context))).await;
+    let acquired = match first {
+        std::task::Poll::Ready(acquired) => acquired?,
+        std::task::Poll::Pending => {
+            let timeout = message.options.queue_timeout;
+            course
+                .total
+                .bound(timeout, || Phase::Queue, acquire)
+                .await?
+        }
+    };
+    let lease = match acquired {
+        Acquired::Idle(connection) => return Ok(connection),
+        Acquired::Fresh(lease) => lease,
+    };
+    watch.enter(Phase::Dns, time::now());
+    let phase = std::cell::Cell::new(Phase::Dns);
+    let open = shared.connector.open(&message.url, watch, &phase);
+    let timeout = message.options.connect_timeout;
+    let result = course.total.bound(timeout, || phase.get(), open).await;
+    let transport = result.map_err(|error| error.during(phase.get()))?;
+    pool.count_opened();
+    Ok(Connection::new(transport, lease))
+}

@@ -1,0 +1,77 @@
+//! The task that looks after a client's idle connections.
+//!
+//! There is one for each client that has had an idle connection in this runtime. It is woken by the
+//! receives of the idle connections, and once a second while there are any, for their deadlines.
+//! When the runtime ends it is dropped, and takes the idle connections along.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::pool::{CLOCK_INDEX, Pool};
+use crate::{
+    task::{self, AbortHandle},
+    time::{self, Sleep},
+};
+
+/// How long an idle connection may outlive its time. One that is asked for is looked at anyway.
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
+
+struct Keeper {
+    pool: Weak<Pool>,
+    clock: Option<Sleep>,
+}
+
+/// Starts the keeper of `pool`; none when the runtime is about to end.
+pub(super) fn start(pool: &Rc<Pool>) -> Option<AbortHandle> {
+    let mut keeper = Keeper {
+        pool: Rc::downgrade(pool),
+        clock: None,
+    };
+    let task = task::Builder::new()
+        .name("http client")
+        .spawn(async move { poll_fn(|context| keeper.poll(context)).await });
+    (!task.is_finished()).then(|| task.abort_handle())
+}
+
+impl Keeper {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(pool) = self.pool.upgrade() else {
+            return Poll::Ready(());
+        };
+        loop {
+            while let Some(index) = pool.wakes().pop() {
+                if index != CLOCK_INDEX {
+                    pool.look_at(index);
+                }
+            }
+            if pool.wakes().poll_ready(context).is_pending() {
+                break;
+            }
+        }
+        loop {
+            if let Some(clock) = &mut self.clock {
+                if Pin::new(clock).poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                self.clock = None;
+            }
+            if !pool.sweep() {
+                return Poll::Pending;
+            }
+            self.clock = Some(time::sleep(SWEEP_PERIOD));
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.keeper_ended();
+        }
+    }
+}

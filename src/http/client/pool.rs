@@ -1,0 +1,445 @@
+//! The connections of one client.
+//!
+//! A connection is in one of these places, and its [`Lease`] goes with it: in the hands of an
+//! exchange; idle, in a slot of the pool, with a receive armed that wakes the pool's keeper when the
+//! server closes it or sends something; or in the hands of a waiter whom it was granted and who was
+//! not polled yet. Whatever is dropped in any place closes its connection, gives its lease back, and
+//! so lets the next waiter open one. Only [`Pool::release`] makes a connection idle, and it is called
+//! for one reason: an exchange is over, and both sides have said that the connection stays open.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    fmt,
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{
+    connection::Connection,
+    keeper,
+    pool_state::{HostState, PoolState},
+};
+use crate::{
+    driver,
+    sync::oneshot,
+    task::{AbortHandle, IndexWakes},
+    time,
+};
+
+/// The index that wakes the keeper for its clock and stands for no connection.
+pub(super) const CLOCK_INDEX: u32 = 0;
+
+#[derive(Debug, Clone)]
+pub(super) struct PoolLimits {
+    /// Connections of one host, idle ones included.
+    pub(super) per_host_max: usize,
+    pub(super) idle_per_host_max: usize,
+    pub(super) idle_timeout: Duration,
+    /// Requests that wait for a connection of one host.
+    pub(super) queue_max: usize,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            per_host_max: 64,
+            idle_per_host_max: 32,
+            idle_timeout: Duration::from_secs(15),
+            queue_max: 16 << 10,
+        }
+    }
+}
+
+/// The connections of one client.
+pub(super) struct Pool {
+    limits: PoolLimits,
+    hosts: RefCell<HashMap<Box<str>, Rc<Host>>>,
+    /// Idle connections. A slot's number is the index that its receive wakes; one that is empty is
+    /// being filled.
+    slots: RefCell<slab::Slab<Option<Idle>>>,
+    wakes: IndexWakes,
+    idle_count: Cell<usize>,
+    keeper: RefCell<Option<AbortHandle>>,
+    /// Whether the keeper's clock runs, so that it looks at deadlines by itself.
+    is_sweeping: Cell<bool>,
+    is_closed: Cell<bool>,
+    opened: Cell<u64>,
+    reused: Cell<u64>,
+    died: Cell<u64>,
+}
+
+struct Idle {
+    connection: Box<Connection>,
+    expires: Instant,
+}
+
+/// What the pool knows of one origin, or of one proxy.
+pub(super) struct Host {
+    key: Box<str>,
+    /// Number of leases.
+    open: Cell<usize>,
+    /// Slots of idle connections; the last one was used last.
+    idle: RefCell<VecDeque<u32>>,
+    waiting: RefCell<VecDeque<oneshot::Sender<Granted>>>,
+}
+
+/// The right to have one connection open.
+pub(super) struct Lease {
+    host: Rc<Host>,
+    pool: Rc<Pool>,
+}
+
+/// What a request gets.
+#[derive(Debug)]
+pub(super) enum Acquired {
+    Idle(Box<Connection>),
+    /// A connection may be opened.
+    Fresh(Lease),
+}
+
+/// The queue of a host is full.
+pub(super) struct QueueFull;
+
+/// What a waiter was given. One who never takes it gives it back.
+struct Granted(Option<Acquired>);
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        if let Some(Acquired::Idle(connection)) = self.0.take() {
+            let pool = Rc::clone(&connection.lease.pool);
+            pool.release(connection, pool.limits.idle_timeout);
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(limits: PoolLimits) -> Rc<Self> {
+        let mut slots = slab::Slab::new();
+        let clock = slots.insert(None);
+        debug_assert_eq!(clock, CLOCK_INDEX as usize);
+        Rc::new(Self {
+            limits,
+            hosts: RefCell::default(),
+            slots: RefCell::new(slots),
+            wakes: IndexWakes::new(),
+            idle_count: Cell::new(0),
+            keeper: RefCell::new(None),
+            is_sweeping: Cell::new(false),
+            is_closed: Cell::new(false),
+            opened: Cell::new(0),
+            reused: Cell::new(0),
+            died: Cell::new(0),
+        })
+    }
+
+    /// An idle connection, if there is one, else the right to open one, for which it may wait.
+    /// `fresh` asks for the latter in any case.
+    pub(super) async fn acquire(
+        self: &Rc<Self>,
+        key: &str,
+        fresh: bool,
+    ) -> Result<Acquired, QueueFull> {
+        let host = self.host(key);
+        if !fresh {
+            if let Some(connection) = poll_fn(|cx| Poll::Ready(self.take_idle(&host, cx))).await {
+                return Ok(Acquired::Idle(connection));
+            }
+        }
+        if host.open.get() >= self.limits.per_host_max {
+            // Only one who wants no used connection comes here while there are idle ones.
+            let oldest = host.idle.borrow_mut().pop_front();
+            drop(oldest.map(|slot| self.empty(slot)));
+        }
+        if host.open.get() < self.limits.per_host_max {
+            return Ok(Acquired::Fresh(Lease::new(&host, self)));
+        }
+        let granted = self.enqueue(&host)?;
+        let mut granted = granted.await.map_err(|_| QueueFull)?;
+        let acquired = granted.0.take().expect("it is taken once");
+        Ok(match acquired {
+            Acquired::Idle(connection) if fresh => Acquired::Fresh(connection.lease),
+            acquired => acquired,
+        })
+    }
+
+    fn enqueue(&self, host: &Rc<Host>) -> Result<oneshot::Receiver<Granted>, QueueFull> {
+        if host.waiting.borrow().len() >= self.limits.queue_max {
+            host.forget_gone();
+            if host.waiting.borrow().len() >= self.limits.queue_max {
+                return Err(QueueFull);
+            }
+        }
+        let (sender, receiver) = oneshot::channel();
+        host.waiting.borrow_mut().push_back(sender);
+        Ok(receiver)
+    }
+
+    fn host(&self, key: &str) -> Rc<Host> {
+        if let Some(host) = self.hosts.borrow().get(key) {
+            return Rc::clone(host);
+        }
+        let host = Rc::new(Host {
+            key: key.into(),
+            open: Cell::new(0),
+            idle: RefCell::default(),
+            waiting: RefCell::default(),
+        });
+        let mut hosts = self.hosts.borrow_mut();
+        hosts.insert(host.key.clone(), Rc::clone(&host));
+        host
+    }
+
+    /// The idle connection that was used last and is still good. The others that it finds are
+    /// closed.
+    fn take_idle(&self, host: &Host, context: &mut Context<'_>) -> Option<Box<Connection>> {
+        loop {
+            let slot = host.idle.borrow_mut().pop_back()?;
+            let mut idle = self.empty(slot)?;
+            let is_in_time = idle.expires > time::now();
+            if is_in_time && idle.connection.is_good(context) {
+                self.reused.set(self.reused.get() + 1);
+                idle.connection.is_reused = true;
+                return Some(idle.connection);
+            }
+            self.died.set(self.died.get() + u64::from(is_in_time));
+        }
+    }
+
+    /// Empties a slot that its host no longer lists.
+    fn empty(&self, slot: u32) -> Option<Idle> {
+        let idle = self.slots.borrow_mut().try_remove(slot as usize).flatten();
+        if idle.is_some() {
+            self.idle_count.set(self.idle_count.get() - 1);
+        }
+        idle
+    }
+
+    /// Takes back a connection that may be used again within `idle_timeout`: a waiter gets it, or
+    /// it becomes idle, or it is closed.
+    pub(super) fn release(self: &Rc<Self>, connection: Box<Connection>, idle_timeout: Duration) {
+        let host = Rc::clone(&connection.lease.host);
+        if self.is_closed.get() || driver::current().is_err() || idle_timeout.is_zero() {
+            return;
+        }
+        if let Some(waiter) = host.next_waiter() {
+            let _ = waiter.send(Granted(Some(Acquired::Idle(connection))));
+            return;
+        }
+        if host.idle.borrow().len() >= self.limits.idle_per_host_max {
+            return;
+        }
+        let slot = self.slots.borrow_mut().insert(None);
+        let slot_index = u32::try_from(slot).expect("there are fewer connections than descriptors");
+        let waker = self.wakes.waker(slot_index);
+        if !connection.is_good(&mut Context::from_waker(&waker)) {
+            self.died.set(self.died.get() + 1);
+            self.slots.borrow_mut().remove(slot);
+            return;
+        }
+        let idle_timeout = idle_timeout.min(self.limits.idle_timeout);
+        let expires = time::now() + idle_timeout;
+        self.slots.borrow_mut()[slot] = Some(Idle {
+            connection,
+            expires,
+        });
+        self.idle_count.set(self.idle_count.get() + 1);
+        host.idle.borrow_mut().push_back(slot_index);
+        self.see_to_keeper();
+    }
+
+    fn see_to_keeper(self: &Rc<Self>) {
+        if self.keeper.borrow().is_none() {
+            let keeper = keeper::start(self);
+            *self.keeper.borrow_mut() = keeper;
+        } else if !self.is_sweeping.replace(true) {
+            self.wakes.waker(CLOCK_INDEX).wake();
+        }
+    }
+
+    /// The keeper is gone, and with it the runtime that the idle connections belong to.
+    pub(super) fn keeper_ended(&self) {
+        self.is_sweeping.set(false);
+        let keeper = self.keeper.take();
+        drop(keeper);
+        self.close_idle();
+    }
+
+    pub(super) fn wakes(&self) -> &IndexWakes {
+        &self.wakes
+    }
+
+    /// Looks after a connection that was woken while it is idle.
+    pub(super) fn look_at(&self, slot_index: u32) {
+        let Some(slot) = self
+            .slots
+            .borrow_mut()
+            .get_mut(slot_index as usize)
+            .and_then(Option::take)
+        else {
+            return;
+        };
+        let waker = self.wakes.waker(slot_index);
+        if slot.connection.is_good(&mut Context::from_waker(&waker)) {
+            // Nothing ran meanwhile: an empty slot is not used for another.
+            self.slots.borrow_mut()[slot_index as usize] = Some(slot);
+            return;
+        }
+        self.died.set(self.died.get() + 1);
+        self.slots.borrow_mut().remove(slot_index as usize);
+        self.idle_count.set(self.idle_count.get() - 1);
+        slot.connection.lease.host.unlist(slot_index);
+    }
+
+    /// Closes the connections whose time is over. Returns whether others are left.
+    pub(super) fn sweep(&self) -> bool {
+        let now = time::now();
+        let over: Vec<u32> = {
+            let slots = self.slots.borrow();
+            let is_over =
+                |idle: &Option<Idle>| idle.as_ref().is_some_and(|idle| idle.expires <= now);
+            slots
+                .iter()
+                .filter(|(_, idle)| is_over(idle))
+                .map(|(slot, _)| slot as u32)
+                .collect()
+        };
+        for slot_index in over {
+            if let Some(idle) = self.empty(slot_index) {
+                idle.connection.lease.host.unlist(slot_index);
+            }
+        }
+        let is_sweeping = self.idle_count.get() > 0;
+        self.is_sweeping.set(is_sweeping);
+        is_sweeping
+    }
+
+    /// Closes all idle connections.
+    pub(super) fn close_idle(&self) {
+        loop {
+            let next = self
+                .slots
+                .borrow()
+                .iter()
+                .find(|(_, idle)| idle.is_some())
+                .map(|(slot, _)| slot as u32);
+            let Some(slot_index) = next else { return };
+            if let Some(idle) = self.empty(slot_index) {
+                idle.connection.lease.host.unlist(slot_index);
+            }
+        }
+    }
+
+    /// Nobody will ask for a connection again: closes those that are idle, and those in use when
+    /// they are done.
+    pub(super) fn close(&self) {
+        self.is_closed.set(true);
+        self.close_idle();
+        let keeper = self.keeper.take();
+        if let Some(keeper) = keeper {
+            keeper.abort();
+        }
+    }
+
+    pub(super) fn count_opened(&self) {
+        self.opened.set(self.opened.get() + 1);
+    }
+
+    pub(super) fn state(&self) -> PoolState {
+        let hosts = self.hosts.borrow();
+        let mut hosts: Vec<HostState> = hosts
+            .values()
+            .map(|host| {
+                let idle = host.idle.borrow().len();
+                HostState {
+                    origin: host.key.clone().into(),
+                    idle,
+                    busy: host.open.get() - idle,
+                    waiting: host
+                        .waiting
+                        .borrow()
+                        .iter()
+                        .filter(|waiter| !waiter.is_closed())
+                        .count(),
+                }
+            })
+            .collect();
+        hosts.sort_by(|a, b| a.origin.cmp(&b.origin));
+        PoolState {
+            hosts,
+            opened: self.opened.get(),
+            reused: self.reused.get(),
+            died: self.died.get(),
+        }
+    }
+
+    /// Forgets a host that has nothing any more.
+    fn forget(&self, host: &Rc<Host>) {
+        let is_same = |found: &Rc<Host>| Rc::ptr_eq(found, host);
+        let mut hosts = self.hosts.borrow_mut();
+        if hosts.get(&host.key).is_some_and(is_same) {
+            hosts.remove(&host.key);
+        }
+    }
+}
+
+impl Host {
+    /// Removes a slot from the idle ones.
+    fn unlist(&self, slot_index: u32) {
+        self.idle.borrow_mut().retain(|&other| other != slot_index);
+    }
+
+    fn next_waiter(&self) -> Option<oneshot::Sender<Granted>> {
+        loop {
+            let waiter = self.waiting.borrow_mut().pop_front()?;
+            if !waiter.is_closed() {
+                return Some(waiter);
+            }
+        }
+    }
+
+    fn forget_gone(&self) {
+        let waiting = self.waiting.take();
+        let waiting = waiting
+            .into_iter()
+            .filter(|waiter| !waiter.is_closed())
+            .collect();
+        *self.waiting.borrow_mut() = waiting;
+    }
+}
+
+impl Lease {
+    fn new(host: &Rc<Host>, pool: &Rc<Pool>) -> Self {
+        host.open.set(host.open.get() + 1);
+        Self {
+            host: Rc::clone(host),
+            pool: Rc::clone(pool),
+        }
+    }
+
+    pub(super) fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.host.open.set(self.host.open.get() - 1);
+        if let Some(waiter) = self.host.next_waiter() {
+            let lease = Self::new(&self.host, &self.pool);
+            let _ = waiter.send(Granted(Some(Acquired::Fresh(lease))));
+        } else if self.host.open.get() == 0 {
+            self.pool.forget(&self.host);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("host", &self.host.key)
+            .finish_non_exhaustive()
+    }
+}

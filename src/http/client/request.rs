@@ -1,0 +1,250 @@
+//! A request that is being put together.
+
+use std::{fmt, rc::Rc, time::Duration};
+
+use super::{
+    Body, Client, Error, ErrorKind, Informational, IntoUrl, Response, Result, Retry, base64, flow,
+    message::Message,
+};
+use crate::http::{HeaderName, HeaderValue, Method, header};
+
+/// A request that is being put together. Made by [`Client::get`] and its siblings, and sent by
+/// [`send`](Self::send), which also tells what was wrong with its parts.
+///
+/// # Examples
+///
+/// ```no_run
+/// use annulus::http::client::Client;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new();
+/// let response = client
+///     .post("http://api.test/items")
+///     .query([("dry", "yes")])
+///     .header("Content-Type", "application/json")
+///     .body(r#"{"name": "x"}"#)
+///     .send()
+///     .await?;
+/// println!("{}", response.status());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a request does nothing unless it is sent"]
+pub struct Request {
+    client: Client,
+    message: Result<Message>,
+}
+
+impl Request {
+    pub(super) fn new(client: &Client, method: Method, url: impl IntoUrl) -> Self {
+        let shared = client.shared();
+        let message = url.into_url().map(|mut url| {
+            let mut fields = Vec::new();
+            if let Some(value) = url.take_authorization() {
+                fields.push((header::AUTHORIZATION, value));
+            }
+            Message {
+                method,
+                url,
+                fields,
+                body: Body::none(),
+                options: shared.options.clone(),
+                asks_upgrade: false,
+            }
+        });
+        Self {
+            client: client.clone(),
+            message,
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Message)) -> Self {
+        if let Ok(message) = &mut self.message {
+            change(message);
+        }
+        self
+    }
+
+    fn try_with(mut self, change: impl FnOnce(&mut Message) -> Result<()>) -> Self {
+        if let Ok(message) = &mut self.message {
+            if let Err(error) = change(message) {
+                self.message = Err(error);
+            }
+        }
+        self
+    }
+
+    /// Adds a field.
+    ///
+    /// `Content-Length` and `Transfer-Encoding` are decided by the body, and are ignored here.
+    pub fn header<N, V>(self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        self.try_with(|message| {
+            let name = name
+                .try_into()
+                .map_err(|_| invalid("expected a field name"))?;
+            let value = value
+                .try_into()
+                .map_err(|_| invalid("expected a field value"))?;
+            message.fields.push((name, value));
+            Ok(())
+        })
+    }
+
+    /// Adds pairs to the URL's query, encoded as a form.
+    pub fn query<K: AsRef<str>, V: AsRef<str>>(
+        self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.with(|message| message.url.append_query(pairs))
+    }
+
+    /// User and password, in `Authorization`.
+    pub fn basic_auth(self, user: &str, password: &str) -> Self {
+        self.try_with(|message| {
+            if user.contains(':') {
+                return Err(invalid("expected a user's name without a colon"));
+            }
+            let value = base64::basic(format!("{user}:{password}").as_bytes());
+            message.set(header::AUTHORIZATION, value);
+            Ok(())
+        })
+    }
+
+    /// A token, in `Authorization`.
+    pub fn bearer_auth(self, token: &str) -> Self {
+        self.try_with(|message| {
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut value = value.map_err(|_| invalid("expected a token"))?;
+            value.set_sensitive(true);
+            message.set(header::AUTHORIZATION, value);
+            Ok(())
+        })
+    }
+
+    /// What the request carries.
+    pub fn body(self, body: impl Into<Body>) -> Self {
+        self.with(|message| message.body = body.into())
+    }
+
+    /// Pairs as `application/x-www-form-urlencoded`.
+    pub fn form<K: AsRef<str>, V: AsRef<str>>(
+        self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.with(|message| {
+            let value = HeaderValue::from_static("application/x-www-form-urlencoded");
+            message.set(header::CONTENT_TYPE, value);
+            message.body = Body::form(pairs);
+        })
+    }
+
+    /// A time limit on all of it, redirects, retries and the body of the response included; `None`
+    /// for none. 30 seconds by default.
+    pub fn timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.with(|message| message.options.timeout = timeout.into())
+    }
+
+    /// A time limit on looking up and connecting to the host; `None` for none. 10 seconds by
+    /// default.
+    pub fn connect_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.with(|message| message.options.connect_timeout = timeout.into())
+    }
+
+    /// A time limit on the wait for each piece of the response, the first one included; `None` for
+    /// none. 30 seconds by default.
+    pub fn read_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        let timeout = timeout.into();
+        self.with(|message| {
+            message.options.limits.read_timeout = timeout;
+            message.options.limits.first_byte_timeout = timeout;
+        })
+    }
+
+    /// How many redirects are followed; 10 by default. With zero the caller sees the redirect.
+    pub fn redirects(self, redirects_max: u32) -> Self {
+        self.with(|message| message.options.redirects_max = redirects_max)
+    }
+
+    /// How large a body may be to be held in memory, decompressed; 10 MiB by default. Bodies that
+    /// are pulled piece by piece have no limit.
+    pub fn body_bytes_max(self, bytes_max: u64) -> Self {
+        self.with(|message| message.options.limits.bytes_max = bytes_max)
+    }
+
+    /// Asks the server whether it wants the body before that is sent, and waits a second for the
+    /// answer.
+    pub fn expect_continue(self, expects: bool) -> Self {
+        self.with(|message| message.options.expects_continue = expects)
+    }
+
+    /// Whether a compressed response is asked for and decompressed; it is by default, in a build
+    /// with the feature `compress`.
+    pub fn decompress(self, decompresses: bool) -> Self {
+        self.with(|message| message.options.decompresses = decompresses)
+    }
+
+    /// When the request is sent again, instead of what the client says. The budget is this
+    /// request's own.
+    pub fn retry(self, retry: Retry) -> Self {
+        self.with(|message| message.options.retry = Some(Rc::new(retry)))
+    }
+
+    /// Is told of each informational response (1xx).
+    pub fn on_informational(self, tell: impl Fn(&Informational<'_>) + 'static) -> Self {
+        self.with(|message| message.options.on_informational = Some(Rc::new(tell)))
+    }
+
+    /// Asks for another protocol on this connection; see [`Response::upgrade`].
+    pub fn upgrade(self, protocol: &str) -> Self {
+        self.try_with(|message| {
+            let protocol = HeaderValue::try_from(protocol);
+            let protocol = protocol.map_err(|_| invalid("expected the name of a protocol"))?;
+            message.set(header::UPGRADE, protocol);
+            message.set(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            message.asks_upgrade = true;
+            Ok(())
+        })
+    }
+
+    /// Sends the request, and waits until the head of the response is here.
+    ///
+    /// # Errors
+    ///
+    /// There is no response, or none that can be taken; [`Error::kind`] says why. A status such as
+    /// 404 is no error.
+    ///
+    /// # Cancel safety
+    ///
+    /// The request may have reached its server or not. Its connection is closed.
+    pub async fn send(self) -> Result<Response> {
+        let mut message = self.message?;
+        if !message.options.decompresses {
+            message.fields.push((
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static("identity"),
+            ));
+        }
+        flow::send(self.client.shared(), message).await
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Request");
+        match &self.message {
+            Ok(message) => debug
+                .field("method", &message.method)
+                .field("url", &message.url)
+                .finish_non_exhaustive(),
+            Err(error) => debug.field("error", error).finish_non_exhaustive(),
+        }
+    }
+}
+
+fn invalid(text: &'static str) -> Error {
+    Error::new(ErrorKind::Request(text))
+}

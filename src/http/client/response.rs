@@ -1,0 +1,421 @@
+//! A response.
+
+use std::{
+    cell::Cell,
+    fmt,
+    future::poll_fn,
+    io,
+    path::Path,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::Stream;
+
+use super::{
+    Error, ErrorKind, Phase, Result, Timings, Upgraded, Url, charset, compress, content::Decode,
+    exchange::Exchange, message::Message, shared::Shared,
+};
+use crate::{
+    buf::BufError,
+    fs::File,
+    http::{HeaderMap, StatusCode, Version},
+    io::{Reader, Receive},
+    pool::ManagedBuf,
+};
+
+/// A body that nobody wants is read up to this size to keep its connection.
+const SKIPPED_BYTES_MAX: u64 = 64 << 10;
+/// About how many decoded bytes are given out at once.
+const DECODED_BYTES_MAX: usize = 64 << 10;
+/// First memory for a body of unknown length, and the most that a length is believed at first.
+const RESERVED_BYTES_MAX: u64 = 1 << 20;
+
+/// A response: its head, which is here, and its body, which is pulled.
+///
+/// The head is read lazily: no map of fields is built unless [`headers`](Self::headers) is called.
+/// A body that is small enough to have come with the head has freed its connection already;
+/// dropping the response while more of the body is to come closes the connection.
+pub struct Response {
+    /// Always there, until it is dropped.
+    exchange: Option<Box<Exchange>>,
+    shared: Rc<Shared>,
+    decoding: Option<Box<Decoding>>,
+}
+
+/// What turns a compressed body into the one that was meant.
+struct Decoding {
+    decoder: Box<dyn Decode>,
+    /// What was received and not decoded yet.
+    piece: ManagedBuf,
+    is_over: bool,
+}
+
+impl Response {
+    /// The response of an exchange that has yet to begin.
+    pub(super) fn new(shared: &Rc<Shared>) -> Self {
+        Self {
+            exchange: Some(shared.take_exchange()),
+            shared: Rc::clone(shared),
+            decoding: None,
+        }
+    }
+
+    pub(super) fn exchange_mut(&mut self) -> &mut Exchange {
+        self.exchange.as_mut().expect("it is taken when dropped")
+    }
+
+    fn exchange(&self) -> &Exchange {
+        self.exchange.as_ref().expect("it is taken when dropped")
+    }
+
+    /// It is what the caller of `message` gets.
+    pub(super) fn arrive(&mut self, message: Message) {
+        if message.options.decompresses {
+            let codings = self.header("content-encoding");
+            let decoder = codings.and_then(compress::decoder);
+            self.decoding = decoder.map(|decoder| {
+                Box::new(Decoding {
+                    decoder,
+                    piece: ManagedBuf::empty(),
+                    is_over: false,
+                })
+            });
+        }
+        self.exchange_mut().url = Some(message.url);
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.exchange().head.status()
+    }
+
+    /// The version: 1.0 or 1.1.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.exchange().head.version()
+    }
+
+    /// The first field called `name`, in any case, without the blanks around its value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.exchange().head.header(name)
+    }
+
+    /// All fields called `name`, in order.
+    pub fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.exchange().head.fields().get_all(name)
+    }
+
+    /// Names, as they were sent, and values of all fields, in order.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.exchange().head.fields().iter()
+    }
+
+    /// All fields as a map, which is built anew at each call.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        self.exchange().head.to_header_map()
+    }
+
+    /// Where it came from, after all redirects.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        let url = self.exchange().url.as_ref();
+        url.expect("it is set before the caller has the response")
+    }
+
+    /// Where the time went.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        self.exchange().timings()
+    }
+
+    /// Number of bytes of the body that were not pulled yet, when that is known. A compressed body
+    /// does not tell.
+    #[must_use]
+    pub fn bytes_left(&self) -> Option<u64> {
+        match self.decoding {
+            None => self.exchange().left(),
+            Some(_) => None,
+        }
+    }
+
+    /// The fields behind a chunked body, once it was pulled to its end. Those that have no meaning
+    /// there are left out.
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        self.exchange().decoder().trailers().to_header_map()
+    }
+
+    /// The response, unless its status says that the request has failed (400 and above).
+    ///
+    /// # Errors
+    ///
+    /// The response itself, whose body may say why. With `?` it becomes an [`Error`] or an
+    /// [`io::Error`].
+    pub fn error_for_status(self) -> std::result::Result<Self, Self> {
+        let status = self.status();
+        if status.is_client_error() || status.is_server_error() {
+            Err(self)
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// The next piece of the body, or `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// The body breaks the protocol or is cut off, the connection fails, a time limit passes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn next(&mut self) -> Result<Option<ManagedBuf>> {
+        poll_fn(|context| self.poll_next_piece(context)).await
+    }
+
+    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {
+        let exchange = self.exchange.as_mut().expect("it is taken when dropped");
+        let rules = &self.shared.rules;
+        let Some(decoding) = &mut self.decoding else {
+            return exchange.poll_piece(rules, context);
+        };
+        loop {
+            if !decoding.piece.is_empty() {
+                let mut out = Vec::new();
+                let used = decoding
+                    .decoder
+                    .decode(&decoding.piece, &mut out, DECODED_BYTES_MAX)
+                    .map_err(|error| error.during(Phase::Body))?;
+                decoding.piece.advance(used);
+                if !out.is_empty() {
+                    return Poll::Ready(Ok(Some(ManagedBuf::own(out))));
+                }
+                continue;
+            }
+            if decoding.is_over {
+                return Poll::Ready(Ok(None));
+            }
+            match ready!(exchange.poll_piece(rules, context))? {
+                Some(piece) => decoding.piece = piece,
+                None => {
+                    decoding.is_over = true;
+                    decoding
+                        .decoder
+                        .finish()
+                        .map_err(|error| error.during(Phase::Body))?;
+                }
+            }
+        }
+    }
+
+    /// The whole body, in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next), and [`ErrorKind::TooLarge`] when it is larger than 10 MiB, or what
+    /// the client says instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was collected is lost when the future is dropped.
+    pub async fn bytes(mut self) -> Result<Vec<u8>> {
+        self.collect().await
+    }
+
+    pub(super) async fn collect(&mut self) -> Result<Vec<u8>> {
+        let bytes_max = self.exchange().limits.bytes_max;
+        let too_large = || Error::new(ErrorKind::TooLarge { bytes_max }).during(Phase::Body);
+        let left = self.bytes_left();
+        if left.is_some_and(|left| left > bytes_max) {
+            return Err(too_large());
+        }
+        let Some(first) = self.next().await? else {
+            return Ok(Vec::new());
+        };
+        let mut bytes = first.into_vec();
+        if bytes.len() as u64 > bytes_max {
+            return Err(too_large());
+        }
+        let more = self.bytes_left().unwrap_or(0).min(RESERVED_BYTES_MAX);
+        bytes.reserve_exact(more as usize);
+        while let Some(piece) = self.next().await? {
+            if (bytes.len() + piece.len()) as u64 > bytes_max {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
+    /// The whole body as text, in the charset that `Content-Type` names, or UTF-8. What is no
+    /// character of it becomes U+FFFD.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes), and for a charset other than UTF-8, UTF-16, ISO-8859-1 and
+    /// windows-1252.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Self::bytes).
+    pub async fn text(mut self) -> Result<String> {
+        let bytes = self.collect().await?;
+        charset::decode(bytes, self.header("content-type"))
+    }
+
+    /// Writes the body to a file from `offset` on, and tells how many bytes that were. No more than
+    /// a few pieces are held in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next), and those of the file.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was written stays.
+    pub async fn copy_to_at(&mut self, file: &File, offset: u64) -> Result<u64> {
+        let mut copied = 0;
+        while let Some(piece) = self.next().await? {
+            let len = piece.len() as u64;
+            let write = file.write_all_at(piece, offset + copied).await;
+            write.map_err(|error: BufError<_>| {
+                let text = "the body could not be written to a file";
+                Error::with_source(ErrorKind::Decode(text), error.into())
+            })?;
+            copied += len;
+        }
+        Ok(copied)
+    }
+
+    /// Writes the body to a file, which is made if it is not there and emptied if it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy_to_at`](Self::copy_to_at).
+    ///
+    /// # Cancel safety
+    ///
+    /// What was written stays.
+    pub async fn copy_to(mut self, path: impl AsRef<Path>) -> Result<u64> {
+        let failed = |error| {
+            let text = "the file for the body could not be opened or closed";
+            Error::with_source(ErrorKind::Decode(text), error)
+        };
+        let file = File::create(path).await.map_err(failed)?;
+        let copied = self.copy_to_at(&file, 0).await?;
+        file.close().await.map_err(failed)?;
+        Ok(copied)
+    }
+
+    /// The body as a reader, which joins its pieces.
+    #[must_use]
+    pub fn reader(self) -> Reader<BodyPieces> {
+        Reader::new(BodyPieces {
+            response: Cell::new(Some(Box::new(self))),
+        })
+    }
+
+    /// The body as a stream of its pieces.
+    #[must_use]
+    pub fn into_stream(self) -> BodyStream {
+        BodyStream { response: self }
+    }
+
+    /// The connection, after a response that has changed its protocol: 101 to a request that asked
+    /// for that by [`Request::upgrade`](super::Request::upgrade), or success to `CONNECT`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoUpgrade`] when the response did not do that.
+    pub fn upgrade(mut self) -> Result<Upgraded> {
+        match self.exchange_mut().take_upgraded() {
+            Some(connection) => Ok(Upgraded::new(*connection)),
+            None => Err(Error::new(ErrorKind::NoUpgrade(self.status()))),
+        }
+    }
+
+    /// Reads what is left of the body if it is small, so that its connection can be used again.
+    pub(super) async fn skip_small_body(&mut self) {
+        if self.exchange().left().unwrap_or(0) > SKIPPED_BYTES_MAX {
+            return;
+        }
+        let mut skipped = 0;
+        while let Ok(Some(piece)) = self.next().await {
+            skipped += piece.len() as u64;
+            if skipped > SKIPPED_BYTES_MAX {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Response {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            self.shared.recycle(exchange);
+        }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exchange = self.exchange();
+        f.debug_struct("Response")
+            .field("head", &exchange.head)
+            .field("is_complete", &exchange.is_complete())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The pieces of a response's body, for a [`Reader`]. Made by [`Response::reader`].
+pub struct BodyPieces {
+    response: Cell<Option<Box<Response>>>,
+}
+
+impl BodyPieces {
+    fn poll_receive(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        // It is out of its cell while it is polled, since that runs code of others.
+        let Some(mut response) = self.response.take() else {
+            return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
+        };
+        let polled = response.poll_next_piece(context);
+        self.response.set(Some(response));
+        polled.map(|piece| Ok(piece?.unwrap_or_else(ManagedBuf::empty)))
+    }
+}
+
+impl Receive for BodyPieces {
+    type Bytes = ManagedBuf;
+
+    async fn receive(&self) -> io::Result<ManagedBuf> {
+        poll_fn(|context| self.poll_receive(context)).await
+    }
+}
+
+impl fmt::Debug for BodyPieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyPieces").finish_non_exhaustive()
+    }
+}
+
+/// The body of a response as a stream. Made by [`Response::into_stream`].
+#[derive(Debug)]
+pub struct BodyStream {
+    response: Response,
+}
+
+impl Stream for BodyStream {
+    type Item = Result<ManagedBuf>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut()
+            .response
+            .poll_next_piece(context)
+            .map(Result::transpose)
+    }
+}

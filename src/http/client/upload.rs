@@ -1,0 +1,192 @@
+//! Sends a request: its head, and its body as that comes.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use super::body::Source;
+use crate::http::{
+    Transport,
+    h1::{BodyEncoder, BodyLength, PromiseBroken},
+};
+
+/// A body up to this size is sent together with the head.
+const SMALL_BODY_BYTES_MAX: usize = 16 << 10;
+/// Memory that a used one keeps.
+const KEPT_BYTES_MAX: usize = 32 << 10;
+
+/// A write of everything, which goes on by itself once it has begun.
+type Write = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+/// What is left to send of one request.
+pub(super) struct Upload {
+    /// Encoded and not sent.
+    output: Vec<u8>,
+    source: Source,
+    encoder: BodyEncoder,
+    write: Option<Write>,
+    /// The body waits for the server's word.
+    is_held: bool,
+    is_done: bool,
+    has_sent: bool,
+}
+
+/// Why sending has ended early.
+pub(super) enum UploadError {
+    /// The connection does not take any more.
+    Connection(io::Error),
+    /// The body's source failed, or gave another number of bytes than promised.
+    Source(io::Error),
+}
+
+impl Upload {
+    pub(super) fn new() -> Self {
+        Self {
+            output: Vec::new(),
+            source: Source::None,
+            encoder: BodyEncoder::new(BodyLength::None),
+            write: None,
+            is_held: false,
+            is_done: true,
+            has_sent: false,
+        }
+    }
+
+    /// Where the head is to be written before [`begin`](Self::begin).
+    pub(super) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Begins to send the head that was written and then the body, which waits for
+    /// [`go_on`](Self::go_on) if it is to be held.
+    pub(super) fn begin(&mut self, source: Source, length: BodyLength, is_held: bool) {
+        self.source = source;
+        self.encoder = BodyEncoder::new(length);
+        self.is_held = is_held && !length.is_empty();
+        self.is_done = false;
+        self.has_sent = false;
+        if let (Source::Bytes(bytes), false) = (&self.source, self.is_held) {
+            if bytes.len() <= SMALL_BODY_BYTES_MAX {
+                self.output.extend_from_slice(bytes);
+                self.source = Source::None;
+            }
+        }
+    }
+
+    /// Sends the body that was held.
+    pub(super) fn go_on(&mut self) {
+        self.is_held = false;
+    }
+
+    /// Sends nothing more. What has begun goes on by itself.
+    pub(super) fn stop(&mut self) {
+        self.output.clear();
+        self.output.shrink_to(KEPT_BYTES_MAX);
+        self.source = Source::None;
+        self.write = None;
+        self.is_held = false;
+        self.is_done = true;
+    }
+
+    /// Whether everything was sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Whether anything may have left this process.
+    pub(super) fn has_sent(&self) -> bool {
+        self.has_sent
+    }
+
+    /// Sends on. `progressed` is set when the connection took something.
+    pub(super) fn poll(
+        &mut self,
+        transport: &Transport,
+        context: &mut Context<'_>,
+        progressed: &mut bool,
+    ) -> Poll<Result<(), UploadError>> {
+        loop {
+            if let Some(write) = &mut self.write {
+                let result = ready!(write.as_mut().poll(context));
+                self.write = None;
+                result.map_err(UploadError::Connection)?;
+                *progressed = true;
+            }
+            if !self.output.is_empty() {
+                self.send_output(transport)?;
+                *progressed = true;
+                continue;
+            }
+            if self.is_held {
+                return Poll::Pending;
+            }
+            match &mut self.source {
+                Source::None => {
+                    self.output.shrink_to(KEPT_BYTES_MAX);
+                    self.is_done = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Source::Bytes(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    self.source = Source::None;
+                    self.send(bytes, transport)?;
+                }
+                Source::Pieces(pieces) => match ready!(pieces.as_mut().poll_next(context)) {
+                    Some(Ok(bytes)) => self.send(bytes, transport)?,
+                    Some(Err(error)) => return Poll::Ready(Err(UploadError::Source(error))),
+                    None => {
+                        self.source = Source::None;
+                        self.encoder.finish(&mut self.output).map_err(broken)?;
+                    }
+                },
+            }
+        }
+    }
+
+    fn send_output(&mut self, transport: &Transport) -> Result<(), UploadError> {
+        match transport.try_write(&self.output) {
+            Ok(sent) if sent == self.output.len() => self.output.clear(),
+            Ok(sent) => {
+                let rest = self.output.split_off(sent);
+                self.output.clear();
+                self.write = Some(write_whole(transport, rest.into()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let output = std::mem::take(&mut self.output);
+                self.write = Some(write_whole(transport, output.into()));
+            }
+            Err(error) => return Err(UploadError::Connection(error)),
+        }
+        self.has_sent = true;
+        Ok(())
+    }
+
+    /// Sends a piece of the body: a small or framed one by way of the output, a large one as it is.
+    fn send(&mut self, bytes: Bytes, transport: &Transport) -> Result<(), UploadError> {
+        let is_plain = self.encoder.is_plain();
+        if !is_plain || bytes.len() <= SMALL_BODY_BYTES_MAX {
+            return self.encoder.write(&mut self.output, &bytes).map_err(broken);
+        }
+        self.encoder.frame(bytes.len()).map_err(broken)?;
+        self.write = Some(write_whole(transport, bytes));
+        Ok(())
+    }
+}
+
+fn write_whole(transport: &Transport, bytes: Bytes) -> Write {
+    let write = transport.write_all(bytes);
+    Box::pin(async move { write.await.map(drop) })
+}
+
+fn broken(error: PromiseBroken) -> UploadError {
+    UploadError::Source(io::Error::new(io::ErrorKind::InvalidInput, error))
+}

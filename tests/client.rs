@@ -1,0 +1,19 @@
+//! The HTTP client, against scripted servers on real sockets and against our own server.
+#![cfg(feature = "http")]
+
+#[path = "client/basics.rs"]
+mod basics;
+#[path = "client/bodies.rs"]
+mod bodies;
+#[path = "client/hostile.rs"]
+mod hostile;
+#[path = "client/pool.rs"]
+mod pool;
+#[path = "client/redirects.rs"]
+mod redirects;
+#[path = "client/reuse.rs"]
+mod reuse;
+#[path = "client/support.rs"]
+mod support;
+#[path = "client/timeouts.rs"]
+mod timeouts;

@@ -1,0 +1,174 @@
+//! Servers that do what they are told.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// How long a test waits for what must come.
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
+
+/// A server whose connections are served by a function, each on a thread of its own.
+pub(crate) struct Script {
+    pub(crate) addr: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+/// One connection of a scripted server.
+pub(crate) struct Conn {
+    pub(crate) stream: TcpStream,
+    /// The how manyth connection it is, from 0.
+    pub(crate) index: usize,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    pub(crate) fn new(serve: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let serve = Arc::new(serve);
+        let (count, log) = (Arc::clone(&accepted), Arc::clone(&requests));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                stream.set_nodelay(true).unwrap();
+                stream.set_read_timeout(Some(BOUND)).unwrap();
+                let index = count.fetch_add(1, Ordering::SeqCst);
+                let (serve, requests) = (Arc::clone(&serve), Arc::clone(&log));
+                thread::spawn(move || {
+                    serve(&mut Conn {
+                        stream,
+                        index,
+                        requests,
+                    });
+                });
+            }
+        });
+        Self {
+            addr,
+            accepted,
+            requests,
+        }
+    }
+
+    /// A server that answers every request on every connection with `answer`.
+    pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::new(move |conn| {
+            while conn.request().is_some() {
+                conn.send(&answer);
+            }
+        })
+    }
+
+    /// A server that answers one request on each connection with `answer`, and closes.
+    pub(crate) fn answering_once(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::new(move |conn| {
+            if conn.request().is_some() {
+                conn.send(&answer);
+                conn.finish();
+            }
+        })
+    }
+
+    pub(crate) fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.addr)
+    }
+
+    /// Connections so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// The requests so far, with their bodies where the framing tells them.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Conn {
+    /// Reads the next request with its body; none when the client has closed.
+    pub(crate) fn request(&mut self) -> Option<String> {
+        let head = self.head()?;
+        let mut text = head.clone();
+        if let Some(length) = field(&head, "content-length") {
+            let mut body = vec![0; length.parse().unwrap()];
+            self.stream.read_exact(&mut body).ok()?;
+            text.push_str(&String::from_utf8_lossy(&body));
+        } else if field(&head, "transfer-encoding").is_some() {
+            while !text.ends_with("\r\n0\r\n\r\n") {
+                text.push(char::from(self.byte()?));
+            }
+        }
+        self.requests.lock().unwrap().push(text.clone());
+        Some(text)
+    }
+
+    /// Reads the head of the next request.
+    pub(crate) fn head(&mut self) -> Option<String> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.byte()?);
+        }
+        Some(String::from_utf8(head).unwrap())
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(1) => Some(byte[0]),
+            _ => None,
+        }
+    }
+
+    /// Sends bytes; a client that has gone is not this server's business.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref());
+    }
+
+    /// Ends the sending direction, and reads until the client has closed.
+    pub(crate) fn finish(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.wait_close();
+    }
+
+    /// Reads until the client has closed.
+    pub(crate) fn wait_close(&mut self) {
+        while self.byte().is_some() {}
+    }
+}
+
+/// The value of a field in a head.
+pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// `200 OK` with a body of known length.
+pub(crate) fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Runs a test's future, and fails when it takes too long.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    annulus::run(async {
+        annulus::time::timeout(BOUND, future)
+            .await
+            .expect("a test ends in time")
+    })
+}
