@@ -47,6 +47,7 @@ mod connection;
 mod connections;
 mod control;
 mod error;
+mod error_kind;
 mod exchange;
 mod file_response;
 #[cfg_attr(
@@ -89,7 +90,8 @@ pub use activity::Phase;
 pub use body::Body;
 pub use body_writer::BodyWriter;
 pub use connection::Connection;
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
+pub use error_kind::ErrorKind;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
 pub use handler::Handler;
 pub use into_response::IntoResponse;
