@@ -6,6 +6,7 @@ use super::{
     Body, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     exchange::{Exchange, WhenGone},
     h1::{AnswerTo, RequestHead, ResponseEncoder},
+    params::Params,
 };
 
 /// A request: its head, which is here, and its body, which is pulled.
@@ -18,6 +19,8 @@ pub struct Request {
     /// Which of the exchange's requests this is.
     number: u64,
     has_body: bool,
+    /// What the router found in the path.
+    pub(super) params: Params,
 }
 
 impl Request {
@@ -27,7 +30,12 @@ impl Request {
             exchange,
             number,
             has_body: true,
+            params: Params::default(),
         }
+    }
+
+    pub(super) fn head(&self) -> &RequestHead {
+        &self.head
     }
 
     /// The method.

@@ -1,0 +1,73 @@
+//! A server with a router, and how to talk to it.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpStream},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use annulus::{
+    Cores,
+    http::{Router, Server},
+};
+
+/// How long a test waits for what must come.
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
+
+/// Starts a server on one core, on a thread that ends with the process.
+pub(crate) fn serve(router: fn() -> Router) -> SocketAddr {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        Server::bind("127.0.0.1:0")
+            .workers(Cores::Count(1))
+            .on_listening(move |addr| tell.send(addr).unwrap())
+            .run_each(router)
+            .unwrap();
+    });
+    told.recv_timeout(BOUND).unwrap()
+}
+
+/// Sends `bytes`, ends the sending direction, and reads to the end.
+pub(crate) fn talk(addr: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+pub(crate) fn ask(addr: SocketAddr, method: &str, target: &str) -> String {
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    talk(addr, head.as_bytes())
+}
+
+pub(crate) fn send(addr: SocketAddr, target: &str, content_type: &str, body: &[u8]) -> String {
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: a\r\n{content_type}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    talk(addr, &[head.as_bytes(), body].concat())
+}
+
+pub(crate) fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+pub(crate) fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+pub(crate) fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split_once("\r\n\r\n").unwrap().0;
+    let mut fields = head
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "));
+    fields
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
