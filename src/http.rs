@@ -65,6 +65,8 @@ mod h1;
 mod handler;
 mod input;
 mod into_response;
+#[cfg(feature = "json")]
+mod json;
 mod outgoing;
 mod pairs;
 mod params;
@@ -104,6 +106,8 @@ pub use form::Form;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
 pub use handler::Handler;
 pub use into_response::IntoResponse;
+#[cfg(feature = "json")]
+pub use json::Json;
 pub use pairs::Pairs;
 pub use report::Report;
 pub use request::Request;

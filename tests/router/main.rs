@@ -1,7 +1,9 @@
-//! The router, parameters, forms and conversions, by raw sockets.
+//! The router, parameters, forms, JSON and conversions, by raw sockets.
 #![cfg(feature = "http")]
 
 mod conversions;
+#[cfg(feature = "json")]
+mod json;
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
