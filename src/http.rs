@@ -12,7 +12,7 @@
 //! }
 //! ```
 //!
-//! A handler that uses `?` names its result:
+//! A [`Router`] chooses among several by method and path. A handler that uses `?` names its result:
 //!
 //! ```no_run
 //! # use annulus::http::{self, Request, Response, Server};

@@ -5,7 +5,7 @@ use std::future::Future;
 use super::{IntoResponse, Request, Response};
 
 /// Answers requests. Every async closure from a [`Request`] to something that
-/// [turns into a response](IntoResponse) is one.
+/// [turns into a response](IntoResponse) is one, and so is a [`Router`](super::Router).
 ///
 /// # Cancel safety
 ///
