@@ -28,7 +28,7 @@ pub(crate) use accept::accept_now;
 pub(crate) use accept_multi::{AbandonedAccept, accept_multi, accepted};
 pub(crate) use close::Close;
 pub(crate) use connect::Connect;
-pub(crate) use fd::{AnyFd, Descriptor, OnDrop};
+pub(crate) use fd::{AnyFd, Descriptor, Owner};
 pub(crate) use in_flight::InFlight;
 pub(crate) use open::Open;
 pub(crate) use read::Read;

@@ -41,7 +41,7 @@ pub use signal_kind::SignalKind;
 
 use crate::{
     driver,
-    op::{AnyFd, Descriptor, OnDrop, Readiness},
+    op::{AnyFd, Descriptor, Readiness},
     sys::{PollEvents, SignalWatch, WakeFd},
 };
 
@@ -147,7 +147,7 @@ impl Signal {
             Some(fd) => Rc::clone(fd),
             None => {
                 let (fd, driver) = (self.wake.duplicate()?, driver::current()?);
-                let fd = Descriptor::new(fd, OnDrop::Close, driver, ()) as AnyFd;
+                let fd = Descriptor::new(fd, driver, ()) as AnyFd;
                 Rc::clone(self.fd.insert(fd))
             }
         };

@@ -1,6 +1,7 @@
 //! An open file.
 
 use std::{
+    cell::Cell,
     fmt, io,
     os::fd::{AsRawFd, IntoRawFd as _, OwnedFd, RawFd},
     path::Path,
@@ -11,7 +12,7 @@ use super::OpenOptions;
 use crate::{
     buf::{BufError, BufResult, IoBuf, IoBufMut},
     driver::Driver,
-    op::{AnyFd, Close, Descriptor, InFlight, OnDrop, Read, Sync, Write},
+    op::{AnyFd, Close, Descriptor, InFlight, Owner, Read, Sync, Write},
     sync::oneshot,
     sys,
 };
@@ -36,7 +37,28 @@ use crate::{
 /// # }
 /// ```
 pub struct File {
-    fd: Rc<Descriptor>,
+    fd: Rc<Descriptor<FileEnd>>,
+}
+
+/// What becomes of a file's descriptor when its last user is gone.
+#[derive(Default)]
+struct FileEnd {
+    /// Who wants it then.
+    taker: Cell<Option<oneshot::Sender<OwnedFd>>>,
+}
+
+impl Owner for FileEnd {
+    fn close(&self, fd: OwnedFd, driver: &Driver) {
+        if let Some(taker) = self.taker.take() {
+            // When nobody waits any more, dropping it closes it.
+            return drop(taker.send(fd));
+        }
+        // A file's close may write to a slow device, so the ring does it, and nobody waits.
+        if driver.close_detached(fd.as_raw_fd()) {
+            // The number is the entry's now.
+            let _ = fd.into_raw_fd();
+        }
+    }
 }
 
 impl File {
@@ -65,7 +87,7 @@ impl File {
 
     pub(super) fn from_fd(fd: OwnedFd, driver: Rc<Driver>) -> Self {
         Self {
-            fd: Descriptor::new(fd, OnDrop::CloseByRing, driver, ()),
+            fd: Descriptor::new(fd, driver, FileEnd::default()),
         }
     }
 
@@ -185,10 +207,7 @@ impl File {
     pub async fn close(self) -> io::Result<()> {
         let driver = self.driver();
         let (sender, receiver) = oneshot::channel();
-        self.fd.on_drop(OnDrop::HandOver(Box::new(move |fd| {
-            // When nobody waits any more, dropping it closes it.
-            drop(sender.send(fd));
-        })));
+        self.fd.extra.taker.set(Some(sender));
         drop(self);
         let fd = receiver
             .await

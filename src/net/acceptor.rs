@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     driver::{Driver, Item, Key},
-    op::{self, AbandonedAccept, AnyFd, Descriptor, OnDrop},
+    op::{self, AbandonedAccept, AnyFd, Descriptor, Owner},
     sys::{self, PollEvents, errno},
     time::{self, Sleep},
 };
@@ -48,6 +48,8 @@ struct Accept {
     /// The rest after an accept that would fail again at once.
     pause: RefCell<Option<Pin<Box<Sleep>>>>,
 }
+
+impl Owner for Accept {}
 
 #[derive(Clone, Copy)]
 enum State {
@@ -76,7 +78,7 @@ impl Acceptor {
         };
         let driver = Rc::clone(driver);
         Ok(Self {
-            shared: Descriptor::new(socket, OnDrop::Close, driver, accept),
+            shared: Descriptor::new(socket, driver, accept),
         })
     }
 

@@ -21,9 +21,10 @@ mod gone;
 mod try_next;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     future::Future,
     io,
+    num::NonZeroI32,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -62,10 +63,11 @@ enum State {
 pub(super) struct Receive {
     pool: Rc<Pool>,
     state: Cell<State>,
-    /// Bytes that were received and only partly taken.
-    parked: RefCell<Option<ManagedBuf>>,
+    /// Bytes that were received and only partly taken. Their room is made when it is first needed,
+    /// since most sockets never do, and kept.
+    parked: Cell<Option<Box<Option<ManagedBuf>>>>,
     /// The errno to tell, once, behind the bytes.
-    error: Cell<Option<i32>>,
+    error: Cell<Option<NonZeroI32>>,
     full_receives: Cell<u8>,
     /// Whether one receive may serve for good.
     multishot: bool,
@@ -98,7 +100,7 @@ impl Receive {
             multishot,
             pool: pool::current(),
             state: Cell::new(State::Idle),
-            parked: RefCell::new(None),
+            parked: Cell::new(None),
             error: Cell::new(None),
             full_receives: Cell::new(0),
             turns: Turns::default(),
@@ -125,7 +127,7 @@ impl Receive {
     ) -> Poll<io::Result<Option<ManagedBuf>>> {
         let driver = shared.driver();
         driver.check_current()?;
-        if let Some(bytes) = self.parked.take() {
+        if let Some(bytes) = self.take_front() {
             return Poll::Ready(Ok(Some(bytes)));
         }
         let mut without_buffer = false;
@@ -149,8 +151,7 @@ impl Receive {
             match step {
                 Step::Bytes(bytes) => return Poll::Ready(Ok(Some(bytes))),
                 Step::End => {
-                    let error = self.error.take();
-                    return Poll::Ready(match error {
+                    return Poll::Ready(match self.take_error() {
                         Some(errno) => Err(io::Error::from_raw_os_error(errno)),
                         None => Ok(Some(ManagedBuf::empty())),
                     });
@@ -273,7 +274,7 @@ impl Receive {
 
     fn end(&self, errno: Option<i32>) -> Step {
         self.state.set(State::Ended);
-        self.error.set(errno);
+        self.error.set(errno.and_then(NonZeroI32::new));
         Step::End
     }
 
@@ -288,7 +289,7 @@ impl Receive {
 
     /// What has been received and not been taken, without asking the kernel for more.
     fn take_parked(&self, driver: &Driver) -> Option<Step> {
-        if let Some(bytes) = self.parked.take() {
+        if let Some(bytes) = self.take_front() {
             return Some(Step::Bytes(bytes));
         }
         match self.state.get() {
@@ -296,6 +297,13 @@ impl Receive {
             State::Ended => Some(Step::End),
             _ => None,
         }
+    }
+
+    fn take_front(&self) -> Option<ManagedBuf> {
+        let mut room = self.parked.take()?;
+        let bytes = room.take();
+        self.parked.set(Some(room));
+        bytes
     }
 
     /// Puts bytes in front of what a new stream will receive.
@@ -306,7 +314,9 @@ impl Receive {
     /// Puts bytes back in front of what comes next.
     fn put_back(&self, bytes: ManagedBuf) {
         if !bytes.is_empty() {
-            let before = self.parked.replace(Some(bytes));
+            let mut room = self.parked.take().unwrap_or_default();
+            let before = room.replace(bytes);
+            self.parked.set(Some(room));
             debug_assert!(
                 before.is_none(),
                 "the front was taken before it is put back"
@@ -378,7 +388,7 @@ impl Receive {
 
     /// The error that was met and not told yet.
     pub(super) fn take_error(&self) -> Option<i32> {
-        self.error.take()
+        self.error.take().map(NonZeroI32::get)
     }
 
     /// Makes a new stream end with `errno`, behind the bytes that were put in front of it.

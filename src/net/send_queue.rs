@@ -9,6 +9,7 @@ use std::{
     cell::Cell,
     future::Future,
     io,
+    num::NonZeroI32,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -36,7 +37,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 pub(super) struct SendQueue {
     turns: Turns,
     /// The errno of a write that nobody waited for.
-    error: Cell<Option<i32>>,
+    error: Cell<Option<NonZeroI32>>,
     /// Whether a task of the runtime's is finishing such a write.
     finishing: Cell<bool>,
 }
@@ -52,7 +53,7 @@ impl SendQueue {
     #[inline]
     pub(super) fn take_error(&self) -> io::Result<()> {
         match self.error.take() {
-            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            Some(errno) => Err(io::Error::from_raw_os_error(errno.get())),
             None => Ok(()),
         }
     }
@@ -215,8 +216,8 @@ impl<O: Sending> Drop for InTurn<O> {
             let result = op.await;
             let queue = &shared.extra.send;
             if let Err(error) = result {
-                let errno = error.error.raw_os_error();
-                queue.error.set(errno.or(Some(sys::errno::EPIPE)));
+                let errno = error.error.raw_os_error().unwrap_or(sys::errno::EPIPE);
+                queue.error.set(NonZeroI32::new(errno));
             }
             queue.finishing.set(false);
             queue.turns.leave(&ticket);

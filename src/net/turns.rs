@@ -1,7 +1,7 @@
 //! First come, first served: who may use one direction of a socket.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     collections::VecDeque,
     task::{Context, Waker},
 };
@@ -26,7 +26,7 @@ pub(super) struct Turns {
     /// The ticket that has the turn.
     holder: Cell<u32>,
     last: Cell<u32>,
-    waiting: RefCell<Option<Box<Waiting>>>,
+    waiting: Cell<Option<Box<Waiting>>>,
 }
 
 impl Turns {
@@ -54,20 +54,18 @@ impl Turns {
         if self.holder.get() == ticket.0.get() {
             return true;
         }
-        let old = {
-            let mut waiting = self.waiting.borrow_mut();
-            let waiting = waiting.get_or_insert_default();
-            match waiting
-                .iter_mut()
-                .find(|(number, _)| *number == ticket.0.get())
-            {
-                Some((_, old)) => Some(std::mem::replace(old, waker)),
-                None => {
-                    waiting.push_back((ticket.0.get(), waker));
-                    None
-                }
+        let mut waiting = self.waiting.take().unwrap_or_default();
+        let place = waiting
+            .iter_mut()
+            .find(|(number, _)| *number == ticket.0.get());
+        let old = match place {
+            Some((_, old)) => Some(std::mem::replace(old, waker)),
+            None => {
+                waiting.push_back((ticket.0.get(), waker));
+                None
             }
         };
+        self.waiting.set(Some(waiting));
         drop(old);
         false
     }
@@ -94,8 +92,8 @@ impl Turns {
         if number == 0 {
             return;
         }
-        if self.waiting.borrow().is_some() {
-            return self.leave_queue(number);
+        if let Some(waiting) = self.waiting.take() {
+            return self.leave_queue(waiting, number);
         }
         if self.holder.get() == number {
             self.holder.set(0);
@@ -104,35 +102,20 @@ impl Turns {
 
     /// As [`leave`](Self::leave), when others wait.
     #[cold]
-    fn leave_queue(&self, number: u32) {
-        let waker = {
-            let mut slot = self.waiting.borrow_mut();
-            let mut gone = None;
-            if let Some(waiting) = slot.as_mut() {
-                if self.holder.get() == number {
-                    gone = waiting.pop_front();
-                    self.holder.set(gone.as_ref().map_or(0, |(next, _)| *next));
-                } else if let Some(index) = waiting.iter().position(|(other, _)| *other == number) {
-                    // Its waker is dropped outside the borrow, and not woken.
-                    let left = waiting.remove(index);
-                    let empty = if waiting.is_empty() {
-                        slot.take()
-                    } else {
-                        None
-                    };
-                    drop(slot);
-                    drop((left, empty));
-                    return;
-                }
-                if waiting.is_empty() {
-                    *slot = None;
-                }
-            } else if self.holder.get() == number {
-                self.holder.set(0);
-            }
-            gone
-        };
-        if let Some((_, waker)) = waker {
+    fn leave_queue(&self, mut waiting: Box<Waiting>, number: u32) {
+        let (mut left, mut next) = (None, None);
+        if self.holder.get() == number {
+            next = waiting.pop_front();
+            self.holder.set(next.as_ref().map_or(0, |(next, _)| *next));
+        } else if let Some(index) = waiting.iter().position(|(other, _)| *other == number) {
+            left = waiting.remove(index);
+        }
+        if !waiting.is_empty() {
+            self.waiting.set(Some(waiting));
+        }
+        // The user's code runs last. The waker of one that leaves is dropped, and not woken.
+        drop(left);
+        if let Some((_, waker)) = next {
             waker.wake();
         }
     }
@@ -169,7 +152,7 @@ mod tests {
         turns.leave(&a);
         assert!(poll(&turns, &c));
         turns.leave(&c);
-        assert!(turns.is_free() && turns.waiting.borrow().is_none());
+        assert!(turns.is_free() && turns.waiting.take().is_none());
     }
 
     #[test]

@@ -5,28 +5,28 @@
 //! never closed, and then used again by a new connection, under an entry that means the old one.
 
 use std::{
-    any::Any,
     cell::Cell,
-    os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd},
+    os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd},
     rc::Rc,
 };
 
 use crate::driver::{self, Driver};
 
-/// What happens to a descriptor when its last user is gone.
-pub(crate) enum OnDrop {
-    /// A plain close(2), which for a socket does not wait.
-    Close,
-    /// A file's close may write to a slow device, so the ring does it, and nobody waits.
-    CloseByRing,
-    /// Somebody wants it back. The closure must not call the driver.
-    HandOver(Box<dyn FnOnce(OwnedFd)>),
+/// What a descriptor's owner keeps beside it. It stands in the descriptor's allocation, so that an
+/// idle connection has one and not two.
+pub(crate) trait Owner: 'static {
+    /// Ends a descriptor whose last user is gone: by a plain close(2), which for a socket does not
+    /// wait, unless the owner knows better.
+    fn close(&self, fd: OwnedFd, _driver: &Driver) {
+        drop(fd);
+    }
 }
 
+impl Owner for () {}
+
 /// A descriptor, its driver, and what its owner keeps beside it in the same allocation.
-pub(crate) struct Descriptor<T: ?Sized = ()> {
+pub(crate) struct Descriptor<T: Owner + ?Sized> {
     raw: Cell<i32>,
-    on_drop: Cell<OnDrop>,
     /// Where the poll driver remembers it.
     source: Cell<u32>,
     driver: Rc<Driver>,
@@ -34,23 +34,20 @@ pub(crate) struct Descriptor<T: ?Sized = ()> {
 }
 
 /// A descriptor of any owner, as operations hold it.
-pub(crate) type AnyFd = Rc<Descriptor<dyn Any>>;
+pub(crate) type AnyFd = Rc<Descriptor<dyn Owner>>;
 
-impl<T> Descriptor<T> {
-    pub(crate) fn new(fd: OwnedFd, on_drop: OnDrop, driver: Rc<Driver>, extra: T) -> Rc<Self> {
-        let source = Cell::new(driver::NO_SOURCE);
-        let (raw, on_drop) = (Cell::new(fd.into_raw_fd()), Cell::new(on_drop));
+impl<T: Owner> Descriptor<T> {
+    pub(crate) fn new(fd: OwnedFd, driver: Rc<Driver>, extra: T) -> Rc<Self> {
         Rc::new(Self {
-            raw,
-            on_drop,
-            source,
+            raw: Cell::new(fd.into_raw_fd()),
+            source: Cell::new(driver::NO_SOURCE),
             driver,
             extra,
         })
     }
 }
 
-impl<T: ?Sized> Descriptor<T> {
+impl<T: Owner + ?Sized> Descriptor<T> {
     #[inline]
     pub(crate) fn raw(&self) -> i32 {
         self.raw.get()
@@ -59,11 +56,6 @@ impl<T: ?Sized> Descriptor<T> {
     #[inline]
     pub(crate) fn driver(&self) -> &Rc<Driver> {
         &self.driver
-    }
-
-    /// Changes what happens at the end.
-    pub(crate) fn on_drop(&self, on_drop: OnDrop) {
-        self.on_drop.set(on_drop);
     }
 
     #[inline]
@@ -82,23 +74,15 @@ impl<T: ?Sized> Descriptor<T> {
     }
 }
 
-impl<T: ?Sized> Drop for Descriptor<T> {
+impl<T: Owner + ?Sized> Drop for Descriptor<T> {
     fn drop(&mut self) {
-        let Some(fd) = self.take() else { return };
-        match self.on_drop.replace(OnDrop::Close) {
-            OnDrop::Close => drop(fd),
-            OnDrop::CloseByRing => {
-                if self.driver.close_detached(fd.as_raw_fd()) {
-                    // The number is the entry's now.
-                    let _ = fd.into_raw_fd();
-                }
-            }
-            OnDrop::HandOver(take) => take(fd),
+        if let Some(fd) = self.take() {
+            self.extra.close(fd, &self.driver);
         }
     }
 }
 
-impl<T: ?Sized> std::fmt::Debug for Descriptor<T> {
+impl<T: Owner + ?Sized> std::fmt::Debug for Descriptor<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Descriptor")
             .field("raw", &self.raw.get())

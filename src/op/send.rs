@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{AnyFd, Descriptor, Op, Progress, WithoutRing, held::Held};
+use super::{AnyFd, Descriptor, Op, Owner, Progress, WithoutRing, held::Held};
 use crate::{
     buf::{BufError, BufResult, IoBuf},
     driver::Driver,
@@ -128,7 +128,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
 
 /// Whether a plain send is the first thing to try.
 #[inline]
-pub(crate) fn sends_at_once<T: ?Sized>(fd: &Descriptor<T>) -> bool {
+pub(crate) fn sends_at_once<T: Owner + ?Sized>(fd: &Descriptor<T>) -> bool {
     let driver = fd.driver();
     if driver.uses_ring() {
         driver.batch() <= INLINE_BATCH_MAX
@@ -139,7 +139,7 @@ pub(crate) fn sends_at_once<T: ?Sized>(fd: &Descriptor<T>) -> bool {
 
 /// Sends what the kernel takes at once.
 #[inline]
-pub(crate) fn send_now<T: ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> io::Result<usize> {
+pub(crate) fn send_now<T: Owner + ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> io::Result<usize> {
     let driver = fd.driver();
     loop {
         driver.count_attempt();

@@ -18,8 +18,9 @@ fn on_each_driver(name: &str, world: fn()) {
 
 /// Sends this process a signal, which any of its threads may take.
 fn kill(kind: SignalKind) {
-    // SAFETY: the calls take no address.
-    let result = unsafe { libc::kill(libc::getpid(), kind.as_raw()) };
+    let process = std::process::id() as i32;
+    // SAFETY: the call takes no address.
+    let result = unsafe { libc::kill(process, kind.as_raw()) };
     assert_eq!(result, 0);
 }
 

@@ -15,7 +15,7 @@ use std::{
 use super::{Receive, Shared, State, says_go_on};
 use crate::{
     driver::{Driver, MultiState},
-    op::{AnyFd, Descriptor, OnDrop, Readiness},
+    op::{AnyFd, Descriptor, Readiness},
     sys::{self, PeerState, PollEvents},
 };
 
@@ -140,7 +140,7 @@ impl Receive {
 fn broken(shared: &Rc<Shared>, fin: bool) -> Option<Stage> {
     let epoll = sys::watch_broken(shared.raw()).ok()?;
     let driver: Rc<Driver> = Rc::clone(shared.driver());
-    let fd = Descriptor::new(epoll, OnDrop::Close, driver, ()) as AnyFd;
+    let fd = Descriptor::new(epoll, driver, ()) as AnyFd;
     let wait = Readiness::new(fd, PollEvents::READ);
     Some(Stage::Broken { wait, fin })
 }

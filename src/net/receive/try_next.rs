@@ -49,7 +49,7 @@ impl Receive {
             };
             return match step {
                 Step::Bytes(bytes) => Ok(bytes),
-                Step::End => match self.error.take() {
+                Step::End => match self.take_error() {
                     Some(errno) => Err(io::Error::from_raw_os_error(errno)),
                     None => Ok(ManagedBuf::empty()),
                 },
