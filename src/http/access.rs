@@ -2,12 +2,12 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{Method, RejectReason, StatusCode};
+use super::{Error, Method, RejectReason, StatusCode};
 
 /// What happened to one request, or to bytes that were none, for an access log.
 ///
-/// It prints as one line: peer, method, target, status, bytes received and sent, duration, and the
-/// name of the reason where the server refused or cut something.
+/// It prints as one line: peer, method, target, status, bytes received and sent, duration, the name
+/// of the reason where the server refused or cut something, and in quotes the handler's error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Access<'a> {
@@ -27,6 +27,8 @@ pub struct Access<'a> {
     pub duration: Duration,
     /// Why the server refused the request, or cut the answer off.
     pub reason: Option<RejectReason>,
+    /// What the handler failed with, where it returned an error: the client sees its status only.
+    pub error: Option<&'a Error>,
 }
 
 impl fmt::Display for Access<'_> {
@@ -45,8 +47,11 @@ impl fmt::Display for Access<'_> {
         }
         let micros = self.duration.as_micros();
         write!(f, " {} {} {micros}us", self.received, self.sent)?;
-        match self.reason {
-            Some(reason) => write!(f, " {}", reason.as_str()),
+        if let Some(reason) = self.reason {
+            write!(f, " {}", reason.as_str())?;
+        }
+        match self.error {
+            Some(error) => write!(f, " \"{}\"", error.to_string().escape_debug()),
             None => Ok(()),
         }
     }

@@ -61,7 +61,7 @@ impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        Response::new(self.status())
+        Response::failed(self)
     }
 }
 

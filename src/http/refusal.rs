@@ -29,6 +29,7 @@ pub(super) fn refuse(
             sent: 0,
             duration: Duration::ZERO,
             reason: Some(reason),
+            error: None,
         });
     }
     let date_line = shared.date_line();

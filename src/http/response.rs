@@ -20,6 +20,8 @@ pub struct Response {
     content_type: Option<HeaderValue>,
     fields: Vec<(HeaderName, HeaderValue)>,
     body: ResponseBody,
+    /// What it answers for, for the access log.
+    error: Option<Box<Error>>,
 }
 
 impl Response {
@@ -31,6 +33,7 @@ impl Response {
             content_type: None,
             fields: Vec::new(),
             body: ResponseBody::default(),
+            error: None,
         }
     }
 
@@ -67,6 +70,7 @@ impl Response {
             content_type: Some(content_type),
             fields: Vec::new(),
             body: ResponseBody::Bytes(body),
+            error: None,
         }
     }
 
@@ -212,6 +216,17 @@ impl Response {
 
     pub(super) fn field_list(&self) -> &[(HeaderName, HeaderValue)] {
         &self.fields
+    }
+
+    /// The answer to a request that failed: the error's status, and what it says for the log.
+    pub(super) fn failed(error: Error) -> Self {
+        let mut response = Self::new(error.status());
+        response.error = Some(Box::new(error));
+        response
+    }
+
+    pub(super) fn take_error(&mut self) -> Option<Box<Error>> {
+        self.error.take()
     }
 
     pub(super) fn take_body(&mut self) -> ResponseBody {

@@ -48,9 +48,10 @@ enum NoRequest {
     Refused(RejectReason),
 }
 
-/// What the access log will be told of a request, if there is one.
+/// What the access log will be told of a request besides what the exchange knows.
 struct Exchanged {
-    started: Option<Instant>,
+    started: Instant,
+    error: Option<Box<Error>>,
 }
 
 /// The future of an exchange: serves one connection after the other.
@@ -106,22 +107,26 @@ async fn serve<H: Handler>(
             }
         }
         let number = begin(exchange, storage);
-        let exchanged = Exchanged {
-            started: exchange
-                .shared
-                .settings
-                .access_log
-                .is_some()
-                .then(time::now),
-        };
+        let is_logged = exchange.shared.settings.access_log.is_some();
+        let mut exchanged = is_logged.then(|| Exchanged {
+            started: time::now(),
+            error: None,
+        });
         let request = Request::new(Rc::clone(head), Rc::clone(exchange), number);
         exchange.phase.set(Phase::Handler);
         let answered = match drive_handler(exchange, handler, request).await {
-            Ok(response) => answer(exchange, head, number, response).await,
+            Ok(mut driven) => {
+                if let (Some(exchanged), Driven::Done(response)) = (&mut exchanged, &mut driven) {
+                    exchanged.error = response.take_error();
+                }
+                answer(exchange, head, number, driven).await
+            }
             Err(gone) => Err(gone),
         };
         exchange.pull.retire();
-        exchanged.tell(exchange, head, &answered);
+        if let Some(exchanged) = exchanged {
+            exchanged.tell(exchange, head, &answered);
+        }
         if let Ok((_, Some(reason), _)) | Err(Gone(reason)) = &answered {
             exchange.shared.count_refusal(*reason);
         }
@@ -469,6 +474,7 @@ fn tell_refused(exchange: &Exchange, reason: RejectReason) {
             sent: 0,
             duration: Duration::ZERO,
             reason: Some(reason),
+            error: None,
         });
     }
 }
@@ -480,8 +486,7 @@ impl Exchanged {
         head: &RequestHead,
         answered: &std::result::Result<Answered, Gone>,
     ) {
-        let (Some(log), Some(started)) = (&exchange.shared.settings.access_log, self.started)
-        else {
+        let Some(log) = &exchange.shared.settings.access_log else {
             return;
         };
         let (status, reason) = match answered {
@@ -495,8 +500,9 @@ impl Exchanged {
             status,
             received: exchange.body.borrow().received(),
             sent: exchange.outgoing.body_bytes.get(),
-            duration: time::now().saturating_duration_since(started),
+            duration: time::now().saturating_duration_since(self.started),
             reason,
+            error: self.error.as_deref(),
         });
     }
 }

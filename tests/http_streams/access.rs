@@ -37,6 +37,11 @@ fn the_access_log_is_told_of_answers_refusals_and_cuts() {
         let mut client = Client::of(connection.clone(), handler);
         client.send("GET /boom HTTP/1.1\r\nHost: t\r\n\r\n").await;
         client.rest().await;
+        let mut client = Client::of(connection.clone(), async |_: Request| {
+            http::Error::new(http::StatusCode::CONFLICT, "the \"seat\"\nis taken")
+        });
+        client.send("GET /taken HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        client.until("\r\n\r\n").await;
         let mut client = Client::of(connection, handler);
         client
             .send("POST /cut HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\na")
@@ -49,7 +54,8 @@ fn the_access_log_is_told_of_answers_refusals_and_cuts() {
                 "- POST /a?b 200 3 3",
                 "- - - 400 0 0 request-line-invalid",
                 "- GET /boom 500 0 0 handler-failed",
-                "- POST /cut 400 1 0 body-unexpected-eof",
+                "- GET /taken 409 0 0 \"the \\\"seat\\\"\\nis taken\"",
+                "- POST /cut 400 1 0 body-unexpected-eof \"expected more of the body, found the end of the connection\"",
             ]
         );
     });
