@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
     options::server(std::env::args().skip(1))?
         .on_listening(|addr| println!("listening on http://{addr}/"))
         .run(answer)
-        .map(drop)
+        .map(|report| println!("{report}"))
 }
 
 async fn answer(request: Request) -> http::Result<Response> {

@@ -19,5 +19,7 @@ mod process;
 mod request_line;
 #[path = "wire/slow.rs"]
 mod slow;
+#[path = "wire/stop.rs"]
+mod stop;
 #[path = "wire/table.rs"]
 mod table;

@@ -2,12 +2,16 @@
 
 use std::{io, time::Duration};
 
-use annulus::http::{Limits, Server, Timeouts};
+use annulus::{
+    http::{Limits, Server, Timeouts},
+    signal,
+};
 
-/// The server that the arguments describe.
+/// The server that the arguments describe, which SIGTERM stops and a second one cuts.
 pub(crate) fn server(mut arguments: impl Iterator<Item = String>) -> io::Result<Server> {
     let mut port = "8080".to_owned();
     let (mut limits, mut timeouts) = (Limits::default(), Timeouts::default());
+    let mut stop_deadline = Duration::from_secs(10);
     while let Some(name) = arguments.next() {
         if !name.starts_with("--") {
             port = name;
@@ -25,12 +29,27 @@ pub(crate) fn server(mut arguments: impl Iterator<Item = String>) -> io::Result<
                 timeouts.body_rate_grace = timeouts.body_rate_grace.min(timeouts.body);
             }
             "--write-timeout" => timeouts.write = seconds()?,
+            "--stop-deadline" => stop_deadline = seconds()?,
             _ => return Err(invalid(&name)),
         }
     }
     Ok(Server::bind(format!("127.0.0.1:{port}"))
         .limits(limits)
-        .timeouts(timeouts))
+        .timeouts(timeouts)
+        .shutdown_on(terminated(), stop_deadline)
+        // It begins to listen when the first was heard.
+        .cut_on(async { terminated().await }))
+}
+
+/// Resolves at the next SIGTERM from now on.
+fn terminated() -> impl Future<Output = ()> {
+    let signal = signal::terminate();
+    async {
+        if signal.await.is_err() {
+            // It cannot be heard of.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 fn invalid(name: &str) -> io::Error {

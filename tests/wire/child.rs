@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -23,6 +23,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_heard(arguments).0
+    }
+
+    /// As `start`, with what it will have written when it has ended.
+    pub(crate) fn start_heard(arguments: &[&str]) -> (Self, mpsc::Receiver<String>) {
         let mut process = Command::new(example())
             .arg("0")
             .args(arguments)
@@ -38,7 +43,9 @@ impl Server {
             lines.read_line(&mut line).unwrap();
             // Nobody listens any more when the test has failed.
             let _ = tell.send(line);
-            let _ = std::io::copy(&mut lines, &mut std::io::sink());
+            let mut rest = String::new();
+            let _ = lines.read_to_string(&mut rest);
+            let _ = tell.send(rest);
         });
         let line = told.recv_timeout(BOUND).expect("the server starts");
         let addr = line
@@ -47,7 +54,7 @@ impl Server {
             .and_then(|rest| rest.strip_suffix('/'))
             .and_then(|addr| addr.parse().ok())
             .unwrap_or_else(|| panic!("expected where the server listens, found {line:?}"));
-        Self { process, addr }
+        (Self { process, addr }, told)
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {

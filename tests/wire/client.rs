@@ -206,6 +206,11 @@ impl Client {
         Ok((body, fields(lines.iter().map(|line| &**line))?))
     }
 
+    /// Whether nothing of an answer is here.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.unread.is_empty()
+    }
+
     /// What comes before the end, which must be a FIN and no reset.
     pub(crate) fn rest(&mut self) -> Result<Vec<u8>, String> {
         loop {

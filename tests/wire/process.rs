@@ -1,8 +1,12 @@
-//! What the kernel says about the server's process.
+//! What the kernel says about the server's process, and what it is told.
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, ExitStatus},
+    sync::mpsc,
+};
 
-use crate::child::Server;
+use crate::child::{BOUND, Server};
 
 impl Server {
     /// The memory of the process that is in use, in bytes.
@@ -27,5 +31,19 @@ impl Server {
     /// Whether the process still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Sends it SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    }
+
+    /// Waits until it has ended. Returns how, and the last line that it wrote.
+    pub(crate) fn end(&mut self, written: &mpsc::Receiver<String>) -> (ExitStatus, String) {
+        let written = written.recv_timeout(BOUND).expect("the server ends");
+        let status = self.process.wait().unwrap();
+        let line = written.lines().last().unwrap_or_default();
+        (status, line.to_owned())
     }
 }
