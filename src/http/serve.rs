@@ -26,7 +26,9 @@ use crate::time;
 /// How long a connection that ends with an answer is read on, so that the client sees the answer
 /// and not a reset.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// A client that uploads sees the answer only if we read on: what it has under way alone fills the
+/// socket's buffers, which may hold several megabytes.
+const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// The future of an exchange, in a box that it never leaves.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
