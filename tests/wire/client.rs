@@ -15,14 +15,17 @@ pub(crate) struct Client {
     unread: Vec<u8>,
 }
 
+/// Names in lower case and values.
+type Fields = Vec<(String, String)>;
+
 /// A whole answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) version: String,
     pub(crate) status: u16,
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) fields: Fields,
     pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Vec<(String, String)>,
+    pub(crate) trailers: Fields,
 }
 
 impl Answer {
@@ -181,7 +184,7 @@ impl Client {
         }
     }
 
-    fn take_chunks(&mut self) -> Result<(Vec<u8>, Vec<(String, String)>), String> {
+    fn take_chunks(&mut self) -> Result<(Vec<u8>, Fields), String> {
         let mut body = Vec::new();
         loop {
             let line = String::from_utf8(self.take_until(b"\r\n")?).unwrap();
@@ -235,7 +238,7 @@ impl Client {
 }
 
 /// Names in lower case and values.
-fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<(String, String)>, String> {
+fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Fields, String> {
     lines
         .map(|line| {
             let (name, value) = line

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Messages of one run without a time.
-const COUNT: u64 = 4000;
+const COUNT: u64 = 10_000;
 
 const RESPONSES: [&[u8]; 6] = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -110,6 +110,22 @@ fn request(numbers: &mut Numbers) -> Vec<u8> {
     text
 }
 
+/// Puts something else, or something more, where a line ends: most of framing is decided there.
+fn damage_line_end(input: &mut Vec<u8>, numbers: &mut Numbers) {
+    const ENDS: [&[u8]; 10] = [
+        b"\n", b"\r", b"\n\r", b"\r\r\n", b"\r\n\n", b"", b" \r\n", b"\r\n ", b";\r\n", b"\0\r\n",
+    ];
+    let ends: Vec<usize> = (0..input.len().saturating_sub(1))
+        .filter(|&at| input[at..].starts_with(b"\r\n"))
+        .collect();
+    if ends.is_empty() {
+        return;
+    }
+    let at = ends[numbers.below(ends.len())];
+    let end = ENDS[numbers.below(ENDS.len())];
+    input.splice(at..at + 2, end.iter().copied());
+}
+
 /// Changes some places of `input`.
 fn mutate(input: &mut Vec<u8>, numbers: &mut Numbers) {
     for _ in 0..numbers.below(4) {
@@ -118,7 +134,7 @@ fn mutate(input: &mut Vec<u8>, numbers: &mut Numbers) {
         }
         let start = numbers.below(input.len());
         let end = input.len().min(start + numbers.below(4));
-        match numbers.below(6) {
+        match numbers.below(8) {
             0 => input[start] = numbers.next() as u8,
             1 => drop(input.drain(start..end)),
             2 => input.truncate(start),
@@ -127,6 +143,7 @@ fn mutate(input: &mut Vec<u8>, numbers: &mut Numbers) {
                 let at = numbers.below(input.len());
                 input.splice(at..at, copy.into_iter().take(60));
             }
+            4 | 5 => damage_line_end(input, numbers),
             _ => {
                 let piece = PIECES[numbers.below(PIECES.len())];
                 input.splice(start..end, piece.iter().copied());
