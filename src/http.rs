@@ -41,6 +41,7 @@
 mod access;
 mod activity;
 mod admission;
+pub mod blocking;
 mod body;
 mod body_writer;
 mod census;

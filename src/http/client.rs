@@ -67,6 +67,8 @@ mod exchange;
 mod flow;
 mod happy_eyeballs;
 mod informational;
+#[cfg(feature = "json")]
+mod json;
 mod keeper;
 mod message;
 mod no_compress;
@@ -236,6 +238,15 @@ impl fmt::Debug for Client {
             .field("pool", &self.pool_state())
             .finish_non_exhaustive()
     }
+}
+
+/// The text of a body that came with this `Content-Type`.
+pub(super) fn text(body: Vec<u8>, content_type: Option<&[u8]>) -> Result<String> {
+    charset::decode(body, content_type)
+}
+
+pub(super) fn no_runtime(error: std::io::Error) -> Error {
+    Error::with_source(ErrorKind::Io, error)
 }
 
 /// Gets a page, by a client that this thread's calls share.

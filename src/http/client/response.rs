@@ -227,7 +227,7 @@ impl Response {
         self.collect().await
     }
 
-    pub(super) async fn collect(&mut self) -> Result<Vec<u8>> {
+    pub(in crate::http) async fn collect(&mut self) -> Result<Vec<u8>> {
         let bytes_max = self.exchange().limits.bytes_max;
         let too_large = || Error::new(ErrorKind::TooLarge { bytes_max }).during(Phase::Body);
         let left = self.bytes_left();
