@@ -13,6 +13,8 @@ mod pool;
 mod redirects;
 #[path = "client/reuse.rs"]
 mod reuse;
+#[path = "client/routes.rs"]
+mod routes;
 #[path = "client/support.rs"]
 mod support;
 #[path = "client/timeouts.rs"]
