@@ -5,6 +5,9 @@
 mod basics;
 #[path = "client/bodies.rs"]
 mod bodies;
+#[cfg(feature = "compress")]
+#[path = "client/compressed.rs"]
+mod compressed;
 #[path = "client/hostile.rs"]
 mod hostile;
 #[path = "client/pool.rs"]

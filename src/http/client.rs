@@ -58,6 +58,8 @@ mod base64;
 mod body;
 mod builder;
 mod charset;
+#[cfg(feature = "compress")]
+mod compress;
 mod connection;
 mod connector;
 mod content;
@@ -71,6 +73,7 @@ mod informational;
 mod json;
 mod keeper;
 mod message;
+#[cfg(not(feature = "compress"))]
 mod no_compress;
 mod no_tls;
 mod options;
@@ -107,6 +110,7 @@ pub use upgraded::Upgraded;
 pub use url::{IntoUrl, Url};
 
 use super::Method;
+#[cfg(not(feature = "compress"))]
 use no_compress as compress;
 use no_tls as tls;
 use shared::Shared;
