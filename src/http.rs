@@ -41,6 +41,7 @@
 mod access;
 mod activity;
 mod admission;
+pub mod blocking;
 mod body;
 mod body_writer;
 mod census;
@@ -70,6 +71,7 @@ mod input;
 mod into_response;
 #[cfg(feature = "json")]
 mod json;
+mod listening;
 mod outgoing;
 mod pairs;
 mod params;
@@ -88,6 +90,7 @@ mod server_handle;
 mod settings;
 mod shared;
 mod sse;
+mod stop_order;
 mod stopping;
 mod timeouts;
 mod timer;

@@ -5,6 +5,9 @@
 mod basics;
 #[path = "client/bodies.rs"]
 mod bodies;
+#[cfg(feature = "compress")]
+#[path = "client/compressed.rs"]
+mod compressed;
 #[path = "client/hostile.rs"]
 mod hostile;
 #[path = "client/pool.rs"]
@@ -13,6 +16,8 @@ mod pool;
 mod redirects;
 #[path = "client/reuse.rs"]
 mod reuse;
+#[path = "client/routes.rs"]
+mod routes;
 #[path = "client/support.rs"]
 mod support;
 #[path = "client/timeouts.rs"]

@@ -58,6 +58,8 @@ mod base64;
 mod body;
 mod builder;
 mod charset;
+#[cfg(feature = "compress")]
+mod compress;
 mod connection;
 mod connector;
 mod content;
@@ -67,8 +69,11 @@ mod exchange;
 mod flow;
 mod happy_eyeballs;
 mod informational;
+#[cfg(feature = "json")]
+mod json;
 mod keeper;
 mod message;
+#[cfg(not(feature = "compress"))]
 mod no_compress;
 mod no_tls;
 mod options;
@@ -105,6 +110,7 @@ pub use upgraded::Upgraded;
 pub use url::{IntoUrl, Url};
 
 use super::Method;
+#[cfg(not(feature = "compress"))]
 use no_compress as compress;
 use no_tls as tls;
 use shared::Shared;
@@ -236,6 +242,15 @@ impl fmt::Debug for Client {
             .field("pool", &self.pool_state())
             .finish_non_exhaustive()
     }
+}
+
+/// The text of a body that came with this `Content-Type`.
+pub(super) fn text(body: Vec<u8>, content_type: Option<&[u8]>) -> Result<String> {
+    charset::decode(body, content_type)
+}
+
+pub(super) fn no_runtime(error: std::io::Error) -> Error {
+    Error::with_source(ErrorKind::Io, error)
 }
 
 /// Gets a page, by a client that this thread's calls share.

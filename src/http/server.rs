@@ -5,6 +5,8 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, ToSocketAddrs},
+    os::fd::OwnedFd,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -13,12 +15,14 @@ use super::{
     Access, Handler, Leniency, Limits, Report, ServerHandle, Timeouts,
     admission::{Admission, connections_max_default},
     control::Control,
+    listening::{Listening, Options, Place},
     settings::Settings,
-    workers::{Orders, Workers},
+    stop_order::StopOrder,
+    workers::{Order, Orders, Workers},
 };
-use crate::{net::ListenOptions, runtime::Cores};
+use crate::{runtime::Cores, sys};
 
-/// An HTTP/1.1 server: one thread, one ring and one listening socket for each core.
+/// An HTTP/1.1 server: one thread and one ring for each core, each of which listens, too.
 ///
 /// # Examples
 ///
@@ -33,11 +37,11 @@ use crate::{net::ListenOptions, runtime::Cores};
 /// # }
 /// ```
 pub struct Server {
-    addrs: io::Result<Vec<SocketAddr>>,
+    places: Vec<Place>,
     cores: Cores,
     settings: Settings,
-    listen: ListenOptions,
-    on_listening: Option<Box<dyn FnOnce(SocketAddr)>>,
+    listen: Options,
+    on_listening: Option<Box<dyn FnMut(SocketAddr)>>,
     connections_max: Option<usize>,
     refuses_when_full: bool,
     control: Arc<Control>,
@@ -45,20 +49,73 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server on the first of `addrs` that can be bound. Nothing is bound before
-    /// [`run`](Self::run), which also tells when the address makes no sense.
+    /// A server at `addrs`: all that a name stands for, or all of a list, as far as this machine has
+    /// them. Nothing is bound before [`run`](Self::run), which also tells when an address makes no
+    /// sense.
+    ///
+    /// ```
+    /// use annulus::http::Server;
+    ///
+    /// let _ = Server::bind("127.0.0.1:8080");
+    /// let _ = Server::bind("localhost:8080").and_bind("192.0.2.1:80");
+    /// let _ = Server::bind_unix("/run/hello.sock");
+    /// ```
     pub fn bind(addrs: impl ToSocketAddrs) -> Self {
+        Self::at(Vec::new()).and_bind(addrs)
+    }
+
+    /// A server at a Unix socket. A socket file that stands at `path`, and behind which nobody
+    /// listens, is replaced. It stays when the server ends.
+    pub fn bind_unix(path: impl Into<PathBuf>) -> Self {
+        Self::at(vec![Place::Path(path.into())])
+    }
+
+    /// A server at sockets that listen already: std's listeners, or descriptors of TCP or Unix
+    /// sockets that somebody else has made.
+    ///
+    /// The workers share each of them. When the server stops, it answers what waits in their queues,
+    /// and closes its descriptors; a socket that another process has, too, goes on listening there.
+    pub fn listeners<S: Into<OwnedFd>>(sockets: impl IntoIterator<Item = S>) -> Self {
+        let sockets = sockets.into_iter().map(Into::into).collect();
+        Self::at(vec![Place::Sockets(Ok(sockets))])
+    }
+
+    /// A server at the listening sockets that whoever started this process has handed over, as
+    /// systemd does for a socket unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once.
+    ///
+    /// [`run`](Self::run) fails when there are none.
+    #[must_use]
+    pub fn inherited() -> Self {
+        Self::at(vec![Place::Sockets(sys::inherited_sockets())])
+    }
+
+    fn at(places: Vec<Place>) -> Self {
         Self {
-            addrs: addrs.to_socket_addrs().map(Iterator::collect),
+            places,
             cores: Cores::All,
             settings: Settings::default(),
-            listen: ListenOptions::default(),
+            listen: Options::default(),
             on_listening: None,
             connections_max: None,
             refuses_when_full: false,
             control: Arc::default(),
             orders: Orders::default(),
         }
+    }
+
+    /// Serves at `addrs`, too.
+    #[must_use]
+    pub fn and_bind(mut self, addrs: impl ToSocketAddrs) -> Self {
+        let addrs = addrs.to_socket_addrs().map(Iterator::collect);
+        self.places.push(Place::Addrs(addrs));
+        self
+    }
+
+    /// Serves at a Unix socket, too; see [`bind_unix`](Self::bind_unix).
+    #[must_use]
+    pub fn and_bind_unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.places.push(Place::Path(path.into()));
+        self
     }
 
     /// The cores to use; all that this process may use by default.
@@ -108,13 +165,14 @@ impl Server {
     /// How many connections the kernel keeps until they are accepted; 4096 by default.
     #[must_use]
     pub fn backlog(mut self, backlog: u32) -> Self {
-        self.listen = self.listen.backlog(backlog);
+        self.listen.backlog(backlog);
         self
     }
 
-    /// Calls `tell` with the address once connections are accepted there.
+    /// Calls `tell` with each address once connections to all of them succeed, on the thread that
+    /// called `run`. Unix sockets have none.
     #[must_use]
-    pub fn on_listening(mut self, tell: impl FnOnce(SocketAddr) + 'static) -> Self {
+    pub fn on_listening(mut self, tell: impl FnMut(SocketAddr) + 'static) -> Self {
         self.on_listening = Some(Box::new(tell));
         self
     }
@@ -147,8 +205,10 @@ impl Server {
     /// Ends the server when `future` resolves: it refuses new connections from then on, finishes the
     /// requests that have begun, and cuts what is left after `deadline`.
     ///
-    /// `future` is polled once for all workers, inside a runtime, and dropped when the server ends
-    /// by other means. [`handle`](Self::handle) does the same from elsewhere.
+    /// `future` is polled in one place for all workers, inside a runtime, and dropped when the server
+    /// ends by other means. It gives nothing, or an `io::Result<()>` as those of
+    /// [`signal`](crate::signal) do: an error stops the server, and [`run`](Self::run) returns it.
+    /// [`handle`](Self::handle) stops from elsewhere.
     ///
     /// In order:
     ///
@@ -162,33 +222,37 @@ impl Server {
     /// # Examples
     ///
     /// ```
-    /// use annulus::{http::{Response, Server}, time};
+    /// use annulus::{http::{Response, Server}, signal};
     /// use std::time::Duration;
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let report = Server::bind("127.0.0.1:0")
-    ///     .shutdown_on(time::sleep(Duration::from_millis(10)), Duration::from_secs(10))
+    /// # fn serve() -> std::io::Result<()> {
+    /// let report = Server::bind("127.0.0.1:8080")
+    ///     .shutdown_on(signal::terminate(), Duration::from_secs(10))
+    ///     .cut_on(signal::terminate) // the second time
     ///     .run(async |_request| Response::text("hello"))?;
-    /// assert_eq!(report.cut, 0);
+    /// println!("{report}");
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
     pub fn shutdown_on(
         mut self,
-        future: impl Future<Output = ()> + 'static,
+        future: impl Future<Output: StopOrder> + 'static,
         deadline: Duration,
     ) -> Self {
-        self.orders.stop = Some((Box::pin(future), deadline));
+        self.orders.stop = Some((order(future), deadline));
         self
     }
 
-    /// Cuts what is left when `future` resolves, for those who cannot wait for the deadline. It is
-    /// polled once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so that it may
-    /// wait for a second signal of the same kind.
+    /// Cuts what is left when a second future resolves, for those who cannot wait for the deadline.
+    /// `make` is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so
+    /// that a signal counts for one of them only.
     #[must_use]
-    pub fn cut_on(mut self, future: impl Future<Output = ()> + 'static) -> Self {
-        self.orders.cut = Some(Box::pin(future));
+    pub fn cut_on<F>(mut self, make: impl FnOnce() -> F + 'static) -> Self
+    where
+        F: Future<Output: StopOrder> + 'static,
+    {
+        self.orders.cut = Some(Box::new(|| order(make())));
         self
     }
 
@@ -209,7 +273,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When no address can be bound, no thread or no driver can be had, or a listening socket
+    /// When an address cannot be bound, no thread or no driver can be had, or a listening socket
     /// fails. A worker that fails or panics while it serves stops the others, which have ten seconds
     /// for the requests that have begun; the first error is returned then.
     ///
@@ -252,10 +316,12 @@ impl Server {
         M: FnOnce() -> H + Send + 'static,
         H: Handler,
     {
-        let listeners = self.listen_for(cores.len())?;
-        let addr = listeners[0].local_addr()?;
-        if let Some(tell) = self.on_listening {
-            tell(addr);
+        let listeners = self.listen.listen(self.places, cores.len())?;
+        if let Some(mut tell) = self.on_listening {
+            listeners[0]
+                .iter()
+                .filter_map(Listening::local_addr)
+                .for_each(&mut *tell);
         }
         let connections_max = self
             .connections_max
@@ -267,38 +333,18 @@ impl Server {
             control: self.control,
             orders: self.orders,
         };
-        workers.run(&cores, listeners.into_iter().map(|one| vec![one]), makes)
+        workers.run(&cores, listeners, makes)
     }
+}
 
-    /// One listening socket for each worker, all on one address.
-    fn listen_for(&self, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
-        let addrs = match &self.addrs {
-            Ok(addrs) => addrs,
-            Err(error) => return Err(io::Error::new(error.kind(), error.to_string())),
-        };
-        let options = self.listen.clone().reuse_port(count > 1);
-        let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "expected an address");
-        for addr in addrs {
-            match options.listen(*addr) {
-                Ok(first) => {
-                    let addr = first.local_addr()?;
-                    let mut listeners = vec![first];
-                    for _ in 1..count {
-                        listeners.push(options.listen(addr)?);
-                    }
-                    return Ok(listeners);
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
-    }
+fn order(future: impl Future<Output: StopOrder> + 'static) -> Order {
+    Box::pin(async { future.await.into_result() })
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("addrs", &self.addrs)
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }

@@ -45,6 +45,7 @@ enum Kind {
     #[default]
     None,
     Bytes(Bytes),
+    Chunked(Bytes),
     Stream {
         pieces: Pieces,
         len: Option<u64>,
@@ -81,6 +82,14 @@ impl Body {
                 pieces: Box::pin(pieces),
                 len: None,
             },
+        }
+    }
+
+    /// Bytes that are sent in chunks, as one would that does not know its length.
+    #[must_use]
+    pub fn chunked(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            kind: Kind::Chunked(bytes.into()),
         }
     }
 
@@ -135,7 +144,7 @@ impl Body {
             Kind::None | Kind::Gone => BodyLength::None,
             Kind::Bytes(bytes) => BodyLength::Sized(bytes.len() as u64),
             Kind::Stream { len: Some(len), .. } => BodyLength::Sized(*len),
-            Kind::Stream { len: None, .. } => BodyLength::Chunked,
+            Kind::Chunked(_) | Kind::Stream { len: None, .. } => BodyLength::Chunked,
         }
     }
 
@@ -149,6 +158,10 @@ impl Body {
         match &self.kind {
             Kind::None => Ok(Source::None),
             Kind::Bytes(bytes) => Ok(Source::Bytes(bytes.clone())),
+            Kind::Chunked(bytes) => {
+                let bytes = (!bytes.is_empty()).then(|| bytes.clone());
+                Ok(Source::Pieces(Box::pin(Once(bytes))))
+            }
             Kind::Gone => {
                 let text = "expected a body, found a stream that was sent before";
                 Err(Error::new(ErrorKind::Request(text)))
@@ -174,6 +187,17 @@ impl fmt::Debug for Body {
         f.debug_struct("Body")
             .field("length", &self.length())
             .finish_non_exhaustive()
+    }
+}
+
+/// A stream of one piece.
+struct Once(Option<Bytes>);
+
+impl Stream for Once {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
     }
 }
 

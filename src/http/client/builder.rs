@@ -1,6 +1,6 @@
 //! How a client is made.
 
-use std::{fmt, net::SocketAddr, rc::Rc, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, rc::Rc, time::Duration};
 
 use super::{
     Client, Informational, Proxy, Resolve, Retry, compress,
@@ -175,6 +175,12 @@ impl Builder {
     /// Looks up hosts by this instead of by the system's resolver.
     pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
         self.connector.resolver.custom = Some(Rc::new(resolver));
+        self
+    }
+
+    /// Connects to this socket file, whatever host a URL names. A proxy comes before it.
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.connector.unix = Some(path.into());
         self
     }
 

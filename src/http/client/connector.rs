@@ -1,6 +1,6 @@
 //! Opens connections: directly, by a proxy, by a unix socket; with TLS or without.
 
-use std::{borrow::Cow, cell::Cell, future::poll_fn};
+use std::{borrow::Cow, cell::Cell, future::poll_fn, path::PathBuf};
 
 use super::{
     Error, ErrorKind, Phase, Proxy, Result, Url, happy_eyeballs, message::Via, proxy::ProxyServer,
@@ -13,6 +13,7 @@ use crate::{
         header,
         input::Input,
     },
+    net::UnixStream,
     time,
 };
 
@@ -22,6 +23,8 @@ pub(super) struct Connector {
     pub(super) resolver: Resolver,
     pub(super) proxy: Proxy,
     pub(super) tls: tls::Tls,
+    /// The socket file that all servers are behind.
+    pub(super) unix: Option<PathBuf>,
 }
 
 impl Connector {
@@ -60,6 +63,13 @@ impl Connector {
             phase.set(next);
         };
         let proxy = self.proxy.server(url);
+        if let (None, Some(path)) = (proxy, &self.unix) {
+            enter(Phase::Connect);
+            let stream = UnixStream::connect(path).await;
+            let failed = |error| Error::with_source(ErrorKind::Connect, error);
+            let transport = Transport::from(stream.map_err(failed)?);
+            return self.secure(transport, url, enter).await;
+        }
         let hop = proxy.map_or(url, |proxy| &proxy.url);
         let addrs = self
             .resolver
@@ -79,6 +89,16 @@ impl Connector {
                 tunnel(&transport, proxy, url).await?;
             }
         }
+        self.secure(transport, url, enter).await
+    }
+
+    /// The last step: TLS, for `https`.
+    async fn secure(
+        &self,
+        mut transport: Transport,
+        url: &Url,
+        mut enter: impl FnMut(Phase),
+    ) -> Result<Transport> {
         if url.is_https() {
             enter(Phase::Tls);
             transport = self.tls.connect(transport, url).await?;

@@ -1,21 +1,29 @@
 //! Undoes what a server did to a body to make it smaller.
 
-use super::Error;
+use super::Result;
+
+/// What one call of a decoder has done.
+pub(super) struct Step {
+    /// How many bytes of the piece it is done with.
+    pub(super) used: usize,
+    /// Whether it has more to give out without another byte.
+    pub(super) has_more: bool,
+}
 
 /// Turns the bytes of a body as they came into those that were meant.
 pub(super) trait Decode {
-    /// Adds what `piece` stands for to `out`, and at most about `len_max` bytes. Returns how much
-    /// of the piece it has used.
+    /// Adds the next of what was meant to `out`: no more than `len_max` bytes, or one block of the
+    /// format.
     ///
     /// # Errors
     ///
     /// The piece makes no sense.
-    fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>, len_max: usize) -> Result<usize, Error>;
+    fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>, len_max: usize) -> Result<Step>;
 
     /// Takes note of the body's end.
     ///
     /// # Errors
     ///
     /// More was to come.
-    fn finish(&mut self) -> Result<(), Error>;
+    fn finish(&mut self) -> Result<()>;
 }

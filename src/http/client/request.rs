@@ -65,7 +65,7 @@ impl Request {
         self
     }
 
-    fn try_with(mut self, change: impl FnOnce(&mut Message) -> Result<()>) -> Self {
+    pub(super) fn try_with(mut self, change: impl FnOnce(&mut Message) -> Result<()>) -> Self {
         if let Ok(message) = &mut self.message {
             if let Err(error) = change(message) {
                 self.message = Err(error);

@@ -49,6 +49,8 @@ struct Decoding {
     decoder: Box<dyn Decode>,
     /// What was received and not decoded yet.
     piece: ManagedBuf,
+    /// The decoder has more without another byte.
+    has_more: bool,
     is_over: bool,
 }
 
@@ -79,6 +81,7 @@ impl Response {
                 Box::new(Decoding {
                     decoder,
                     piece: ManagedBuf::empty(),
+                    has_more: false,
                     is_over: false,
                 })
             });
@@ -185,13 +188,14 @@ impl Response {
             return exchange.poll_piece(rules, context);
         };
         loop {
-            if !decoding.piece.is_empty() {
+            if decoding.has_more || !decoding.piece.is_empty() {
                 let mut out = Vec::new();
-                let used = decoding
+                let step = decoding
                     .decoder
                     .decode(&decoding.piece, &mut out, DECODED_BYTES_MAX)
                     .map_err(|error| error.during(Phase::Body))?;
-                decoding.piece.advance(used);
+                decoding.piece.advance(step.used);
+                decoding.has_more = step.has_more;
                 if !out.is_empty() {
                     return Poll::Ready(Ok(Some(ManagedBuf::own(out))));
                 }
@@ -227,7 +231,7 @@ impl Response {
         self.collect().await
     }
 
-    pub(super) async fn collect(&mut self) -> Result<Vec<u8>> {
+    pub(in crate::http) async fn collect(&mut self) -> Result<Vec<u8>> {
         let bytes_max = self.exchange().limits.bytes_max;
         let too_large = || Error::new(ErrorKind::TooLarge { bytes_max }).during(Phase::Body);
         let left = self.bytes_left();

@@ -1,0 +1,56 @@
+//! Follows the links of a site, a bounded number of pages at a time.
+//!
+//! ```text
+//! cargo run --example spider http://127.0.0.1:8080/ [pages at a time]
+//! ```
+//!
+//! The set of tasks is the queue: what is found waits in a list until a page is done.
+
+mod page;
+
+use std::{collections::HashSet, env, io};
+
+use annulus::{
+    http::{Client, client::Url},
+    task::JoinSet,
+};
+
+fn main() -> io::Result<()> {
+    let mut args = env::args().skip(1);
+    let start = args
+        .next()
+        .ok_or_else(|| io::Error::other("expected a URL"))?;
+    let at_once: usize = args
+        .next()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(10);
+    annulus::run(async {
+        let client = Client::new();
+        let mut found = vec![Url::parse(&start)?];
+        let mut seen: HashSet<String> = found.iter().map(Url::to_string).collect();
+        let mut tasks = JoinSet::new();
+        let (mut pages, mut failed) = (0, 0);
+        loop {
+            while tasks.len() < at_once {
+                let Some(url) = found.pop() else { break };
+                tasks.spawn(page::visit(client.clone(), url));
+            }
+            let Some(result) = tasks.join_next().await else {
+                break;
+            };
+            let (url, links) = result.map_err(io::Error::other)?;
+            pages += 1;
+            match links {
+                Ok(links) => {
+                    found.extend(links.into_iter().filter(|url| seen.insert(url.to_string())))
+                }
+                Err(error) => {
+                    failed += 1;
+                    println!("{url}: {error}");
+                }
+            }
+        }
+        println!("{pages} pages, {failed} failed");
+        Ok(())
+    })
+}

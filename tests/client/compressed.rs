@@ -1,0 +1,151 @@
+//! Compressed bodies, and those that only say they are.
+
+use std::io::Write as _;
+
+use annulus::http::client::{Client, ErrorKind};
+
+use super::support::{Script, field, run};
+
+/// `compressed text ` eight times over, in each coding.
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4b\xce\xcf\x2d\x28\x4a\x2d\x2e\x4e\x4d\x51\x28\x49\xad\x28\x51\x48\xa6\x33\x1f\x00\xa2\xf9\xbf\x66\x80\x00\x00\x00";
+const ZLIB: &[u8] = b"\x78\x9c\x4b\xce\xcf\x2d\x28\x4a\x2d\x2e\x4e\x4d\x51\x28\x49\xad\x28\x51\x48\xa6\x33\x1f\x00\xa2\x8c\x31\xd1";
+const DEFLATE: &[u8] =
+    b"\x4b\xce\xcf\x2d\x28\x4a\x2d\x2e\x4e\x4d\x51\x28\x49\xad\x28\x51\x48\xa6\x33\x1f\x00";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x04\x58\xbd\x00\x00\x80\x63\x6f\x6d\x70\x72\x65\x73\x73\x65\x64\x20\x74\x65\x78\x74\x20\x01\x00\xda\xa4\x73\x09\xa8\xac\x93\x82";
+/// `hello`, stored.
+const BROTLI: &[u8] = b"\x0b\x02\x80hello\x03";
+
+fn answer(coding: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn ask(coding: &str, body: &[u8]) -> Result<Vec<u8>, ErrorKind> {
+    let server = Script::answering(answer(coding, body));
+    run(async {
+        let response = Client::new().get(server.url("/")).send().await.unwrap();
+        response.bytes().await.map_err(|error| error.kind())
+    })
+}
+
+fn cases() -> [(&'static str, &'static [u8], String); 5] {
+    let text = "compressed text ".repeat(8);
+    [
+        ("gzip", GZIP, text.clone()),
+        ("deflate", ZLIB, text.clone()),
+        ("deflate", DEFLATE, text.clone()),
+        ("zstd", ZSTD, text),
+        ("br", BROTLI, "hello".to_owned()),
+    ]
+}
+
+#[test]
+fn every_coding_that_is_asked_for_is_undone() {
+    for (coding, body, text) in cases() {
+        assert_eq!(ask(coding, body).unwrap(), text.as_bytes(), "{coding}");
+        assert_eq!(ask(coding, b"").unwrap(), b"", "{coding}");
+    }
+    let twice = [GZIP, GZIP].concat();
+    assert_eq!(ask("X-GZip", &twice).unwrap().len(), 256);
+    assert_eq!(ask("gzip", &[GZIP, &[0; 9]].concat()).unwrap().len(), 128);
+    assert_eq!(ask("unheard-of", b"as it is").unwrap(), b"as it is");
+}
+
+#[test]
+fn a_body_that_is_cut_off_is_an_error() {
+    for (coding, body, _) in cases() {
+        for end in 1..body.len() {
+            let result = ask(coding, &body[..end]);
+            assert!(
+                matches!(result, Err(ErrorKind::Decode(_))),
+                "{coding} {end}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_body_that_is_broken_is_an_error() {
+    for (coding, body, _) in cases() {
+        let nonsense = [body, b"x"].concat();
+        let _ = ask(coding, &nonsense);
+        let result = ask(coding, b"\xff\xfenonsense");
+        assert!(matches!(result, Err(ErrorKind::Decode(_))), "{coding}");
+    }
+    // Checksums are looked at.
+    for (coding, body, place) in [("gzip", GZIP, 8), ("deflate", ZLIB, 1), ("zstd", ZSTD, 1)] {
+        let mut broken = body.to_vec();
+        let place = broken.len() - place;
+        broken[place] ^= 1;
+        let result = ask(coding, &broken);
+        assert!(matches!(result, Err(ErrorKind::Decode(_))), "{coding}");
+    }
+}
+
+#[test]
+fn bytes_may_come_one_by_one() {
+    for (coding, body, text) in cases() {
+        let answer = answer(coding, body);
+        let head = answer.len() - body.len();
+        let server = Script::new(move |conn| {
+            conn.request();
+            conn.send(&answer[..head]);
+            for byte in &answer[head..] {
+                conn.send([*byte]);
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+            conn.wait_close();
+        });
+        run(async {
+            let response = Client::new().get(server.url("/")).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), text, "{coding}");
+        });
+    }
+}
+
+#[test]
+fn a_small_body_that_stands_for_a_huge_one_is_stopped_by_the_limit() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..100 {
+        encoder.write_all(&[0; 1 << 20]).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    assert!(bomb.len() < 200_000);
+    let result = ask("gzip", &bomb);
+    assert_eq!(
+        result,
+        Err(ErrorKind::TooLarge {
+            bytes_max: 10 << 20
+        })
+    );
+    // Piece by piece all of it can be had, and no piece is large.
+    let server = Script::answering(answer("gzip", &bomb));
+    run(async {
+        let mut response = Client::new().get(server.url("/")).send().await.unwrap();
+        let mut total = 0;
+        while let Some(piece) = response.next().await.unwrap() {
+            assert!(piece.len() <= 1 << 16);
+            total += piece.len();
+        }
+        assert_eq!(total, 100 << 20);
+    });
+}
+
+#[test]
+fn whoever_does_not_want_it_undone_gets_it_as_it_came() {
+    let server = Script::answering(answer("gzip", GZIP));
+    run(async {
+        let client = Client::new();
+        let request = client.get(server.url("/")).decompress(false);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.bytes().await.unwrap(), GZIP);
+        client.get(server.url("/")).send().await.unwrap();
+    });
+    let requests = server.requests();
+    assert_eq!(field(&requests[0], "accept-encoding"), Some("identity"));
+    let accepted = field(&requests[1], "accept-encoding");
+    assert_eq!(accepted, Some("gzip, deflate, br, zstd"));
+}
