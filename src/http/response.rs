@@ -242,3 +242,25 @@ impl fmt::Debug for Response {
             .finish_non_exhaustive()
     }
 }
+
+/// An answer as the `http` crate has it; one whose body is still to be written comes back.
+impl TryFrom<Response> for ::http::Response<Bytes> {
+    type Error = Response;
+
+    fn try_from(mut response: Response) -> std::result::Result<Self, Response> {
+        let ResponseBody::Bytes(body) = &mut response.body else {
+            return Err(response);
+        };
+        let mut converted = Self::new(std::mem::take(body));
+        *converted.status_mut() = response.status;
+        if let Some(content_type) = response.content_type.take() {
+            converted
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, content_type);
+        }
+        for (name, value) in response.fields.drain(..) {
+            converted.headers_mut().append(name, value);
+        }
+        Ok(converted)
+    }
+}

@@ -102,8 +102,21 @@ async fn serve<H: Handler>(
                 return Ok(Next::Request);
             }
             Err(NoRequest::Refused(reason)) => {
-                exchange.refuse(reason, AnswerTo::unreadable());
                 tell_refused(exchange, reason);
+                if reason.closes() {
+                    exchange.refuse(reason, AnswerTo::unreadable());
+                } else {
+                    // It was understood as a message, so it is certain where the next one begins.
+                    begin(exchange, storage);
+                    let mut answer_to = AnswerTo::request(storage);
+                    answer_to.keeps_alive &=
+                        !exchange.shared.is_stopping() && exchange.can_skip_body();
+                    exchange.refuse(reason, answer_to);
+                    if answer_to.keeps_alive && skip_body(exchange).await? {
+                        gather(exchange, &mut gathered).await?;
+                        continue;
+                    }
+                }
                 exchange.flush().await?;
                 return Ok(Next::Close);
             }
@@ -141,13 +154,20 @@ async fn serve<H: Handler>(
             exchange.flush().await?;
             return Ok(Next::Close);
         }
-        gathered += 1;
-        let pipelined_max = exchange.shared.settings.rules.limits.pipelined_max;
-        if exchange.outgoing.is_much() || gathered >= pipelined_max {
-            exchange.flush().await?;
-            gathered = 0;
-        }
+        gather(exchange, &mut gathered).await?;
     }
+}
+
+/// Leaves an answer in the output, to be sent with others, unless there are many of them.
+#[inline]
+async fn gather(exchange: &Exchange, gathered: &mut usize) -> std::result::Result<(), Gone> {
+    *gathered += 1;
+    let pipelined_max = exchange.shared.settings.rules.limits.pipelined_max;
+    if exchange.outgoing.is_much() || *gathered >= pipelined_max {
+        exchange.flush().await?;
+        *gathered = 0;
+    }
+    Ok(())
 }
 
 /// Takes the head out of the input and begins the body behind it.
@@ -179,7 +199,8 @@ async fn read_head(
                 return Ok(Err(NoRequest::Idle));
             }
             match storage.read(input.bytes(), &exchange.shared.settings.rules) {
-                Ok(Some(_)) => return Ok(Ok(())),
+                Ok(Some(_)) if exchange.shared.settings.serves(storage) => return Ok(Ok(())),
+                Ok(Some(_)) => return Ok(Err(NoRequest::Refused(RejectReason::Misdirected))),
                 Ok(None) => {}
                 Err(reason) => return Ok(Err(NoRequest::Refused(reason))),
             }

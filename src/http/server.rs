@@ -154,6 +154,29 @@ impl Server {
         self
     }
 
+    /// The hosts that are served, without a port: a request for another one is answered with 421
+    /// (RFC 9110, section 15.5.20). All are by default.
+    ///
+    /// It keeps pages on other sites from reaching a server on this machine by a name of their own
+    /// (DNS rebinding).
+    #[must_use]
+    pub fn hosts<I>(mut self, hosts: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.settings.hosts = Some(hosts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether handlers go on when their client has left. By default their futures are dropped;
+    /// [`Request::keep_running`](super::Request::keep_running) decides it for one request.
+    #[must_use]
+    pub fn keep_running(mut self, keeps_running: bool) -> Self {
+        self.settings.keeps_running = keeps_running;
+        self
+    }
+
     /// Tells `log` of every request that was answered or refused, and of bytes that were none. It
     /// is called on the workers' threads, and should not block.
     #[must_use]

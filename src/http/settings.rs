@@ -1,8 +1,13 @@
 //! What every connection of a server is held to.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use super::{Timeouts, access::AccessLog, exchange::WhenGone, h1::Rules};
+use super::{
+    Timeouts,
+    access::AccessLog,
+    exchange::WhenGone,
+    h1::{RequestHead, Rules},
+};
 
 /// What a server was built with, as its workers know it.
 #[derive(Clone, Default)]
@@ -12,9 +17,20 @@ pub(super) struct Settings {
     pub(super) access_log: Option<AccessLog>,
     /// Handlers go on when their client has left.
     pub(super) keeps_running: bool,
+    /// The names that are served, where it is not all of them.
+    pub(super) hosts: Option<Arc<[String]>>,
 }
 
 impl Settings {
+    /// Whether the request is for a host that is served. One that names none is.
+    #[inline]
+    pub(super) fn serves(&self, head: &RequestHead) -> bool {
+        match (&self.hosts, head.authority()) {
+            (Some(hosts), Some(authority)) => is_among(hosts, authority),
+            _ => true,
+        }
+    }
+
     /// When a handler's future is dropped, unless its request says otherwise.
     pub(super) fn when_gone(&self) -> WhenGone {
         if self.keeps_running {
@@ -25,11 +41,41 @@ impl Settings {
     }
 }
 
+fn is_among(hosts: &[String], authority: &str) -> bool {
+    // The port is behind the last colon, unless that is inside of an address in brackets.
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    };
+    hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+}
+
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("rules", &self.rules)
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_compared_without_its_port_and_in_any_case() {
+        let hosts = ["example.org".to_owned(), "[::1]".to_owned()];
+        let check = |authority, expected| {
+            assert_eq!(is_among(&hosts, authority), expected, "{authority}");
+        };
+        check("example.org", true);
+        check("EXAMPLE.org:8080", true);
+        check("example.org:", true);
+        check("[::1]", true);
+        check("[::1]:80", true);
+        check("www.example.org", false);
+        check("example.org.evil.net", false);
+        check("[::2]:1", false);
     }
 }

@@ -499,3 +499,37 @@ fn a_route_may_take_larger_bodies_than_the_server() {
         assert!(client.rest().await.starts_with("HTTP/1.1 413 "));
     });
 }
+
+#[test]
+fn an_answer_with_a_body_at_hand_converts_to_the_http_crate_s() {
+    let response = Response::text("hi").field(header::VARY, HeaderValue::from_static("a"));
+    let converted = ::http::Response::<Bytes>::try_from(response).unwrap();
+    assert_eq!(converted.body(), "hi");
+    assert_eq!(
+        converted.headers()["content-type"],
+        "text/plain; charset=utf-8"
+    );
+    assert_eq!(converted.headers()["vary"], "a");
+    let streamed = Response::writer(async |_: BodyWriter| Ok(()));
+    assert!(::http::Response::<Bytes>::try_from(streamed).is_err());
+}
+
+#[test]
+fn a_request_that_was_understood_but_refused_leaves_the_connection_open() {
+    annulus::run(async {
+        let mut client = Client::of(Connection::new(), async |_: Request| "fine");
+        for _ in 0..2 {
+            client
+                .send("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc")
+                .await;
+            let head = client.until("\r\n\r\n").await;
+            assert!(
+                head.starts_with("HTTP/1.1 400 ") && !head.contains("close"),
+                "{head}"
+            );
+            client.until("found none\n").await;
+        }
+        client.send(GET).await;
+        client.until("fine").await;
+    });
+}
