@@ -70,6 +70,7 @@ mod input;
 mod into_response;
 #[cfg(feature = "json")]
 mod json;
+mod listening;
 mod outgoing;
 mod pairs;
 mod params;

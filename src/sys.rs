@@ -9,6 +9,7 @@ mod entry;
 mod epoll;
 mod features;
 mod file;
+mod inherited;
 mod limits;
 mod mapping;
 mod ring;
@@ -25,6 +26,7 @@ pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
+pub(crate) use inherited::inherited_sockets;
 pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
@@ -41,9 +43,10 @@ pub(crate) use wake_fd::WakeFd;
 /// The errnos that code above this module decides by.
 pub(crate) mod errno {
     pub(crate) use libc::{
-        EACCES, EADDRINUSE, EAGAIN, ECANCELED, ECONNABORTED, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH,
-        EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENONET,
-        ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
+        EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, ECANCELED, ECONNABORTED,
+        ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN,
+        ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENONET, ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM,
+        EPIPE, EPROTO, ETIMEDOUT,
     };
 }
 

@@ -5,6 +5,8 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, ToSocketAddrs},
+    os::fd::OwnedFd,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -13,12 +15,13 @@ use super::{
     Access, Handler, Leniency, Limits, Report, ServerHandle, Timeouts,
     admission::{Admission, connections_max_default},
     control::Control,
+    listening::{Listening, Options, Place},
     settings::Settings,
     workers::{Orders, Workers},
 };
-use crate::{net::ListenOptions, runtime::Cores};
+use crate::{runtime::Cores, sys};
 
-/// An HTTP/1.1 server: one thread, one ring and one listening socket for each core.
+/// An HTTP/1.1 server: one thread and one ring for each core, each of which listens, too.
 ///
 /// # Examples
 ///
@@ -33,11 +36,11 @@ use crate::{net::ListenOptions, runtime::Cores};
 /// # }
 /// ```
 pub struct Server {
-    addrs: io::Result<Vec<SocketAddr>>,
+    places: Vec<Place>,
     cores: Cores,
     settings: Settings,
-    listen: ListenOptions,
-    on_listening: Option<Box<dyn FnOnce(SocketAddr)>>,
+    listen: Options,
+    on_listening: Option<Box<dyn FnMut(SocketAddr)>>,
     connections_max: Option<usize>,
     refuses_when_full: bool,
     control: Arc<Control>,
@@ -45,20 +48,73 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server on the first of `addrs` that can be bound. Nothing is bound before
-    /// [`run`](Self::run), which also tells when the address makes no sense.
+    /// A server at `addrs`: all that a name stands for, or all of a list, as far as this machine has
+    /// them. Nothing is bound before [`run`](Self::run), which also tells when an address makes no
+    /// sense.
+    ///
+    /// ```
+    /// use annulus::http::Server;
+    ///
+    /// let _ = Server::bind("127.0.0.1:8080");
+    /// let _ = Server::bind("localhost:8080").and_bind("192.0.2.1:80");
+    /// let _ = Server::bind_unix("/run/hello.sock");
+    /// ```
     pub fn bind(addrs: impl ToSocketAddrs) -> Self {
+        Self::at(Vec::new()).and_bind(addrs)
+    }
+
+    /// A server at a Unix socket. A socket file that stands at `path`, and behind which nobody
+    /// listens, is replaced. It stays when the server ends.
+    pub fn bind_unix(path: impl Into<PathBuf>) -> Self {
+        Self::at(vec![Place::Path(path.into())])
+    }
+
+    /// A server at sockets that listen already: std's listeners, or descriptors of TCP or Unix
+    /// sockets that somebody else has made.
+    ///
+    /// The workers share each of them. When the server stops, it answers what waits in their queues,
+    /// and closes its descriptors; a socket that another process has, too, goes on listening there.
+    pub fn listeners<S: Into<OwnedFd>>(sockets: impl IntoIterator<Item = S>) -> Self {
+        let sockets = sockets.into_iter().map(Into::into).collect();
+        Self::at(vec![Place::Sockets(Ok(sockets))])
+    }
+
+    /// A server at the listening sockets that whoever started this process has handed over, as
+    /// systemd does for a socket unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once.
+    ///
+    /// [`run`](Self::run) fails when there are none.
+    #[must_use]
+    pub fn inherited() -> Self {
+        Self::at(vec![Place::Sockets(sys::inherited_sockets())])
+    }
+
+    fn at(places: Vec<Place>) -> Self {
         Self {
-            addrs: addrs.to_socket_addrs().map(Iterator::collect),
+            places,
             cores: Cores::All,
             settings: Settings::default(),
-            listen: ListenOptions::default(),
+            listen: Options::default(),
             on_listening: None,
             connections_max: None,
             refuses_when_full: false,
             control: Arc::default(),
             orders: Orders::default(),
         }
+    }
+
+    /// Serves at `addrs`, too.
+    #[must_use]
+    pub fn and_bind(mut self, addrs: impl ToSocketAddrs) -> Self {
+        let addrs = addrs.to_socket_addrs().map(Iterator::collect);
+        self.places.push(Place::Addrs(addrs));
+        self
+    }
+
+    /// Serves at a Unix socket, too; see [`bind_unix`](Self::bind_unix).
+    #[must_use]
+    pub fn and_bind_unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.places.push(Place::Path(path.into()));
+        self
     }
 
     /// The cores to use; all that this process may use by default.
@@ -108,13 +164,14 @@ impl Server {
     /// How many connections the kernel keeps until they are accepted; 4096 by default.
     #[must_use]
     pub fn backlog(mut self, backlog: u32) -> Self {
-        self.listen = self.listen.backlog(backlog);
+        self.listen.backlog(backlog);
         self
     }
 
-    /// Calls `tell` with the address once connections are accepted there.
+    /// Calls `tell` with each address once connections to all of them succeed, on the thread that
+    /// called `run`. Unix sockets have none.
     #[must_use]
-    pub fn on_listening(mut self, tell: impl FnOnce(SocketAddr) + 'static) -> Self {
+    pub fn on_listening(mut self, tell: impl FnMut(SocketAddr) + 'static) -> Self {
         self.on_listening = Some(Box::new(tell));
         self
     }
@@ -209,7 +266,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When no address can be bound, no thread or no driver can be had, or a listening socket
+    /// When an address cannot be bound, no thread or no driver can be had, or a listening socket
     /// fails. A worker that fails or panics while it serves stops the others, which have ten seconds
     /// for the requests that have begun; the first error is returned then.
     ///
@@ -252,10 +309,12 @@ impl Server {
         M: FnOnce() -> H + Send + 'static,
         H: Handler,
     {
-        let listeners = self.listen_for(cores.len())?;
-        let addr = listeners[0].local_addr()?;
-        if let Some(tell) = self.on_listening {
-            tell(addr);
+        let listeners = self.listen.listen(self.places, cores.len())?;
+        if let Some(mut tell) = self.on_listening {
+            listeners[0]
+                .iter()
+                .filter_map(Listening::local_addr)
+                .for_each(&mut *tell);
         }
         let connections_max = self
             .connections_max
@@ -267,38 +326,14 @@ impl Server {
             control: self.control,
             orders: self.orders,
         };
-        workers.run(&cores, listeners.into_iter().map(|one| vec![one]), makes)
-    }
-
-    /// One listening socket for each worker, all on one address.
-    fn listen_for(&self, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
-        let addrs = match &self.addrs {
-            Ok(addrs) => addrs,
-            Err(error) => return Err(io::Error::new(error.kind(), error.to_string())),
-        };
-        let options = self.listen.clone().reuse_port(count > 1);
-        let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "expected an address");
-        for addr in addrs {
-            match options.listen(*addr) {
-                Ok(first) => {
-                    let addr = first.local_addr()?;
-                    let mut listeners = vec![first];
-                    for _ in 1..count {
-                        listeners.push(options.listen(addr)?);
-                    }
-                    return Ok(listeners);
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        workers.run(&cores, listeners, makes)
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("addrs", &self.addrs)
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }

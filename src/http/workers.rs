@@ -15,11 +15,12 @@ use super::{
     Handler, Report,
     admission::Admission,
     control::{Control, Post, Stop},
+    listening::Listening,
     settings::Settings,
     worker,
 };
 use crate::{
-    net::{Acceptor, TcpListener},
+    net::Acceptor,
     runtime::{Builder, pin_to_core},
     task,
 };
@@ -45,7 +46,7 @@ pub(super) struct Workers {
 
 /// What one worker is given.
 struct Start<M> {
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<Listening>,
     make: M,
     settings: Settings,
     admission: Admission,
@@ -58,7 +59,7 @@ impl Workers {
     pub(super) fn run<M, H>(
         self,
         cores: &[usize],
-        listeners: impl Iterator<Item = Vec<std::net::TcpListener>>,
+        listeners: Vec<Vec<Listening>>,
         makes: impl Iterator<Item = M>,
     ) -> io::Result<Report>
     where
@@ -68,7 +69,7 @@ impl Workers {
         let posts = self.control.open(cores.len());
         let mut starts: Vec<Start<M>> = posts
             .into_iter()
-            .zip(listeners.zip(makes))
+            .zip(listeners.into_iter().zip(makes))
             .map(|(post, (listeners, make))| Start {
                 listeners,
                 make,
@@ -198,7 +199,7 @@ where
             let listeners: io::Result<Vec<Acceptor>> = self
                 .listeners
                 .into_iter()
-                .map(|listener| Ok(TcpListener::from_std(listener)?.into_acceptor()))
+                .map(Listening::into_acceptor)
                 .collect();
             let (settings, admission) = (self.settings, self.admission);
             Ok(worker::serve(listeners?, (self.make)(), settings, admission, post).await)

@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod connections;
+mod listening;
 mod overload;
 mod stop;
 mod support;

@@ -1,0 +1,186 @@
+//! Where a server listens.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    path::PathBuf,
+};
+
+use crate::{
+    net::{self, Acceptor, ListenOptions, UnixListenOptions},
+    sys::errno,
+};
+
+/// Where a server shall listen.
+pub(super) enum Place {
+    /// What an address or a name meant.
+    Addrs(io::Result<Vec<SocketAddr>>),
+    /// A Unix socket's path.
+    Path(PathBuf),
+    /// Listening sockets of somebody else's.
+    Sockets(io::Result<Vec<OwnedFd>>),
+}
+
+/// A listening socket, before it belongs to a worker.
+pub(super) enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// How it listens.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    tcp: ListenOptions,
+    unix: UnixListenOptions,
+}
+
+impl Options {
+    pub(super) fn backlog(&mut self, backlog: u32) {
+        self.tcp = self.tcp.clone().backlog(backlog);
+        self.unix = self.unix.clone().backlog(backlog);
+    }
+
+    /// Listens at `places`, with a socket at each for each of `count` workers.
+    pub(super) fn listen(
+        &self,
+        places: Vec<Place>,
+        count: usize,
+    ) -> io::Result<Vec<Vec<Listening>>> {
+        let v4_ports: Vec<u16> = places.iter().flat_map(Place::v4_ports).collect();
+        let mut workers: Vec<Vec<Listening>> = Vec::new();
+        workers.resize_with(count, Vec::new);
+        for place in places {
+            match place {
+                Place::Addrs(addrs) => self.listen_at(&addrs?, &v4_ports, &mut workers)?,
+                Place::Path(path) => {
+                    // What a server that crashed has left must not keep the next one from starting.
+                    let options = self.unix.clone().remove_stale(true);
+                    share(Listening::Unix(options.listen(path)?), &mut workers)?;
+                }
+                Place::Sockets(sockets) => {
+                    for socket in sockets? {
+                        share(Listening::of(socket), &mut workers)?;
+                    }
+                }
+            }
+        }
+        if workers.iter().any(Vec::is_empty) {
+            let text = "expected an address to listen at, found none";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(workers)
+    }
+
+    /// Listens at all of `addrs` that this machine has, and at least at one. The kernel deals the
+    /// connections out among the workers' sockets.
+    fn listen_at(
+        &self,
+        addrs: &[SocketAddr],
+        v4_ports: &[u16],
+        workers: &mut [Vec<Listening>],
+    ) -> io::Result<()> {
+        let mut absent = None;
+        let mut is_bound = false;
+        for &addr in addrs {
+            let mut options = self.tcp.clone().reuse_port(workers.len() > 1);
+            if addr.is_ipv6() && v4_ports.contains(&addr.port()) {
+                // Else `[::]` would take the other's place.
+                options = options.only_v6(true);
+            }
+            let first = match options.listen(addr) {
+                Ok(first) => first,
+                Err(error) if is_absent(&error) => {
+                    absent = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            is_bound = true;
+            let addr = first.local_addr()?;
+            let mut first = Some(first);
+            for worker in &mut *workers {
+                let listener = match first.take() {
+                    Some(first) => first,
+                    None => options.listen(addr)?,
+                };
+                worker.push(Listening::Tcp(listener));
+            }
+        }
+        match absent {
+            Some(error) if !is_bound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether this machine lacks the address or its whole family.
+fn is_absent(error: &io::Error) -> bool {
+    let errno = error.raw_os_error();
+    matches!(errno, Some(errno::EADDRNOTAVAIL | errno::EAFNOSUPPORT))
+}
+
+/// Gives every worker a handle to one socket, whose connections they take from one queue.
+fn share(listening: Listening, workers: &mut [Vec<Listening>]) -> io::Result<()> {
+    for worker in &mut *workers {
+        worker.push(listening.try_clone()?);
+    }
+    Ok(())
+}
+
+impl Place {
+    fn v4_ports(&self) -> impl Iterator<Item = u16> + '_ {
+        let addrs = match self {
+            Self::Addrs(Ok(addrs)) => addrs.as_slice(),
+            _ => &[],
+        };
+        addrs
+            .iter()
+            .filter(|addr| addr.is_ipv4())
+            .map(SocketAddr::port)
+    }
+}
+
+impl Listening {
+    fn of(socket: OwnedFd) -> Self {
+        let listener = TcpListener::from(socket);
+        // Only an address of the internet is one to std.
+        match listener.local_addr() {
+            Ok(_) => Self::Tcp(listener),
+            Err(_) => Self::Unix(OwnedFd::from(listener).into()),
+        }
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+
+    /// The address, unless it is a Unix socket.
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Gives it to this thread's runtime.
+    pub(super) fn into_acceptor(self) -> io::Result<Acceptor> {
+        Ok(match self {
+            Self::Tcp(listener) => net::TcpListener::from_std(listener)?.into_acceptor(),
+            Self::Unix(listener) => net::UnixListener::from_std(listener)?.into_acceptor(),
+        })
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addrs(addrs) => addrs.fmt(f),
+            Self::Path(path) => path.fmt(f),
+            Self::Sockets(sockets) => sockets.fmt(f),
+        }
+    }
+}

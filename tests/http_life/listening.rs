@@ -1,0 +1,205 @@
+//! Where a server listens.
+
+use std::{
+    env,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use annulus::{
+    Cores,
+    http::{Request, Response, Server},
+};
+
+use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer};
+
+async fn tell_path(request: Request) -> Response {
+    Response::text(request.path().to_owned())
+}
+
+/// The answer that a server gives to one request on a Unix socket.
+fn ask_unix(mut stream: UnixStream) -> String {
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    let request = "GET /unix HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn every_address_is_served_and_told() {
+    for count in [1, 2] {
+        let addrs = Arc::new(Mutex::new(Vec::new()));
+        let inner = Arc::clone(&addrs);
+        let list: [SocketAddr; 2] = [([127, 0, 0, 1], 0).into(), ([127, 0, 0, 2], 0).into()];
+        let server = Server::bind(&list[..])
+            .and_bind("127.0.0.3:0")
+            .workers(Cores::Count(count));
+        let report = server
+            .on_listening(move |addr| inner.lock().unwrap().push(addr))
+            .shutdown_on(
+                async move {
+                    let addrs = addrs.lock().unwrap().clone();
+                    let ask = move || {
+                        assert_eq!(addrs.len(), 3);
+                        for addr in addrs {
+                            let mut stream = TcpStream::connect(addr).unwrap();
+                            stream.set_read_timeout(Some(BOUND)).unwrap();
+                            stream.write_all(get("/").as_bytes()).unwrap();
+                            assert!(read_answer(&mut stream).ends_with('/'));
+                        }
+                    };
+                    annulus::blocking::run(ask).await;
+                },
+                NEVER,
+            )
+            .run(tell_path)
+            .unwrap();
+        assert_eq!(report.answered, 3, "{report}");
+    }
+}
+
+#[test]
+fn an_address_that_is_in_use_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let list = ["127.0.0.1:0".parse().unwrap(), taken.local_addr().unwrap()];
+    let error = Server::bind(&list[..]).run(tell_path).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn an_address_that_the_machine_lacks_is_passed_over() {
+    let list: [SocketAddr; 2] = [
+        // For documentation: nobody has it.
+        ([192, 0, 2, 1], 0).into(),
+        ([127, 0, 0, 1], 0).into(),
+    ];
+    let server = Server::bind(&list[..]);
+    let handle = server.handle();
+    server
+        .on_listening(move |addr| {
+            assert_eq!(addr.ip(), list[1].ip());
+            handle.stop(NEVER);
+        })
+        .run(tell_path)
+        .unwrap();
+    let error = Server::bind(list[0]).run(tell_path).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    let error = Server::bind(&list[..0]).run(tell_path).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_server_listens_at_a_unix_socket_also_where_one_was_left() {
+    let name = format!("annulus-http-life-{}.sock", std::process::id());
+    let path = env::temp_dir().join(name);
+    drop(UnixListener::bind(&path).unwrap());
+    for count in [1, 2] {
+        let inner = path.clone();
+        let server = Running::start(count, move |server| server.and_bind_unix(inner), tell_path);
+        let answer = ask_unix(UnixStream::connect(&path).unwrap());
+        assert!(answer.ends_with("/unix"), "{answer}");
+        server.handle.stop(NEVER);
+        server.ended().unwrap();
+        let error = UnixStream::connect(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn sockets_of_others_are_taken_over_with_what_waits_in_them() {
+    for count in [1, 2] {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = tcp.local_addr().unwrap();
+        let mut early = TcpStream::connect(addr).unwrap();
+        early.write_all(get("/early").as_bytes()).unwrap();
+        let change = move |_server| Server::listeners([tcp]).workers(Cores::Count(count));
+        let server = Running::start(count, change, tell_path);
+        assert_eq!(server.addr, addr);
+        assert!(read_answer(&mut early).ends_with("/early"));
+        server.handle.stop(NEVER);
+        server.ended().unwrap();
+        assert!(TcpStream::connect(addr).is_err());
+    }
+}
+
+#[test]
+fn a_listener_that_fails_stops_the_server_with_its_error() {
+    for count in [1, 2] {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = tcp.try_clone().unwrap();
+        let gate = Gate::default();
+        let inner = gate.clone();
+        let change = move |_server| Server::listeners([tcp]).workers(Cores::Count(count));
+        let server = Running::start(count, change, async move |_request: Request| {
+            inner.pass().await;
+            Response::text("late")
+        });
+        let mut client = server.send(&get("/"));
+        gate.wait_for(1);
+        // A listening socket that was shut down accepts no more.
+        let other = TcpStream::from(OwnedFd::from(other));
+        other.shutdown(Shutdown::Both).unwrap();
+        server.wait_refused();
+        gate.open();
+        let answer = read_answer(&mut client);
+        assert!(answer.ends_with("late"), "{answer}");
+        drop(client);
+        let error = server.ended().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
+}
+
+const CHILD: &str = "HTTP_LIFE_INHERITED";
+
+/// The server of the test below, in a process of its own.
+fn serve_inherited() {
+    let server = Server::inherited().workers(Cores::Count(1));
+    let handle = server.handle();
+    let report = server
+        .run(async move |_request: Request| {
+            handle.stop(NEVER);
+            Response::text("inherited")
+        })
+        .unwrap();
+    assert_eq!(report.answered, 1);
+    println!("second {}", Server::inherited().run(tell_path).is_err());
+}
+
+#[test]
+fn sockets_are_inherited() {
+    if env::var_os(CHILD).is_some() {
+        return serve_inherited();
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0"])
+        .arg(env::current_exe().unwrap())
+        .args(["listening::sockets_are_inherited", "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.set_read_timeout(Some(BOUND)).unwrap();
+    client.write_all(get("/").as_bytes()).unwrap();
+    assert!(read_answer(&mut client).ends_with("inherited"));
+    expect_fin(&mut client);
+    drop(client);
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let second = lines.find(|line| line.contains("second"));
+    assert!(second.unwrap().ends_with("second true"));
+    assert!(child.wait().unwrap().success());
+}
