@@ -89,6 +89,7 @@ mod server_handle;
 mod settings;
 mod shared;
 mod sse;
+mod stop_order;
 mod stopping;
 mod timeouts;
 mod timer;

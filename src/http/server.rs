@@ -17,7 +17,8 @@ use super::{
     control::Control,
     listening::{Listening, Options, Place},
     settings::Settings,
-    workers::{Orders, Workers},
+    stop_order::StopOrder,
+    workers::{Order, Orders, Workers},
 };
 use crate::{runtime::Cores, sys};
 
@@ -204,8 +205,10 @@ impl Server {
     /// Ends the server when `future` resolves: it refuses new connections from then on, finishes the
     /// requests that have begun, and cuts what is left after `deadline`.
     ///
-    /// `future` is polled once for all workers, inside a runtime, and dropped when the server ends
-    /// by other means. [`handle`](Self::handle) does the same from elsewhere.
+    /// `future` is polled in one place for all workers, inside a runtime, and dropped when the server
+    /// ends by other means. It gives nothing, or an `io::Result<()>` as those of
+    /// [`signal`](crate::signal) do: an error stops the server, and [`run`](Self::run) returns it.
+    /// [`handle`](Self::handle) stops from elsewhere.
     ///
     /// In order:
     ///
@@ -219,33 +222,37 @@ impl Server {
     /// # Examples
     ///
     /// ```
-    /// use annulus::{http::{Response, Server}, time};
+    /// use annulus::{http::{Response, Server}, signal};
     /// use std::time::Duration;
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let report = Server::bind("127.0.0.1:0")
-    ///     .shutdown_on(time::sleep(Duration::from_millis(10)), Duration::from_secs(10))
+    /// # fn serve() -> std::io::Result<()> {
+    /// let report = Server::bind("127.0.0.1:8080")
+    ///     .shutdown_on(signal::terminate(), Duration::from_secs(10))
+    ///     .cut_on(signal::terminate) // the second time
     ///     .run(async |_request| Response::text("hello"))?;
-    /// assert_eq!(report.cut, 0);
+    /// println!("{report}");
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
     pub fn shutdown_on(
         mut self,
-        future: impl Future<Output = ()> + 'static,
+        future: impl Future<Output: StopOrder> + 'static,
         deadline: Duration,
     ) -> Self {
-        self.orders.stop = Some((Box::pin(future), deadline));
+        self.orders.stop = Some((order(future), deadline));
         self
     }
 
-    /// Cuts what is left when `future` resolves, for those who cannot wait for the deadline. It is
-    /// polled once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so that it may
-    /// wait for a second signal of the same kind.
+    /// Cuts what is left when a second future resolves, for those who cannot wait for the deadline.
+    /// `make` is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so
+    /// that a signal counts for one of them only.
     #[must_use]
-    pub fn cut_on(mut self, future: impl Future<Output = ()> + 'static) -> Self {
-        self.orders.cut = Some(Box::pin(future));
+    pub fn cut_on<F>(mut self, make: impl FnOnce() -> F + 'static) -> Self
+    where
+        F: Future<Output: StopOrder> + 'static,
+    {
+        self.orders.cut = Some(Box::new(|| order(make())));
         self
     }
 
@@ -328,6 +335,10 @@ impl Server {
         };
         workers.run(&cores, listeners, makes)
     }
+}
+
+fn order(future: impl Future<Output: StopOrder> + 'static) -> Order {
+    Box::pin(async { future.await.into_result() })
 }
 
 impl fmt::Debug for Server {

@@ -25,15 +25,19 @@ use crate::{
     task,
 };
 
-type Order = Pin<Box<dyn Future<Output = ()>>>;
+/// Resolves when something is to be done, or fails when that will never be known.
+pub(super) type Order = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+/// What passes the orders on.
+type Orderly = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Whose word ends the server.
 #[derive(Default)]
 pub(super) struct Orders {
     /// Stops it, with that deadline.
     pub(super) stop: Option<(Order, Duration)>,
-    /// Cuts it, once it is stopping by `stop`.
-    pub(super) cut: Option<Order>,
+    /// Makes what cuts it, once it is stopping by `stop`.
+    pub(super) cut: Option<Box<dyn FnOnce() -> Order>>,
 }
 
 /// What all workers are given.
@@ -140,7 +144,7 @@ where
 }
 
 /// Waits for the orders, in a small runtime, until every worker has ended.
-fn wait_for_orders(orders: Order, control: &Control) -> io::Result<()> {
+fn wait_for_orders(orders: Orderly, control: &Control) -> io::Result<()> {
     let runtime = Builder::new().ring_entries(8).receive_buffers(1).build()?;
     runtime.block_on(async {
         drop(task::spawn(orders));
@@ -151,15 +155,19 @@ fn wait_for_orders(orders: Order, control: &Control) -> io::Result<()> {
 
 impl Orders {
     /// The future that passes the orders on.
-    fn follow(self, control: &Arc<Control>) -> Option<Order> {
+    fn follow(self, control: &Arc<Control>) -> Option<Orderly> {
         let (stop, deadline) = self.stop?;
         let control = Arc::clone(control);
         Some(Box::pin(async move {
-            stop.await;
-            control.stop(Stop::Within(deadline));
-            if let Some(cut) = self.cut {
-                cut.await;
-                control.stop(Stop::Now);
+            match stop.await {
+                Ok(()) => control.stop(Stop::Within(deadline)),
+                Err(error) => control.fail(error),
+            }
+            if let Some(make) = self.cut {
+                match make().await {
+                    Ok(()) => control.stop(Stop::Now),
+                    Err(error) => control.fail(error),
+                }
             }
         }))
     }
@@ -177,7 +185,7 @@ where
     H: Handler,
 {
     /// The whole life of a worker, on this thread. Its failure goes to the control.
-    fn run(self, orders: Option<Order>) -> Report {
+    fn run(self, orders: Option<Orderly>) -> Report {
         let control = Arc::clone(&self.control);
         let serve = || self.serve(orders);
         match catch_unwind(AssertUnwindSafe(serve)) {
@@ -188,7 +196,7 @@ where
         Report::default()
     }
 
-    fn serve(self, orders: Option<Order>) -> io::Result<Report> {
+    fn serve(self, orders: Option<Orderly>) -> io::Result<Report> {
         // Its end is the worker's, after everything else is dropped.
         let post = self.post;
         let runtime = Builder::new().build()?;

@@ -1,8 +1,9 @@
 //! The graceful stop.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -11,9 +12,13 @@ use std::{
     time::Duration,
 };
 
-use annulus::http::{Request, Response, Server, Timeouts};
+use annulus::{
+    Cores,
+    http::{Request, Response, Server, Timeouts},
+    signal,
+};
 
-use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer};
+use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer, wait_refused};
 
 /// Answers `/wait` when `gate` opens, and everything else at once.
 fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
@@ -233,7 +238,7 @@ fn futures_stop_and_cut_a_server_of_any_size() {
         let (server, clients, _drops) = stuck(count, move |server| {
             server
                 .shutdown_on(async move { on_stop.pass().await }, NEVER)
-                .cut_on(async move { on_cut.pass().await })
+                .cut_on(async move || on_cut.pass().await)
         });
         stop.open();
         server.wait_refused();
@@ -242,6 +247,75 @@ fn futures_stop_and_cut_a_server_of_any_size() {
         assert_eq!((report.finished, report.cut), (0, 3), "{report}");
         expect_cut(clients);
     }
+}
+
+#[test]
+fn an_order_that_will_never_come_ends_the_server_with_its_error() {
+    for count in [1, 2] {
+        let change = |server: Server| {
+            let fails = async { io::Result::Err(io::Error::other("no signal")) };
+            server.shutdown_on(fails, NEVER)
+        };
+        let server = Running::start(count, change, waiting(&Gate::default()));
+        assert_eq!(server.ended().unwrap_err().to_string(), "no signal");
+    }
+}
+
+const CHILD: &str = "HTTP_LIFE_SIGNALS";
+
+/// The server of the test below, in a process of its own.
+fn serve_until_signals() {
+    let report = Server::bind("127.0.0.1:0")
+        .workers(Cores::Count(2))
+        .shutdown_on(signal::terminate(), NEVER)
+        .cut_on(signal::terminate)
+        .on_listening(|addr| println!("listening {addr}"))
+        .run(async |_request: Request| {
+            println!("entered");
+            std::future::pending::<Response>().await
+        })
+        .unwrap();
+    println!("cut {}", report.cut);
+}
+
+#[test]
+fn the_first_signal_stops_and_the_second_cuts() {
+    if std::env::var_os(CHILD).is_some() {
+        return serve_until_signals();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "stop::the_first_signal_stops_and_the_second_cuts",
+            "--exact",
+        ])
+        .arg("--nocapture")
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let terminate = || {
+        let status = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut find = |text: &str| -> String {
+        lines
+            .find_map(|line| Some(line.unwrap().split_once(text)?.1.to_owned()))
+            .unwrap()
+    };
+    let addr = find("listening ").parse().unwrap();
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.write_all(get("/").as_bytes()).unwrap();
+    find("entered");
+    terminate();
+    wait_refused(addr);
+    terminate();
+    assert_eq!(find("cut "), "1");
+    assert!(child.wait().unwrap().success());
+    expect_cut(vec![client]);
 }
 
 #[test]

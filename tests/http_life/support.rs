@@ -69,15 +69,7 @@ impl Running {
 
     /// Waits until the server refuses connections.
     pub(crate) fn wait_refused(&self) {
-        let start = Instant::now();
-        loop {
-            match TcpStream::connect(self.addr) {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
-                // A connection that came too late is reset, which may be told here.
-                Ok(_) | Err(_) => assert!(start.elapsed() < BOUND, "connections are accepted"),
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_refused(self.addr);
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -98,6 +90,19 @@ impl Running {
         let mut stream = self.send(&get("/idle"));
         assert!(read_answer(&mut stream).starts_with("HTTP/1.1 200 "));
         stream
+    }
+}
+
+/// Waits until nobody listens at `addr`.
+pub(crate) fn wait_refused(addr: SocketAddr) {
+    let start = Instant::now();
+    loop {
+        match TcpStream::connect(addr) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
+            // A connection that came too late is reset, which may be told here.
+            Ok(_) | Err(_) => assert!(start.elapsed() < BOUND, "connections are accepted"),
+        }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
