@@ -9,7 +9,9 @@ mod entry;
 mod epoll;
 mod features;
 mod file;
+#[cfg(feature = "http")]
 mod inherited;
+#[cfg(feature = "http")]
 mod limits;
 mod mapping;
 mod ring;
@@ -26,7 +28,9 @@ pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
+#[cfg(feature = "http")]
 pub(crate) use inherited::inherited_sockets;
+#[cfg(feature = "http")]
 pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
 pub(crate) use ring::{Ring, Wait};
@@ -43,11 +47,12 @@ pub(crate) use wake_fd::WakeFd;
 /// The errnos that code above this module decides by.
 pub(crate) mod errno {
     pub(crate) use libc::{
-        EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, ECANCELED, ECONNABORTED,
-        ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN,
-        ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENONET, ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM,
-        EPIPE, EPROTO, ETIMEDOUT,
+        EACCES, EADDRINUSE, EAGAIN, ECANCELED, ECONNABORTED, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH,
+        EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENONET,
+        ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
     };
+    #[cfg(feature = "http")]
+    pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT};
 }
 
 /// Socket options and flags that code above this module passes on.
