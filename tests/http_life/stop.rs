@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    thread,
     time::Duration,
 };
 
@@ -140,6 +141,47 @@ fn connections_in_the_backlog_are_answered() {
     drop(clients);
     let report = server.ended().unwrap();
     assert_eq!((report.accepted, report.answered), (41, 41), "{report}");
+}
+
+#[test]
+fn under_load_every_request_is_answered_and_the_last_answer_says_close() {
+    let change = |server: Server| {
+        server.timeouts(Timeouts {
+            stop_grace: NEVER,
+            ..Timeouts::default()
+        })
+    };
+    for round in 0..20 {
+        let server = Running::start(2, change, waiting(&Gate::default()));
+        let (tell, told) = mpsc::channel();
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let (mut client, tell) = (server.connect(), tell.clone());
+                thread::spawn(move || {
+                    let mut count = 0;
+                    loop {
+                        client.write_all(get("/again").as_bytes()).unwrap();
+                        let answer = read_answer(&mut client);
+                        assert!(answer.ends_with("/again"), "{answer}");
+                        count += 1;
+                        tell.send(()).unwrap();
+                        if says_close(&answer) {
+                            expect_fin(&mut client);
+                            return count;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..round * 10 {
+            told.recv_timeout(BOUND).unwrap();
+        }
+        server.handle.stop(NEVER);
+        let counts: u64 = clients.into_iter().map(|one| one.join().unwrap()).sum();
+        let report = server.ended().unwrap();
+        assert_eq!((report.answered, report.cut), (counts, 0), "{report}");
+        assert_eq!(report.accepted, 8, "{report}");
+    }
 }
 
 /// Counts its drops.
