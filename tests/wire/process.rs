@@ -11,9 +11,18 @@ use crate::child::{BOUND, Server};
 impl Server {
     /// The memory of the process that is in use, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most memory that the process has had in use, in bytes.
+    pub(crate) fn peak_memory_bytes(&self) -> usize {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> usize {
         let path = format!("/proc/{}/status", self.process.id());
         let text = fs::read_to_string(path).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
         kilobytes.unwrap().trim().parse::<usize>().unwrap() * 1024
     }

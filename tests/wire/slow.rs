@@ -196,6 +196,58 @@ fn an_answer_that_nobody_reads_is_cut_and_fills_no_memory() {
     wait_for_sockets(&server, sockets);
 }
 
+/// Sends `bytes` again and again until the socket has taken none for a while. Returns how many went.
+fn stuff(stream: &mut TcpStream, bytes: &[u8]) -> usize {
+    stream
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let mut total = 0;
+    while total < 1 << 30 {
+        // The next begins where this one ended.
+        match stream.write(&bytes[total % bytes.len()..]) {
+            Ok(count) => total += count,
+            Err(_) => break,
+        }
+    }
+    total
+}
+
+#[test]
+fn requests_without_end_fill_no_memory() {
+    let server = Server::start(&["--write-timeout", "1", "--max-body", "1000000000"]);
+    let sockets = server.socket_count();
+    let before = server.memory_bytes();
+    let clients: Vec<Client> = (0..10).map(|_| Client::connect(server.addr())).collect();
+    let sent: usize = thread::scope(|scope| {
+        let threads: Vec<_> = clients
+            .into_iter()
+            .enumerate()
+            .map(|(number, mut client)| {
+                scope.spawn(move || match number % 2 {
+                    // Pipelined, and no answer is read.
+                    0 => stuff(&mut client.stream, BEHIND.repeat(100).as_bytes()),
+                    // A body that the handler does not read, nor skips yet.
+                    _ => {
+                        let start = "POST /slow?ms=1500 HTTP/1.1\r\nHost: a\r\n";
+                        client.send(format!("{start}Content-Length: 1000000000\r\n\r\n"));
+                        stuff(&mut client.stream, &[b'x'; 1 << 16])
+                    }
+                })
+            })
+            .collect();
+        let sent = threads.into_iter().map(|thread| thread.join().unwrap());
+        sent.sum()
+    });
+    // All of it would have been more, and the sockets alone hold some.
+    assert!(sent < 1 << 30, "{sent} bytes were taken");
+    let most = server.peak_memory_bytes();
+    assert!(most < before + (16 << 20), "from {before} to {most}");
+    wait_for_sockets(&server, sockets);
+    let mut honest = Client::connect(server.addr());
+    honest.send(BEHIND);
+    assert_eq!(honest.answer().echo(), "GET /behind");
+}
+
 #[test]
 fn a_slow_reader_that_reads_is_not_cut() {
     let server = Server::start(&["--write-timeout", "1"]);
