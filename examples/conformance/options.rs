@@ -36,20 +36,8 @@ pub(crate) fn server(mut arguments: impl Iterator<Item = String>) -> io::Result<
     Ok(Server::bind(format!("127.0.0.1:{port}"))
         .limits(limits)
         .timeouts(timeouts)
-        .shutdown_on(terminated(), stop_deadline)
-        // It begins to listen when the first was heard.
-        .cut_on(async { terminated().await }))
-}
-
-/// Resolves at the next SIGTERM from now on.
-fn terminated() -> impl Future<Output = ()> {
-    let signal = signal::terminate();
-    async {
-        if signal.await.is_err() {
-            // It cannot be heard of.
-            std::future::pending::<()>().await;
-        }
-    }
+        .shutdown_on(signal::terminate(), stop_deadline)
+        .cut_on(signal::terminate))
 }
 
 fn invalid(name: &str) -> io::Error {
