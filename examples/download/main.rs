@@ -3,8 +3,6 @@
 //! ```text
 //! cargo run --release --example download http://127.0.0.1:8080/large.bin large.bin [parts]
 //! ```
-//!
-//! Without ranges the file comes whole.
 
 mod part;
 
@@ -36,7 +34,8 @@ fn main() -> io::Result<()> {
                 .send()
                 .await?;
             let copied = response.error_for_status()?.copy_to(&path).await?;
-            return Ok(println!("{copied} bytes in one part"));
+            println!("{copied} bytes in one part");
+            return Ok(());
         };
         let file = Rc::new(File::create(&path).await?);
         let mut tasks = JoinSet::new();

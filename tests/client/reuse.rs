@@ -283,3 +283,44 @@ fn requests_that_are_dropped_in_any_phase_leave_a_good_pool_behind() {
         assert_eq!(response.text().await.unwrap(), "this is /end");
     });
 }
+
+#[test]
+fn ten_thousand_pages_a_hundred_at_a_time_leave_nothing_behind() {
+    let server = Script::new(|conn| {
+        while conn.request().is_some() {
+            conn.send(ok("<a href=\"/next\">page</a>"));
+        }
+    });
+    run(async {
+        let client = Client::new();
+        let mut random = Random(3);
+        let mut tasks = JoinSet::new();
+        let (mut pages, mut dropped) = (0, 0);
+        let mut note = |result: Option<Result<usize, annulus::task::JoinError>>| match result {
+            Some(Ok(len)) => pages += usize::from(len == 24),
+            _ => dropped += 1,
+        };
+        for number in 0..10_000 {
+            if tasks.len() == 100 {
+                note(tasks.join_next().await);
+            }
+            let (client, url) = (client.clone(), server.url(&format!("/{number}")));
+            let abort = tasks.spawn(async move {
+                let response = client.get(url).send().await.unwrap();
+                response.bytes().await.unwrap().len()
+            });
+            if random.next(10) == 0 {
+                yield_now().await;
+                abort.abort();
+            }
+        }
+        while let Some(result) = tasks.join_next().await {
+            note(Some(result));
+        }
+        assert!(dropped > 500, "{dropped}");
+        assert_eq!(pages + dropped, 10_000);
+        let state = client.pool_state();
+        assert_eq!((state.busy(), state.waiting()), (0, 0), "{state:?}");
+        assert!(state.idle() <= 32, "{state:?}");
+    });
+}

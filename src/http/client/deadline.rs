@@ -76,19 +76,23 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Pending until `timeout` has passed since the phase began or something moved.
+    /// Pending until `timeout` has passed since the phase began or something moved. `began`
+    /// is when the exchange did.
     pub(super) fn poll(
         &mut self,
         total: Total,
         phase: Phase,
         timeout: Option<Duration>,
         moved: bool,
+        began: Instant,
         context: &mut Context<'_>,
     ) -> Poll<Error> {
         if moved || self.phase != Some(phase) {
             self.phase = Some(phase);
+            // The first wait follows at once on the beginning.
+            let now = if self.has_waited { time::now() } else { began };
             self.has_waited = true;
-            self.set(total, timeout);
+            self.set(total, timeout, now);
         }
         let Some(sleep) = &mut self.sleep else {
             return Poll::Pending;
@@ -104,8 +108,8 @@ impl Watchdog {
         self.has_waited
     }
 
-    fn set(&mut self, total: Total, timeout: Option<Duration>) {
-        let own = timeout.and_then(|after| time::now().checked_add(after));
+    fn set(&mut self, total: Total, timeout: Option<Duration>, now: Instant) {
+        let own = timeout.and_then(|after| now.checked_add(after));
         let total = total.limit.map(|(deadline, _)| deadline);
         let deadline = own.into_iter().chain(total).min();
         match (&mut self.sleep, deadline) {

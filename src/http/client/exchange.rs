@@ -339,7 +339,7 @@ impl Exchange {
         }
         self.decoder.begin(self.head.body_length(), u64::MAX);
         if self.decoder.is_end() {
-            return self.finish();
+            return self.finish(now);
         }
         // What came with the head is taken at once: when it is all, the connection is free.
         if let Ok(Some(piece)) = self.take_piece(rules) {
@@ -350,7 +350,7 @@ impl Exchange {
             });
         }
         if self.decoder.is_end() {
-            self.finish();
+            self.finish(now);
         }
     }
 
@@ -381,12 +381,13 @@ impl Exchange {
 
     /// The response is complete, some time after its head.
     fn finish_later(&mut self) {
-        self.timings.total = time::now().saturating_duration_since(self.started);
-        self.finish();
+        let now = time::now();
+        self.timings.total = now.saturating_duration_since(self.started);
+        self.finish(now);
     }
 
     /// The response is complete.
-    fn finish(&mut self) {
+    fn finish(&mut self, now: Instant) {
         self.is_body_over = true;
         self.watchdog = Watchdog::default();
         let Some(connection) = self.connection.take() else {
@@ -405,7 +406,7 @@ impl Exchange {
             None => IDLE_TIMEOUT_MAX,
         };
         let pool = connection.lease.pool().clone();
-        pool.release(connection, idle_timeout);
+        pool.release(connection, idle_timeout, now);
     }
 
     /// The next piece of the body.
@@ -486,7 +487,7 @@ impl Exchange {
         let moved = std::mem::take(&mut self.moved);
         let polled = self
             .watchdog
-            .poll(self.total, phase, timeout, moved, context);
+            .poll(self.total, phase, timeout, moved, self.began, context);
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) if self.upload.is_held() && self.total.check(time::now()).is_none() => {

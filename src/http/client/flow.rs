@@ -1,6 +1,13 @@
 //! From a request to its response: connections, retries, redirects.
 
-use std::{future::poll_fn, rc::Rc, time::Instant};
+use std::{
+    cell::Cell,
+    future::{Future as _, poll_fn},
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Instant,
+};
 
 use super::{
     Error, ErrorKind, Phase, Response, Result, connection::Connection, deadline::Total,
@@ -9,10 +16,21 @@ use super::{
 use crate::{http::StatusCode, time};
 
 /// What stays the same while a request is sent, however often that is.
-#[derive(Clone, Copy)]
 struct Course {
     started: Instant,
     total: Total,
+    has_begun: Cell<bool>,
+}
+
+impl Course {
+    /// The time. The first call follows at once on the start, and reads no clock.
+    fn now(&self) -> Instant {
+        if self.has_begun.replace(true) {
+            time::now()
+        } else {
+            self.started
+        }
+    }
 }
 
 /// Sends `message` and waits for the head of its response.
@@ -21,10 +39,11 @@ pub(super) async fn send(shared: &Rc<Shared>, mut message: Message) -> Result<Re
     let course = Course {
         started,
         total: Total::new(started, message.options.timeout),
+        has_begun: Cell::new(false),
     };
     let mut redirect_count = 0;
     loop {
-        let mut response = send_with_policy(shared, &mut message, course).await?;
+        let mut response = send_with_policy(shared, &mut message, &course).await?;
         let Some(next) = redirect::target(&message, &response)? else {
             response.arrive(message);
             return Ok(response);
@@ -44,7 +63,7 @@ pub(super) async fn send(shared: &Rc<Shared>, mut message: Message) -> Result<Re
 async fn send_with_policy(
     shared: &Rc<Shared>,
     message: &mut Message,
-    course: Course,
+    course: &Course,
 ) -> Result<Response> {
     let mut attempt = 0;
     loop {
@@ -76,7 +95,7 @@ async fn send_with_policy(
 async fn send_once_for_sure(
     shared: &Rc<Shared>,
     message: &mut Message,
-    course: Course,
+    course: &Course,
 ) -> Result<Response> {
     let mut fresh = false;
     loop {
@@ -107,10 +126,10 @@ fn wants_no_expectation(response: &Response, message: &Message) -> bool {
 async fn attempt(
     shared: &Rc<Shared>,
     message: &mut Message,
-    course: Course,
+    course: &Course,
     fresh: bool,
 ) -> Result<Response, Failed> {
-    let mut watch = Watch::new(course.started);
+    let mut watch = Watch::new(course.now());
     let connection = connect(shared, message, course, fresh, &mut watch)
         .await
         .map_err(|error| Failed {
@@ -139,28 +158,29 @@ async fn attempt(
 async fn connect(
     shared: &Rc<Shared>,
     message: &Message,
-    course: Course,
+    course: &Course,
     fresh: bool,
     watch: &mut Watch,
 ) -> Result<Box<Connection>> {
     let pool = &shared.pool;
     let key = shared.connector.key(&message.url);
+    let now = watch.since();
     let acquire = async {
-        pool.acquire(&key, fresh)
+        pool.acquire(&key, fresh, now)
             .await
             .map_err(|_| Error::new(ErrorKind::QueueFull).during(Phase::Queue))
     };
     // Nearly always this is ready at once, and needs no timer.
-    let mut acquire = std::pin::pin!(acquire);
-    let first = poll_fn(|context| std::task::Poll::Ready(acquire.as_mut().poll(context))).await;
+    let mut acquire = pin!(acquire);
+    let first = poll_fn(|context| Poll::Ready(acquire.as_mut().poll(context))).await;
     let acquired = match first {
-        std::task::Poll::Ready(acquired) => acquired?,
-        std::task::Poll::Pending => {
+        Poll::Ready(acquired) => acquired?,
+        Poll::Pending => {
             let timeout = message.options.queue_timeout;
-            course
-                .total
-                .bound(timeout, || Phase::Queue, acquire)
-                .await?
+            let wait = course.total.bound(timeout, || Phase::Queue, acquire);
+            let acquired = wait.await?;
+            watch.enter(Phase::Dns, time::now());
+            acquired
         }
     };
     let lease = match acquired {
@@ -168,7 +188,7 @@ async fn connect(
         Acquired::Fresh(lease) => lease,
     };
     watch.enter(Phase::Dns, time::now());
-    let phase = std::cell::Cell::new(Phase::Dns);
+    let phase = Cell::new(Phase::Dns);
     let open = shared.connector.open(&message.url, watch, &phase);
     let timeout = message.options.connect_timeout;
     let result = course.total.bound(timeout, || phase.get(), open).await;

@@ -4,6 +4,9 @@ use std::{rc::Rc, time::Duration};
 
 use super::{Informational, Retry};
 
+/// Is told of each informational response.
+pub(super) type Tell = Rc<dyn Fn(&Informational<'_>)>;
+
 /// Settings of one request.
 #[derive(Clone)]
 pub(super) struct Options {
@@ -20,7 +23,7 @@ pub(super) struct Options {
     pub(super) expects_continue: bool,
     pub(super) decompresses: bool,
     pub(super) retry: Option<Rc<Retry>>,
-    pub(super) on_informational: Option<Rc<dyn Fn(&Informational<'_>)>>,
+    pub(super) on_informational: Option<Tell>,
 }
 
 impl Default for Options {

@@ -110,7 +110,7 @@ impl Drop for Granted {
     fn drop(&mut self) {
         if let Some(Acquired::Idle(connection)) = self.0.take() {
             let pool = Rc::clone(&connection.lease.pool);
-            pool.release(connection, pool.limits.idle_timeout);
+            pool.release(connection, pool.limits.idle_timeout, time::now());
         }
     }
 }
@@ -136,15 +136,18 @@ impl Pool {
     }
 
     /// An idle connection, if there is one, else the right to open one, for which it may wait.
-    /// `fresh` asks for the latter in any case.
+    /// `fresh` asks for the latter in any case. `now` may be a little old.
     pub(super) async fn acquire(
         self: &Rc<Self>,
         key: &str,
         fresh: bool,
+        now: Instant,
     ) -> Result<Acquired, QueueFull> {
         let host = self.host(key);
         if !fresh {
-            if let Some(connection) = poll_fn(|cx| Poll::Ready(self.take_idle(&host, cx))).await {
+            if let Some(connection) =
+                poll_fn(|cx| Poll::Ready(self.take_idle(&host, now, cx))).await
+            {
                 return Ok(Acquired::Idle(connection));
             }
         }
@@ -194,11 +197,16 @@ impl Pool {
 
     /// The idle connection that was used last and is still good. The others that it finds are
     /// closed.
-    fn take_idle(&self, host: &Host, context: &mut Context<'_>) -> Option<Box<Connection>> {
+    fn take_idle(
+        &self,
+        host: &Host,
+        now: Instant,
+        context: &mut Context<'_>,
+    ) -> Option<Box<Connection>> {
         loop {
             let slot = host.idle.borrow_mut().pop_back()?;
             let mut idle = self.empty(slot)?;
-            let is_in_time = idle.expires > time::now();
+            let is_in_time = idle.expires > now;
             if is_in_time && idle.connection.is_good(context) {
                 self.reused.set(self.reused.get() + 1);
                 idle.connection.is_reused = true;
@@ -219,7 +227,12 @@ impl Pool {
 
     /// Takes back a connection that may be used again within `idle_timeout`: a waiter gets it, or
     /// it becomes idle, or it is closed.
-    pub(super) fn release(self: &Rc<Self>, connection: Box<Connection>, idle_timeout: Duration) {
+    pub(super) fn release(
+        self: &Rc<Self>,
+        connection: Box<Connection>,
+        idle_timeout: Duration,
+        now: Instant,
+    ) {
         let host = Rc::clone(&connection.lease.host);
         if self.is_closed.get() || driver::current().is_err() || idle_timeout.is_zero() {
             return;
@@ -240,7 +253,7 @@ impl Pool {
             return;
         }
         let idle_timeout = idle_timeout.min(self.limits.idle_timeout);
-        let expires = time::now() + idle_timeout;
+        let expires = now + idle_timeout;
         self.slots.borrow_mut()[slot] = Some(Idle {
             connection,
             expires,

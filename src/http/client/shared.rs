@@ -16,6 +16,10 @@ pub(super) struct Shared {
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) pool: Rc<Pool>,
     pub(super) connector: Connector,
+    #[expect(
+        clippy::vec_box,
+        reason = "an exchange goes between this list and its response without being copied"
+    )]
     spare: RefCell<Vec<Box<Exchange>>>,
 }
 

@@ -374,10 +374,8 @@ fn scheme_len(text: &[u8]) -> Option<usize> {
 
 /// The length of the host in an authority that was checked.
 fn host_len(authority: &[u8]) -> usize {
-    let skipped = match authority.iter().position(|&byte| byte == b']') {
-        Some(bracket) => bracket,
-        None => 0,
-    };
+    let bracket = authority.iter().position(|&byte| byte == b']');
+    let skipped = bracket.unwrap_or(0);
     authority[skipped..]
         .iter()
         .position(|&byte| byte == b':')
