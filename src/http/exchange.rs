@@ -286,6 +286,24 @@ impl Exchange {
             .unwrap_or_default()
     }
 
+    /// Polls a future of the user's, and catches its panic.
+    #[inline]
+    pub(super) fn poll_inside<F: Future + ?Sized>(
+        &self,
+        future: std::pin::Pin<&mut F>,
+        context: &mut Context<'_>,
+    ) -> Poll<Driven<F::Output>> {
+        self.is_inside.set(true);
+        let poll = std::panic::AssertUnwindSafe(|| future.poll(context));
+        let polled = std::panic::catch_unwind(poll);
+        self.is_inside.set(false);
+        match polled {
+            Ok(Poll::Ready(output)) => Poll::Ready(Driven::Done(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(Driven::Panicked),
+        }
+    }
+
     /// Polls `future` to its end. What gathers is sent whenever it waits; when the client is gone
     /// meanwhile, the future is left.
     pub(super) async fn drive<F: Future + ?Sized>(
@@ -300,17 +318,10 @@ impl Exchange {
         let mut future = future;
         let mut wait = GoneWait::default();
         loop {
-            let event = poll_fn(|context| {
-                self.is_inside.set(true);
-                let poll = || future.as_mut().poll(context);
-                let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll));
-                self.is_inside.set(false);
-                match polled {
-                    Err(_) => Poll::Ready(Event::Driven(Driven::Panicked)),
-                    Ok(Poll::Ready(output)) => Poll::Ready(Event::Driven(Driven::Done(output))),
-                    Ok(Poll::Pending) if !self.outgoing.is_empty() => Poll::Ready(Event::HasOutput),
-                    Ok(Poll::Pending) => self.poll_gone(context, &mut wait).map(|()| Event::Gone),
-                }
+            let event = poll_fn(|context| match self.poll_inside(future.as_mut(), context) {
+                Poll::Ready(driven) => Poll::Ready(Event::Driven(driven)),
+                Poll::Pending if !self.outgoing.is_empty() => Poll::Ready(Event::HasOutput),
+                Poll::Pending => self.poll_gone(context, &mut wait).map(|()| Event::Gone),
             });
             match event.await {
                 Event::Driven(driven) => return Ok(driven),

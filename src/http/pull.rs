@@ -51,24 +51,25 @@ impl Pull {
         }
     }
 
-    /// Begins the next request, and returns its number.
+    /// Begins the next request, behind the retirement of the last one, and returns its number.
+    #[inline]
     pub(super) fn begin(&self, expects_continue: bool, timeouts: &Timeouts) -> u64 {
         self.expects_continue.set(expects_continue);
         self.failed.set(None);
         self.timeout.set(timeouts.body);
         self.since.set(None);
         self.waited.set(Duration::ZERO);
-        self.retire()
+        self.number.get()
     }
 
-    /// Makes the body of the request so far out of date, and returns the number of the next.
-    pub(super) fn retire(&self) -> u64 {
-        let number = self.number.get() + 1;
-        self.number.set(number);
-        if let Some(waker) = self.waker.take() {
+    /// Makes the body of the request so far out of date.
+    #[inline]
+    pub(super) fn retire(&self) {
+        self.number.set(self.number.get() + 1);
+        let waker = self.waker.take();
+        if let Some(waker) = waker {
             waker.wake();
         }
-        number
     }
 
     pub(super) fn is_current(&self, number: u64) -> bool {

@@ -229,6 +229,15 @@ impl Response {
         self.error.take()
     }
 
+    /// The body, if it is here.
+    #[inline]
+    pub(super) fn take_bytes(&mut self) -> Option<Bytes> {
+        match &mut self.body {
+            ResponseBody::Bytes(bytes) => Some(std::mem::take(bytes)),
+            ResponseBody::Producer(_) | ResponseBody::Tunnel(_) => None,
+        }
+    }
+
     pub(super) fn take_body(&mut self) -> ResponseBody {
         std::mem::take(&mut self.body)
     }

@@ -129,12 +129,25 @@ async fn serve<H: Handler>(
         });
         let request = Request::new(Rc::clone(head), Rc::clone(exchange), number);
         exchange.phase.set(Phase::Handler);
-        let answered = match drive_handler(exchange, handler, request).await {
+        let handled = {
+            let mut answer = pin!(handler.handle(request));
+            // Most handlers answer at once.
+            match poll_fn(|context| Poll::Ready(exchange.poll_inside(answer.as_mut(), context)))
+                .await
+            {
+                Poll::Ready(driven) => Ok(driven),
+                Poll::Pending => exchange.drive(answer).await,
+            }
+        };
+        let answered = match handled {
             Ok(mut driven) => {
                 if let (Some(exchanged), Driven::Done(response)) = (&mut exchanged, &mut driven) {
                     exchanged.error = response.take_error();
                 }
-                answer(exchange, head, number, driven).await
+                match answer_at_once(exchange, head, &mut driven) {
+                    Some(answered) => Ok(answered),
+                    None => answer(exchange, head, number, driven).await,
+                }
             }
             Err(gone) => Err(gone),
         };
@@ -217,20 +230,37 @@ async fn read_head(
     }
 }
 
-/// Runs the handler; one that panics has answered 500.
-async fn drive_handler<H: Handler>(
-    exchange: &Exchange,
-    handler: &H,
-    request: Request,
-) -> std::result::Result<Driven<Response>, Gone> {
-    let answer = pin!(handler.handle(request));
-    exchange.drive(answer).await
-}
-
 /// What became of an answer: its status, why it was not the handler's, and what follows it.
 type Answered = (StatusCode, Option<RejectReason>, Next);
 
-/// Writes the answer, to the output or beyond.
+/// Adds the answer that most handlers give to the output, and takes it: one whose body is here.
+#[inline]
+fn answer_at_once(
+    exchange: &Exchange,
+    head: &RequestHead,
+    driven: &mut Driven<Response>,
+) -> Option<Answered> {
+    let Driven::Done(response) = driven else {
+        return None;
+    };
+    let mut answer_to = AnswerTo::request(head);
+    let status = response.status_code();
+    if status.is_informational() || answer_to.is_connect {
+        return None;
+    }
+    let body = response.take_bytes()?;
+    let failed = exchange.pull.failed();
+    answer_to.keeps_alive &=
+        failed.is_none() && !exchange.shared.is_stopping() && exchange.can_skip_body();
+    let keeps_alive = write_whole(exchange, response, body, answer_to);
+    Some((
+        status,
+        failed.map(RejectReason::Body),
+        next_after(keeps_alive),
+    ))
+}
+
+/// Writes any other answer, to the output or beyond.
 async fn answer(
     exchange: &Rc<Exchange>,
     head: &RequestHead,
@@ -267,11 +297,7 @@ async fn answer(
             _ => Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to)),
         };
     }
-    let keeps_alive = match body {
-        ResponseBody::Bytes(bytes) => {
-            answer_to.keeps_alive &= exchange.can_skip_body();
-            write_whole(exchange, &response, bytes, answer_to)
-        }
+    match body {
         ResponseBody::Producer(make) => {
             // The body of the request may still be read by who writes the answer.
             let mark = exchange.outgoing.bytes.borrow().len();
@@ -280,13 +306,12 @@ async fn answer(
                 sends: exchange.outgoing.sends.get(),
                 framing: encode(exchange, &response, None, answer_to),
             };
-            return produce(exchange, head, number, make, framed, (status, reason)).await;
+            produce(exchange, head, number, make, framed, (status, reason)).await
         }
-        ResponseBody::Tunnel(_) => {
-            return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
+        ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
+            Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to))
         }
-    };
-    Ok((status, reason, next_after(keeps_alive)))
+    }
 }
 
 fn next_after(keeps_alive: bool) -> Next {

@@ -18,6 +18,9 @@ use super::target::{TargetParts, split_target};
 use super::token::list;
 use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules, TargetForm};
 
+/// The longest `Host` that is remembered.
+const LAST_HOST_BYTES_MAX: usize = 64;
+
 /// The head of a request: method, target, version, fields, and what they say about framing.
 ///
 /// It owns all it tells about, so that no receive buffer is held while a handler runs. It is made
@@ -36,6 +39,9 @@ pub(crate) struct RequestHead {
     framing: Framing,
     body_length: BodyLength,
     consumed: usize,
+    /// The last `Host` that was found to be one. Survives [`clear`](Self::clear), since it says
+    /// nothing of any request.
+    last_host: Vec<u8>,
 }
 
 impl RequestHead {
@@ -51,10 +57,11 @@ impl RequestHead {
             framing: Framing::default(),
             body_length: BodyLength::None,
             consumed: 0,
+            last_host: Vec::new(),
         }
     }
 
-    /// Forgets everything but the memory.
+    /// Forgets everything about the request that was read.
     pub(crate) fn clear(&mut self) {
         self.scanner.reset();
         self.fields.clear();
@@ -211,13 +218,21 @@ impl RequestHead {
 
     /// Holds the `Host` fields against RFC 9112, section 3.2.
     #[inline]
-    fn check_host(&self) -> Result<(), RejectReason> {
+    fn check_host(&mut self) -> Result<(), RejectReason> {
         match self.framing.host_count {
             0 if self.is_http10 => Ok(()),
             0 => Err(RejectReason::HostMissing),
             1 => match self.fields.value_at(usize::from(self.framing.host_index)) {
                 [] if self.parts.form == TargetForm::Absolute => Ok(()),
-                host if is_host(host) => Ok(()),
+                // Nearly all requests of a server name the same one.
+                host if !host.is_empty() && *host == *self.last_host => Ok(()),
+                host if is_host(host) => {
+                    if host.len() <= LAST_HOST_BYTES_MAX {
+                        self.last_host.clear();
+                        self.last_host.extend_from_slice(host);
+                    }
+                    Ok(())
+                }
                 _ => Err(RejectReason::HostInvalid),
             },
             _ => Err(RejectReason::HostRepeated),

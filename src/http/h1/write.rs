@@ -2,7 +2,19 @@
 
 /// Appends `number` in decimal digits.
 #[inline]
-pub(super) fn write_number(out: &mut Vec<u8>, mut number: u64) {
+pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
+    // Most are small.
+    if number < 10 {
+        out.push(b'0' + number as u8);
+    } else if number < 100 {
+        let (tens, ones) = (number as u8 / 10, number as u8 % 10);
+        out.extend_from_slice(&[b'0' + tens, b'0' + ones]);
+    } else {
+        write_large_number(out, number);
+    }
+}
+
+fn write_large_number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {

@@ -255,3 +255,26 @@ fn what_may_stay_open_says_how_to_go_on() {
     assert_eq!(head.body_length(), BodyLength::Sized(5));
     assert!(!head.keeps_alive());
 }
+
+#[test]
+fn a_host_that_is_remembered_lets_no_other_through() {
+    let mut head = RequestHead::new();
+    let mut read = |host: &str| {
+        head.clear();
+        let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        head.read(text.as_bytes(), &Rules::default()).map(drop)
+    };
+    let long = "h".repeat(100);
+    assert_eq!(read(""), Err(RejectReason::HostInvalid));
+    for host in ["h:81", "h:81", "h:82", &long, "h:82"] {
+        assert_eq!(read(host), Ok(()), "{host}");
+    }
+    for host in ["", "h:8x", "h:82 ", "h:82/", "h h"] {
+        let expected = if host == "h:82 " {
+            Ok(())
+        } else {
+            Err(RejectReason::HostInvalid)
+        };
+        assert_eq!(read(host), expected, "{host:?}");
+    }
+}
