@@ -83,7 +83,7 @@ impl Body {
         Pull {
             exchange: &self.exchange,
             number: self.number,
-            is_waiting: false,
+            ticket: None,
         }
     }
 
@@ -130,7 +130,8 @@ impl Receive for Body {
 struct Pull<'a> {
     exchange: &'a Exchange,
     number: Option<u64>,
-    is_waiting: bool,
+    /// While it waits.
+    ticket: Option<u64>,
 }
 
 impl Future for Pull<'_> {
@@ -140,17 +141,15 @@ impl Future for Pull<'_> {
         let Some(number) = self.number else {
             return Poll::Ready(Ok(None));
         };
-        let polled = self.exchange.poll_body(number, context);
-        self.is_waiting = polled.is_pending();
-        polled
+        let this = &mut *self;
+        this.exchange.poll_body(number, &mut this.ticket, context)
     }
 }
 
 impl Drop for Pull<'_> {
     fn drop(&mut self) {
-        // Otherwise the exchange would leave the watch over the client to nobody.
-        if self.is_waiting {
-            self.exchange.pull.leave();
+        if let (Some(ticket), Some(number)) = (self.ticket, self.number) {
+            self.exchange.give_up_body(number, ticket);
         }
     }
 }

@@ -204,6 +204,10 @@ impl Exchange {
 
     /// Sends what has gathered.
     pub(super) async fn flush(&self) -> Result<(), Gone> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        self.outgoing.is_sending.set(true);
         // Somebody may add something meanwhile.
         while !self.outgoing.is_empty() {
             let (mut bytes, segment) = self.outgoing.take();
@@ -216,8 +220,9 @@ impl Exchange {
                 bytes.clear();
             }
             self.outgoing.put_back(bytes);
-            self.outgoing.sends.set(self.outgoing.sends.get() + 1);
         }
+        self.outgoing.is_sending.set(false);
+        self.outgoing.wake_writer();
         Ok(())
     }
 
@@ -329,7 +334,6 @@ impl Exchange {
                 Event::HasOutput => {
                     self.input.borrow_mut().copy_out();
                     self.flush().await?;
-                    self.outgoing.wake_writer();
                 }
             }
         }
@@ -338,14 +342,14 @@ impl Exchange {
     /// Waits for what a handler may be left for, and for what others tell the exchange.
     fn poll_gone(&self, context: &mut Context<'_>, wait: &mut GoneWait) -> Poll<()> {
         self.input.borrow_mut().copy_out();
-        let mut waker = self.waker.borrow_mut();
-        if waker
-            .as_ref()
-            .is_none_or(|waker| !waker.will_wake(context.waker()))
-        {
-            *waker = Some(context.waker().clone());
+        let is_known = match &*self.waker.borrow() {
+            Some(waker) => waker.will_wake(context.waker()),
+            None => false,
+        };
+        if !is_known {
+            let waker = context.waker().clone();
+            drop(self.waker.replace(Some(waker)));
         }
-        drop(waker);
         // Who pulls the body sees the end himself, and the socket wakes one task only.
         if self.when_gone.get() == WhenGone::GoOn || self.pull.is_waited_for() {
             return Poll::Pending;
@@ -355,6 +359,12 @@ impl Exchange {
             Some(transport) => transport.poll_gone(context, wait, half_close),
             None => Poll::Ready(()),
         }
+    }
+
+    /// Makes what the handler has of the present request out of date, and tells those who wait.
+    pub(super) fn retire(&self) {
+        self.pull.retire();
+        self.outgoing.wake_writer();
     }
 
     /// Tells the exchange's future that something was added from outside of it.

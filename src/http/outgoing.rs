@@ -21,19 +21,32 @@ const SEGMENT_BYTES_MIN: usize = 8 * 1024;
 /// Memory that a used exchange keeps in its buffer.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
 
+/// Where the present answer is.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// Its head was not written.
+    None,
+    /// Its head begins there in the bytes, none of which were sent.
+    At(usize),
+    /// It is under way.
+    Sent,
+}
+
 /// What has gathered to be sent: bytes, and behind them at most one large piece that is not copied.
 pub(super) struct Outgoing {
     pub(super) bytes: RefCell<Vec<u8>>,
     segment: RefCell<Option<Bytes>>,
     /// The large piece is a chunk, whose end is still to be written.
     ends_chunk: Cell<bool>,
+    /// The answer that is written in pieces.
+    answer: Cell<Answer>,
+    /// Something was taken and has not been sent yet.
+    pub(super) is_sending: Cell<bool>,
     /// The framing of the answer that is being written in pieces.
     encoder: Cell<Option<BodyEncoder>>,
     trailers: RefCell<Vec<(HeaderName, HeaderValue)>>,
     /// Who waits for room.
     writer: Cell<Option<Waker>>,
-    /// Times that something was sent.
-    pub(super) sends: Cell<u64>,
     /// Bytes of the present answer's body so far.
     pub(super) body_bytes: Cell<u64>,
 }
@@ -44,10 +57,11 @@ impl Outgoing {
             bytes: RefCell::default(),
             segment: RefCell::new(None),
             ends_chunk: Cell::new(false),
+            answer: Cell::new(Answer::None),
+            is_sending: Cell::new(false),
             encoder: Cell::new(None),
             trailers: RefCell::default(),
             writer: Cell::new(None),
-            sends: Cell::new(0),
             body_bytes: Cell::new(0),
         }
     }
@@ -69,6 +83,9 @@ impl Outgoing {
     pub(super) fn take(&self) -> (Vec<u8>, Option<Bytes>) {
         let bytes = self.bytes.take();
         let segment = self.segment.take();
+        if let Answer::At(_) = self.answer.get() {
+            self.answer.set(Answer::Sent);
+        }
         if self.ends_chunk.take() {
             self.bytes.borrow_mut().extend_from_slice(CHUNK_END);
         }
@@ -84,6 +101,36 @@ impl Outgoing {
         }
         bytes.extend_from_slice(&since);
         self.bytes.replace(bytes);
+    }
+
+    /// Begins the answer to the next request, nothing of which is here.
+    pub(super) fn begin_answer(&self) {
+        self.answer.set(Answer::None);
+        self.body_bytes.set(0);
+    }
+
+    /// Notes that the head of an answer, whose body comes in pieces, is added next.
+    pub(super) fn mark_head(&self) {
+        self.answer.set(Answer::At(self.bytes.borrow().len()));
+    }
+
+    /// Adds an interim answer in front of the present one. When that is under way it is too late,
+    /// and nothing is added.
+    pub(super) fn add_interim(&self, interim: &[u8]) {
+        let mut bytes = self.bytes.borrow_mut();
+        match self.answer.get() {
+            Answer::None => bytes.extend_from_slice(interim),
+            Answer::At(at) => {
+                bytes.splice(at..at, interim.iter().copied());
+                self.answer.set(Answer::At(at + interim.len()));
+            }
+            Answer::Sent => {}
+        }
+    }
+
+    /// Whether the present answer has a head, sent or not.
+    pub(super) fn has_head(&self) -> bool {
+        !matches!(self.answer.get(), Answer::None)
     }
 
     /// Adds data that is framed already, or needs none.
@@ -115,7 +162,7 @@ impl Outgoing {
 
     /// Whether everything was handed to the kernel; the task is woken when it was.
     pub(super) fn poll_empty(&self, context: &Context<'_>) -> Poll<()> {
-        if self.is_empty() {
+        if self.is_empty() && !self.is_sending.get() {
             return Poll::Ready(());
         }
         drop(self.writer.replace(Some(context.waker().clone())));
@@ -170,13 +217,17 @@ impl Outgoing {
         encoder.finish(&mut bytes)
     }
 
-    /// Takes back an answer whose head begins at `mark`, and of which nothing was sent.
-    pub(super) fn clear_from(&self, mark: usize) {
-        self.bytes.borrow_mut().truncate(mark);
+    /// Takes back the answer that is written in pieces; false when some of it was sent.
+    pub(super) fn take_back(&self) -> bool {
+        let Answer::At(at) = self.answer.get() else {
+            return false;
+        };
+        self.bytes.borrow_mut().truncate(at);
         self.ends_chunk.set(false);
         self.encoder.set(None);
         self.body_bytes.set(0);
         drop(self.segment.take());
+        true
     }
 
     /// Forgets everything of a connection that is gone.
@@ -184,6 +235,8 @@ impl Outgoing {
         self.bytes.borrow_mut().clear();
         self.bytes.borrow_mut().shrink_to(KEPT_BYTES_MAX);
         self.ends_chunk.set(false);
+        self.answer.set(Answer::None);
+        self.is_sending.set(false);
         self.encoder.set(None);
         self.trailers.borrow_mut().clear();
         drop(self.segment.take());

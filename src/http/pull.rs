@@ -23,8 +23,13 @@ const DRAIN_BYTES_MAX: u64 = 256 * 1024;
 pub(super) struct Pull {
     /// The request that is being answered; bodies of earlier ones are out of date.
     number: Cell<u64>,
-    /// Who waits for the body, to be told when it is out of date.
-    waker: RefCell<Option<Waker>>,
+    /// Who waits for the body, to be told when it is out of date: the last one who asked, whom the
+    /// connection wakes.
+    waiter: RefCell<Option<Waiter>>,
+    /// Others who wait; they ask again when that one does not any more.
+    displaced: RefCell<Vec<Waiter>>,
+    /// How many tickets were given out.
+    tickets: Cell<u64>,
     /// The client waits for `100 Continue` before it sends the body.
     expects_continue: Cell<bool>,
     /// The body broke the protocol or a limit, so that nobody knows where the next request begins.
@@ -32,20 +37,31 @@ pub(super) struct Pull {
     timeout: Cell<Duration>,
     /// Since when the handler waits for the client.
     since: Cell<Option<Instant>>,
-    /// How long it has waited before that.
+    /// How long it has waited before that, since the last byte.
+    quiet: Cell<Duration>,
+    /// How long it has waited until the last byte.
     waited: Cell<Duration>,
     timer: Timer,
+}
+
+/// A task that waits for the body.
+struct Waiter {
+    ticket: u64,
+    waker: Waker,
 }
 
 impl Pull {
     pub(super) fn new() -> Self {
         Self {
             number: Cell::new(0),
-            waker: RefCell::new(None),
+            waiter: RefCell::new(None),
+            displaced: RefCell::default(),
+            tickets: Cell::new(0),
             expects_continue: Cell::new(false),
             failed: Cell::new(None),
             timeout: Cell::new(Duration::ZERO),
             since: Cell::new(None),
+            quiet: Cell::new(Duration::ZERO),
             waited: Cell::new(Duration::ZERO),
             timer: Timer::default(),
         }
@@ -58,6 +74,7 @@ impl Pull {
         self.failed.set(None);
         self.timeout.set(timeouts.body);
         self.since.set(None);
+        self.quiet.set(Duration::ZERO);
         self.waited.set(Duration::ZERO);
         self.number.get()
     }
@@ -66,9 +83,15 @@ impl Pull {
     #[inline]
     pub(super) fn retire(&self) {
         self.number.set(self.number.get() + 1);
-        let waker = self.waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        if let Some(last) = self.waiter.take() {
+            last.waker.wake();
+        }
+        for other in self.displaced.take() {
+            other.waker.wake();
         }
     }
 
@@ -78,12 +101,47 @@ impl Pull {
 
     /// Whether somebody waits for the body.
     pub(super) fn is_waited_for(&self) -> bool {
-        self.waker.borrow().is_some()
+        self.waiter.borrow().is_some()
     }
 
-    /// Nobody waits any more.
-    pub(super) fn leave(&self) {
-        drop(self.waker.take());
+    /// Notes that a task waits; `ticket` is what it had before, and what it has to give up.
+    fn wait(&self, ticket: &mut Option<u64>, context: &Context<'_>) {
+        let ticket = *ticket.get_or_insert_with(|| {
+            self.tickets.set(self.tickets.get() + 1);
+            self.tickets.get()
+        });
+        let waiter = Waiter {
+            ticket,
+            waker: context.waker().clone(),
+        };
+        let before = self.waiter.replace(Some(waiter));
+        if let Some(before) = before.filter(|before| before.ticket != ticket) {
+            let again = self.remove_displaced(ticket);
+            self.displaced.borrow_mut().push(before);
+            drop(again);
+        }
+    }
+
+    fn remove_displaced(&self, ticket: u64) -> Option<Waiter> {
+        let mut displaced = self.displaced.borrow_mut();
+        let at = displaced.iter().position(|other| other.ticket == ticket)?;
+        Some(displaced.swap_remove(at))
+    }
+
+    /// Who had `ticket` does not wait any more; others that do ask again.
+    fn leave(&self, ticket: Option<u64>) {
+        self.stop_clock();
+        let waiter = self.waiter.take();
+        let is_last = waiter.as_ref().map(|waiter| waiter.ticket) == ticket;
+        if !is_last {
+            // What woke its owner, or will, is the socket.
+            drop(self.waiter.replace(waiter));
+            let displaced = ticket.and_then(|ticket| self.remove_displaced(ticket));
+            return drop(displaced);
+        }
+        for other in self.displaced.take() {
+            other.waker.wake();
+        }
     }
 
     pub(super) fn set_timeout(&self, timeout: Duration) {
@@ -100,12 +158,19 @@ impl Pull {
         self.timer.clear();
     }
 
-    /// Notes that the client sent something.
-    fn arrived(&self) {
+    /// Notes that the handler does not wait.
+    fn stop_clock(&self) {
         if let Some(since) = self.since.take() {
             let waited = time::now().saturating_duration_since(since);
-            self.waited.set(self.waited.get().saturating_add(waited));
+            self.quiet.set(self.quiet.get().saturating_add(waited));
         }
+    }
+
+    /// Notes that the client sent something.
+    fn arrived(&self) {
+        self.stop_clock();
+        let waited = self.waited.get().saturating_add(self.quiet.take());
+        self.waited.set(waited);
     }
 
     /// Waits for a client of which `received` bytes have come, at most until a limit.
@@ -117,11 +182,13 @@ impl Pull {
     ) -> Poll<BodyError> {
         let since = self.since.get().unwrap_or_else(time::now);
         self.since.set(Some(since));
-        let mut left = self.timeout.get();
+        let quiet = self.quiet.get();
+        let mut left = self.timeout.get().saturating_sub(quiet);
         if timeouts.body_rate_min > 0 {
             let earned = Duration::from_secs(received / u64::from(timeouts.body_rate_min));
             let allowed = timeouts.body_rate_grace.max(earned);
-            left = left.min(allowed.saturating_sub(self.waited.get()));
+            let waited = self.waited.get().saturating_add(quiet);
+            left = left.min(allowed.saturating_sub(waited));
         }
         match since.checked_add(left) {
             Some(deadline) => self
@@ -135,10 +202,12 @@ impl Pull {
 }
 
 impl Exchange {
-    /// The next piece of the body of request `number`.
+    /// The next piece of the body of request `number`. While it waits there is a `ticket`, which
+    /// whoever gives up has to give back.
     pub(super) fn poll_body(
         &self,
         number: u64,
+        ticket: &mut Option<u64>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<ManagedBuf>>> {
         if !self.pull.is_current(number) {
@@ -147,15 +216,18 @@ impl Exchange {
         }
         let result = match self.poll_piece(context) {
             Poll::Pending => {
-                let waker = context.waker().clone();
-                drop(self.pull.waker.replace(Some(waker)));
+                self.pull.wait(ticket, context);
                 return Poll::Pending;
             }
             Poll::Ready(result) => result,
         };
-        self.pull.leave();
+        self.pull.leave(ticket.take());
         if let Err(error) = &result {
             self.pull.failed.set(error.body_error());
+        }
+        if !matches!(result, Ok(Some(_))) {
+            // From now on it is the exchange that watches over the client.
+            self.wake();
         }
         Poll::Ready(result)
     }
@@ -178,9 +250,7 @@ impl Exchange {
                 }
                 body.received()
             };
-            if self.pull.expects_continue.replace(false) {
-                self.send_continue()?;
-            }
+            self.ask_for_body()?;
             match self.poll_receive(context) {
                 Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
                     return Poll::Ready(match self.body.borrow_mut().eof() {
@@ -204,8 +274,25 @@ impl Exchange {
         }
     }
 
-    fn send_continue(&self) -> io::Result<()> {
-        self.outgoing.bytes.borrow_mut().extend_from_slice(CONTINUE);
+    /// Gives up a wait for a piece of the body of request `number`, so that the exchange watches
+    /// over the client again.
+    pub(super) fn give_up_body(&self, number: u64, ticket: u64) {
+        if self.pull.is_current(number) {
+            self.pull.leave(Some(ticket));
+        }
+    }
+
+    /// Tells a client that waits for it to send the body.
+    pub(super) fn ask_for_body(&self) -> io::Result<()> {
+        if !self.pull.expects_continue.replace(false) {
+            return Ok(());
+        }
+        self.outgoing.add_interim(CONTINUE);
+        if self.outgoing.has_head() {
+            // It leaves with the head behind it, or comes too late.
+            self.wake();
+            return Ok(());
+        }
         let mut output = self.outgoing.bytes.take();
         let result = self.with_transport(|transport| transport.try_write(&output));
         match result {
@@ -214,7 +301,11 @@ impl Exchange {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
+        let is_sent = output.is_empty();
         self.outgoing.put_back(output);
+        if !is_sent {
+            self.wake();
+        }
         Ok(())
     }
 

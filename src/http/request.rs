@@ -118,20 +118,19 @@ impl Request {
 
     /// Sends `103 Early Hints` with `fields` ahead of the answer, so that the client can begin to
     /// load what it will need (RFC 8297). It leaves when the handler waits. Clients of HTTP/1.0 are
-    /// sent nothing.
+    /// sent nothing, and nor is one whose answer is under way.
     pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) {
         if self.version() == Version::HTTP_10 || !self.exchange.pull.is_current(self.number) {
             return;
         }
-        {
-            let output = &mut *self.exchange.outgoing.bytes.borrow_mut();
-            let answer_to = AnswerTo::request(&self.head);
-            let mut encoder = ResponseEncoder::new(output, StatusCode::EARLY_HINTS, answer_to);
-            for (name, value) in fields {
-                encoder.field(name, value);
-            }
-            encoder.finish(None, &self.exchange.shared.date_line());
+        let mut output = Vec::new();
+        let answer_to = AnswerTo::request(&self.head);
+        let mut encoder = ResponseEncoder::new(&mut output, StatusCode::EARLY_HINTS, answer_to);
+        for (name, value) in fields {
+            encoder.field(name, value);
         }
+        encoder.finish(None, &self.exchange.shared.date_line());
+        self.exchange.outgoing.add_interim(&output);
         self.exchange.wake();
     }
 

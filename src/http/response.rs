@@ -107,7 +107,8 @@ impl Response {
     /// Its length is unknown: the body goes out in chunks, or to HTTP/1.0 until the close. With a
     /// `Content-Length` field it is promised, and cut when `write` gives less.
     ///
-    /// `write` is dropped when the client leaves, also by closing just its own side. When it fails
+    /// `write` is dropped when the client leaves, also by closing just its own side unless the length
+    /// is promised. When it fails
     /// before anything was sent, the answer becomes that of the error; later, the connection is
     /// cut, so that the client cannot take what it has for the whole.
     ///

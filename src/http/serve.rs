@@ -13,7 +13,8 @@ use std::{
 };
 
 use super::{
-    Access, BodyWriter, Error, Handler, RejectReason, Request, Response, Result, StatusCode,
+    Access, BodyError, BodyWriter, Error, Handler, RejectReason, Request, Response, Result,
+    StatusCode,
     activity::Phase,
     exchange::{Driven, Ended, Exchange, Gone, WhenGone},
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
@@ -151,7 +152,7 @@ async fn serve<H: Handler>(
             }
             Err(gone) => Err(gone),
         };
-        exchange.pull.retire();
+        exchange.retire();
         if let Some(exchanged) = exchanged {
             exchanged.tell(exchange, head, &answered);
         }
@@ -193,7 +194,7 @@ fn begin(exchange: &Exchange, head: &RequestHead) -> u64 {
         .borrow_mut()
         .begin(head.body_length(), bytes_max);
     exchange.when_gone.set(settings.when_gone());
-    exchange.outgoing.body_bytes.set(0);
+    exchange.outgoing.begin_answer();
     exchange
         .pull
         .begin(head.expects_continue(), &settings.timeouts)
@@ -282,6 +283,13 @@ async fn answer(
             ResponseBody::Tunnel(make)
                 if answer_to.is_connect || status == StatusCode::SWITCHING_PROTOCOLS =>
             {
+                // The tunnel begins behind the request, whose body nobody can read any more.
+                exchange.retire();
+                exchange.ask_for_body()?;
+                if !exchange.can_skip_body() || !skip_body(exchange).await? {
+                    let error = exchange.pull.failed().unwrap_or(BodyError::TooLarge);
+                    return Ok(refuse(exchange, RejectReason::Body(error), answer_to));
+                }
                 encode(exchange, &response, None, answer_to);
                 exchange.flush().await?;
                 tunnel(exchange, make).await?;
@@ -300,13 +308,9 @@ async fn answer(
     match body {
         ResponseBody::Producer(make) => {
             // The body of the request may still be read by who writes the answer.
-            let mark = exchange.outgoing.bytes.borrow().len();
-            let framed = Framed {
-                mark,
-                sends: exchange.outgoing.sends.get(),
-                framing: encode(exchange, &response, None, answer_to),
-            };
-            produce(exchange, head, number, make, framed, (status, reason)).await
+            exchange.outgoing.mark_head();
+            let framing = encode(exchange, &response, None, answer_to);
+            produce(exchange, head, number, make, framing, (status, reason)).await
         }
         ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
             Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to))
@@ -378,30 +382,24 @@ fn encode(
     encoder.finish(body_len, &exchange.shared.date_line())
 }
 
-/// A head that stands in the output, unless it was sent meanwhile.
-struct Framed {
-    mark: usize,
-    sends: u64,
-    framing: ResponseFraming,
-}
-
 /// Lets the handler write the body of its answer.
 async fn produce(
     exchange: &Rc<Exchange>,
     head: &RequestHead,
     number: u64,
     make: Box<MakeProducer>,
-    framed: Framed,
+    framing: ResponseFraming,
     (status, reason): (StatusCode, Option<RejectReason>),
 ) -> std::result::Result<Answered, Gone> {
-    let ResponseFraming { body, keeps_alive } = framed.framing;
+    let ResponseFraming { body, keeps_alive } = framing;
     if body == BodyLength::None {
         // HEAD and 304: nobody would see what it writes.
         let keeps_alive = keeps_alive && exchange.can_skip_body();
         return Ok((status, reason, next_after(keeps_alive)));
     }
     exchange.outgoing.begin(body);
-    if exchange.when_gone.get() == WhenGone::Reset {
+    let has_end = matches!(body, BodyLength::Sized(_));
+    if exchange.when_gone.get() == WhenGone::Reset && !has_end {
         // A client that closed its side of a stream without an end has left.
         exchange.when_gone.set(WhenGone::HalfClose);
     }
@@ -419,7 +417,12 @@ async fn produce(
         }
         Ok(Driven::Done(Err(error))) => Err(error),
         Ok(Driven::Panicked) => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
-        Err(gone) => return Err(gone),
+        Err(gone) => {
+            if body == BodyLength::UntilClose {
+                cut(exchange);
+            }
+            return Err(gone);
+        }
     };
     drop(producer);
     match ended {
@@ -429,8 +432,7 @@ async fn produce(
             next_after(keeps_alive && exchange.can_skip_body()),
         )),
         // Nothing has left yet, so that the client can be told.
-        Err(error) if exchange.outgoing.sends.get() == framed.sends => {
-            exchange.outgoing.clear_from(framed.mark);
+        Err(error) if exchange.outgoing.take_back() => {
             let response = Response::new(error.status());
             let mut answer_to = AnswerTo::request(head);
             answer_to.keeps_alive = false;
@@ -445,16 +447,20 @@ async fn produce(
             // The end must not look like the answer's: chunks lack their last, a length is not
             // reached, and what would be ended by the close is reset.
             if body == BodyLength::UntilClose {
-                let _ = exchange.with_transport(|transport| {
-                    transport.cut();
-                    Ok(())
-                });
+                cut(exchange);
             } else {
                 exchange.flush().await?;
             }
             Err(Gone(RejectReason::AnswerCut))
         }
     }
+}
+
+fn cut(exchange: &Exchange) {
+    let _ = exchange.with_transport(|transport| {
+        transport.cut();
+        Ok(())
+    });
 }
 
 /// Hands the connection over, and waits until whoever took it is done.
@@ -465,7 +471,6 @@ async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::
     exchange.phase.set(Phase::Tunnel);
     let unread = exchange.input.borrow().bytes().to_vec();
     exchange.input.borrow_mut().clear();
-    exchange.pull.retire();
     let shared = Rc::clone(&exchange.shared);
     make(Upgraded::new(transport, unread, shared)).await;
     Ok(())

@@ -1,7 +1,7 @@
 //! What a connection is made of.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     future::{Future, poll_fn},
     io,
@@ -39,6 +39,8 @@ struct Other {
     stream: RefCell<Box<dyn ByteStream>>,
     /// Memory for the next read, kept while it is not used.
     scratch: RefCell<Vec<u8>>,
+    /// How many bytes the stream has taken.
+    taken: Cell<u64>,
 }
 
 impl From<Socket> for Transport {
@@ -64,6 +66,7 @@ impl<S: ByteStream> From<S> for Transport {
         Self(Kind::Other(Rc::new(Other {
             stream: RefCell::new(Box::new(stream)),
             scratch: RefCell::default(),
+            taken: Cell::new(0),
         })))
     }
 }
@@ -156,7 +159,7 @@ impl Transport {
     pub(super) fn bytes_taken(&self) -> Option<u64> {
         match &self.0 {
             Kind::Socket(socket) => socket.bytes().map(|bytes| bytes.acked),
-            Kind::Other(_) => None,
+            Kind::Other(other) => Some(other.taken.get()),
         }
     }
 
@@ -232,6 +235,7 @@ impl Other {
             if count == 0 || count > bytes.len() {
                 return Err(io::ErrorKind::WriteZero.into());
             }
+            self.taken.set(self.taken.get() + count as u64);
             bytes = &bytes[count..];
         }
         poll_fn(|context| self.with(|stream| stream.poll_flush(context))).await

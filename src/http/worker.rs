@@ -233,8 +233,11 @@ impl<H: Handler> Worker<H> {
             return self.add(socket);
         }
         self.shared.count(|report| report.accepted += 1);
-        let refusal = refuse(socket.into(), &self.shared);
-        self.refusals.spawn(refusal);
+        // The access log is the user's and may panic.
+        let refuse = || refuse(socket.into(), &self.shared);
+        if let Ok(refusal) = catch_unwind(AssertUnwindSafe(refuse)) {
+            self.refusals.spawn(refusal);
+        }
     }
 
     /// Makes room for more than one connection, since the listener rests after each failure.
@@ -318,7 +321,6 @@ impl<H: Handler> Worker<H> {
             let poll = || running.serving.as_mut().poll(&mut context);
             if catch_unwind(AssertUnwindSafe(poll)).is_err() {
                 let broken = self.running.remove(number as usize);
-                broken.exchange.abort();
                 drop(self.connections.remove(index));
                 discard(broken);
                 return self.count_finished();
@@ -440,7 +442,6 @@ impl<H: Handler> Worker<H> {
                 };
                 *count += 1;
             });
-            running.exchange.abort();
             discard(running);
         }
         self.connections.clear();
@@ -457,6 +458,7 @@ impl<H: Handler> Worker<H> {
 
 /// Drops an exchange with what its handler left, which is the user's and may panic.
 fn discard(running: Running) {
+    let _ = catch_unwind(AssertUnwindSafe(|| running.exchange.abort()));
     let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
 }
 

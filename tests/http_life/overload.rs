@@ -1,7 +1,7 @@
 //! More connections than there is room for.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
     time::Duration,
@@ -193,4 +193,26 @@ fn without_descriptors_the_longest_idle_makes_room() {
     drop((clients, last));
     assert_eq!(find("exhausted "), "true");
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn an_access_log_that_panics_at_a_refusal_leaves_the_server_alone() {
+    let change = |server: Server| {
+        server
+            .connections_max(1)
+            .refuse_when_full(true)
+            .access_log(|access| assert!(access.method.is_some(), "the log has panicked"))
+    };
+    let gate = Gate::default();
+    let server = Running::start(1, change, waiting(&gate));
+    let mut busy = server.send(&get("/wait"));
+    gate.wait_for(1);
+    let mut refused = server.connect();
+    // Whether it ends or is reset is not said.
+    let _ = refused.read(&mut [0; 100]);
+    gate.open();
+    assert!(read_answer(&mut busy).ends_with("/wait"));
+    server.handle.stop(NEVER);
+    drop(busy);
+    server.ended().unwrap();
 }

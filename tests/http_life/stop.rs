@@ -15,9 +15,10 @@ use std::{
 
 use annulus::{
     Cores,
-    http::{Request, Response, Server, Timeouts},
+    http::{BodyWriter, Request, Response, Server, Timeouts},
     signal,
 };
+use bytes::Bytes;
 
 use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer, wait_refused};
 
@@ -402,4 +403,49 @@ fn a_worker_that_fails_ends_the_others() {
     let server = Running::start_by(2, unchanged, |server| server.run_each(make));
     let error = server.ended().unwrap_err();
     assert_eq!(error.to_string(), "a worker has panicked");
+}
+
+#[test]
+fn a_value_that_panics_when_it_is_dropped_leaves_the_cut_to_go_on() {
+    struct Panics(Vec<u8>);
+    impl AsRef<[u8]> for Panics {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            if !thread::panicking() {
+                panic!("dropped");
+            }
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    let handler = async move |_: Request| {
+        let tell = tell.clone();
+        Response::writer(async move |mut out: BodyWriter| {
+            let other = annulus::spawn(async move {
+                // The first is with the kernel, which has no room for it, and the second waits.
+                out.write(vec![b'x'; 64 << 20]).await.unwrap();
+                for _ in 0..100 {
+                    annulus::task::yield_now().await;
+                }
+                out.write(Bytes::from_owner(Panics(vec![b'x'; 1 << 20])))
+                    .await
+                    .unwrap();
+                tell.send(()).unwrap();
+                std::future::pending::<()>().await;
+            });
+            other.await.unwrap();
+            Ok(())
+        })
+    };
+    let server = Running::start(1, unchanged, handler);
+    let clients = [server.send(&get("/")), server.send(&get("/"))];
+    for _ in &clients {
+        told.recv_timeout(BOUND).unwrap();
+    }
+    server.handle.stop(Duration::ZERO);
+    let report = server.ended().unwrap();
+    assert_eq!(report.cut, 2, "{report}");
 }

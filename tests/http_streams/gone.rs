@@ -209,3 +209,90 @@ fn a_body_that_another_task_pulls_arrives_while_the_handler_waits_for_that_task(
         assert!(until_end(&client).await.ends_with("\r\n\r\n9 bytes"));
     });
 }
+
+/// What a client gets that closes its side behind its request, of an answer in two pieces.
+async fn after_half_close(request: &'static str, promise: Option<u64>) -> std::io::Result<Vec<u8>> {
+    let (go, running) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
+    let (gone, begun) = (Rc::clone(&go), Rc::clone(&running));
+    let (client, _served) = client_of(async move |_: Request| {
+        let (go, running) = (Rc::clone(&gone), Rc::clone(&begun));
+        let response = Response::writer(async move |mut out: BodyWriter| {
+            out.write("one").await?;
+            out.flush().await?;
+            running.notify_one();
+            go.notified().await;
+            out.write("two").await
+        });
+        match promise {
+            Some(len) => response.field(http::header::CONTENT_LENGTH, len.into()),
+            None => response,
+        }
+    })
+    .await;
+    send(&client, request).await;
+    soon(running.notified()).await;
+    client.shutdown(Shutdown::Write).await.unwrap();
+    if promise.is_some() {
+        // Enough turns for a close to be seen.
+        let (near, far) = annulus::net::UnixStream::pair().unwrap();
+        for _ in 0..10 {
+            far.write_all("ping").await.unwrap();
+            near.recv().await.unwrap();
+        }
+        go.notify_one();
+    }
+    let mut bytes = Vec::new();
+    loop {
+        let more = soon(client.recv()).await?;
+        if more.is_empty() {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&more);
+    }
+}
+
+#[test]
+fn a_closed_side_alone_leaves_a_writer_that_promised_its_length() {
+    annulus::run(async {
+        let answer = after_half_close(GET, Some(6)).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.ends_with("\r\n\r\nonetwo"), "{answer}");
+    });
+}
+
+#[test]
+fn an_answer_until_the_close_that_is_left_is_reset() {
+    annulus::run(async {
+        let answer = after_half_close("GET / HTTP/1.0\r\n\r\n", None).await;
+        let error = answer.expect_err("half an answer does not look whole");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn a_writer_whose_body_breaks_after_a_continue_does_not_answer_twice() {
+    annulus::run(async {
+        let (client, _served) = client_of(async |mut request: Request| {
+            let mut body = request.take_body();
+            Response::writer(async move |mut out: BodyWriter| {
+                while let Some(piece) = body.next().await? {
+                    out.write(piece.to_vec()).await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+        let head = "POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\n\
+                    Transfer-Encoding: chunked\r\n\r\n";
+        send(&client, head).await;
+        let mut answer = String::new();
+        while !answer.contains("200 OK") {
+            let more = soon(client.recv()).await.unwrap();
+            answer.push_str(std::str::from_utf8(&more).unwrap());
+        }
+        send(&client, "broken\r\n").await;
+        answer.push_str(&until_end(&client).await);
+        assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 "));
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+    });
+}

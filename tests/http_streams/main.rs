@@ -4,4 +4,5 @@ mod access;
 mod bodies;
 mod client;
 mod gone;
+mod overlaps;
 mod timeouts;
