@@ -63,6 +63,7 @@ mod compress;
 mod connection;
 mod connector;
 mod content;
+mod copy;
 mod deadline;
 mod error;
 mod exchange;
