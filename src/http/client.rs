@@ -1,6 +1,6 @@
 //! The HTTP/1.1 client.
 //!
-//! [`fetch`](crate::http::fetch) is one line for one page; a [`Client`] has settings of its own.
+//! [`fetch`] is one line for one page; a [`Client`] has settings of its own.
 //!
 //! ```no_run
 //! use annulus::http;
