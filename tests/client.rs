@@ -10,6 +10,9 @@ mod bodies;
 mod compressed;
 #[path = "client/hostile.rs"]
 mod hostile;
+#[cfg(feature = "json")]
+#[path = "client/json.rs"]
+mod json;
 #[path = "client/pool.rs"]
 mod pool;
 #[path = "client/redirects.rs"]

@@ -1,6 +1,6 @@
 //! The HTTP/1.1 client.
 //!
-//! [`fetch`](crate::http::fetch) is one line for one page; a [`Client`] has settings of its own.
+//! [`fetch`] is one line for one page; a [`Client`] has settings of its own.
 //!
 //! ```no_run
 //! use annulus::http;
@@ -63,6 +63,7 @@ mod compress;
 mod connection;
 mod connector;
 mod content;
+mod copy;
 mod deadline;
 mod error;
 mod exchange;

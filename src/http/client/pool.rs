@@ -13,7 +13,7 @@ use std::{
     fmt,
     future::poll_fn,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -205,11 +205,10 @@ impl Pool {
     ) -> Option<Box<Connection>> {
         loop {
             let slot = host.idle.borrow_mut().pop_back()?;
-            let mut idle = self.empty(slot)?;
+            let idle = self.empty(slot)?;
             let is_in_time = idle.expires > now;
             if is_in_time && idle.connection.is_good(context) {
                 self.reused.set(self.reused.get() + 1);
-                idle.connection.is_reused = true;
                 return Some(idle.connection);
             }
             self.died.set(self.died.get() + u64::from(is_in_time));
@@ -229,7 +228,7 @@ impl Pool {
     /// it becomes idle, or it is closed.
     pub(super) fn release(
         self: &Rc<Self>,
-        connection: Box<Connection>,
+        mut connection: Box<Connection>,
         idle_timeout: Duration,
         now: Instant,
     ) {
@@ -237,8 +236,14 @@ impl Pool {
         if self.is_closed.get() || driver::current().is_err() || idle_timeout.is_zero() {
             return;
         }
-        if let Some(waiter) = host.next_waiter() {
-            let _ = waiter.send(Granted(Some(Acquired::Idle(connection))));
+        connection.is_reused = true;
+        if host.has_waiters() {
+            // One that has died meanwhile gives its place to the waiter by being dropped.
+            if connection.is_good(&mut Context::from_waker(Waker::noop())) {
+                self.hand_over(&host, connection);
+            } else {
+                self.died.set(self.died.get() + 1);
+            }
             return;
         }
         if host.idle.borrow().len() >= self.limits.idle_per_host_max {
@@ -261,6 +266,14 @@ impl Pool {
         self.idle_count.set(self.idle_count.get() + 1);
         host.idle.borrow_mut().push_back(slot_index);
         self.see_to_keeper();
+    }
+
+    /// Gives a connection to the one who has waited longest.
+    fn hand_over(&self, host: &Host, connection: Box<Connection>) {
+        if let Some(waiter) = host.next_waiter() {
+            self.reused.set(self.reused.get() + 1);
+            let _ = waiter.send(Granted(Some(Acquired::Idle(connection))));
+        }
     }
 
     fn see_to_keeper(self: &Rc<Self>) {
@@ -402,6 +415,14 @@ impl Host {
     /// Removes a slot from the idle ones.
     fn unlist(&self, slot_index: u32) {
         self.idle.borrow_mut().retain(|&other| other != slot_index);
+    }
+
+    /// Whether somebody waits who is still there.
+    fn has_waiters(&self) -> bool {
+        self.waiting
+            .borrow()
+            .iter()
+            .any(|waiter| !waiter.is_closed())
     }
 
     fn next_waiter(&self) -> Option<oneshot::Sender<Granted>> {

@@ -5,7 +5,6 @@ use std::{
     fmt,
     future::poll_fn,
     io,
-    path::Path,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -18,8 +17,6 @@ use super::{
     exchange::Exchange, message::Message, shared::Shared,
 };
 use crate::{
-    buf::BufError,
-    fs::File,
     http::{HeaderMap, StatusCode, Version},
     io::{Reader, Receive},
     pool::ManagedBuf,
@@ -270,50 +267,6 @@ impl Response {
     pub async fn text(mut self) -> Result<String> {
         let bytes = self.collect().await?;
         charset::decode(bytes, self.header("content-type"))
-    }
-
-    /// Writes the body to a file from `offset` on, and tells how many bytes that were. No more than
-    /// a few pieces are held in memory.
-    ///
-    /// # Errors
-    ///
-    /// As [`next`](Self::next), and those of the file.
-    ///
-    /// # Cancel safety
-    ///
-    /// What was written stays.
-    pub async fn copy_to_at(&mut self, file: &File, offset: u64) -> Result<u64> {
-        let mut copied = 0;
-        while let Some(piece) = self.next().await? {
-            let len = piece.len() as u64;
-            let write = file.write_all_at(piece, offset + copied).await;
-            write.map_err(|error: BufError<_>| {
-                let text = "the body could not be written to a file";
-                Error::with_source(ErrorKind::Decode(text), error.into())
-            })?;
-            copied += len;
-        }
-        Ok(copied)
-    }
-
-    /// Writes the body to a file, which is made if it is not there and emptied if it is.
-    ///
-    /// # Errors
-    ///
-    /// As [`copy_to_at`](Self::copy_to_at).
-    ///
-    /// # Cancel safety
-    ///
-    /// What was written stays.
-    pub async fn copy_to(mut self, path: impl AsRef<Path>) -> Result<u64> {
-        let failed = |error| {
-            let text = "the file for the body could not be opened or closed";
-            Error::with_source(ErrorKind::Decode(text), error)
-        };
-        let file = File::create(path).await.map_err(failed)?;
-        let copied = self.copy_to_at(&file, 0).await?;
-        file.close().await.map_err(failed)?;
-        Ok(copied)
     }
 
     /// The body as a reader, which joins its pieces.
