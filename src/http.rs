@@ -95,6 +95,7 @@ mod stopping;
 mod timeouts;
 mod timer;
 mod transport;
+mod until_stalled;
 mod upgrade;
 mod worker;
 mod workers;

@@ -49,4 +49,4 @@ pub use unix_listen_options::UnixListenOptions;
 pub use unix_listener::UnixListener;
 pub use unix_stream::UnixStream;
 #[cfg(feature = "http")]
-pub(crate) use {receive::GoneWait, socket::Socket};
+pub(crate) use {receive::GoneWait, send_queue::SendAll, socket::Socket};

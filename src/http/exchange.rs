@@ -31,8 +31,9 @@ use super::{
     shared::Shared,
     timer::Timer,
     transport::Transport,
+    until_stalled::UntilStalled,
 };
-use crate::{net::GoneWait, pool::ManagedBuf, time};
+use crate::{net::GoneWait, pool::ManagedBuf};
 
 /// Memory that a used exchange keeps for its input.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
@@ -66,12 +67,16 @@ pub(super) struct Exchange {
     pub(super) when_gone: Cell<WhenGone>,
     pub(super) phase: Cell<Phase>,
     /// For heads and writes, which never wait at the same time.
-    timer: Timer,
+    pub(super) timer: Timer,
     ended: RefCell<Option<Ended>>,
     /// Whether the exchange's own future is being polled: what it is given then needs no wake.
     is_inside: Cell<bool>,
     /// Wakes the exchange's future.
     waker: RefCell<Option<Waker>>,
+    /// Since which second of the worker's clock a write is under way.
+    pub(super) writes_since: Cell<Option<u32>>,
+    /// The write has taken long enough for its time to be counted exactly.
+    pub(super) is_slow: Cell<bool>,
     /// Who is at the other end, for the access log.
     pub(super) peer: Cell<Option<SocketAddr>>,
 }
@@ -84,6 +89,15 @@ impl From<io::Error> for Gone {
     fn from(_error: io::Error) -> Self {
         Self(RejectReason::ClientGone)
     }
+}
+
+/// How far a write is.
+pub(super) enum Written {
+    All,
+    /// It began a moment ago.
+    Soon,
+    /// It takes long, and its exchange is to be woken.
+    Slowly,
 }
 
 /// What became of a future that was driven.
@@ -108,6 +122,8 @@ impl Exchange {
             ended: RefCell::new(None),
             is_inside: Cell::new(false),
             waker: RefCell::new(None),
+            writes_since: Cell::new(None),
+            is_slow: Cell::new(false),
             peer: Cell::new(None),
         })
     }
@@ -129,6 +145,8 @@ impl Exchange {
         drop(self.transport.take());
         self.pull.reset();
         self.timer.clear();
+        self.writes_since.set(None);
+        self.is_slow.set(false);
         drop(self.waker.take());
         self.phase.set(Phase::Idle);
         *self.body.borrow_mut() = BodyDecoder::new();
@@ -216,7 +234,16 @@ impl Exchange {
                 bytes.drain(..sent);
             }
             if segment.is_some() || !bytes.is_empty() {
-                bytes = self.write(bytes, segment).await?;
+                let before = self.phase.replace(Phase::Writing);
+                bytes = match segment {
+                    None => {
+                        let write =
+                            self.with_transport(|transport| Ok(transport.write_all(bytes)))?;
+                        UntilStalled::new(self, write).await?
+                    }
+                    Some(segment) => self.write_both(bytes, segment).await?,
+                };
+                self.phase.set(before);
                 bytes.clear();
             }
             self.outgoing.put_back(bytes);
@@ -226,67 +253,24 @@ impl Exchange {
         Ok(())
     }
 
-    /// Sends what does not leave at once. A client that takes nothing for too long is cut.
-    async fn write(&self, bytes: Vec<u8>, segment: Option<bytes::Bytes>) -> Result<Vec<u8>, Gone> {
-        let before = self.phase.replace(Phase::Writing);
-        let bytes = match segment {
-            None => {
-                let write = self.with_transport(|transport| Ok(transport.write_all(bytes)))?;
-                self.until_stalled(write).await?
-            }
-            Some(segment) => {
-                let write =
-                    self.with_transport(|transport| Ok(transport.write_both(bytes, segment)))?;
-                self.until_stalled(write).await?
-            }
-        };
-        self.phase.set(before);
-        Ok(bytes)
+    async fn write_both(&self, bytes: Vec<u8>, segment: bytes::Bytes) -> Result<Vec<u8>, Gone> {
+        let write = self.with_transport(|transport| Ok(transport.write_both(bytes, segment)))?;
+        UntilStalled::new(self, pin!(write)).await
     }
 
-    async fn until_stalled<T>(
-        &self,
-        write: impl Future<Output = io::Result<T>>,
-    ) -> Result<T, Gone> {
-        let mut write = pin!(write);
-        let limit = self.shared.settings.timeouts.write;
-        let mut taken = None;
-        let mut deadline = None;
-        poll_fn(|context| {
-            if let Poll::Ready(result) = write.as_mut().poll(context) {
-                return Poll::Ready(result.map_err(Gone::from));
+    /// Lets a write that the worker found to take long count its time.
+    pub(super) fn look_at_write(&self, now: u32) -> Written {
+        match self.writes_since.get() {
+            None => Written::All,
+            Some(since) if since >= now => Written::Soon,
+            Some(_) => {
+                self.is_slow.set(true);
+                Written::Slowly
             }
-            loop {
-                let until = match deadline {
-                    Some(until) => until,
-                    None => {
-                        taken = self.bytes_taken();
-                        match time::now().checked_add(limit) {
-                            Some(until) => *deadline.insert(until),
-                            // So long a time never passes.
-                            None => return Poll::Pending,
-                        }
-                    }
-                };
-                if self.timer.poll(until, context).is_pending() {
-                    return Poll::Pending;
-                }
-                if taken.is_none() || self.bytes_taken() == taken {
-                    // The write is dropped before the connection, and what it has begun would be
-                    // finished first.
-                    let _ = self.with_transport(|transport| {
-                        transport.cut();
-                        Ok(())
-                    });
-                    return Poll::Ready(Err(Gone(RejectReason::WriteTimeout)));
-                }
-                deadline = None;
-            }
-        })
-        .await
+        }
     }
 
-    fn bytes_taken(&self) -> Option<u64> {
+    pub(super) fn bytes_taken(&self) -> Option<u64> {
         self.with_transport(|transport| Ok(transport.bytes_taken()))
             .unwrap_or_default()
     }

@@ -86,7 +86,15 @@ impl Pull {
         self.wake_all();
     }
 
+    #[inline]
     fn wake_all(&self) {
+        if self.waiter.borrow().is_some() || !self.displaced.borrow().is_empty() {
+            self.wake_waiters();
+        }
+    }
+
+    #[cold]
+    fn wake_waiters(&self) {
         if let Some(last) = self.waiter.take() {
             last.waker.wake();
         }

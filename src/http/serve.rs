@@ -96,7 +96,11 @@ async fn serve<H: Handler>(
         }
         let storage = Rc::get_mut(head).expect("nobody else has it");
         storage.clear();
-        match read_head(exchange, storage).await? {
+        let read = match look_for_head(exchange, storage) {
+            Some(read) => read,
+            None => wait_for_head(exchange, storage).await?,
+        };
+        match read {
             Ok(()) => {}
             Err(NoRequest::Idle) => {
                 exchange.flush().await?;
@@ -114,7 +118,9 @@ async fn serve<H: Handler>(
                         !exchange.shared.is_stopping() && exchange.can_skip_body();
                     exchange.refuse(reason, answer_to);
                     if answer_to.keeps_alive && skip_body(exchange).await? {
-                        gather(exchange, &mut gathered).await?;
+                        if !gathers_more(exchange, &mut gathered) {
+                            exchange.flush().await?;
+                        }
                         continue;
                     }
                 }
@@ -164,24 +170,27 @@ async fn serve<H: Handler>(
         if next == Next::Nothing {
             return Ok(next);
         }
-        if next == Next::Close || !skip_body(exchange).await? {
+        let skips = !exchange.body.borrow().is_end();
+        if next == Next::Close || skips && !skip_body(exchange).await? {
             exchange.flush().await?;
             return Ok(Next::Close);
         }
-        gather(exchange, &mut gathered).await?;
+        if !gathers_more(exchange, &mut gathered) {
+            exchange.flush().await?;
+        }
     }
 }
 
-/// Leaves an answer in the output, to be sent with others, unless there are many of them.
+/// Whether one more answer stays in the output, to be sent with others.
 #[inline]
-async fn gather(exchange: &Exchange, gathered: &mut usize) -> std::result::Result<(), Gone> {
+fn gathers_more(exchange: &Exchange, gathered: &mut usize) -> bool {
     *gathered += 1;
     let pipelined_max = exchange.shared.settings.rules.limits.pipelined_max;
     if exchange.outgoing.is_much() || *gathered >= pipelined_max {
-        exchange.flush().await?;
         *gathered = 0;
+        return false;
     }
-    Ok(())
+    true
 }
 
 /// Takes the head out of the input and begins the body behind it.
@@ -200,25 +209,31 @@ fn begin(exchange: &Exchange, head: &RequestHead) -> u64 {
         .begin(head.expects_continue(), &settings.timeouts)
 }
 
-/// Reads a head into `storage`; nothing is consumed when there is none and none has begun.
-async fn read_head(
+/// Reads the head that is here into `storage`; none when it is not complete.
+#[inline]
+fn look_for_head(
+    exchange: &Exchange,
+    storage: &mut RequestHead,
+) -> Option<std::result::Result<(), NoRequest>> {
+    let input = exchange.input.borrow();
+    if input.is_empty() {
+        return Some(Err(NoRequest::Idle));
+    }
+    match storage.read(input.bytes(), &exchange.shared.settings.rules) {
+        Ok(Some(_)) if exchange.shared.settings.serves(storage) => Some(Ok(())),
+        Ok(Some(_)) => Some(Err(NoRequest::Refused(RejectReason::Misdirected))),
+        Ok(None) => None,
+        Err(reason) => Some(Err(NoRequest::Refused(reason))),
+    }
+}
+
+/// Waits for the rest of a head that has begun.
+async fn wait_for_head(
     exchange: &Exchange,
     storage: &mut RequestHead,
 ) -> std::result::Result<std::result::Result<(), NoRequest>, Gone> {
     let mut deadline = None;
     loop {
-        {
-            let input = exchange.input.borrow();
-            if input.is_empty() {
-                return Ok(Err(NoRequest::Idle));
-            }
-            match storage.read(input.bytes(), &exchange.shared.settings.rules) {
-                Ok(Some(_)) if exchange.shared.settings.serves(storage) => return Ok(Ok(())),
-                Ok(Some(_)) => return Ok(Err(NoRequest::Refused(RejectReason::Misdirected))),
-                Ok(None) => {}
-                Err(reason) => return Ok(Err(NoRequest::Refused(reason))),
-            }
-        }
         exchange.phase.set(Phase::Head);
         exchange.input.borrow_mut().copy_out();
         exchange.flush().await?;
@@ -227,6 +242,9 @@ async fn read_head(
         }
         if !exchange.receive(deadline).await? {
             return Ok(Err(NoRequest::Refused(RejectReason::HeadTimeout)));
+        }
+        if let Some(read) = look_for_head(exchange, storage) {
+            return Ok(read);
         }
     }
 }

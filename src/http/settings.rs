@@ -25,9 +25,11 @@ impl Settings {
     /// Whether the request is for a host that is served. One that names none is.
     #[inline]
     pub(super) fn serves(&self, head: &RequestHead) -> bool {
-        match (&self.hosts, head.authority()) {
-            (Some(hosts), Some(authority)) => is_among(hosts, authority),
-            _ => true,
+        match &self.hosts {
+            None => true,
+            Some(hosts) => head
+                .authority()
+                .is_none_or(|authority| is_among(hosts, authority)),
         }
     }
 

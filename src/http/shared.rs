@@ -21,6 +21,9 @@ pub(super) struct Shared {
     is_stopping: Arc<AtomicBool>,
     stop: Notify,
     answered: Cell<u64>,
+    /// The worker's clock, if there is a worker.
+    second: Cell<Option<u32>>,
+    has_writes: Cell<bool>,
     report: RefCell<Report>,
 }
 
@@ -32,6 +35,8 @@ impl Shared {
             is_stopping,
             stop: Notify::new(),
             answered: Cell::new(0),
+            second: Cell::new(None),
+            has_writes: Cell::new(false),
             report: RefCell::default(),
         }
     }
@@ -39,6 +44,22 @@ impl Shared {
     /// The `Date` field's line, as of this turn.
     pub(super) fn date_line(&self) -> [u8; 37] {
         *self.date.borrow().line()
+    }
+
+    /// Says that somebody looks at the writes under way once a second: at second `now`.
+    pub(super) fn set_second(&self, now: u32) {
+        self.second.set(Some(now));
+    }
+
+    /// Notes that a write is under way, and returns the second in which, if somebody looks at it.
+    pub(super) fn note_write(&self) -> Option<u32> {
+        self.has_writes.set(true);
+        self.second.get()
+    }
+
+    /// Whether there may be writes under way.
+    pub(super) fn has_writes(&self) -> &Cell<bool> {
+        &self.has_writes
     }
 
     /// Reads the clock for `Date`, once a turn.

@@ -6,6 +6,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::{Shutdown, SocketAddr},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -18,7 +19,7 @@ use crate::{
     buf::IoBuf,
     future::Either,
     io::ByteStream,
-    net::{GoneWait, Socket, TcpStream, UnixStream},
+    net::{GoneWait, SendAll, Socket, TcpStream, UnixStream},
     pool::ManagedBuf,
 };
 
@@ -97,21 +98,15 @@ impl Transport {
     }
 
     /// Sends all of `buf` and gives it back.
-    pub(super) fn write_all<B: IoBuf + AsRef<[u8]>>(
-        &self,
-        buf: B,
-    ) -> impl Future<Output = io::Result<B>> + use<B> {
-        let write = match &self.0 {
-            Kind::Socket(socket) => Either::Left(socket.write_whole(buf)),
-            Kind::Other(other) => Either::Right((Rc::clone(other), buf)),
-        };
-        async move {
-            match write {
-                Either::Left(write) => Ok(write.await?.1),
-                Either::Right((other, buf)) => {
+    pub(super) fn write_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> Writing<B> {
+        match &self.0 {
+            Kind::Socket(socket) => Writing::Socket(socket.write_whole(buf)),
+            Kind::Other(other) => {
+                let other = Rc::clone(other);
+                Writing::Other(Box::pin(async move {
                     other.write_all(buf.as_ref()).await?;
                     Ok(buf)
-                }
+                }))
             }
         }
     }
@@ -196,6 +191,30 @@ impl Transport {
         match &self.0 {
             Kind::Socket(socket) => socket.peer_addr(),
             Kind::Other(_) => None,
+        }
+    }
+}
+
+/// A write on its way. It does not borrow the transport.
+pub(super) enum Writing<B: IoBuf> {
+    Socket(SendAll<B>),
+    Other(Pin<Box<dyn Future<Output = io::Result<B>>>>),
+}
+
+impl<B: IoBuf> Unpin for Writing<B> {}
+
+impl<B: IoBuf> Future for Writing<B> {
+    type Output = io::Result<B>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Socket(write) => match Pin::new(write).poll(context) {
+                Poll::Ready(Ok((_, buf))) => Poll::Ready(Ok(buf)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+                Poll::Pending => Poll::Pending,
+            },
+            Self::Other(write) => write.as_mut().poll(context),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     admission::Admission,
     connections::{Connections, Doing},
     control::{Post, Stop},
-    exchange::{Ended, Exchange},
+    exchange::{Ended, Exchange, Written},
     refusal::refuse,
     serve::{Serving, serve_all},
     settings::Settings,
@@ -50,6 +50,8 @@ const EXHAUSTED_PART: usize = 16;
 struct Running {
     exchange: Rc<Exchange>,
     serving: Serving,
+    /// The connection that it serves.
+    index: u32,
 }
 
 struct Worker<H> {
@@ -67,6 +69,8 @@ struct Worker<H> {
     spare: Vec<Running>,
     /// Until the longest idle connection has been idle too long.
     sweep: Option<Sleep>,
+    /// Until the writes under way are looked at.
+    write_sweep: Option<Sleep>,
     stopping: Option<Stopping>,
     admission: Admission,
     /// Until a pause looks again.
@@ -96,6 +100,7 @@ pub(super) async fn serve<H: Handler>(
         running: slab::Slab::new(),
         spare: Vec::new(),
         sweep: None,
+        write_sweep: None,
         stopping: None,
         admission,
         pause: None,
@@ -111,6 +116,7 @@ pub(super) async fn serve<H: Handler>(
             worker.serve_index(index);
         }
         worker.close_idle(context);
+        worker.look_at_writes(context);
         while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
         worker.poll_pause(context);
         // What was woken meanwhile has its turn when everything else has had its own: a handler
@@ -132,6 +138,7 @@ impl<H: Handler> Worker<H> {
         self.shared.look_at_clock();
         let since = time::now().saturating_duration_since(self.started);
         self.now = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
+        self.shared.set_second(self.now);
     }
 
     fn look_at_post(&mut self, context: &mut Context<'_>) {
@@ -300,6 +307,33 @@ impl<H: Handler> Worker<H> {
         self.wakes.waker(index).wake();
     }
 
+    /// Wakes the exchanges whose writes take long, so that they count their time. The timer is armed
+    /// once a second as long as anything is written.
+    fn look_at_writes(&mut self, context: &mut Context<'_>) {
+        if self.write_sweep.is_none() && !self.shared.has_writes().get() {
+            return;
+        }
+        let next = || time::sleep(Duration::from_secs(1));
+        while Pin::new(self.write_sweep.get_or_insert_with(next))
+            .poll(context)
+            .is_ready()
+        {
+            self.write_sweep = None;
+            self.look_at_clocks();
+            self.shared.has_writes().set(false);
+            for (_, running) in &self.running {
+                match running.exchange.look_at_write(self.now) {
+                    Written::All => {}
+                    Written::Soon => self.shared.has_writes().set(true),
+                    Written::Slowly => self.wakes.waker(running.index).wake(),
+                }
+            }
+            if !self.shared.has_writes().get() {
+                return;
+            }
+        }
+    }
+
     /// The turn of one connection.
     fn serve_index(&mut self, index: u32) {
         let waker = self.wakes.waker(index);
@@ -344,11 +378,16 @@ impl<H: Handler> Worker<H> {
 
     /// Gives an idle connection to an exchange, and returns that one's number.
     fn activate(&mut self, index: u32, bytes: ManagedBuf) -> u32 {
-        let running = self.spare.pop().unwrap_or_else(|| {
+        let mut running = self.spare.pop().unwrap_or_else(|| {
             let exchange = Exchange::new(Rc::clone(&self.shared));
             let serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::clone(&self.handler)));
-            Running { exchange, serving }
+            Running {
+                exchange,
+                serving,
+                index,
+            }
         });
+        running.index = index;
         let exchange = Rc::clone(&running.exchange);
         let number = u32::try_from(self.running.insert(running))
             .expect("there are no more exchanges than connections");

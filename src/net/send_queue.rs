@@ -91,7 +91,7 @@ impl SendQueue {
 }
 
 /// An operation that sends, and goes on to the end when nobody waits for it.
-pub(super) trait Sending: Op<Output = BufResult<usize, Self::Buf>> {
+pub(crate) trait Sending: Op<Output = BufResult<usize, Self::Buf>> {
     type Buf;
 
     fn send_all(&mut self);
@@ -145,8 +145,11 @@ impl Drop for SendTurn<'_> {
     }
 }
 
+/// A send of one whole buffer.
+pub(crate) type SendAll<B> = InTurn<Send<B>>;
+
 /// A write, in its turn.
-pub(super) struct InTurn<O: Sending> {
+pub(crate) struct InTurn<O: Sending> {
     shared: Rc<Shared>,
     ticket: Ticket,
     op: Option<InFlight<O>>,

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     receive::{Gone, GoneWait, Read, Receive, Recv},
-    send_queue::{InTurn, SendQueue, SendTurn},
+    send_queue::{InTurn, SendAll, SendQueue, SendTurn},
     turns::Ticket,
 };
 use crate::{
@@ -169,10 +169,7 @@ impl Socket {
 
     /// As `write_all`, in a future that does not borrow the socket.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn write_whole<B: IoBuf>(
-        &self,
-        buf: B,
-    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+    pub(crate) fn write_whole<B: IoBuf>(&self, buf: B) -> SendAll<B> {
         InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
     }
 
