@@ -6,13 +6,15 @@
 //! ```
 //!
 //! It answers `201 Created` with the number of bytes. A port may be given as the argument, and a
-//! folder as the second one; it is the system's for temporary files otherwise.
+//! folder as the second one; it is the system's for temporary files otherwise. Ctrl-c finishes the
+//! uploads that have begun.
 
 use std::{env, io, path::PathBuf, time::Duration};
 
 use annulus::{
     fs::File,
     http::{self, Method, Request, Response, Server, StatusCode},
+    signal,
 };
 
 /// The largest file that is taken.
@@ -23,6 +25,7 @@ fn main() -> io::Result<()> {
     let folder = env::args().nth(2).map_or_else(env::temp_dir, PathBuf::from);
     Server::bind(format!("127.0.0.1:{port}"))
         .on_listening(|addr| println!("listening on http://{addr}/"))
+        .shutdown_on(signal::ctrl_c(), Duration::from_secs(60))
         .run(async move |request: Request| upload(request, &folder).await)
         .map(drop)
 }
