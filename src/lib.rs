@@ -75,7 +75,7 @@ pub use pool::ManagedBuf;
 pub use runtime::{Builder, Cores, Runtime, Stats, pin_to_core, run, stats};
 pub use task::spawn;
 
-/// The readme's example is kept compiling.
-#[cfg(doctest)]
+/// The readme's examples are kept compiling.
+#[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../README.md")]
-struct Readme;
+mod readme {}
