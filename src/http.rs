@@ -1,4 +1,4 @@
-//! HTTP/1.1: a server, and a [client](client).
+//! HTTP/1.1: a server, and a [`client`].
 //!
 //! [`Server`] answers requests by a [`Handler`], most simply an async closure, on every core:
 //!
@@ -238,3 +238,8 @@ pub use sse::{Event, EventSender};
 pub use timeouts::Timeouts;
 pub use transport::Transport;
 pub use upgrade::Upgraded;
+
+/// The readme's examples are kept compiling. They are about HTTP.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -74,8 +74,3 @@ pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;
 pub use runtime::{Builder, Cores, Runtime, Stats, pin_to_core, run, stats};
 pub use task::spawn;
-
-/// The readme's examples are kept compiling.
-#[cfg(all(doctest, feature = "http"))]
-#[doc = include_str!("../README.md")]
-mod readme {}

@@ -5,8 +5,6 @@ use annulus::http::{
     client::{self, ErrorKind},
 };
 
-use crate::fields;
-
 /// What answers the requests of one worker. Each worker has a client, which keeps connections.
 pub(crate) fn to(upstream: String) -> impl Handler {
     let client = Client::builder()
@@ -25,15 +23,15 @@ async fn forward(client: &Client, upstream: &str, mut request: Request) -> http:
         url = url + "?" + query;
     }
     let mut onward = client.request(request.method().clone(), url);
-    for (name, value) in &fields::of_request(&request) {
+    for (name, value) in &crate::fields::of_request(&request) {
         onward = onward.header(name, value);
     }
-    // Who waits for `100 Continue` is told by the other server, in the end.
+    // The body is asked for when the other server asks for it.
     onward = onward.expect_continue(request.header("expect").is_some());
     let body = request.take_body().limit(u64::MAX);
     let response = onward.body(body).send().await.map_err(failed)?;
 
-    let (status, fields) = (response.status(), fields::of_response(&response));
+    let (status, fields) = (response.status(), crate::fields::of_response(&response));
     let mut answer = Response::stream(response.into_stream()).status(status);
     for (name, value) in &fields {
         answer = answer.field(name.clone(), value.clone());
