@@ -22,9 +22,7 @@ const FILE_BYTES_MAX: u64 = 16 << 30;
 
 fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
-    let folder = env::args()
-        .nth(2)
-        .map_or_else(env::temp_dir, path::PathBuf::from);
+    let folder = env::args().nth(2).map_or_else(env::temp_dir, Into::into);
     Server::bind(format!("127.0.0.1:{port}"))
         .on_listening(|addr| println!("listening on http://{addr}/"))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(60))
