@@ -10,16 +10,20 @@
 //! curl http://127.0.0.1:8080/nowhere                # 404 and a text
 //! ```
 //!
-//! A port may be given as the argument.
+//! A port may be given as the argument. Ctrl-c finishes what has begun.
 
-use std::io;
+use std::{io, time::Duration};
 
-use annulus::http::{self, Request, Response, Router, Server, StatusCode};
+use annulus::{
+    http::{self, Request, Response, Router, Server, StatusCode},
+    signal,
+};
 
 fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     Server::bind(format!("127.0.0.1:{port}"))
         .on_listening(|addr| println!("listening on http://{addr}/"))
+        .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
         .run_each(router)
         .map(drop)
 }

@@ -6,13 +6,15 @@
 //! ```
 //!
 //! It answers `201 Created` with the number of bytes. A port may be given as the argument, and a
-//! folder as the second one; it is the system's for temporary files otherwise.
+//! folder as the second one; it is the system's for temporary files otherwise. Ctrl-c finishes the
+//! uploads that have begun.
 
-use std::{env, io, path::PathBuf, time::Duration};
+use std::{env, io, path, time::Duration};
 
 use annulus::{
     fs::File,
     http::{self, Method, Request, Response, Server, StatusCode},
+    signal,
 };
 
 /// The largest file that is taken.
@@ -20,14 +22,15 @@ const FILE_BYTES_MAX: u64 = 16 << 30;
 
 fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
-    let folder = env::args().nth(2).map_or_else(env::temp_dir, PathBuf::from);
+    let folder = env::args().nth(2).map_or_else(env::temp_dir, Into::into);
     Server::bind(format!("127.0.0.1:{port}"))
         .on_listening(|addr| println!("listening on http://{addr}/"))
+        .shutdown_on(signal::ctrl_c(), Duration::from_secs(60))
         .run(async move |request: Request| upload(request, &folder).await)
         .map(drop)
 }
 
-async fn upload(mut request: Request, folder: &PathBuf) -> http::Result<Response> {
+async fn upload(mut request: Request, folder: &path::Path) -> http::Result<Response> {
     if *request.method() != Method::PUT {
         return Err(StatusCode::METHOD_NOT_ALLOWED.into());
     }

@@ -1,30 +1,141 @@
-//! HTTP/1.1.
+//! HTTP/1.1: a server, and a [`client`].
 //!
-//! [`Server`] answers requests by a [`Handler`], most simply an async closure:
+//! [`Server`] answers requests by a [`Handler`], most simply an async closure, on every core:
 //!
 //! ```no_run
-//! use annulus::http::{Response, Server};
+//! use std::time::Duration;
+//!
+//! use annulus::{http::{Response, Server}, signal};
 //!
 //! fn main() -> std::io::Result<()> {
-//!     Server::bind("127.0.0.1:8080")
-//!         .run(async |_request| Response::text("Hello, World!"))
-//!         .map(drop)
+//!     let report = Server::bind("127.0.0.1:8080")
+//!         .shutdown_on(signal::terminate(), Duration::from_secs(30))
+//!         .run(async |_request| Response::text("Hello, World!"))?;
+//!     println!("{report}");
+//!     Ok(())
 //! }
 //! ```
 //!
-//! A [`Router`] chooses among several by method and path. A handler that uses `?` names its result:
+//! # Handlers
+//!
+//! A [`Router`] chooses among several by method and path, and is a handler itself. What a handler
+//! returns is whatever turns [into a response](IntoResponse): a [`Response`], text, a status, or a
+//! [`Result`] of these, so that `?` works. An error becomes the answer that it asks for, and what it
+//! says goes to the log only.
 //!
 //! ```no_run
-//! # use annulus::http::{self, Request, Response, Server};
+//! use annulus::http::{self, Request, Response, Router, Server, StatusCode};
+//!
+//! async fn user(request: Request) -> http::Result<String> {
+//!     let id: u64 = request.param("id")?; // 400 where it is no number
+//!     if id > 9 {
+//!         return Err(StatusCode::NOT_FOUND.into());
+//!     }
+//!     Ok(format!("user {id}"))
+//! }
+//!
+//! async fn echo(mut request: Request) -> http::Result<Response> {
+//!     let body = request.take_body().bytes().await?; // 413 where it is larger than the limit
+//!     Ok(Response::bytes(body))
+//! }
+//!
 //! # fn main() -> std::io::Result<()> {
+//! let router = || Router::new().get("/users/{id}", user).post("/echo", echo);
+//! Server::bind("127.0.0.1:8080").run_each(router).map(drop)
+//! # }
+//! ```
+//!
+//! # State
+//!
+//! A connection stays on the worker that has accepted it, and so does everything that serves it.
+//! Nothing has to be `Send`, and what only one worker needs has no lock. [`Server::run_each`] calls
+//! its function on each worker, so that its values may be `Rc` and `RefCell`; what all workers share
+//! comes in by an `Arc`:
+//!
+//! ```no_run
+//! use std::{
+//!     cell::RefCell,
+//!     collections::HashMap,
+//!     rc::Rc,
+//!     sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}},
+//! };
+//!
+//! use annulus::http::{self, Request, Response, Router, Server};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let total = Arc::new(AtomicU64::new(0)); // of all workers
 //! Server::bind("127.0.0.1:8080")
-//!     .run(async |mut request: Request| -> http::Result<Response> {
-//!         let body = request.take_body().bytes().await?;
-//!         Ok(Response::bytes(body))
+//!     .run_each(move || {
+//!         let total = Arc::clone(&total);
+//!         let seen: Rc<RefCell<HashMap<String, u64>>> = Rc::default(); // of this worker
+//!         let count = Rc::clone(&seen);
+//!         Router::new()
+//!             .get("/count/{name}", async move |request: Request| -> http::Result<String> {
+//!                 total.fetch_add(1, Relaxed);
+//!                 let mut seen = count.borrow_mut();
+//!                 let times = seen.entry(request.param("name")?).or_default();
+//!                 *times += 1;
+//!                 Ok(format!("{times} times on this core"))
+//!             })
+//!             .get("/names", async move |_| Response::text(format!("{:?}", seen.borrow().keys())))
 //!     })
 //!     .map(drop)
 //! # }
 //! ```
+//!
+//! Let go of a borrow or a guard before the next `await`: requests of one worker take turns there,
+//! and the next one would find the `RefCell` borrowed, or block the thread that has to unlock the
+//! mutex. [`sync::Semaphore`](crate::sync::Semaphore) may be held across one. Work that blocks
+//! belongs on [helper threads](crate::blocking).
+//!
+//! # Bodies
+//!
+//! The body of a request is pulled: what a handler does not read stays with the client. The body of
+//! an answer is at hand, or is written piece by piece, only as fast as the client reads:
+//! [`Response::writer`], [`stream`](Response::stream), [`channel`](Response::channel),
+//! [`file`](Response::file) and [`sse`](Response::sse). Neither is ever held in memory as a whole
+//! unless somebody asks for it.
+//!
+//! ```no_run
+//! use annulus::http::{self, BodyWriter, Request, Response, Server};
+//!
+//! /// Sends back in capitals what comes, as it comes.
+//! async fn upper(mut request: Request) -> Response {
+//!     let mut body = request.take_body().limit(u64::MAX);
+//!     Response::writer(async move |mut out: BodyWriter| {
+//!         while let Some(mut piece) = body.next().await? {
+//!             piece.make_ascii_uppercase();
+//!             out.write(piece).await?;
+//!         }
+//!         Ok(())
+//!     })
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! Server::bind("127.0.0.1:8080").run(upper).map(drop)
+//! # }
+//! ```
+//!
+//! A handler's future is dropped when its client has left, and may lose nothing by it; see
+//! [`Request::keep_running`]. [`Response::upgrade`] hands the connection over, for protocols that
+//! begin as HTTP.
+//!
+//! # Limits, times and the stop
+//!
+//! Whatever a client can make grow has a limit ([`Limits`], [`Server::connections_max`]), and every
+//! wait for one has a time ([`Timeouts`]). `docs/limits.md` tells all of them. A server stops when a
+//! future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does: it finishes what has begun,
+//! and cuts what is left at a deadline.
+//!
+//! [`Server::access_log`] is told of each request, [`ServerHandle::connections`] of each connection,
+//! and [`Report`] of the whole.
+//!
+//! What is not here: HTTP/2, TLS, answers that are compressed, ranges and conditions of files.
+//!
+//! # Elsewhere than at a server
+//!
+//! [`Connection`] serves one connection, over any stream, in the task that calls it. So a handler can
+//! be tested in memory, by [`io::duplex`](crate::io::duplex), or run over a transport of your own.
 //!
 //! The types `Method`, `StatusCode`, `Version`, `HeaderName` and `HeaderValue` are those of the
 //! `http` crate, which this module's name hides: inside a file that uses both, that one is
@@ -36,7 +147,7 @@
 //! *exchange* (`exchange.rs`: storage for the head, the handler's future, the output) is taken from
 //! a list of used ones and serves the connection until nothing is left to answer; then it goes back
 //! to the list, and the connection is idle again. So the memory of an idle connection does not
-//! depend on the handler.
+//! depend on the handler. `docs/life_of_a_request.md` follows one.
 
 mod access;
 mod activity;
@@ -128,3 +239,8 @@ pub use sse::{Event, EventSender};
 pub use timeouts::Timeouts;
 pub use transport::Transport;
 pub use upgrade::Upgraded;
+
+/// The readme's examples are kept compiling. They are about HTTP.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -74,8 +74,3 @@ pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;
 pub use runtime::{Builder, Cores, Runtime, Stats, pin_to_core, run, stats};
 pub use task::spawn;
-
-/// The readme's example is kept compiling.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use futures_core::Stream;
+
 use super::{HeaderMap, Result, exchange::Exchange};
 use crate::{io::Receive, pool::ManagedBuf};
 
@@ -17,17 +19,24 @@ use crate::{io::Receive, pool::ManagedBuf};
 /// A client that asked by `Expect: 100-continue` is told to send at the first pull. How long a pull
 /// waits is bounded by [`Timeouts::body`](super::Timeouts::body) and the rate beside it.
 ///
-/// It is also what an [`io::Reader`](crate::io::Reader) reads from.
+/// It is also what an [`io::Reader`](crate::io::Reader) reads from, a stream of its pieces, and what a
+/// [client's request](super::client::Request::body) can carry on to another server.
 #[derive(Debug)]
 pub struct Body {
     exchange: Rc<Exchange>,
     /// Which of the exchange's requests it belongs to; none for one that was taken before.
     number: Option<u64>,
+    /// While it waits as a stream.
+    ticket: Option<u64>,
 }
 
 impl Body {
     pub(super) fn new(exchange: Rc<Exchange>, number: Option<u64>) -> Self {
-        Self { exchange, number }
+        Self {
+            exchange,
+            number,
+            ticket: None,
+        }
     }
 
     /// The same with another limit on its size than
@@ -123,6 +132,27 @@ impl Receive for Body {
     async fn receive(&self) -> io::Result<ManagedBuf> {
         let piece = self.pull().await?;
         Ok(piece.unwrap_or_else(ManagedBuf::empty))
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<ManagedBuf>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let Some(number) = this.number else {
+            return Poll::Ready(None);
+        };
+        let polled = this.exchange.poll_body(number, &mut this.ticket, context);
+        polled.map(Result::transpose)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let (Some(ticket), Some(number)) = (self.ticket, self.number) {
+            self.exchange.give_up_body(number, ticket);
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! A request.
 
-use std::{fmt, rc::Rc};
+use std::{fmt, net::SocketAddr, rc::Rc};
 
 use super::{
     Body, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     exchange::{Exchange, WhenGone},
     h1::{AnswerTo, RequestHead, ResponseEncoder},
     params::Params,
+    transport::Transport,
 };
 
 /// A request: its head, which is here, and its body, which is pulled.
@@ -72,6 +73,17 @@ impl Request {
     #[must_use]
     pub fn version(&self) -> Version {
         self.head.version()
+    }
+
+    /// Who is at the other end of the connection: the client, or the proxy in front of us. None on a
+    /// Unix socket, and once the connection has been handed over or is gone.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        if !self.exchange.pull.is_current(self.number) {
+            return None;
+        }
+        let transport = self.exchange.transport.borrow();
+        transport.as_ref().and_then(Transport::peer_addr)
     }
 
     /// The first field called `name`, in any case, without the blanks around its value.

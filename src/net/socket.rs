@@ -107,7 +107,10 @@ impl Socket {
     ///
     /// One waker is kept for this and for [`poll_recv`](Self::poll_recv), so both are for the same
     /// task. Nobody else receives meanwhile.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    #[cfg_attr(
+        not(any(feature = "http", test)),
+        expect(dead_code, reason = "only HTTP uses it")
+    )]
     pub(crate) fn poll_gone(
         &self,
         context: &mut Context<'_>,

@@ -210,7 +210,10 @@ macro_rules! stream_methods {
             }
 
             /// What the stream is below its type.
-            #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+            #[cfg_attr(
+                not(any(feature = "http", test)),
+                expect(dead_code, reason = "only HTTP uses it")
+            )]
             pub(crate) fn into_socket(self) -> Socket {
                 self.socket
             }

@@ -2,6 +2,8 @@
 
 use std::{fmt, ops, rc::Rc};
 
+use bytes::Bytes;
+
 use super::Pool;
 use crate::buf::{IoBuf, IoBufMut};
 
@@ -123,6 +125,14 @@ impl ops::DerefMut for ManagedBuf {
         let start = base.wrapping_add(self.start as usize);
         // SAFETY: as above, and the value is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(start, (self.end - self.start) as usize) }
+    }
+}
+
+/// Copied, unless they are in memory of their own already: what is kept for a while must not keep one
+/// of the few buffers that the kernel receives into.
+impl From<ManagedBuf> for Bytes {
+    fn from(buf: ManagedBuf) -> Self {
+        buf.into_vec().into()
     }
 }
 

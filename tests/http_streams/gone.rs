@@ -1,6 +1,6 @@
 //! What happens to a handler whose client leaves, by real sockets.
 
-use std::{cell::RefCell, net::Shutdown, rc::Rc, time::Duration};
+use std::{cell::RefCell, future::poll_fn, net::Shutdown, rc::Rc, task::Poll, time::Duration};
 
 use annulus::{
     http::{self, BodyWriter, Connection, Handler, Request, Response},
@@ -9,6 +9,7 @@ use annulus::{
     sync::{Notify, oneshot},
     task, time,
 };
+use futures_util::StreamExt as _;
 
 /// How long a test waits for what must come.
 const BOUND: Duration = Duration::from_secs(20);
@@ -294,5 +295,34 @@ fn a_writer_whose_body_breaks_after_a_continue_does_not_answer_twice() {
         answer.push_str(&until_end(&client).await);
         assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 "));
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+    });
+}
+
+#[test]
+fn a_body_dropped_as_a_stream_that_waits_leaves_the_client_to_be_watched() {
+    annulus::run(async {
+        let (value, dropped) = told();
+        let running = Rc::new(Notify::new());
+        let runs = Rc::clone(&running);
+        let (client, _served) = client_of(async move |mut request: Request| {
+            let _told = value.take();
+            let mut body = request.take_body();
+            let first = body.next().await.unwrap().unwrap();
+            assert_eq!(&*first, b"half");
+            let waits = poll_fn(|context| Poll::Ready(body.poll_next_unpin(context).is_pending()));
+            assert!(waits.await);
+            drop(body);
+            runs.notify_one();
+            std::future::pending::<Response>().await
+        })
+        .await;
+        send(
+            &client,
+            "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\n\r\nhalf",
+        )
+        .await;
+        soon(running.notified()).await;
+        reset(client);
+        soon(dropped).await.unwrap();
     });
 }

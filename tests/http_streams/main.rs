@@ -1,4 +1,5 @@
 //! HTTP on connections in memory: bodies in pieces, timeouts, tunnels. No test waits for a time.
+#![cfg(feature = "http")]
 
 mod access;
 mod bodies;

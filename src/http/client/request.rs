@@ -222,7 +222,7 @@ impl Request {
     /// The request may have reached its server or not. Its connection is closed.
     pub async fn send(self) -> Result<Response> {
         let mut message = self.message?;
-        if !message.options.decompresses {
+        if !message.options.decompresses && !message.has(&header::ACCEPT_ENCODING) {
             message.fields.push((
                 header::ACCEPT_ENCODING,
                 HeaderValue::from_static("identity"),

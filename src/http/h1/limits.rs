@@ -74,7 +74,8 @@ pub struct Limits {
     /// The default is 32: trailers carry checksums and a status.
     pub trailer_fields_max: usize,
 
-    /// Number of requests that are read ahead of the one that is being answered.
+    /// Number of answers that gather while further requests are here already. They are sent before
+    /// the next request is looked at.
     ///
     /// The default of 16 is what pipelining clients and load generators use. A peer that sends
     /// more waits until answers have left.

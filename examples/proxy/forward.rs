@@ -1,0 +1,51 @@
+//! From a request to the answer of another server.
+
+use annulus::http::{
+    self, Client, Error, Handler, Request, Response, StatusCode,
+    client::{self, ErrorKind},
+};
+
+/// What answers the requests of one worker. Each worker has a client, which keeps connections.
+pub(crate) fn to(upstream: String) -> impl Handler {
+    let client = Client::builder()
+        .timeout(None) // a body may take as long as it moves
+        .redirects(0)
+        .decompress(false)
+        .user_agent(None)
+        .build();
+    async move |request: Request| forward(&client, &upstream, request).await
+}
+
+/// Dropped when the client leaves, and with it the connection to the other server.
+async fn forward(client: &Client, upstream: &str, mut request: Request) -> http::Result<Response> {
+    let mut url = format!("http://{upstream}{}", request.path());
+    if let Some(query) = request.query() {
+        url = url + "?" + query;
+    }
+    let mut onward = client.request(request.method().clone(), url);
+    for (name, value) in &crate::fields::of_request(&request) {
+        onward = onward.header(name, value);
+    }
+    // The body is asked for when the other server asks for it.
+    onward = onward.expect_continue(request.header("expect").is_some());
+    let body = request.take_body().limit(u64::MAX);
+    let response = onward.body(body).send().await.map_err(failed)?;
+
+    let (status, fields) = (response.status(), crate::fields::of_response(&response));
+    let mut answer = Response::stream(response.into_stream()).status(status);
+    for (name, value) in &fields {
+        answer = answer.field(name.clone(), value.clone());
+    }
+    Ok(answer)
+}
+
+fn failed(error: client::Error) -> Error {
+    let status = match error.kind() {
+        ErrorKind::Url(_) | ErrorKind::Request(_) | ErrorKind::RequestBody => {
+            StatusCode::BAD_REQUEST
+        }
+        ErrorKind::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    Error::new(status, "the other server").with_source(error)
+}

@@ -1,0 +1,300 @@
+//! The example `proxy`, in front of the example `conformance` and of servers that are a script.
+#![cfg(feature = "http")]
+
+#[path = "wire/child.rs"]
+mod child;
+#[path = "../examples/proxy/fields.rs"]
+mod fields;
+#[path = "../examples/proxy/forward.rs"]
+mod forward;
+
+use std::{future::Future, net::SocketAddr, sync::mpsc, thread, time::Duration};
+
+use annulus::{
+    Cores,
+    http::{Client, Connection, Method, Server, ServerHandle, StatusCode, client::Body},
+    net::{TcpListener, TcpStream},
+    spawn, time,
+};
+
+use child::BOUND;
+
+/// A proxy on a thread of its own, which ends with this value.
+struct Proxy {
+    addr: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Proxy {
+    fn to(upstream: SocketAddr) -> Self {
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let server = Server::bind("127.0.0.1:0").workers(Cores::Count(1));
+            let handle = server.handle();
+            server
+                .on_listening(move |addr| tell.send((addr, handle.clone())).unwrap())
+                .run_each(move || forward::to(upstream.to_string()))
+                .unwrap();
+        });
+        let (addr, handle) = told.recv_timeout(BOUND).unwrap();
+        Self {
+            addr,
+            handle,
+            thread: Some(thread),
+        }
+    }
+
+    fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.addr)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.handle.stop(Duration::ZERO);
+        let ended = self.thread.take().expect("it is taken once").join();
+        assert!(ended.is_ok() || thread::panicking());
+    }
+}
+
+/// Runs a test's future, and fails when it takes too long.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    annulus::run(async { time::timeout(BOUND, future).await.expect("it ends in time") })
+}
+
+fn conformance() -> child::Server {
+    child::Server::start(&["--max-body", "8000000"])
+}
+
+async fn receive_until(stream: &TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        let bytes = stream.recv().await.unwrap();
+        assert!(!bytes.is_empty(), "the end came before {end:?}: {text:?}");
+        text.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+    text
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|index| (index * 7 + index / 251) as u8)
+        .collect()
+}
+
+#[test]
+fn requests_and_answers_go_through() {
+    let upstream = conformance();
+    let proxy = Proxy::to(upstream.addr());
+    run(async {
+        let client = Client::new();
+        let url = proxy.url("/a/../b%20c?x=1&y");
+        let response = client.post(url).body("hello").send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.header("x-method"), Some(&b"POST"[..]));
+        let target = response.header("x-target");
+        assert_eq!(target, Some(&b"/a/../b%20c?x=1&y"[..]));
+        assert_eq!(response.header("via"), Some(&b"1.1 annulus"[..]));
+        assert_eq!(response.bytes().await.unwrap(), b"hello");
+
+        let head = client.head(proxy.url("/big?n=1234")).send().await.unwrap();
+        assert_eq!(head.header("content-length"), Some(&b"1234"[..]));
+        assert!(head.bytes().await.unwrap().is_empty());
+        for status in ["204", "304", "404", "503"] {
+            let response = client.get(proxy.url(&format!("/status/{status}")));
+            let response = response.send().await.unwrap();
+            assert_eq!(response.status().as_str(), status);
+            assert!(response.bytes().await.unwrap().is_empty());
+        }
+        let events = client.get(proxy.url("/sse")).send().await.unwrap();
+        let text = events.text().await.unwrap();
+        assert!(text.contains("data: tick 2"), "{text}");
+        // All of them on one connection, by both clients.
+        assert_eq!(client.pool_state().opened, 1);
+    });
+}
+
+#[test]
+fn large_bodies_go_through_both_ways() {
+    let upstream = conformance();
+    let proxy = Proxy::to(upstream.addr());
+    run(async {
+        let client = Client::new();
+        let mut response = client
+            .get(proxy.url("/big?n=50000000"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.header("content-length"), Some(&b"50000000"[..]));
+        let mut received = 0;
+        while let Some(piece) = response.next().await.unwrap() {
+            received += piece.len();
+        }
+        assert_eq!(received, 50_000_000);
+
+        let sent = bytes(3_000_000);
+        let sized = Body::from(sent.clone());
+        for (body, expects) in [
+            (sized, false),
+            (Body::chunked(sent.clone()), false),
+            (Body::chunked(sent.clone()), true),
+        ] {
+            let request = client.request(Method::PUT, proxy.url("/echo"));
+            let request = request.body(body).expect_continue(expects);
+            let response = request.send().await.unwrap();
+            assert!(response.bytes().await.unwrap() == sent);
+        }
+        // A larger one is refused by the server behind.
+        let request = client.post(proxy.url("/echo"));
+        let request = request.expect_continue(true).body(bytes(9_000_000));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    });
+}
+
+#[test]
+fn what_is_about_one_connection_stays_there() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap());
+        let client = TcpStream::connect(proxy.addr).await.unwrap();
+        let request = "GET /x HTTP/1.1\r\nHost: public.test\r\nConnection: keep-alive, X-Own\r\n\
+            Keep-Alive: timeout=5\r\nX-Own: 1\r\nTE: trailers\r\nUpgrade: h2c\r\n\
+            Proxy-Authorization: Basic eDp5\r\nVia: 1.0 before\r\nX-Forwarded-For: 192.0.2.1\r\n\
+            Accept-Encoding: br\r\nCookie: a=b\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let (upstream, _) = listener.accept().await.unwrap();
+        let head = receive_until(&upstream, "\r\n\r\n").await;
+        let head = head.trim_end().to_ascii_lowercase();
+        let mut lines: Vec<&str> = head.lines().collect();
+        lines.sort_unstable();
+        let expected = [
+            "accept-encoding: br",
+            "accept: */*",
+            "cookie: a=b",
+            "get /x http/1.1",
+            "host: public.test",
+            "via: 1.0 before",
+            "via: 1.1 annulus",
+            "x-forwarded-for: 127.0.0.1",
+            "x-forwarded-for: 192.0.2.1",
+        ];
+        assert_eq!(lines, expected);
+
+        let answer = "HTTP/1.1 200 OK\r\nConnection: X-Own\r\nX-Own: 1\r\nKeep-Alive: timeout=9\r\n\
+            Set-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 2\r\n\r\nok";
+        upstream.write_all(answer).await.unwrap();
+        let answer = receive_until(&client, "ok").await.to_ascii_lowercase();
+        assert!(answer.contains("set-cookie: a\r\n") && answer.contains("set-cookie: b\r\n"));
+        assert!(answer.contains("via: 1.1 annulus\r\n"), "{answer}");
+        for name in ["x-own", "keep-alive", "connection"] {
+            assert!(!answer.contains(name), "{answer}");
+        }
+        // The next request goes by the same connection.
+        client.write_all(request).await.unwrap();
+        receive_until(&upstream, "\r\n\r\n").await;
+    });
+}
+
+#[test]
+fn a_server_that_is_not_there_is_502() {
+    run(async {
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = nobody.local_addr().unwrap();
+        drop(nobody);
+        let proxy = Proxy::to(addr);
+        let response = Client::new().get(proxy.url("/")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    });
+}
+
+#[test]
+fn a_server_that_speaks_something_else_is_502() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap());
+        spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            receive_until(&stream, "\r\n\r\n").await;
+            stream.write_all("220 mail.test ESMTP\r\n").await.unwrap();
+        });
+        let response = Client::new().get(proxy.url("/")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_504() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = listener.local_addr().unwrap().to_string();
+        let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = front.local_addr().unwrap();
+        let client = TcpStream::connect(addr).await.unwrap();
+        let (served, _) = front.accept().await.unwrap();
+        spawn(Connection::new().serve(served, forward::to(upstream)));
+        client
+            .write_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let (silent, _) = listener.accept().await.unwrap();
+        receive_until(&silent, "\r\n\r\n").await;
+        time::pause();
+        time::advance(Duration::from_secs(31)).await;
+        time::resume();
+        let answer = receive_until(&client, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    });
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_request_along() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap());
+        // Before the answer, in the middle of it, and in the middle of its own body.
+        for (method, answer) in [
+            ("GET", ""),
+            ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf-"),
+            ("POST", ""),
+        ] {
+            let client = TcpStream::connect(proxy.addr).await.unwrap();
+            let length = if method == "POST" {
+                "Content-Length: 9\r\n"
+            } else {
+                ""
+            };
+            let head = format!("{method} / HTTP/1.1\r\nHost: a\r\n{length}\r\n");
+            client.write_all(head).await.unwrap();
+            let (upstream, _) = listener.accept().await.unwrap();
+            receive_until(&upstream, "\r\n\r\n").await;
+            if !answer.is_empty() {
+                upstream.write_all(answer).await.unwrap();
+                receive_until(&client, "half-").await;
+            }
+            client.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client);
+            // The end, or a reset.
+            while upstream.recv().await.is_ok_and(|bytes| !bytes.is_empty()) {}
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_cut_off_stays_cut_off() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap());
+        for framing in ["Content-Length: 9", "Transfer-Encoding: chunked"] {
+            let fetched = spawn(Client::new().get(proxy.url("/")).send());
+            let (upstream, _) = listener.accept().await.unwrap();
+            receive_until(&upstream, "\r\n\r\n").await;
+            let answer = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n4\r\nhalf");
+            upstream.write_all(answer).await.unwrap();
+            let response = fetched.await.unwrap().unwrap();
+            drop(upstream);
+            assert!(response.bytes().await.is_err(), "{framing}");
+        }
+    });
+}
