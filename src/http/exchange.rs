@@ -24,7 +24,7 @@ use std::{
 use super::{
     ConnectionInfo, RejectReason,
     activity::Phase,
-    h1::{AnswerTo, BodyDecoder, encode_reject},
+    h1::{AnswerTo, BodyDecoder, BodyLength, encode_reject},
     input::Input,
     outgoing::Outgoing,
     pull::Pull,
@@ -149,7 +149,7 @@ impl Exchange {
         self.is_slow.set(false);
         drop(self.waker.take());
         self.phase.set(Phase::Idle);
-        *self.body.borrow_mut() = BodyDecoder::new();
+        self.body.borrow_mut().begin(BodyLength::None, 0);
         let mut input = self.input.borrow_mut();
         input.clear();
         input.shrink(KEPT_BYTES_MAX);
