@@ -20,7 +20,7 @@ use super::{
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     transport::Transport,
-    upgrade::Upgraded,
+    upgrade::{Upgraded, WayBack},
 };
 use crate::time;
 
@@ -39,8 +39,6 @@ pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
 enum Next {
     Request,
     Close,
-    /// The connection was taken over, and whoever did is done with it.
-    Nothing,
 }
 
 /// What came instead of a request.
@@ -75,7 +73,7 @@ pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>
                 }
                 Ended::Closed
             }
-            Ok(Next::Nothing) | Err(Gone(_)) => Ended::Closed,
+            Err(Gone(_)) => Ended::Closed,
         };
         exchange.end(ended);
     }
@@ -161,9 +159,6 @@ async fn serve<H: Handler>(
         }
         let (_, _, next) = answered?;
         exchange.shared.count_answer();
-        if next == Next::Nothing {
-            return Ok(next);
-        }
         if next == Next::Close || !skip_body(exchange).await? {
             exchange.flush().await?;
             return Ok(Next::Close);
@@ -293,7 +288,7 @@ async fn answer(
                 encode(exchange, &response, None, answer_to);
                 exchange.flush().await?;
                 tunnel(exchange, make).await?;
-                Ok((status, None, Next::Nothing))
+                Ok((status, None, Next::Close))
             }
             // Neither ends an exchange: what follows would be taken for its answer, or for a
             // tunnel's bytes.
@@ -463,7 +458,8 @@ fn cut(exchange: &Exchange) {
     });
 }
 
-/// Hands the connection over, and waits until whoever took it is done.
+/// Hands the connection over, waits until whoever took it is done, and takes it back to be ended,
+/// if it was left.
 async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
     let Some(transport) = exchange.transport.take() else {
         return Err(Gone(RejectReason::ClientGone));
@@ -472,7 +468,15 @@ async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::
     let unread = exchange.input.borrow().bytes().to_vec();
     exchange.input.borrow_mut().clear();
     let shared = Rc::clone(&exchange.shared);
-    make(Upgraded::new(transport, unread, shared)).await;
+    let way_back = WayBack::default();
+    make(Upgraded::new(
+        transport,
+        unread,
+        shared,
+        Rc::clone(&way_back),
+    ))
+    .await;
+    exchange.transport.replace(way_back.take());
     Ok(())
 }
 

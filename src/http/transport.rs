@@ -41,6 +41,8 @@ struct Other {
     scratch: RefCell<Vec<u8>>,
     /// How many bytes the stream has taken.
     taken: Cell<u64>,
+    /// Its sending direction has ended.
+    is_shut: Cell<bool>,
 }
 
 impl From<Socket> for Transport {
@@ -67,6 +69,7 @@ impl<S: ByteStream> From<S> for Transport {
             stream: RefCell::new(Box::new(stream)),
             scratch: RefCell::default(),
             taken: Cell::new(0),
+            is_shut: Cell::new(false),
         })))
     }
 }
@@ -138,12 +141,15 @@ impl Transport {
         }
     }
 
-    /// Ends the sending direction behind what was sent.
+    /// Ends the sending direction behind what was sent. It can be ended again.
     pub(super) async fn shutdown(&self) -> io::Result<()> {
         match &self.0 {
             Kind::Socket(socket) => socket.shutdown(Shutdown::Write).await,
+            Kind::Other(other) if other.is_shut.get() => Ok(()),
             Kind::Other(other) => {
-                poll_fn(|context| other.with(|stream| stream.poll_shutdown(context))).await
+                poll_fn(|context| other.with(|stream| stream.poll_shutdown(context))).await?;
+                other.is_shut.set(true);
+                Ok(())
             }
         }
     }
