@@ -87,6 +87,8 @@ async fn serve<H: Handler>(
 ) -> std::result::Result<Next, Gone> {
     // Answers that stand in the output, unless they were sent meanwhile.
     let mut gathered = 0;
+    let idle_empty_lines = exchange.empty_line_count();
+    let mut empty_lines = idle_empty_lines;
     loop {
         // A handler that kept its request has the old head, and this exchange makes a new one.
         if Rc::get_mut(head).is_none() {
@@ -94,9 +96,13 @@ async fn serve<H: Handler>(
         }
         let storage = Rc::get_mut(head).expect("nobody else has it");
         storage.clear();
+        storage.set_empty_line_count(std::mem::take(&mut empty_lines));
         match read_head(exchange, storage).await? {
             Ok(()) => {}
             Err(NoRequest::Idle) => {
+                if storage.empty_line_count() != idle_empty_lines {
+                    exchange.set_empty_line_count(storage.empty_line_count());
+                }
                 exchange.flush().await?;
                 return Ok(Next::Request);
             }
@@ -195,7 +201,8 @@ fn begin(exchange: &Exchange, head: &RequestHead) -> u64 {
         .begin(head.expects_continue(), &settings.timeouts)
 }
 
-/// Reads a head into `storage`; nothing is consumed when there is none and none has begun.
+/// Reads a head into `storage`. Of the input only empty lines are consumed: a client that has sent
+/// nothing else is idle.
 async fn read_head(
     exchange: &Exchange,
     storage: &mut RequestHead,
@@ -212,6 +219,13 @@ async fn read_head(
                 Ok(Some(_)) => return Ok(Err(NoRequest::Refused(RejectReason::Misdirected))),
                 Ok(None) => {}
                 Err(reason) => return Ok(Err(NoRequest::Refused(reason))),
+            }
+        }
+        if storage.is_at_start() {
+            let mut input = exchange.input.borrow_mut();
+            input.consume(storage.take_empty_lines());
+            if input.is_empty() {
+                return Ok(Err(NoRequest::Idle));
             }
         }
         exchange.phase.set(Phase::Head);
