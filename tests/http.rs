@@ -6,14 +6,14 @@ use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
     rc::Rc,
-    sync::{Mutex, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
 };
 
 use annulus::{
     Cores,
-    http::{self, Request, Response, Server, StatusCode},
+    http::{self, Request, Response, Server, StatusCode, Upgraded},
     task::yield_now,
 };
 
@@ -443,4 +443,36 @@ fn a_server_whose_workers_all_panic_ends() {
         Ok(failed) => assert!(failed),
         Err(error) => assert_eq!(error, mpsc::RecvTimeoutError::Disconnected),
     }
+}
+
+#[test]
+fn the_last_words_of_a_tunnel_arrive_although_the_client_still_sends() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let addr = serve(async move |_: Request| {
+        let released = Arc::clone(&released);
+        Response::tunnel(async move |peer: Upgraded| {
+            peer.write_all("hello").await.unwrap();
+            // The whole worker waits, so that nothing is received meanwhile.
+            released.lock().unwrap().recv_timeout(BOUND).unwrap();
+            peer.write_all("goodbye").await.unwrap();
+        })
+    });
+    let mut stream = connect(addr);
+    stream
+        .write_all(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+        .unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"hello") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    stream.set_nonblocking(true).unwrap();
+    while stream.write(&[b'x'; 64 * 1024]).is_ok() {}
+    stream.set_nonblocking(false).unwrap();
+    release.send(()).unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"goodbye");
 }

@@ -182,6 +182,21 @@ impl Exchange {
         }
     }
 
+    /// How many empty lines came since the last request, when the connection was idle before.
+    pub(super) fn empty_line_count(&self) -> usize {
+        let transport = self.transport.borrow();
+        let count = transport.as_ref().map(Transport::empty_line_count);
+        count.map_or(0, Cell::get) as usize
+    }
+
+    /// Keeps that with the connection, which is idle next.
+    pub(super) fn set_empty_line_count(&self, count: usize) {
+        if let Some(transport) = &*self.transport.borrow() {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            transport.empty_line_count().set(count);
+        }
+    }
+
     /// Calls with the connection, unless it was taken away.
     pub(super) fn with_transport<R>(
         &self,

@@ -20,7 +20,7 @@ use super::{
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     transport::Transport,
-    upgrade::Upgraded,
+    upgrade::{Upgraded, WayBack},
 };
 use crate::time;
 
@@ -39,8 +39,6 @@ pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
 enum Next {
     Request,
     Close,
-    /// The connection was taken over, and whoever did is done with it.
-    Nothing,
 }
 
 /// What came instead of a request.
@@ -75,7 +73,7 @@ pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>
                 }
                 Ended::Closed
             }
-            Ok(Next::Nothing) | Err(Gone(_)) => Ended::Closed,
+            Err(Gone(_)) => Ended::Closed,
         };
         exchange.end(ended);
     }
@@ -89,6 +87,8 @@ async fn serve<H: Handler>(
 ) -> std::result::Result<Next, Gone> {
     // Answers that stand in the output, unless they were sent meanwhile.
     let mut gathered = 0;
+    let idle_empty_lines = exchange.empty_line_count();
+    let mut empty_lines = idle_empty_lines;
     loop {
         // A handler that kept its request has the old head, and this exchange makes a new one.
         if Rc::get_mut(head).is_none() {
@@ -96,6 +96,7 @@ async fn serve<H: Handler>(
         }
         let storage = Rc::get_mut(head).expect("nobody else has it");
         storage.clear();
+        storage.set_empty_line_count(std::mem::take(&mut empty_lines));
         let read = match look_for_head(exchange, storage) {
             Some(read) => read,
             None => wait_for_head(exchange, storage).await?,
@@ -103,6 +104,9 @@ async fn serve<H: Handler>(
         match read {
             Ok(()) => {}
             Err(NoRequest::Idle) => {
+                if storage.empty_line_count() != idle_empty_lines {
+                    exchange.set_empty_line_count(storage.empty_line_count());
+                }
                 exchange.flush().await?;
                 return Ok(Next::Request);
             }
@@ -167,9 +171,6 @@ async fn serve<H: Handler>(
         }
         let (_, _, next) = answered?;
         exchange.shared.count_answer();
-        if next == Next::Nothing {
-            return Ok(next);
-        }
         let skips = !exchange.body.borrow().is_end();
         if next == Next::Close || skips && !skip_body(exchange).await? {
             exchange.flush().await?;
@@ -227,13 +228,21 @@ fn look_for_head(
     }
 }
 
-/// Waits for the rest of a head that has begun.
+/// Waits for the rest of a head that has begun. Of the input only empty lines are consumed: a client
+/// that has sent nothing else is idle.
 async fn wait_for_head(
     exchange: &Exchange,
     storage: &mut RequestHead,
 ) -> std::result::Result<std::result::Result<(), NoRequest>, Gone> {
     let mut deadline = None;
     loop {
+        if storage.is_at_start() {
+            let mut input = exchange.input.borrow_mut();
+            input.consume(storage.take_empty_lines());
+            if input.is_empty() {
+                return Ok(Err(NoRequest::Idle));
+            }
+        }
         exchange.phase.set(Phase::Head);
         exchange.input.borrow_mut().copy_out();
         exchange.flush().await?;
@@ -311,7 +320,7 @@ async fn answer(
                 encode(exchange, &response, None, answer_to);
                 exchange.flush().await?;
                 tunnel(exchange, make).await?;
-                Ok((status, None, Next::Nothing))
+                Ok((status, None, Next::Close))
             }
             // Neither ends an exchange: what follows would be taken for its answer, or for a
             // tunnel's bytes.
@@ -481,7 +490,8 @@ fn cut(exchange: &Exchange) {
     });
 }
 
-/// Hands the connection over, and waits until whoever took it is done.
+/// Hands the connection over, waits until whoever took it is done, and takes it back to be ended,
+/// if it was left.
 async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
     let Some(transport) = exchange.transport.take() else {
         return Err(Gone(RejectReason::ClientGone));
@@ -490,7 +500,15 @@ async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::
     let unread = exchange.input.borrow().bytes().to_vec();
     exchange.input.borrow_mut().clear();
     let shared = Rc::clone(&exchange.shared);
-    make(Upgraded::new(transport, unread, shared)).await;
+    let way_back = WayBack::default();
+    make(Upgraded::new(
+        transport,
+        unread,
+        shared,
+        Rc::clone(&way_back),
+    ))
+    .await;
+    exchange.transport.replace(way_back.take());
     Ok(())
 }
 

@@ -32,7 +32,10 @@ const READ_BYTES: usize = 8 * 1024;
 pub struct Transport(Kind);
 
 enum Kind {
-    Socket(Socket),
+    Socket {
+        socket: Socket,
+        empty_line_count: Cell<u32>,
+    },
     Other(Rc<Other>),
 }
 
@@ -42,23 +45,29 @@ struct Other {
     scratch: RefCell<Vec<u8>>,
     /// How many bytes the stream has taken.
     taken: Cell<u64>,
+    /// Its sending direction has ended.
+    is_shut: Cell<bool>,
+    empty_line_count: Cell<u32>,
 }
 
 impl From<Socket> for Transport {
     fn from(socket: Socket) -> Self {
-        Self(Kind::Socket(socket))
+        Self(Kind::Socket {
+            socket,
+            empty_line_count: Cell::new(0),
+        })
     }
 }
 
 impl From<TcpStream> for Transport {
     fn from(stream: TcpStream) -> Self {
-        Self(Kind::Socket(stream.into_socket()))
+        stream.into_socket().into()
     }
 }
 
 impl From<UnixStream> for Transport {
     fn from(stream: UnixStream) -> Self {
-        Self(Kind::Socket(stream.into_socket()))
+        stream.into_socket().into()
     }
 }
 
@@ -68,6 +77,8 @@ impl<S: ByteStream> From<S> for Transport {
             stream: RefCell::new(Box::new(stream)),
             scratch: RefCell::default(),
             taken: Cell::new(0),
+            is_shut: Cell::new(false),
+            empty_line_count: Cell::new(0),
         })))
     }
 }
@@ -76,7 +87,7 @@ impl Transport {
     /// The next bytes; none at the end.
     pub(super) fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         match &self.0 {
-            Kind::Socket(socket) => socket.poll_recv(context),
+            Kind::Socket { socket, .. } => socket.poll_recv(context),
             Kind::Other(other) => other.poll_recv(context),
         }
     }
@@ -84,7 +95,7 @@ impl Transport {
     /// Sends as much as goes at once. `WouldBlock` when nothing does.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Socket(socket) => socket.try_write(bytes),
+            Kind::Socket { socket, .. } => socket.try_write(bytes),
             Kind::Other(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -92,7 +103,7 @@ impl Transport {
     /// Sends what goes at once, where that is the cheapest way; the rest is for a write.
     pub(super) fn send_at_once(&self, bytes: &Vec<u8>) -> io::Result<usize> {
         match &self.0 {
-            Kind::Socket(socket) => socket.send_at_once(bytes),
+            Kind::Socket { socket, .. } => socket.send_at_once(bytes),
             Kind::Other(_) => Ok(0),
         }
     }
@@ -100,7 +111,7 @@ impl Transport {
     /// Sends all of `buf` and gives it back.
     pub(super) fn write_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> Writing<B> {
         match &self.0 {
-            Kind::Socket(socket) => Writing::Socket(socket.write_whole(buf)),
+            Kind::Socket { socket, .. } => Writing::Socket(socket.write_whole(buf)),
             Kind::Other(other) => {
                 let other = Rc::clone(other);
                 Writing::Other(Box::pin(async move {
@@ -118,7 +129,7 @@ impl Transport {
         body: Bytes,
     ) -> impl Future<Output = io::Result<Vec<u8>>> + use<> {
         let write = match &self.0 {
-            Kind::Socket(socket) => Either::Left(socket.write_whole_vectored((head, body))),
+            Kind::Socket { socket, .. } => Either::Left(socket.write_whole_vectored((head, body))),
             Kind::Other(other) => Either::Right((Rc::clone(other), head, body)),
         };
         async move {
@@ -133,19 +144,32 @@ impl Transport {
         }
     }
 
-    /// Ends the sending direction behind what was sent.
+    /// How many empty lines came since the last request.
+    pub(super) fn empty_line_count(&self) -> &Cell<u32> {
+        match &self.0 {
+            Kind::Socket {
+                empty_line_count, ..
+            } => empty_line_count,
+            Kind::Other(other) => &other.empty_line_count,
+        }
+    }
+
+    /// Ends the sending direction behind what was sent. It can be ended again.
     pub(super) async fn shutdown(&self) -> io::Result<()> {
         match &self.0 {
-            Kind::Socket(socket) => socket.shutdown(Shutdown::Write).await,
+            Kind::Socket { socket, .. } => socket.shutdown(Shutdown::Write).await,
+            Kind::Other(other) if other.is_shut.get() => Ok(()),
             Kind::Other(other) => {
-                poll_fn(|context| other.with(|stream| stream.poll_shutdown(context))).await
+                poll_fn(|context| other.with(|stream| stream.poll_shutdown(context))).await?;
+                other.is_shut.set(true);
+                Ok(())
             }
         }
     }
 
     /// Ends it at once: what is still to be sent is thrown away, and the peer sees a reset.
     pub(super) fn cut(&self) {
-        if let Kind::Socket(socket) = &self.0 {
+        if let Kind::Socket { socket, .. } = &self.0 {
             socket.cut();
         }
     }
@@ -153,7 +177,7 @@ impl Transport {
     /// A figure that grows whenever the peer takes bytes; none when nobody can tell.
     pub(super) fn bytes_taken(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Socket(socket) => socket.bytes().map(|bytes| bytes.acked),
+            Kind::Socket { socket, .. } => socket.bytes().map(|bytes| bytes.acked),
             Kind::Other(other) => Some(other.taken.get()),
         }
     }
@@ -167,7 +191,7 @@ impl Transport {
         half_close: bool,
     ) -> Poll<()> {
         match &self.0 {
-            Kind::Socket(socket) => socket.poll_gone(context, wait, half_close).map(drop),
+            Kind::Socket { socket, .. } => socket.poll_gone(context, wait, half_close).map(drop),
             Kind::Other(_) => Poll::Pending,
         }
     }
@@ -175,7 +199,7 @@ impl Transport {
     /// What there is to tell of a connection that was accepted `age` ago.
     pub(super) fn info(&self, phase: Phase, age: Duration) -> ConnectionInfo {
         let bytes = match &self.0 {
-            Kind::Socket(socket) => socket.bytes(),
+            Kind::Socket { socket, .. } => socket.bytes(),
             Kind::Other(_) => None,
         };
         ConnectionInfo {
@@ -189,7 +213,7 @@ impl Transport {
 
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
-            Kind::Socket(socket) => socket.peer_addr(),
+            Kind::Socket { socket, .. } => socket.peer_addr(),
             Kind::Other(_) => None,
         }
     }
@@ -264,7 +288,7 @@ impl Other {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Socket(socket) => socket.fmt(f),
+            Kind::Socket { socket, .. } => socket.fmt(f),
             Kind::Other(_) => f.debug_struct("Transport").finish_non_exhaustive(),
         }
     }

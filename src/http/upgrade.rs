@@ -1,6 +1,7 @@
 //! A connection that has left HTTP.
 
 use std::{
+    cell::Cell,
     fmt,
     future::poll_fn,
     io,
@@ -16,20 +17,47 @@ use crate::{buf::IoBuf, pool::ManagedBuf};
 /// there first.
 ///
 /// HTTP's timeouts no longer count. The connection is closed when the handler's function returns, or
-/// at a server's stop when its deadline comes.
+/// at a server's stop when its deadline comes. What was written arrives, although the client still
+/// sends: for a moment that is read on, and dropped.
 pub struct Upgraded {
-    transport: Transport,
+    /// There until it is dropped.
+    transport: Option<Transport>,
     unread: Vec<u8>,
     shared: Rc<Shared>,
+    /// Reading or writing has failed.
+    is_broken: Cell<bool>,
+    way_back: WayBack,
 }
 
+/// Where a connection is left that is to be ended.
+pub(super) type WayBack = Rc<Cell<Option<Transport>>>;
+
 impl Upgraded {
-    pub(super) fn new(transport: Transport, unread: Vec<u8>, shared: Rc<Shared>) -> Self {
+    /// It leaves the connection in `way_back`, unless that breaks.
+    pub(super) fn new(
+        transport: Transport,
+        unread: Vec<u8>,
+        shared: Rc<Shared>,
+        way_back: WayBack,
+    ) -> Self {
         Self {
-            transport,
+            transport: Some(transport),
             unread,
             shared,
+            is_broken: Cell::new(false),
+            way_back,
         }
+    }
+
+    fn transport(&self) -> &Transport {
+        self.transport.as_ref().expect("it is not dropped yet")
+    }
+
+    fn note<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
+        if result.is_err() {
+            self.is_broken.set(true);
+        }
+        result
     }
 
     /// The next bytes; none at the end.
@@ -49,7 +77,8 @@ impl Upgraded {
         if !self.unread.is_empty() {
             return Poll::Ready(Ok(ManagedBuf::own(std::mem::take(&mut self.unread))));
         }
-        self.transport.poll_recv(context)
+        let received = self.transport().poll_recv(context);
+        received.map(|result| self.note(result))
     }
 
     /// Sends all of `buf` and gives it back.
@@ -62,7 +91,7 @@ impl Upgraded {
     ///
     /// On a socket a write that has begun is sent whole; on another stream a part may be missing.
     pub async fn write_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> io::Result<B> {
-        self.transport.write_all(buf).await
+        self.note(self.transport().write_all(buf).await)
     }
 
     /// Ends the sending direction behind what was sent.
@@ -71,7 +100,7 @@ impl Upgraded {
     ///
     /// What the connection reports.
     pub async fn shutdown(&self) -> io::Result<()> {
-        self.transport.shutdown().await
+        self.note(self.transport().shutdown().await)
     }
 
     /// Waits until the server begins to stop.
@@ -81,6 +110,14 @@ impl Upgraded {
     /// Nothing is lost.
     pub async fn stopping(&self) {
         self.shared.stopping().await;
+    }
+}
+
+impl Drop for Upgraded {
+    fn drop(&mut self) {
+        if !self.is_broken.get() {
+            self.way_back.set(self.transport.take());
+        }
     }
 }
 

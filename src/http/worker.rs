@@ -284,12 +284,18 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Closes the connection that has been idle longest. One that has sent something in the last
-    /// moment is served instead.
+    /// moment is served instead, and the next longest idle one is looked at.
     fn evict(&mut self) -> bool {
         let count = self.connections.len();
-        while let Some(index) = self.evictable() {
+        // All of them may have sent something, and again when they are idle again.
+        for _ in 0..count {
+            let Some(index) = self.evictable() else {
+                return false;
+            };
             self.serve_index(index);
-            if let Some(Doing::Idle(_)) = self.connections.doing(index) {
+            // What was served and is idle again stands last.
+            let longest_idle = self.connections.longest_idle();
+            if longest_idle.is_some_and(|(longest, _)| longest == index) {
                 self.shared.count(|report| report.evicted += 1);
                 drop(self.connections.remove(index));
             }

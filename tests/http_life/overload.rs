@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
@@ -47,6 +48,37 @@ fn the_longest_idle_connection_makes_room() {
     expect_fin(&mut fourth);
     let report = server.ended().unwrap();
     assert_eq!((report.evicted, report.pauses), (2, 0), "{report}");
+}
+
+#[test]
+fn an_idle_connection_whose_request_has_just_come_does_not_make_room() {
+    let change = |server: Server| server.connections_max(3);
+    let (arrive, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let server = Running::start(1, change, async move |request: Request| {
+        if request.path() == "/hold" {
+            // The whole worker waits, so that what comes meanwhile is there in its next turn.
+            arrive.send(()).unwrap();
+            released.lock().unwrap().recv_timeout(BOUND).unwrap();
+        }
+        Response::text(request.path().to_owned())
+    });
+    let (mut first, mut second) = (server.idle(), server.idle());
+    let mut holding = server.send(&get("/hold"));
+    arrived.recv_timeout(BOUND).unwrap();
+    first.write_all(get("/late").as_bytes()).unwrap();
+    let mut new = server.send(&get("/new"));
+    release.send(()).unwrap();
+    assert!(read_answer(&mut holding).ends_with("/hold"));
+    assert!(read_answer(&mut new).ends_with("/new"));
+    assert!(read_answer(&mut first).ends_with("/late"));
+    expect_fin(&mut second);
+    first.write_all(get("/again").as_bytes()).unwrap();
+    assert!(read_answer(&mut first).ends_with("/again"));
+    server.handle.stop(NEVER);
+    drop((first, holding, new));
+    assert_eq!(server.ended().unwrap().evicted, 1);
 }
 
 #[test]

@@ -128,3 +128,54 @@ fn a_client_that_reads_nothing_is_cut_after_the_write_timeout() {
         panic!("the handler still writes");
     });
 }
+
+#[test]
+fn a_line_end_too_many_behind_a_body_leaves_the_client_idle() {
+    annulus::run(async {
+        time::pause();
+        let mut client = Client::of(
+            Connection::new().timeouts(timeouts()),
+            async |_: Request| "ok",
+        );
+        // Of each request's own, as many as may come.
+        for _ in 0..3 {
+            client
+                .send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx\r\n")
+                .await;
+            client.until("\r\n\r\nok").await;
+            for _ in 0..3 {
+                time::advance(Duration::from_secs(20)).await;
+                client.send("\r\n").await;
+                for _ in 0..5 {
+                    task::yield_now().await;
+                }
+                assert!(!client.served_output().await);
+            }
+        }
+        for _ in 0..4 {
+            client.send("\r\n").await;
+            for _ in 0..5 {
+                task::yield_now().await;
+            }
+        }
+        assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
+    });
+}
+
+#[test]
+fn empty_lines_before_a_request_are_counted_however_they_are_split() {
+    annulus::run(async {
+        for (first, second, is_answered) in
+            [(4, 0, true), (2, 2, true), (3, 2, false), (0, 5, false)]
+        {
+            let mut client = Client::of(Connection::new(), async |_: Request| "ok");
+            client.send("\r\n".repeat(first)).await;
+            for _ in 0..5 {
+                task::yield_now().await;
+            }
+            client.send("\r\n".repeat(second) + GET).await;
+            let answer = client.until("\r\n\r\n").await;
+            assert_eq!(answer.starts_with("HTTP/1.1 200 "), is_answered, "{answer}");
+        }
+    });
+}

@@ -110,6 +110,22 @@ impl RequestHead {
         self.scanner.is_at_start()
     }
 
+    /// The bytes of the empty lines that were seen before the head, which the next
+    /// [`read`](Self::read) is not to be given again. The lines stay counted.
+    pub(crate) fn take_empty_lines(&mut self) -> usize {
+        self.scanner.take_empty_lines()
+    }
+
+    /// How many empty lines came before the head that is being read.
+    pub(crate) fn empty_line_count(&self) -> usize {
+        self.scanner.empty_line_count()
+    }
+
+    /// Counts on from `count` empty lines that came before the head.
+    pub(crate) fn set_empty_line_count(&mut self, count: usize) {
+        self.scanner.set_empty_line_count(count);
+    }
+
     /// Reads a head that is incomplete, late, or wrong, line by line.
     #[cold]
     fn read_with_scanner(

@@ -69,6 +69,26 @@ impl HeadScanner {
         self.next == self.begin
     }
 
+    /// The bytes of the empty lines before the head, which are not to be given again. The lines stay
+    /// counted.
+    pub(super) fn take_empty_lines(&mut self) -> usize {
+        let bytes = self.begin;
+        self.begin = 0;
+        self.line -= bytes;
+        self.next -= bytes;
+        bytes
+    }
+
+    /// How many empty lines came before the head so far.
+    pub(super) fn empty_line_count(&self) -> usize {
+        self.skipped_count
+    }
+
+    /// Counts on from `count` empty lines before the head.
+    pub(super) fn set_empty_line_count(&mut self, count: usize) {
+        self.skipped_count = count;
+    }
+
     /// Where the head is in `bytes`, from its first line through its empty line, or `None` while
     /// it is incomplete.
     ///
