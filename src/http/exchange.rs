@@ -32,10 +32,14 @@ use super::{
     timer::Timer,
     transport::Transport,
 };
-use crate::{net::GoneWait, pool::ManagedBuf, time};
+use crate::{net::GoneWait, pool::ManagedBuf, task, time};
 
 /// Memory that a used exchange keeps for its input.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
+
+/// Times that a handler's output is sent before the other connections get their turn: a client that
+/// takes everything at once would keep them from it for as long as the answer is.
+const SENDS_PER_TURN: u32 = 16;
 
 /// How serving a connection ended.
 pub(super) enum Ended {
@@ -299,6 +303,7 @@ impl Exchange {
         }
         let mut future = future;
         let mut wait = GoneWait::default();
+        let mut send_count = 0;
         loop {
             let event = poll_fn(|context| {
                 self.is_inside.set(true);
@@ -319,6 +324,10 @@ impl Exchange {
                     self.input.borrow_mut().copy_out();
                     self.flush().await?;
                     self.outgoing.wake_writer();
+                    send_count += 1;
+                    if send_count % SENDS_PER_TURN == 0 {
+                        task::yield_now().await;
+                    }
                 }
             }
         }

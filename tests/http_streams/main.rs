@@ -3,5 +3,6 @@
 mod access;
 mod bodies;
 mod client;
+mod floods;
 mod gone;
 mod timeouts;
