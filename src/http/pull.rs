@@ -187,7 +187,10 @@ impl Exchange {
                 }
                 body.check_length()?;
                 if !input.is_empty() {
-                    let step = body.decode(input.bytes(), &self.shared.settings.rules)?;
+                    let rules = &self.shared.settings.rules;
+                    // Chunks are handed out together: one by one, what is behind each would be
+                    // copied again and again.
+                    let step = body.decode_in_place(input.bytes_mut(), rules)?;
                     if let Some(data) = input.take(step.data, step.consumed) {
                         return Poll::Ready(Ok(Some(data)));
                     }

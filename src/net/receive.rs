@@ -76,6 +76,8 @@ pub(super) struct Receive {
     full_receives: Cell<u8>,
     /// Plain receives of a flood since the others had their turn.
     bulk_receives: Cell<u8>,
+    /// The last of them left nothing, as far as anybody can tell.
+    drained: Cell<bool>,
     /// Whether one receive may serve for good.
     multishot: bool,
     turns: Turns,
@@ -121,6 +123,7 @@ impl Receive {
             error: Cell::new(None),
             full_receives: Cell::new(0),
             bulk_receives: Cell::new(0),
+            drained: Cell::new(false),
             turns: Turns::default(),
         }
     }
@@ -246,7 +249,12 @@ impl Receive {
         bytes_max: usize,
     ) -> io::Result<Step> {
         let driver = shared.driver();
-        if driver.uses_ring() || driver.maybe_ready(shared.source(), PollEvents::READ) {
+        let has_more = if driver.uses_ring() {
+            !self.drained.replace(false)
+        } else {
+            driver.maybe_ready(shared.source(), PollEvents::READ)
+        };
+        if has_more {
             match self.attempt_bulk(shared, bytes_max) {
                 Step::Again => {}
                 step => return Ok(step),
@@ -304,7 +312,8 @@ impl Receive {
             Err(step) => return step,
         };
         self.bulk_receives.set(self.bulk_receives.get() + 1);
-        self.count_full(count >= self.pool.buffer_bytes());
+        self.drained.set(count < bytes_max);
+        self.count_bulk(count >= self.pool.buffer_bytes());
         // Whoever keeps the bytes keeps no more than that.
         bytes.shrink_to_fit();
         Step::Bytes(ManagedBuf::own(bytes))
@@ -381,6 +390,17 @@ impl Receive {
             0
         };
         self.full_receives.set(count);
+    }
+
+    /// As `count_full`, in a flood: where two sends meet there is a small receive now and then, and
+    /// only several of them say that it is over.
+    fn count_bulk(&self, full: bool) {
+        let count = self.full_receives.get();
+        self.full_receives.set(if full {
+            count.saturating_add(1).min(2 * FULL_RECEIVES_BEFORE_BULK)
+        } else {
+            count.saturating_sub(1)
+        });
     }
 
     /// What has been received and not been taken, without asking the kernel for more.
