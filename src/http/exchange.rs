@@ -33,10 +33,14 @@ use super::{
     transport::Transport,
     until_stalled::UntilStalled,
 };
-use crate::{net::GoneWait, pool::ManagedBuf};
+use crate::{net::GoneWait, pool::ManagedBuf, task};
 
 /// Memory that a used exchange keeps for its input.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
+
+/// Times that a handler's output is sent before the other connections get their turn: a client that
+/// takes everything at once would keep them from it for as long as the answer is.
+const SENDS_PER_TURN: u32 = 16;
 
 /// How serving a connection ended.
 pub(super) enum Ended {
@@ -321,6 +325,7 @@ impl Exchange {
         }
         let mut future = future;
         let mut wait = GoneWait::default();
+        let mut send_count = 0;
         loop {
             let event = poll_fn(|context| match self.poll_inside(future.as_mut(), context) {
                 Poll::Ready(driven) => Poll::Ready(Event::Driven(driven)),
@@ -333,6 +338,10 @@ impl Exchange {
                 Event::HasOutput => {
                     self.input.borrow_mut().copy_out();
                     self.flush().await?;
+                    send_count += 1;
+                    if send_count % SENDS_PER_TURN == 0 {
+                        task::yield_now().await;
+                    }
                 }
             }
         }

@@ -23,6 +23,14 @@ impl Input {
         }
     }
 
+    /// The same, to be put in order in place.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.piece {
+            Some(piece) => piece,
+            None => &mut self.joined[self.start..],
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }

@@ -12,12 +12,19 @@ use std::{
 };
 
 use super::{
-    BodyError, HeaderMap, Result, Timeouts, exchange::Exchange, h1::CONTINUE, timer::Timer,
+    BodyError, HeaderMap, Result, Timeouts,
+    exchange::Exchange,
+    h1::{BodyDecoder, CONTINUE},
+    timer::Timer,
 };
 use crate::{pool::ManagedBuf, time};
 
 /// How much of a body that nobody read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
+/// How much of a body is received at once from a client that sends as fast as it is taken.
+const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+/// What is left of a chunk is received alone from this size on.
+const CHUNK_BYTES_MIN: u64 = 16 * 1024;
 
 /// What an exchange knows of its request's body besides the bytes.
 pub(super) struct Pull {
@@ -209,6 +216,17 @@ impl Pull {
     }
 }
 
+/// How many bytes to receive at once. A piece that ends where its data does is handed out without
+/// being copied.
+fn receive_bytes(body: &BodyDecoder) -> usize {
+    let up_to = |left: u64| left.min(RECEIVE_BYTES_MAX as u64) as usize;
+    match (body.left(), body.chunk_left()) {
+        (Some(left), _) => up_to(left),
+        (None, Some(left)) if left >= CHUNK_BYTES_MIN => up_to(left),
+        (None, _) => RECEIVE_BYTES_MAX,
+    }
+}
+
 impl Exchange {
     /// The next piece of the body of request `number`. While it waits there is a `ticket`, which
     /// whoever gives up has to give back.
@@ -242,7 +260,7 @@ impl Exchange {
 
     fn poll_piece(&self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {
         loop {
-            let received = {
+            let (received, bytes_max) = {
                 let mut input = self.input.borrow_mut();
                 let mut body = self.body.borrow_mut();
                 if body.is_end() {
@@ -250,16 +268,19 @@ impl Exchange {
                 }
                 body.check_length()?;
                 if !input.is_empty() {
-                    let step = body.decode(input.bytes(), &self.shared.settings.rules)?;
+                    let rules = &self.shared.settings.rules;
+                    // Chunks are handed out together: one by one, what is behind each would be
+                    // copied again and again.
+                    let step = body.decode_in_place(input.bytes_mut(), rules)?;
                     if let Some(data) = input.take(step.data, step.consumed) {
                         return Poll::Ready(Ok(Some(data)));
                     }
                     continue;
                 }
-                body.received()
+                (body.received(), receive_bytes(&body))
             };
             self.ask_for_body()?;
-            match self.poll_receive(context) {
+            match self.poll_receive_up_to(bytes_max, context) {
                 Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
                     return Poll::Ready(match self.body.borrow_mut().eof() {
                         Ok(()) => Ok(None),
@@ -279,6 +300,17 @@ impl Exchange {
                     };
                 }
             }
+        }
+    }
+
+    fn poll_receive_up_to(
+        &self,
+        bytes_max: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<ManagedBuf>> {
+        match &*self.transport.borrow() {
+            Some(transport) => transport.poll_recv_up_to(bytes_max, context),
+            None => Poll::Ready(Ok(ManagedBuf::empty())),
         }
     }
 

@@ -92,6 +92,18 @@ impl Transport {
         }
     }
 
+    /// The next bytes, as many as `bytes_max` at once when they are there.
+    pub(super) fn poll_recv_up_to(
+        &self,
+        bytes_max: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<ManagedBuf>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_recv_up_to(bytes_max, context),
+            Kind::Other(other) => other.poll_recv(context),
+        }
+    }
+
     /// Sends as much as goes at once. `WouldBlock` when nothing does.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.0 {

@@ -12,7 +12,8 @@
 //! After several receives in a row that filled their buffers, `read` receives straight into the
 //! caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in flight,
 //! it keeps its turn in a task of the runtime's until the kernel has let go of the memory, and what
-//! it received is parked.
+//! it received is parked. `poll_next_up_to` does so by plain receives into memory of its own, so
+//! that nothing is in flight when it is dropped.
 //!
 //! One future at a time has the turn; the others queue in [`Turns`]. The state outlives them all:
 //! dropping a future leaves it as it is, and the next one goes on from there.
@@ -51,6 +52,10 @@ const FULL_RECEIVES_BEFORE_BULK: u8 = 4;
 /// costs an enter, which has to bring that much.
 const BULK_RECEIVE_BUFFERS_MIN: usize = 4;
 
+/// Plain receives of a flood before the other tasks get their turn: the peer may send as fast as
+/// they take, so that they never have to wait.
+const BULK_RECEIVES_PER_TURN: u8 = 8;
+
 #[derive(Clone, Copy)]
 enum State {
     Idle,
@@ -69,9 +74,23 @@ pub(super) struct Receive {
     /// The errno to tell, once, behind the bytes.
     error: Cell<Option<NonZeroI32>>,
     full_receives: Cell<u8>,
+    /// Plain receives of a flood since the others had their turn.
+    bulk_receives: Cell<u8>,
+    /// The last of them left nothing, as far as anybody can tell.
+    drained: Cell<bool>,
     /// Whether one receive may serve for good.
     multishot: bool,
     turns: Turns,
+}
+
+/// What somebody who receives wants when nothing is under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenIdle {
+    /// That the kernel is asked for bytes.
+    Ask,
+    /// That many bytes at once, of a flood.
+    AskForMany(usize),
+    Stop,
 }
 
 /// What one step of receiving came to.
@@ -103,6 +122,8 @@ impl Receive {
             parked: Cell::new(None),
             error: Cell::new(None),
             full_receives: Cell::new(0),
+            bulk_receives: Cell::new(0),
+            drained: Cell::new(false),
             turns: Turns::default(),
         }
     }
@@ -113,17 +134,41 @@ impl Receive {
         shared: &Rc<Shared>,
         context: &Context<'_>,
     ) -> Poll<io::Result<ManagedBuf>> {
-        let received = ready!(self.poll_next_or_idle(shared, context, false)?);
+        let received = ready!(self.poll_next_or_idle(shared, context, WhenIdle::Ask)?);
         Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
     }
 
-    /// The next bytes, or `None` when nothing is under way any more and `stop_idle` says not to
+    /// As `poll_next`, by receives of up to `bytes_max` bytes while the peer sends a flood.
+    pub(super) fn poll_next_up_to(
+        &self,
+        bytes_max: usize,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<ManagedBuf>> {
+        if !self.wants_bulk(bytes_max) {
+            return self.poll_next(shared, context);
+        }
+        if let State::Multi(key) = self.state.get() {
+            // What it still brings is taken first; its last completion leaves us idle.
+            shared.driver().cancel_multi(key);
+        }
+        if self.bulk_receives.get() >= BULK_RECEIVES_PER_TURN {
+            self.bulk_receives.set(0);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let many = WhenIdle::AskForMany(bytes_max);
+        let received = ready!(self.poll_next_or_idle(shared, context, many)?);
+        Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
+    }
+
+    /// The next bytes, or `None` when nothing is under way any more and `when_idle` says not to
     /// start anything.
     fn poll_next_or_idle(
         &self,
         shared: &Rc<Shared>,
         context: &Context<'_>,
-        stop_idle: bool,
+        when_idle: WhenIdle,
     ) -> Poll<io::Result<Option<ManagedBuf>>> {
         let driver = shared.driver();
         driver.check_current()?;
@@ -133,8 +178,13 @@ impl Receive {
         let mut without_buffer = false;
         loop {
             let step = match self.state.get() {
-                State::Idle if stop_idle => return Poll::Ready(Ok(None)),
-                State::Idle => self.start(shared, context, without_buffer)?,
+                State::Idle => match when_idle {
+                    WhenIdle::Stop => return Poll::Ready(Ok(None)),
+                    WhenIdle::Ask => self.start(shared, context, without_buffer)?,
+                    WhenIdle::AskForMany(bytes_max) => {
+                        self.start_bulk(shared, context, bytes_max)?
+                    }
+                },
                 State::Multi(key) => match driver.poll_multi(key, context) {
                     Poll::Ready(item) => self.take(item),
                     Poll::Pending => Step::Pending,
@@ -142,7 +192,10 @@ impl Receive {
                 State::Ready(key) => match driver.poll_op(key, context) {
                     Poll::Ready(_) => {
                         self.state.set(State::Idle);
-                        self.attempt(shared)
+                        match when_idle {
+                            WhenIdle::AskForMany(bytes_max) => self.attempt_bulk(shared, bytes_max),
+                            WhenIdle::Ask | WhenIdle::Stop => self.attempt(shared),
+                        }
                     }
                     Poll::Pending => Step::Pending,
                 },
@@ -185,8 +238,35 @@ impl Receive {
                 step => return Ok(step),
             }
         }
+        self.start_ready(shared, context)
+    }
+
+    /// Takes what is there of a flood, and waits for readiness when that is nothing.
+    fn start_bulk(
+        &self,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+        bytes_max: usize,
+    ) -> io::Result<Step> {
+        let driver = shared.driver();
+        let has_more = if driver.uses_ring() {
+            !self.drained.replace(false)
+        } else {
+            driver.maybe_ready(shared.source(), PollEvents::READ)
+        };
+        if has_more {
+            match self.attempt_bulk(shared, bytes_max) {
+                Step::Again => {}
+                step => return Ok(step),
+            }
+        }
+        self.start_ready(shared, context)
+    }
+
+    fn start_ready(&self, shared: &Rc<Shared>, context: &Context<'_>) -> io::Result<Step> {
         let (raw, source) = (shared.raw(), shared.source());
         let waker = context.waker().clone();
+        let driver = shared.driver();
         let key = driver.submit_ready(raw, source, PollEvents::READ, waker)?;
         self.state.set(State::Ready(key));
         Ok(Step::Pending)
@@ -211,30 +291,55 @@ impl Receive {
 
     /// Takes what is there by a plain receive.
     fn attempt(&self, shared: &Rc<Shared>) -> Step {
-        let driver = shared.driver();
-        driver.count_attempt();
         let mut bytes = self.pool.take();
         let capacity = bytes.capacity();
+        let count = match self.receive_now(shared, &mut bytes) {
+            Ok(count) => count,
+            Err(step) => return step,
+        };
+        self.count_full(count == capacity);
+        if bytes.is_own() {
+            self.pool.count_exhausted();
+        }
+        Step::Bytes(bytes)
+    }
+
+    /// Takes up to `bytes_max` bytes by a plain receive into memory of their own.
+    fn attempt_bulk(&self, shared: &Rc<Shared>, bytes_max: usize) -> Step {
+        let mut bytes = Vec::with_capacity(bytes_max);
+        let count = match self.receive_now(shared, &mut bytes) {
+            Ok(count) => count,
+            Err(step) => return step,
+        };
+        self.bulk_receives.set(self.bulk_receives.get() + 1);
+        self.drained.set(count < bytes_max);
+        self.count_bulk(count >= self.pool.buffer_bytes());
+        // Whoever keeps the bytes keeps no more than that.
+        bytes.shrink_to_fit();
+        Step::Bytes(ManagedBuf::own(bytes))
+    }
+
+    /// Receives without waiting; what came instead of bytes otherwise.
+    fn receive_now<B: IoBufMut>(&self, shared: &Rc<Shared>, buf: &mut B) -> Result<usize, Step> {
+        let driver = shared.driver();
+        driver.count_attempt();
+        let capacity = buf.capacity();
         loop {
-            return match op::recv_now(shared.raw(), &mut bytes) {
-                0 => self.end(None),
+            return match op::recv_now(shared.raw(), buf) {
+                0 => Err(self.end(None)),
                 result if result > 0 => {
-                    let drained = (result as usize) < capacity;
-                    if drained {
+                    let count = result as usize;
+                    if count < capacity {
                         driver.not_ready(shared.source(), PollEvents::READ, true);
                     }
-                    self.count_full(!drained);
-                    if bytes.is_own() {
-                        self.pool.count_exhausted();
-                    }
-                    Step::Bytes(bytes)
+                    Ok(count)
                 }
                 result if result == -errno::EINTR => continue,
                 result if result == -errno::EAGAIN => {
                     driver.not_ready(shared.source(), PollEvents::READ, false);
-                    Step::Again
+                    Err(Step::Again)
                 }
-                result => self.end(Some(-result)),
+                result => Err(self.end(Some(-result))),
             };
         }
     }
@@ -285,6 +390,17 @@ impl Receive {
             0
         };
         self.full_receives.set(count);
+    }
+
+    /// As `count_full`, in a flood: where two sends meet there is a small receive now and then, and
+    /// only several of them say that it is over.
+    fn count_bulk(&self, full: bool) {
+        let count = self.full_receives.get();
+        self.full_receives.set(if full {
+            count.saturating_add(1).min(2 * FULL_RECEIVES_BEFORE_BULK)
+        } else {
+            count.saturating_sub(1)
+        });
     }
 
     /// What has been received and not been taken, without asking the kernel for more.
@@ -401,8 +517,11 @@ impl Receive {
     }
 
     fn wants_bulk(&self, capacity: usize) -> bool {
-        self.full_receives.get() >= FULL_RECEIVES_BEFORE_BULK
-            && capacity >= BULK_RECEIVE_BUFFERS_MIN * self.pool.buffer_bytes()
+        self.full_receives.get() >= FULL_RECEIVES_BEFORE_BULK && self.is_much(capacity)
+    }
+
+    fn is_much(&self, bytes: usize) -> bool {
+        bytes >= BULK_RECEIVE_BUFFERS_MIN * self.pool.buffer_bytes()
     }
 }
 
@@ -493,7 +612,8 @@ impl<'a, B: IoBufMut> Read<'a, B> {
             // What it still brings is taken first; its last completion leaves us idle.
             driver.cancel_multi(key);
         }
-        match receive.poll_next_or_idle(self.shared, context, bulk) {
+        let when_idle = if bulk { WhenIdle::Stop } else { WhenIdle::Ask };
+        match receive.poll_next_or_idle(self.shared, context, when_idle) {
             Poll::Ready(Ok(None)) => {
                 let op = RecvOp::new(Rc::clone(self.shared) as AnyFd, buf);
                 self.bulk = Some(InFlight::new(Rc::clone(driver), op));

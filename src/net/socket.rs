@@ -101,6 +101,18 @@ impl Socket {
         self.shared.extra.receive.poll_next(&self.shared, context)
     }
 
+    /// As [`poll_recv`](Self::poll_recv), up to `bytes_max` bytes at once while the peer sends as
+    /// fast as they are taken.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn poll_recv_up_to(
+        &self,
+        bytes_max: usize,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<ManagedBuf>> {
+        let receive = &self.shared.extra.receive;
+        receive.poll_next_up_to(bytes_max, &self.shared, context)
+    }
+
     /// Resolves when the peer is gone: when the connection has failed, or has ended in both
     /// directions, and when the peer has finished sending if `fin_counts`. Nothing is taken: what was
     /// received before, and the error, are there at the next receive.

@@ -4,6 +4,7 @@
 mod access;
 mod bodies;
 mod client;
+mod floods;
 mod gone;
 mod overlaps;
 mod timeouts;

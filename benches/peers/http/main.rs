@@ -1,0 +1,247 @@
+//! What do large bodies, short connections, half of the load and idle connections cost an HTTP
+//! server, beside hyper on tokio?
+//!
+//! ```text
+//! cargo bench --manifest-path benches/peers/Cargo.toml --bench http -- transfer|churn|pace|idle \
+//!     [--rounds 7] [--only NAME,NAME] [--also 'NAME=COMMAND {port}']
+//! ```
+//!
+//! - `transfer`: CPU time of the server for a GiB over one connection: up, down in pieces of 64 KiB,
+//!   down from a file that is cached.
+//! - `churn`: CPU time for a connection with one request, with `Connection: close` and without.
+//! - `pace`: the slowest of a hundred answers at half of the highest rate of `hyper`, counted from
+//!   the moment at which the request was due.
+//! - `idle`: memory of 10,000 idle connections, before and after all of them were active at once,
+//!   and after a million requests.
+//!
+//! Each server is a process on a core of its own, the load on another. Rounds go through all
+//! servers; ratios are those of a round, to the first server that is not ours. `--also` adds a
+//! server that answers `Hello, World!` on 127.0.0.1, for `churn` and `pace`.
+
+#[path = "../../shared/cores.rs"]
+mod cores;
+mod load;
+mod process;
+mod servers;
+
+use std::{collections::BTreeMap, env};
+
+use process::Process;
+
+/// Who is measured: a name, and the command that serves on a port.
+#[derive(Clone)]
+struct Candidate {
+    name: String,
+    command: Vec<String>,
+}
+
+/// Figures by what they are, then by server, in the order of the rounds.
+#[derive(Default)]
+struct Table(BTreeMap<String, BTreeMap<String, Vec<f64>>>);
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
+    if let [role, name, port] = &arguments[..] {
+        if role == "serve" {
+            return servers::serve(name, port.parse().expect("a port is a number"));
+        }
+    }
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let rounds: usize = option("--rounds").map_or(7, |text| text.parse().expect("a number"));
+    let cores = cores::usable_cores();
+    cores::pin_to(cores[0]);
+    let what = arguments.first().map_or("transfer", String::as_str);
+    let mut candidates = candidates(what);
+    if let Some((name, command)) = option("--also").as_deref().and_then(|o| o.split_once('=')) {
+        candidates.push(Candidate {
+            name: name.to_owned(),
+            command: command.split_whitespace().map(str::to_owned).collect(),
+        });
+    }
+    if let Some(only) = option("--only") {
+        candidates.retain(|candidate| only.split(',').any(|name| name == candidate.name));
+    }
+    let mut table = Table::default();
+    let mut pace = None;
+    for _ in 0..rounds {
+        for candidate in &candidates {
+            let server = Process::start(&candidate.command, cores[cores.len() - 1]);
+            match what {
+                "transfer" => transfer(&server, &candidate.name, &mut table),
+                "churn" => churn(&server, &candidate.name, &mut table),
+                "pace" => measure_pace(&server, &candidate.name, &mut table, &mut pace),
+                "idle" => idle(&server, &candidate.name, &mut table),
+                other => panic!("expected transfer, churn, pace or idle, found {other}"),
+            }
+        }
+    }
+    let base = option("--base").unwrap_or_else(|| "hyper".to_owned());
+    table.print(&base);
+}
+
+fn candidates(what: &str) -> Vec<Candidate> {
+    let this = env::current_exe().expect("this program has a path");
+    let names: &[&str] = match what {
+        "transfer" => &["hyper", "tokio", "annulus"],
+        "idle" => &["annulus"],
+        _ => &["hyper", "annulus"],
+    };
+    let candidate = |name: &&str| {
+        let this = this.display().to_string();
+        let command = [&this, "serve", *name, "{port}"].map(str::to_owned);
+        Candidate {
+            name: (*name).to_owned(),
+            command: command.to_vec(),
+        }
+    };
+    names.iter().map(candidate).collect()
+}
+
+const GIB: u64 = 1 << 30;
+
+fn transfer(server: &Process, name: &str, table: &mut Table) {
+    let mut measure = |what: &str, run: &dyn Fn()| {
+        let before = server.cpu_seconds();
+        run();
+        table.add(what, name, (server.cpu_seconds() - before) * 1e3);
+    };
+    load::upload(server.port, GIB / 8, false);
+    measure("CPU ms for a GiB up", &|| {
+        load::upload(server.port, GIB, false)
+    });
+    measure("CPU ms for a GiB up in chunks", &|| {
+        load::upload(server.port, GIB, true);
+    });
+    load::download(server.port, "/down", GIB);
+    measure("CPU ms for a GiB down", &|| {
+        load::download(server.port, "/down", GIB)
+    });
+    if name == "annulus" {
+        load::download(server.port, "/file", GIB);
+        measure("CPU ms for a GiB down, from a file", &|| {
+            load::download(server.port, "/file", GIB);
+        });
+    }
+}
+
+fn churn(server: &Process, name: &str, table: &mut Table) {
+    const COUNT: u64 = 40_000;
+    load::churn(server.port, COUNT / 8, true);
+    for (what, close) in [
+        ("CPU us for a connection, close", true),
+        ("CPU us for a connection, client closes", false),
+    ] {
+        let before = server.cpu_seconds();
+        load::churn(server.port, COUNT, close);
+        let seconds = server.cpu_seconds() - before;
+        table.add(what, name, seconds * 1e6 / COUNT as f64);
+    }
+}
+
+fn measure_pace(server: &Process, name: &str, table: &mut Table, pace: &mut Option<f64>) {
+    let highest = load::pace(server.port, f64::INFINITY, 2.0);
+    table.add("highest rate, requests/s", name, highest.rate);
+    let half = *pace.get_or_insert(highest.rate / 2.0);
+    // What else runs on this machine spoils some windows, and not the median of them.
+    let windows: Vec<load::Paced> = (0..20)
+        .map(|_| load::pace(server.port, half, 0.2))
+        .collect();
+    let median = |figure: fn(&load::Paced) -> f64| {
+        let figures: Vec<f64> = windows.iter().map(figure).collect();
+        quantile(&figures, 0.5)
+    };
+    table.add("rate kept", name, median(|paced| paced.rate));
+    table.add(
+        "p50 us at half of the rate",
+        name,
+        median(|paced| paced.median_us),
+    );
+    table.add(
+        "p99 us at half of the rate",
+        name,
+        median(|paced| paced.p99_us),
+    );
+    table.add(
+        "p99.9 us at half of the rate",
+        name,
+        median(|paced| paced.p999_us),
+    );
+}
+
+fn idle(server: &Process, name: &str, table: &mut Table) {
+    const COUNT: usize = 10_000;
+    load::pace(server.port, 1000.0, 0.1);
+    let (empty, kernel_before) = (server.resident_bytes(), process::kernel_bytes());
+    let each = |bytes: u64| bytes as f64 / COUNT as f64;
+    let mut connections = load::Connections::open(server.port, COUNT);
+    connections.ask_one_by_one();
+    process::settle();
+    let kernel = process::kernel_bytes().saturating_sub(kernel_before);
+    table.add(
+        "1 bytes for an idle connection",
+        name,
+        each(server.resident_bytes() - empty),
+    );
+    table.add("2 the kernel's, both ends", name, each(kernel));
+    let before = server.cpu_seconds();
+    process::settle();
+    table.add(
+        "3 CPU ms of a second in which all are idle",
+        name,
+        (server.cpu_seconds() - before) * 1e3,
+    );
+    let active = connections.ask_at_once(|| server.resident_bytes());
+    table.add("4 bytes while all are active", name, each(active - empty));
+    process::settle();
+    table.add(
+        "5 bytes after all were active",
+        name,
+        each(server.resident_bytes() - empty),
+    );
+    for _ in 0..100 {
+        connections.ask_in_groups();
+    }
+    process::settle();
+    table.add(
+        "6 bytes after a million requests",
+        name,
+        each(server.resident_bytes() - empty),
+    );
+}
+
+impl Table {
+    fn add(&mut self, what: &str, name: &str, figure: f64) {
+        println!("{what} | {name} | {figure:.2}");
+        let row = self.0.entry(what.to_owned()).or_default();
+        row.entry(name.to_owned()).or_default().push(figure);
+    }
+
+    fn print(&self, base: &str) {
+        println!("\n| what | server | median | ratio to {base} by round, median [quartiles] |");
+        println!("|---|---|---|---|");
+        for (what, row) in &self.0 {
+            for (name, figures) in row {
+                let ratios = row.get(base).map(|base| {
+                    let ratios = figures.iter().zip(base).map(|(ours, theirs)| ours / theirs);
+                    let ratios: Vec<f64> = ratios.collect();
+                    let at = |part| quantile(&ratios, part);
+                    format!("{:.3} [{:.2} {:.2}]", at(0.5), at(0.25), at(0.75))
+                });
+                let median = quantile(figures, 0.5);
+                println!(
+                    "| {what} | {name} | {median:.2} | {} |",
+                    ratios.unwrap_or_default()
+                );
+            }
+        }
+    }
+}
+
+fn quantile(figures: &[f64], part: f64) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) as f64 * part).round() as usize]
+}

@@ -1,0 +1,224 @@
+//! Bodies of clients that send, or take, as fast as they can.
+
+use std::{
+    future::Future as _,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use annulus::{
+    Cores,
+    http::{self, Handler, Request, Response, Server, header},
+    task::yield_now,
+};
+
+/// How long a test waits for what must come.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// Starts a server on one core, on a thread that ends with the process.
+fn serve<H: Handler + Clone + Send>(handler: H) -> SocketAddr {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        Server::bind("127.0.0.1:0")
+            .workers(Cores::Count(1))
+            .on_listening(move |addr| tell.send(addr).unwrap())
+            .run(handler)
+            .unwrap();
+    });
+    told.recv_timeout(BOUND).unwrap()
+}
+
+fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    stream.set_write_timeout(Some(BOUND)).unwrap();
+    stream
+}
+
+/// Bytes that differ wherever some are lost, doubled or swapped.
+fn pattern(len: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn in_chunks(body: &[u8], sizes: &[usize]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = body;
+    for size in sizes.iter().cycle() {
+        let (chunk, behind) = rest.split_at(rest.len().min(*size));
+        bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        bytes.extend_from_slice(chunk);
+        bytes.extend_from_slice(b"\r\n");
+        rest = behind;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    bytes
+}
+
+/// Sends `body` behind `framing` and another request behind that. The server pulls the body once
+/// there is no more room for it, by pulls of which it drops each that has to wait. Returns the size
+/// of the largest piece.
+fn flood(framing: &str, body: &[u8], expected: &[u8]) -> usize {
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let (tell, told) = mpsc::channel();
+    let addr = serve(
+        async move |mut request: Request| -> http::Result<Response> {
+            if request.path() == "/next" {
+                return Ok(Response::text("next"));
+            }
+            // Nothing else is served here.
+            gate.lock().unwrap().recv_timeout(BOUND).unwrap();
+            let mut pulled = request.take_body().limit(u64::MAX);
+            let mut received = Vec::new();
+            let mut largest = 0;
+            loop {
+                let polled = {
+                    let mut next = pin!(pulled.next());
+                    next.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                };
+                match polled {
+                    Poll::Ready(Ok(Some(piece))) => {
+                        largest = largest.max(piece.len());
+                        received.extend_from_slice(&piece);
+                    }
+                    Poll::Ready(Ok(None)) => break,
+                    Poll::Ready(Err(error)) => return Err(error),
+                    Poll::Pending => yield_now().await,
+                }
+            }
+            tell.send((received, largest)).unwrap();
+            Ok(Response::text("done"))
+        },
+    );
+    let mut stream = connect(addr);
+    let head = format!("PUT / HTTP/1.1\r\nHost: test\r\n{framing}\r\n\r\n");
+    let next = b"GET /next HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    let bytes = [head.as_bytes(), body, next].concat();
+    stream.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match stream.write(&bytes[sent..]) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    open.send(()).unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream.write_all(&bytes[sent..]).unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert!(
+        answers.contains("\r\n\r\ndone") && answers.ends_with("next"),
+        "{answers}"
+    );
+    let (received, largest) = told.recv_timeout(BOUND).unwrap();
+    assert!(
+        received == expected,
+        "{} bytes of {}",
+        received.len(),
+        expected.len()
+    );
+    largest
+}
+
+/// More than the sockets at both ends hold.
+const FLOOD_BYTES: usize = 16 << 20;
+/// What receive buffers of the usual size could not bring at once.
+const LARGE_PIECE_BYTES: usize = 16 * 1024;
+
+#[test]
+fn a_flood_is_received_in_large_pieces_and_whole() {
+    let body = pattern(FLOOD_BYTES);
+    let largest = flood(&format!("Content-Length: {FLOOD_BYTES}"), &body, &body);
+    assert!(
+        largest >= LARGE_PIECE_BYTES,
+        "the largest piece had {largest} bytes"
+    );
+}
+
+#[test]
+fn a_flood_in_chunks_of_many_sizes_is_received_whole() {
+    let body = pattern(FLOOD_BYTES);
+    for sizes in [&[65_536][..], &[1, 70_001, 5, 200_000, 17_000], &[3000]] {
+        let chunks = in_chunks(&body, sizes);
+        flood("Transfer-Encoding: chunked", &chunks, &body);
+    }
+}
+
+#[test]
+fn a_client_that_never_pauses_leaves_the_others_their_turn() {
+    const PIECE: [u8; 65_536] = [b'x'; 65_536];
+    let addr = serve(async |mut request: Request| -> http::Result<Response> {
+        match request.path() {
+            "/up" => {
+                let mut body = request.take_body().limit(u64::MAX);
+                while body.next().await?.is_some() {}
+                Ok(Response::text("taken"))
+            }
+            "/down" => {
+                let response = Response::writer(async |mut out| {
+                    loop {
+                        out.write(&PIECE[..]).await?;
+                    }
+                });
+                Ok(response.field(header::CONTENT_TYPE, "text/plain".try_into().unwrap()))
+            }
+            _ => Ok(Response::text("served")),
+        }
+    });
+    let is_over = Arc::new(AtomicBool::new(false));
+    let begun = Arc::new(std::sync::Barrier::new(3));
+    let busy = ["/up", "/down"].map(|path| {
+        let (is_over, begun) = (Arc::clone(&is_over), Arc::clone(&begun));
+        thread::spawn(move || {
+            let mut stream = connect(addr);
+            let head = "HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000000\r\n\r\n";
+            let head = match path {
+                "/up" => format!("PUT {path} {head}"),
+                _ => format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"),
+            };
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut buf = vec![0; PIECE.len()];
+            begun.wait();
+            while !is_over.load(Ordering::Relaxed) {
+                if path == "/up" {
+                    stream.write_all(&PIECE).unwrap();
+                } else {
+                    assert!(stream.read(&mut buf).unwrap() > 0);
+                }
+            }
+        })
+    });
+    begun.wait();
+    for _ in 0..100 {
+        let mut stream = connect(addr);
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("served"), "{answer}");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for client in busy {
+        client.join().unwrap();
+    }
+}
