@@ -145,7 +145,8 @@ impl Exchange {
         self.ended.take()
     }
 
-    pub(super) fn end(&self, ended: Ended) {
+    /// Forgets the connection, which has ended, so that nothing of it reaches the next one.
+    pub(super) fn end(&self) {
         drop(self.transport.take());
         self.pull.reset();
         self.timer.clear();
@@ -159,7 +160,18 @@ impl Exchange {
         input.shrink(KEPT_BYTES_MAX);
         drop(input);
         self.outgoing.clear();
-        self.ended.replace(Some(ended));
+        self.ended.replace(Some(Ended::Closed));
+    }
+
+    /// As [`end`](Self::end) for a connection that is idle next: nothing was received that is not
+    /// answered, and nothing gathered that was not sent.
+    pub(super) fn rest(&self, transport: Transport) {
+        self.pull.reset();
+        self.timer.clear();
+        drop(self.waker.take());
+        self.phase.set(Phase::Idle);
+        self.input.borrow_mut().shrink(KEPT_BYTES_MAX);
+        self.ended.replace(Some(Ended::Idle(transport)));
     }
 
     /// After a panic that nothing inside has caught: lets go of the connection.
@@ -250,7 +262,11 @@ impl Exchange {
             let (mut bytes, segment) = self.outgoing.take();
             if segment.is_none() {
                 let sent = self.with_transport(|transport| transport.send_at_once(&bytes))?;
-                bytes.drain(..sent);
+                if sent == bytes.len() {
+                    bytes.clear();
+                } else if sent > 0 {
+                    bytes.drain(..sent);
+                }
             }
             if segment.is_some() || !bytes.is_empty() {
                 let before = self.phase.replace(Phase::Writing);

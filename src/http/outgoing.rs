@@ -94,13 +94,14 @@ impl Outgoing {
 
     /// Gives back the memory of what was taken, in front of what has gathered since: bytes that
     /// stand in it are still to be sent.
+    #[inline]
     pub(super) fn put_back(&self, mut bytes: Vec<u8>) {
-        let since = self.bytes.take();
-        if bytes.is_empty() {
+        if bytes.is_empty() && bytes.capacity() > KEPT_BYTES_MAX {
             bytes.shrink_to(KEPT_BYTES_MAX);
         }
-        bytes.extend_from_slice(&since);
-        self.bytes.replace(bytes);
+        let mut gathered = self.bytes.borrow_mut();
+        bytes.extend_from_slice(&gathered);
+        *gathered = bytes;
     }
 
     /// Begins the answer to the next request, nothing of which is here.

@@ -16,7 +16,7 @@ use super::{
     Access, BodyError, BodyWriter, Error, Handler, RejectReason, Request, Response, Result,
     StatusCode,
     activity::Phase,
-    exchange::{Driven, Ended, Exchange, Gone, WhenGone},
+    exchange::{Driven, Exchange, Gone, WhenGone},
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     transport::Transport,
@@ -64,18 +64,24 @@ pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>
             None => Poll::Pending,
         })
         .await;
-        let ended = match serve(&exchange, &*handler, &mut head).await {
-            Ok(Next::Request) => exchange.transport.take().map_or(Ended::Closed, Ended::Idle),
+        match serve(&exchange, &*handler, &mut head).await {
+            Ok(Next::Request) => {
+                let transport = exchange.transport.take();
+                if let Some(transport) = transport {
+                    exchange.rest(transport);
+                    continue;
+                }
+            }
             Ok(Next::Close) => {
                 exchange.phase.set(Phase::Closing);
-                if let Some(transport) = exchange.transport.take() {
+                let transport = exchange.transport.take();
+                if let Some(transport) = transport {
                     close_gently(transport).await;
                 }
-                Ended::Closed
             }
-            Err(Gone(_)) => Ended::Closed,
-        };
-        exchange.end(ended);
+            Err(Gone(_)) => {}
+        }
+        exchange.end();
     }
 }
 

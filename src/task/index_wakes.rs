@@ -104,14 +104,14 @@ impl IndexWakes {
         let list = LISTS.with_borrow_mut(|lists| {
             // After four billion lists the ids begin again; one that is in use here is skipped.
             let mut id = next_id();
-            while lists.contains_key(&id) {
+            while lists.all.contains_key(&id) {
                 id = next_id();
             }
             let list = Rc::new(List {
                 id,
                 ..List::default()
             });
-            lists.insert(id, Rc::clone(&list));
+            lists.all.insert(id, Rc::clone(&list));
             list
         });
         lock(&REMOTES).insert(list.id, Arc::clone(&list.remote));
@@ -236,7 +236,7 @@ impl Drop for IndexWakes {
             drop(worker);
         }
         // The thread may be past its thread-locals already.
-        let removed = LISTS.try_with(|lists| lists.borrow_mut().remove(&self.list.id));
+        let removed = LISTS.try_with(|lists| lists.borrow_mut().remove(self.list.id));
         drop(removed);
     }
 }
@@ -255,8 +255,31 @@ fn next_id() -> u32 {
 }
 
 thread_local! {
-    static LISTS: RefCell<HashMap<u32, Rc<List>, BuildHasherDefault<IdHasher>>> =
-        RefCell::default();
+    static LISTS: RefCell<Lists> = RefCell::default();
+}
+
+/// The lists of a thread.
+#[derive(Default)]
+struct Lists {
+    all: HashMap<u32, Rc<List>, BuildHasherDefault<IdHasher>>,
+    /// The one that was looked for last, and is most likely looked for next. It is among `all`.
+    last: Option<Rc<List>>,
+}
+
+impl Lists {
+    fn find(&mut self, id: u32) -> Option<Rc<List>> {
+        match &self.last {
+            Some(last) if last.id == id => {}
+            _ => self.last = Some(Rc::clone(self.all.get(&id)?)),
+        }
+        self.last.clone()
+    }
+
+    /// Forgets a list. What is returned is dropped once nothing is borrowed.
+    fn remove(&mut self, id: u32) -> (Option<Rc<List>>, Option<Rc<List>>) {
+        let last = self.last.take_if(|last| last.id == id);
+        (self.all.remove(&id), last)
+    }
 }
 
 /// Spreads ids, which count up, over the bits that the table looks at.
@@ -291,7 +314,7 @@ unsafe fn release(_data: *const ()) {}
 unsafe fn wake(data: *const ()) {
     let data = data.addr() as u64;
     let (id, index) = ((data >> 32) as u32, data as u32);
-    let found = LISTS.try_with(|lists| lists.borrow().get(&id).cloned());
+    let found = LISTS.try_with(|lists| lists.borrow_mut().find(id));
     let Ok(Some(list)) = found else {
         // Another thread's, or gone.
         let remote = lock(&REMOTES).get(&id).cloned();
