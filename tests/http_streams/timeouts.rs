@@ -3,8 +3,10 @@
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use annulus::{
+    Builder, DriverKind,
     http::{self, BodyWriter, Connection, Request, Timeouts},
-    task, time,
+    net::UnixStream,
+    spawn, task, time,
 };
 
 use crate::client::{Client, GET, writer};
@@ -178,4 +180,43 @@ fn empty_lines_before_a_request_are_counted_however_they_are_split() {
             assert_eq!(answer.starts_with("HTTP/1.1 200 "), is_answered, "{answer}");
         }
     });
+}
+
+#[test]
+fn a_slow_client_behind_a_unix_socket_gets_all_and_one_that_has_stopped_is_cut() {
+    const BODY_BYTES: usize = 1 << 20;
+    /// How much of the body a client gets that takes `step` bytes each 25 seconds.
+    async fn taken(step: usize) -> usize {
+        time::pause();
+        let (client, server) = UnixStream::pair().unwrap();
+        let handler = async |_: Request| vec![b'x'; BODY_BYTES];
+        let served = spawn(
+            Connection::new()
+                .timeouts(timeouts())
+                .serve(server, handler),
+        );
+        client.write_all(GET).await.unwrap();
+        let head = client.recv().await.unwrap();
+        let mut taken =
+            head.len() - head.windows(4).position(|end| end == b"\r\n\r\n").unwrap() - 4;
+        while taken < BODY_BYTES && !(step == 0 && served.is_finished()) {
+            time::advance(Duration::from_secs(25)).await;
+            let goal = BODY_BYTES.min(taken + step);
+            while taken < goal {
+                let bytes = client.recv().await.unwrap();
+                assert!(!bytes.is_empty(), "cut after {taken} bytes");
+                taken += bytes.len();
+            }
+            task::yield_now().await;
+        }
+        taken
+    }
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let run = |step| {
+            let runtime = Builder::new().driver(kind).build().unwrap();
+            runtime.block_on(taken(step))
+        };
+        assert_eq!(run(64 * 1024), BODY_BYTES);
+        assert!(run(0) < BODY_BYTES);
+    }
 }
