@@ -585,12 +585,13 @@ impl Exchanged {
             Ok((status, reason, _)) => (Some(*status), *reason),
             Err(Gone(reason)) => (None, Some(*reason)),
         };
+        let received = exchange.body.borrow().received();
         log(&Access {
             peer: exchange.peer.get(),
             method: Some(head.method()),
             target: head.target(),
             status,
-            received: exchange.body.borrow().received(),
+            received,
             sent: exchange.outgoing.body_bytes.get(),
             duration: time::now().saturating_duration_since(self.started),
             reason,
