@@ -1,10 +1,18 @@
 //! How long a client is waited for, by a clock that stands still.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use annulus::{
     Builder, DriverKind,
     http::{self, BodyWriter, Connection, Request, Timeouts},
+    io::{ByteStream, Duplex, duplex},
     net::UnixStream,
     spawn, task, time,
 };
@@ -219,4 +227,71 @@ fn a_slow_client_behind_a_unix_socket_gets_all_and_one_that_has_stopped_is_cut()
         assert_eq!(run(64 * 1024), BODY_BYTES);
         assert!(run(0) < BODY_BYTES);
     }
+}
+
+/// A stream that counts how often its sending direction was ended.
+struct Counting {
+    stream: Duplex,
+    shutdowns: Rc<Cell<u32>>,
+}
+
+impl ByteStream for Counting {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_read(context, buf)
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(context, bytes)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shutdowns.set(self.shutdowns.get() + 1);
+        self.stream.poll_shutdown(context)
+    }
+}
+
+#[test]
+fn a_stream_is_shut_down_at_the_clients_end_and_when_it_was_idle_too_long() {
+    annulus::run(async {
+        time::pause();
+        for client_ends in [true, false] {
+            let (mut client, stream) = duplex(1024);
+            let shutdowns = Rc::new(Cell::new(0));
+            let counting = Counting {
+                stream,
+                shutdowns: Rc::clone(&shutdowns),
+            };
+            let served = spawn(Connection::new().serve(counting, async |_: Request| "ok"));
+            poll_fn(|context| client.poll_write(context, GET.as_bytes()))
+                .await
+                .unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"ok") {
+                poll_fn(|context| client.poll_read(context, &mut answer))
+                    .await
+                    .unwrap();
+            }
+            assert_eq!(shutdowns.get(), 0);
+            if client_ends {
+                poll_fn(|context| client.poll_shutdown(context))
+                    .await
+                    .unwrap();
+            } else {
+                time::advance(Duration::from_secs(76)).await;
+            }
+            let rest = poll_fn(|context| client.poll_read(context, &mut answer)).await;
+            assert_eq!((rest.unwrap(), shutdowns.get()), (0, 1));
+            // It is not waited for long.
+            time::advance(Duration::from_secs(3)).await;
+            served.await.unwrap();
+        }
+    });
 }
