@@ -100,9 +100,9 @@ impl Connection {
                 Ok(Err(_)) => return,
                 Ok(Ok(_)) | Err(_) => return close_gently(transport).await,
             };
-            shared.look_at_clock();
             exchange.give(transport, bytes);
             let ended = poll_fn(|context| {
+                shared.look_at_clock();
                 // It never ends by itself; what it leaves behind tells.
                 let _ = serving.as_mut().poll(context);
                 exchange.take_ended().map_or(Poll::Pending, Poll::Ready)
