@@ -39,7 +39,7 @@ pub(crate) use socket::{
     MessageHeader, TcpBytes, accept_now, bind, connect_now, disconnect, listen, local_addr,
     new_socket, peer_addr, peer_credentials, recv_now, send_now, sendmsg_now, set_int_option,
     set_linger, set_nonblocking, shutdown, socket_error, socket_option, tcp_bytes, unix_local_addr,
-    unix_peer_addr,
+    unix_peer_addr, unread_by_peer,
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;
@@ -59,8 +59,8 @@ pub(crate) mod errno {
 pub(crate) mod option {
     pub(crate) use libc::{
         IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, MSG_NOSIGNAL, MSG_WAITALL, SHUT_RD, SHUT_RDWR,
-        SHUT_WR, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SOCK_CLOEXEC, SOL_SOCKET, TCP_KEEPIDLE,
-        TCP_NODELAY,
+        SHUT_WR, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOCK_CLOEXEC, SOL_SOCKET,
+        TCP_KEEPIDLE, TCP_NODELAY,
     };
 }
 

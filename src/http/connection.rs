@@ -11,7 +11,7 @@ use std::{
 use super::{
     Access, Handler, Leniency, Limits, Timeouts, Transport,
     exchange::{Ended, Exchange},
-    serve::serve_all,
+    serve::{close_gently, serve_all},
     settings::Settings,
     shared::Shared,
 };
@@ -97,11 +97,12 @@ impl Connection {
             let receive = poll_fn(|context| transport.poll_recv(context));
             let bytes = match time::timeout(idle, receive).await {
                 Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
-                _ => return,
+                Ok(Err(_)) => return,
+                Ok(Ok(_)) | Err(_) => return close_gently(transport).await,
             };
-            shared.look_at_clock();
             exchange.give(transport, bytes);
             let ended = poll_fn(|context| {
+                shared.look_at_clock();
                 // It never ends by itself; what it leaves behind tells.
                 let _ = serving.as_mut().poll(context);
                 exchange.take_ended().map_or(Poll::Pending, Poll::Ready)

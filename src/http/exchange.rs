@@ -288,9 +288,18 @@ impl Exchange {
         Ok(())
     }
 
-    async fn write_both(&self, bytes: Vec<u8>, segment: bytes::Bytes) -> Result<Vec<u8>, Gone> {
-        let write = self.with_transport(|transport| Ok(transport.write_both(bytes, segment)))?;
-        UntilStalled::new(self, pin!(write)).await
+    /// A Unix socket gets the segment in pieces, of which it tells whether the client takes them.
+    async fn write_both(&self, bytes: Vec<u8>, mut segment: bytes::Bytes) -> Result<Vec<u8>, Gone> {
+        let piece_max = self.with_transport(|transport| Ok(transport.piece_bytes_max()))?;
+        let piece = segment.split_to(segment.len().min(piece_max));
+        let write = self.with_transport(|transport| Ok(transport.write_both(bytes, piece)))?;
+        let bytes = UntilStalled::new(self, pin!(write)).await?;
+        while !segment.is_empty() {
+            let piece = segment.split_to(segment.len().min(piece_max));
+            let write = self.with_transport(|transport| Ok(transport.write_all(piece)))?;
+            UntilStalled::new(self, pin!(write)).await?;
+        }
+        Ok(bytes)
     }
 
     /// Lets a write that the worker found to take long count its time.

@@ -384,8 +384,11 @@ fn write_whole(
         let output = &mut *exchange.outgoing.bytes.borrow_mut();
         let date_line = &exchange.shared.date_line();
         let status = response.status_code();
-        exchange.outgoing.body_bytes.set(body.len() as u64);
-        return encode_plain(output, status, content_type, &body, answer_to, date_line).keeps_alive;
+        let framing = encode_plain(output, status, content_type, &body, answer_to, date_line);
+        if framing.body != BodyLength::None {
+            exchange.outgoing.body_bytes.set(body.len() as u64);
+        }
+        return framing.keeps_alive;
     }
     let framing = encode(exchange, response, Some(body.len() as u64), answer_to);
     if framing.body != BodyLength::None && !body.is_empty() {
@@ -588,12 +591,13 @@ impl Exchanged {
             Ok((status, reason, _)) => (Some(*status), *reason),
             Err(Gone(reason)) => (None, Some(*reason)),
         };
+        let received = exchange.body.borrow().received();
         log(&Access {
             peer: exchange.peer.get(),
             method: Some(head.method()),
             target: head.target(),
             status,
-            received: exchange.body.borrow().received(),
+            received,
             sent: exchange.outgoing.body_bytes.get(),
             duration: time::now().saturating_duration_since(self.started),
             reason,

@@ -50,7 +50,8 @@ pub struct Timeouts {
     /// For a client to take any byte of an answer. The connection is cut then.
     ///
     /// The default is 30 seconds. Without it a client that asks for much and reads nothing would
-    /// keep its connection, and what stands in the socket's buffers, for ever.
+    /// keep its connection, and what stands in the socket's buffers, for ever. Of a Unix socket the
+    /// kernel tells only pieces of up to 32 KiB, so that whoever takes less in this time is cut.
     pub write: Duration,
 
     /// For a request on an idle connection after the server has begun to stop; it is answered with

@@ -186,11 +186,19 @@ impl Transport {
         }
     }
 
-    /// A figure that grows whenever the peer takes bytes; none when nobody can tell.
+    /// A figure that changes whenever the peer takes bytes of a write of at most
+    /// [`piece_bytes_max`](Self::piece_bytes_max); none when nobody can tell.
     pub(super) fn bytes_taken(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Socket { socket, .. } => socket.bytes().map(|bytes| bytes.acked),
+            Kind::Socket { socket, .. } => socket.bytes_taken(),
             Kind::Other(other) => Some(other.taken.get()),
+        }
+    }
+
+    pub(super) fn piece_bytes_max(&self) -> usize {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.piece_bytes_max(),
+            Kind::Other(_) => usize::MAX,
         }
     }
 

@@ -21,6 +21,11 @@ use crate::{
     sys::{self, PollEvents, TcpBytes, option},
 };
 
+/// The least and the most of a Unix socket's [`piece_bytes_max`](Socket::piece_bytes_max): less than
+/// the smallest buffer that the kernel grants, and what it keeps in one piece itself.
+const PIECE_BYTES_MIN: usize = 1024;
+const PIECE_BYTES_MAX: usize = 32 * 1024;
+
 /// What a socket's handle and its operations share.
 pub(super) type Shared = Descriptor<Directions>;
 
@@ -28,6 +33,7 @@ pub(super) type Shared = Descriptor<Directions>;
 pub(super) struct Directions {
     pub(super) receive: Receive,
     pub(super) send: SendQueue,
+    family: Family,
 }
 
 impl Owner for Directions {}
@@ -61,6 +67,7 @@ impl Socket {
         let directions = Directions {
             receive: Receive::new(family == Family::Tcp),
             send: SendQueue::default(),
+            family,
         };
         Self {
             shared: Descriptor::new(fd, Rc::clone(driver), directions),
@@ -208,9 +215,34 @@ impl Socket {
     }
 
     /// How many bytes went each way; none for Unix sockets, of which the kernel does not tell.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn bytes(&self) -> Option<TcpBytes> {
         sys::tcp_bytes(self.shared.raw())
+    }
+
+    /// A figure that changes whenever the peer takes bytes; none when the kernel does not tell. That
+    /// of a Unix socket grows with what is sent, too, so that it tells only of a write of at most
+    /// [`piece_bytes_max`](Self::piece_bytes_max).
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn bytes_taken(&self) -> Option<u64> {
+        match self.shared.extra.family {
+            Family::Tcp => self.bytes().map(|bytes| bytes.acked),
+            Family::Unix => u64::try_from(sys::unread_by_peer(self.raw()).ok()?).ok(),
+        }
+    }
+
+    /// How much to write at once for [`bytes_taken`](Self::bytes_taken) to tell whether the peer
+    /// takes any of it.
+    ///
+    /// A Unix socket takes nothing until three quarters of its buffer are free, so that a quarter
+    /// goes in at once, and is in or waits for the peer to take what is before it.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn piece_bytes_max(&self) -> usize {
+        if self.shared.extra.family == Family::Tcp {
+            return usize::MAX;
+        }
+        let buffer = sys::socket_option(self.raw(), option::SOL_SOCKET, option::SO_SNDBUF);
+        let buffer = buffer.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0));
+        (buffer / 4).clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)
     }
 
     /// The address of the other end, which a Unix socket has none of.

@@ -103,11 +103,13 @@ impl Epoll {
     }
 }
 
-/// A descriptor that is readable once `fd` has an error or is hung up, for as long as both are open.
-pub(crate) fn watch_broken(fd: i32) -> io::Result<OwnedFd> {
+/// A descriptor that is readable once `fd` has an error or is hung up, or its peer has finished
+/// sending if `fin_counts`, for as long as both are open.
+pub(crate) fn watch_broken(fd: i32, fin_counts: bool) -> io::Result<OwnedFd> {
     let epoll = Epoll::new(0)?;
-    // Both are told whatever is asked for.
-    epoll.add_for(fd, 0, 0)?;
+    // The others are told whatever is asked for.
+    let events = if fin_counts { libc::EPOLLRDHUP } else { 0 };
+    epoll.add_for(fd, 0, events as u32)?;
     Ok(epoll.fd)
 }
 

@@ -280,3 +280,11 @@ pub(crate) fn tcp_bytes(fd: i32) -> Option<TcpBytes> {
         acked: info.tcpi_bytes_acked,
     })
 }
+
+/// What is still to be read by the peer of the Unix socket `fd`, by the kernel's own measure.
+pub(crate) fn unread_by_peer(fd: i32) -> io::Result<i32> {
+    let mut value = 0;
+    // SAFETY: the kernel writes an int during the call.
+    as_result(unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut value) })?;
+    Ok(value)
+}

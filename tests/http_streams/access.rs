@@ -32,6 +32,10 @@ fn the_access_log_is_told_of_answers_refusals_and_cuts() {
             .send("POST /a?b HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc")
             .await;
         client.until("abc").await;
+        client
+            .send("HEAD /a HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc")
+            .await;
+        client.until("\r\n\r\n").await;
         client.send("GET  / HTTP/1.1\r\n\r\n").await;
         client.rest().await;
         let mut client = Client::of(connection.clone(), handler);
@@ -52,6 +56,7 @@ fn the_access_log_is_told_of_answers_refusals_and_cuts() {
             *lines.lock().unwrap(),
             [
                 "- POST /a?b 200 3 3",
+                "- HEAD /a 200 3 0",
                 "- - - 400 0 0 request-line-invalid",
                 "- GET /boom 500 0 0 handler-failed",
                 "- GET /taken 409 0 0 \"the \\\"seat\\\"\\nis taken\"",

@@ -1,10 +1,20 @@
 //! How long a client is waited for, by a clock that stands still.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use annulus::{
+    Builder, DriverKind,
     http::{self, BodyWriter, Connection, Request, Timeouts},
-    task, time,
+    io::{ByteStream, Duplex, duplex},
+    net::UnixStream,
+    spawn, task, time,
 };
 
 use crate::client::{Client, GET, writer};
@@ -176,6 +186,112 @@ fn empty_lines_before_a_request_are_counted_however_they_are_split() {
             client.send("\r\n".repeat(second) + GET).await;
             let answer = client.until("\r\n\r\n").await;
             assert_eq!(answer.starts_with("HTTP/1.1 200 "), is_answered, "{answer}");
+        }
+    });
+}
+
+#[test]
+fn a_slow_client_behind_a_unix_socket_gets_all_and_one_that_has_stopped_is_cut() {
+    const BODY_BYTES: usize = 1 << 20;
+    /// How much of the body a client gets that takes `step` bytes each 25 seconds.
+    async fn taken(step: usize) -> usize {
+        time::pause();
+        let (client, server) = UnixStream::pair().unwrap();
+        let handler = async |_: Request| vec![b'x'; BODY_BYTES];
+        let served = spawn(
+            Connection::new()
+                .timeouts(timeouts())
+                .serve(server, handler),
+        );
+        client.write_all(GET).await.unwrap();
+        let head = client.recv().await.unwrap();
+        let mut taken =
+            head.len() - head.windows(4).position(|end| end == b"\r\n\r\n").unwrap() - 4;
+        while taken < BODY_BYTES && !(step == 0 && served.is_finished()) {
+            time::advance(Duration::from_secs(25)).await;
+            let goal = BODY_BYTES.min(taken + step);
+            while taken < goal {
+                let bytes = client.recv().await.unwrap();
+                assert!(!bytes.is_empty(), "cut after {taken} bytes");
+                taken += bytes.len();
+            }
+            task::yield_now().await;
+        }
+        taken
+    }
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let run = |step| {
+            let runtime = Builder::new().driver(kind).build().unwrap();
+            runtime.block_on(taken(step))
+        };
+        assert_eq!(run(64 * 1024), BODY_BYTES);
+        assert!(run(0) < BODY_BYTES);
+    }
+}
+
+/// A stream that counts how often its sending direction was ended.
+struct Counting {
+    stream: Duplex,
+    shutdowns: Rc<Cell<u32>>,
+}
+
+impl ByteStream for Counting {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_read(context, buf)
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(context, bytes)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shutdowns.set(self.shutdowns.get() + 1);
+        self.stream.poll_shutdown(context)
+    }
+}
+
+#[test]
+fn a_stream_is_shut_down_at_the_clients_end_and_when_it_was_idle_too_long() {
+    annulus::run(async {
+        time::pause();
+        for client_ends in [true, false] {
+            let (mut client, stream) = duplex(1024);
+            let shutdowns = Rc::new(Cell::new(0));
+            let counting = Counting {
+                stream,
+                shutdowns: Rc::clone(&shutdowns),
+            };
+            let served = spawn(Connection::new().serve(counting, async |_: Request| "ok"));
+            poll_fn(|context| client.poll_write(context, GET.as_bytes()))
+                .await
+                .unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"ok") {
+                poll_fn(|context| client.poll_read(context, &mut answer))
+                    .await
+                    .unwrap();
+            }
+            assert_eq!(shutdowns.get(), 0);
+            if client_ends {
+                poll_fn(|context| client.poll_shutdown(context))
+                    .await
+                    .unwrap();
+            } else {
+                time::advance(Duration::from_secs(76)).await;
+            }
+            let rest = poll_fn(|context| client.poll_read(context, &mut answer)).await;
+            assert_eq!((rest.unwrap(), shutdowns.get()), (0, 1));
+            // It is not waited for long.
+            time::advance(Duration::from_secs(3)).await;
+            served.await.unwrap();
         }
     });
 }

@@ -39,7 +39,8 @@ enum Stage {
     Receive,
     /// Waits for the end of the stream, and for what is worse.
     Closed(Readiness),
-    /// Waits for what is worse than the end of the stream. `fin` says whether that was seen.
+    /// Waits for what is worse than the end of the stream, and for that as well unless `fin` says
+    /// that it was seen.
     Broken { wait: Readiness, fin: bool },
 }
 
@@ -72,7 +73,7 @@ impl Receive {
                     wait.0 = match sys::peer_state(shared.raw()) {
                         PeerState::Gone => return Poll::Ready(Gone::Reset),
                         PeerState::Finished if fin_counts => return Poll::Ready(Gone::Fin),
-                        PeerState::Finished => match broken(shared, true) {
+                        PeerState::Finished => match broken(shared.raw(), shared.driver(), true) {
                             Some(stage) => stage,
                             None => return Poll::Pending,
                         },
@@ -82,7 +83,17 @@ impl Receive {
                         }
                     };
                 }
-                Stage::Closed(readiness) => {
+                Stage::Broken { fin: true, .. } if fin_counts => return Poll::Ready(Gone::Fin),
+                Stage::Broken { wait, fin: true } => {
+                    return match ready!(Pin::new(wait).poll(context)) {
+                        Ok(()) => Poll::Ready(Gone::Reset),
+                        Err(_) => Poll::Pending,
+                    };
+                }
+                Stage::Closed(readiness)
+                | Stage::Broken {
+                    wait: readiness, ..
+                } => {
                     // An error is that of the end of the runtime, after which nobody waits.
                     if ready!(Pin::new(readiness).poll(context)).is_err() {
                         return Poll::Pending;
@@ -95,17 +106,10 @@ impl Receive {
                         // answered at once for ever.
                         PeerState::There => false,
                     };
-                    match broken(shared, fin) {
+                    match broken(shared.raw(), shared.driver(), fin) {
                         Some(stage) => wait.0 = stage,
                         None => return Poll::Pending,
                     }
-                }
-                Stage::Broken { fin: true, .. } if fin_counts => return Poll::Ready(Gone::Fin),
-                Stage::Broken { wait, .. } => {
-                    return match ready!(Pin::new(wait).poll(context)) {
-                        Ok(()) => Poll::Ready(Gone::Reset),
-                        Err(_) => Poll::Pending,
-                    };
                 }
             }
         }
@@ -134,14 +138,13 @@ impl Receive {
     }
 }
 
-/// A wait for errors and hang-ups only: a poll entry tells the end of the stream too, at once and
-/// again each time, so an epoll of its own stands between. `None` when no descriptor is left for it;
-/// then nobody is told.
-fn broken(shared: &Rc<Shared>, fin: bool) -> Option<Stage> {
-    let epoll = sys::watch_broken(shared.raw()).ok()?;
-    let driver: Rc<Driver> = Rc::clone(shared.driver());
-    let fd = Descriptor::new(epoll, driver, ()) as AnyFd;
-    let wait = Readiness::new(fd, PollEvents::READ);
+/// A wait for errors and hang-ups, and for the end of the stream unless `fin` says that it was
+/// seen: a poll entry would tell that at once and again each time, so an epoll of its own stands
+/// between. `None` when no descriptor is left for it; then nobody is told.
+fn broken(fd: i32, driver: &Rc<Driver>, fin: bool) -> Option<Stage> {
+    let epoll = sys::watch_broken(fd, !fin).ok()?;
+    let epoll = Descriptor::new(epoll, Rc::clone(driver), ()) as AnyFd;
+    let wait = Readiness::new(epoll, PollEvents::READ);
     Some(Stage::Broken { wait, fin })
 }
 
@@ -158,9 +161,9 @@ mod tests {
         time::Duration,
     };
 
-    use super::{Gone, GoneWait};
+    use super::{Gone, GoneWait, broken};
     use crate::{
-        Builder, DriverKind,
+        Builder, DriverKind, driver,
         net::{TcpListener, TcpStream, UnixStream, socket::Socket},
         time,
     };
@@ -247,6 +250,32 @@ mod tests {
             far.set_linger(Some(Duration::ZERO)).unwrap();
             drop(far);
             assert_eq!(gone(&near, &mut wait, false).await, Reset);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_finishes_after_a_false_alarm_is_gone_if_that_counts() {
+        run(|| async {
+            for fin_counts in [true, false] {
+                let (near, far) = pair().await;
+                let driver = driver::current().unwrap();
+                let mut wait = GoneWait(broken(near.raw(), &driver, false).unwrap());
+                assert!(is_there(&near, &mut wait, fin_counts).await);
+                far.write_all("kept").await.unwrap();
+                settle().await;
+                assert!(is_there(&near, &mut wait, fin_counts).await);
+                far.shutdown(Shutdown::Write).await.unwrap();
+                settle().await;
+                if !fin_counts {
+                    assert!(is_there(&near, &mut wait, false).await);
+                    settle().await;
+                    assert!(is_there(&near, &mut wait, false).await);
+                }
+                assert_eq!(gone(&near, &mut wait, true).await, Fin);
+                far.set_linger(Some(Duration::ZERO)).unwrap();
+                drop(far);
+                assert_eq!(gone(&near, &mut wait, false).await, Reset);
+            }
         });
     }
 
