@@ -21,8 +21,10 @@ use crate::{pool::ManagedBuf, time};
 
 /// How much of a body that nobody read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
-/// How much of a body is received at once from a client that sends as fast as it is taken.
-const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+/// How much of a body is received at once from a client that sends as fast as it is taken. CPU for a
+/// GiB in chunks of 64 KiB beside hyper's in the same rounds: 1.44 with 64 KiB, 1.12 with this. From
+/// 128 KiB on the C library maps each piece anew.
+const RECEIVE_BYTES_MAX: usize = 120 * 1024;
 
 /// What an exchange knows of its request's body besides the bytes.
 pub(super) struct Pull {
