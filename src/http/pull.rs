@@ -21,10 +21,10 @@ use crate::{pool::ManagedBuf, time};
 
 /// How much of a body that nobody read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
-/// How much of a body is received at once from a client that sends as fast as it is taken.
-const RECEIVE_BYTES_MAX: usize = 64 * 1024;
-/// What is left of a chunk is received alone from this size on.
-const CHUNK_BYTES_MIN: u64 = 16 * 1024;
+/// How much of a body is received at once from a client that sends as fast as it is taken. CPU for a
+/// GiB in chunks of 64 KiB beside hyper's in the same rounds: 1.44 with 64 KiB, 1.12 with this. From
+/// 128 KiB on the C library maps each piece anew.
+const RECEIVE_BYTES_MAX: usize = 120 * 1024;
 
 /// What an exchange knows of its request's body besides the bytes.
 pub(super) struct Pull {
@@ -216,15 +216,10 @@ impl Pull {
     }
 }
 
-/// How many bytes to receive at once. A piece that ends where its data does is handed out without
-/// being copied.
+/// How many bytes to receive at once: no more than the body has, where that is known.
 fn receive_bytes(body: &BodyDecoder) -> usize {
-    let up_to = |left: u64| left.min(RECEIVE_BYTES_MAX as u64) as usize;
-    match (body.left(), body.chunk_left()) {
-        (Some(left), _) => up_to(left),
-        (None, Some(left)) if left >= CHUNK_BYTES_MIN => up_to(left),
-        (None, _) => RECEIVE_BYTES_MAX,
-    }
+    let left = body.left().unwrap_or(u64::MAX);
+    left.min(RECEIVE_BYTES_MAX as u64) as usize
 }
 
 impl Exchange {

@@ -95,14 +95,6 @@ impl BodyDecoder {
         }
     }
 
-    /// Number of bytes of data that are to come of the present chunk, behind its size.
-    pub(crate) fn chunk_left(&self) -> Option<u64> {
-        match &self.state {
-            State::Chunked(chunks) => chunks.left(),
-            _ => None,
-        }
-    }
-
     /// The trailers that came behind the body, without those that have no meaning there.
     pub(crate) fn trailers(&self) -> &Fields {
         &self.trailers

@@ -93,11 +93,6 @@ impl ChunkDecoder {
         self.state == State::End
     }
 
-    /// How many bytes of data are to come next, inside of a chunk.
-    pub(super) fn left(&self) -> Option<u64> {
-        (self.state == State::Data).then_some(self.left)
-    }
-
     /// Looks at `input` up to the end of the first run of data in it and at the framing behind
     /// that. Returns where the data is and how many bytes were looked at.
     ///
