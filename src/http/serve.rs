@@ -510,13 +510,8 @@ async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::
     exchange.input.borrow_mut().clear();
     let shared = Rc::clone(&exchange.shared);
     let way_back = WayBack::default();
-    make(Upgraded::new(
-        transport,
-        unread,
-        shared,
-        Rc::clone(&way_back),
-    ))
-    .await;
+    let upgraded = Upgraded::new(transport, unread, shared, Rc::clone(&way_back));
+    make(upgraded).await;
     exchange.transport.replace(way_back.take());
     Ok(())
 }
