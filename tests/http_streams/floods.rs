@@ -165,7 +165,7 @@ fn a_flood_in_chunks_of_many_sizes_is_received_whole() {
 
 #[test]
 fn a_client_that_never_pauses_leaves_the_others_their_turn() {
-    const PIECE: [u8; 65_536] = [b'x'; 65_536];
+    static PIECE: [u8; 65_536] = [b'x'; 65_536];
     let addr = serve(async |mut request: Request| -> http::Result<Response> {
         match request.path() {
             "/up" => {
