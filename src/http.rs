@@ -166,6 +166,7 @@ mod convert;
 mod error;
 mod error_kind;
 mod exchange;
+mod exchanged;
 mod file_response;
 mod form;
 #[cfg_attr(

@@ -9,14 +9,14 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
-    Access, BodyError, BodyWriter, Error, Handler, RejectReason, Request, Response, Result,
-    StatusCode,
+    BodyError, BodyWriter, Error, Handler, RejectReason, Request, Response, Result, StatusCode,
     activity::Phase,
     exchange::{Driven, Exchange, Gone, WhenGone},
+    exchanged::{Exchanged, tell_refused},
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     transport::Transport,
@@ -47,12 +47,6 @@ enum NoRequest {
     Idle,
     /// Something else.
     Refused(RejectReason),
-}
-
-/// What the access log will be told of a request besides what the exchange knows.
-struct Exchanged {
-    started: Instant,
-    error: Option<Box<Error>>,
 }
 
 /// The future of an exchange: serves one connection after the other.
@@ -140,10 +134,7 @@ async fn serve<H: Handler>(
         }
         let number = begin(exchange, storage);
         let is_logged = exchange.shared.settings.access_log.is_some();
-        let mut exchanged = is_logged.then(|| Exchanged {
-            started: time::now(),
-            error: None,
-        });
+        let mut exchanged = is_logged.then(Exchanged::begin);
         let request = Request::new(Rc::clone(head), Rc::clone(exchange), number);
         exchange.phase.set(Phase::Handler);
         let handled = {
@@ -170,7 +161,11 @@ async fn serve<H: Handler>(
         };
         exchange.retire();
         if let Some(exchanged) = exchanged {
-            exchanged.tell(exchange, head, &answered);
+            let (status, reason) = match &answered {
+                Ok((status, reason, _)) => (Some(*status), *reason),
+                Err(Gone(reason)) => (None, Some(*reason)),
+            };
+            exchanged.tell(exchange, head, status, reason);
         }
         if let Ok((_, Some(reason), _)) | Err(Gone(reason)) = &answered {
             exchange.shared.count_refusal(*reason);
@@ -552,51 +547,4 @@ pub(super) async fn close_gently(transport: Transport) {
     };
     // A client that keeps its side open has had the time to read.
     let _ = time::timeout(LINGER_TIMEOUT, linger).await;
-}
-
-/// Tells the access log of bytes that were no request.
-fn tell_refused(exchange: &Exchange, reason: RejectReason) {
-    exchange.shared.count_refusal(reason);
-    if let Some(log) = &exchange.shared.settings.access_log {
-        log(&Access {
-            peer: exchange.peer.get(),
-            method: None,
-            target: "",
-            status: Some(reason.status()),
-            received: 0,
-            sent: 0,
-            duration: Duration::ZERO,
-            reason: Some(reason),
-            error: None,
-        });
-    }
-}
-
-impl Exchanged {
-    fn tell(
-        &self,
-        exchange: &Exchange,
-        head: &RequestHead,
-        answered: &std::result::Result<Answered, Gone>,
-    ) {
-        let Some(log) = &exchange.shared.settings.access_log else {
-            return;
-        };
-        let (status, reason) = match answered {
-            Ok((status, reason, _)) => (Some(*status), *reason),
-            Err(Gone(reason)) => (None, Some(*reason)),
-        };
-        let received = exchange.body.borrow().received();
-        log(&Access {
-            peer: exchange.peer.get(),
-            method: Some(head.method()),
-            target: head.target(),
-            status,
-            received,
-            sent: exchange.outgoing.body_bytes.get(),
-            duration: time::now().saturating_duration_since(self.started),
-            reason,
-            error: self.error.as_deref(),
-        });
-    }
 }

@@ -1,0 +1,64 @@
+//! What the access log is told of a request.
+
+use std::time::{Duration, Instant};
+
+use super::{Access, Error, RejectReason, StatusCode, exchange::Exchange, h1::RequestHead};
+use crate::time;
+
+/// What the access log will be told of a request besides what the exchange knows.
+pub(super) struct Exchanged {
+    started: Instant,
+    /// What the handler failed with.
+    pub(super) error: Option<Box<Error>>,
+}
+
+impl Exchanged {
+    pub(super) fn begin() -> Self {
+        Self {
+            started: time::now(),
+            error: None,
+        }
+    }
+
+    pub(super) fn tell(
+        &self,
+        exchange: &Exchange,
+        head: &RequestHead,
+        status: Option<StatusCode>,
+        reason: Option<RejectReason>,
+    ) {
+        let Some(log) = &exchange.shared.settings.access_log else {
+            return;
+        };
+        let received = exchange.body.borrow().received();
+        log(&Access {
+            peer: exchange.peer.get(),
+            method: Some(head.method()),
+            target: head.target(),
+            status,
+            received,
+            sent: exchange.outgoing.body_bytes.get(),
+            duration: time::now().saturating_duration_since(self.started),
+            reason,
+            error: self.error.as_deref(),
+        });
+    }
+}
+
+/// Tells the access log of bytes that were no request.
+pub(super) fn tell_refused(exchange: &Exchange, reason: RejectReason) {
+    exchange.shared.count_refusal(reason);
+    if let Some(log) = &exchange.shared.settings.access_log {
+        log(&Access {
+            peer: exchange.peer.get(),
+            method: None,
+            target: "",
+            status: Some(reason.status()),
+            received: 0,
+            sent: 0,
+            duration: Duration::ZERO,
+            reason: Some(reason),
+            error: None,
+        });
+    }
+}
