@@ -180,6 +180,16 @@ impl Driver {
         })
     }
 
+    /// Gives back the memory of slots that a burst of operations needed, as far as none is behind
+    /// them that is still in use.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn shrink(&self) {
+        self.core.borrow_mut().slots.shrink_to_fit();
+        // Nothing is kept in the lists between two turns.
+        let events = self.events.take();
+        drop(events);
+    }
+
     #[inline]
     pub(crate) fn features(&self) -> &Features {
         &self.features

@@ -155,6 +155,7 @@ mod admission;
 pub mod blocking;
 mod body;
 mod body_writer;
+mod burst;
 mod census;
 pub mod client;
 mod connection;

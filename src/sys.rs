@@ -14,6 +14,8 @@ mod inherited;
 #[cfg(feature = "http")]
 mod limits;
 mod mapping;
+#[cfg(feature = "http")]
+mod memory;
 mod ring;
 pub(crate) mod signal;
 mod socket;
@@ -33,6 +35,8 @@ pub(crate) use inherited::inherited_sockets;
 #[cfg(feature = "http")]
 pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
+#[cfg(feature = "http")]
+pub(crate) use memory::give_back_memory;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{

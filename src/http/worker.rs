@@ -14,6 +14,7 @@ use super::{
     ConnectionInfo, Handler, Report,
     activity::Phase,
     admission::Admission,
+    burst::Burst,
     connections::{Connections, Doing},
     control::{Post, Stop},
     exchange::{Ended, Exchange, Written},
@@ -24,8 +25,10 @@ use super::{
     stopping::{Due, Stopping},
 };
 use crate::{
+    driver,
     net::{Acceptor, Socket},
     pool::ManagedBuf,
+    sys,
     task::{IndexWakes, JoinSet},
     time::{self, Sleep},
 };
@@ -67,6 +70,7 @@ struct Worker<H> {
     connections: Connections,
     running: slab::Slab<Running>,
     spare: Vec<Running>,
+    burst: Burst,
     /// Until the longest idle connection has been idle too long.
     sweep: Option<Sleep>,
     /// Until the writes under way are looked at.
@@ -99,6 +103,7 @@ pub(super) async fn serve<H: Handler>(
         connections: Connections::new(),
         running: slab::Slab::new(),
         spare: Vec::new(),
+        burst: Burst::default(),
         sweep: None,
         write_sweep: None,
         stopping: None,
@@ -117,6 +122,7 @@ pub(super) async fn serve<H: Handler>(
         }
         worker.close_idle(context);
         worker.look_at_writes(context);
+        worker.look_at_burst(context);
         while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
         worker.poll_pause(context);
         // What was woken meanwhile has its turn when everything else has had its own: a handler
@@ -410,6 +416,31 @@ impl<H: Handler> Worker<H> {
         // A request that its handler kept would be told of the next one's body.
         if self.spare.len() < SPARE_MAX {
             self.spare.push(running);
+        } else {
+            self.burst.note_dropped();
+        }
+    }
+
+    /// Gives back the memory that a burst of requests needed.
+    fn look_at_burst(&mut self, context: &mut Context<'_>) {
+        let (running, spare) = (self.running.len(), self.spare.len());
+        let Poll::Ready(over) = self.burst.poll_over(running, spare, context) else {
+            return;
+        };
+        self.spare.truncate(over.kept_max);
+        if over.gives_back {
+            // Timers that were armed in the burst stand behind all of its own. They are armed anew.
+            self.sweep = None;
+            self.write_sweep = None;
+            context.waker().wake_by_ref();
+            time::shrink();
+            self.spare.shrink_to_fit();
+            self.running.shrink_to_fit();
+            self.wakes.shrink();
+            if let Ok(driver) = driver::current() {
+                driver.shrink();
+            }
+            sys::give_back_memory();
         }
     }
 

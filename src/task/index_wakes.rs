@@ -154,6 +154,12 @@ impl IndexWakes {
         }
     }
 
+    /// Gives back memory that many wakes at once needed.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn shrink(&self) {
+        self.list.woken.borrow_mut().indices.shrink_to_fit();
+    }
+
     /// Ready when an index was woken and not yet taken. Only the last caller is woken, once.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_empty() {

@@ -935,3 +935,27 @@ fn a_timer_is_small() {
     assert_eq!(size_of::<Sleep>(), 24);
     assert_eq!(size_of::<Timeout<()>>(), 24);
 }
+
+#[test]
+fn a_wheel_that_is_shrunk_keeps_what_is_armed_and_its_free_places() {
+    let waker = Waker::noop();
+    let mut wheel = Wheel::new();
+    let mut armed: Vec<u32> = (1..=100)
+        .map(|at| wheel.arm(at * MS, waker.clone()))
+        .collect();
+    // All but the eleventh and the fortieth.
+    for index in (0..100).rev().filter(|index| ![10, 39].contains(index)) {
+        wheel.free(armed.remove(index));
+    }
+    wheel.shrink();
+    assert_eq!(wheel.pending_count(), 2);
+    let again: Vec<u32> = (1..=50)
+        .map(|at| wheel.arm(at * MS, waker.clone()))
+        .collect();
+    let mut all: Vec<u32> = again.iter().chain(&armed).copied().collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..52).collect::<Vec<_>>(), "each place is used once");
+    let mut woken = Vec::new();
+    wheel.fire(100 * MS, &mut woken);
+    assert_eq!(woken.len(), 52);
+}

@@ -140,6 +140,11 @@ impl Timers {
         self.clock.is_paused()
     }
 
+    /// Gives back memory that many timers at once needed.
+    fn shrink(&self) {
+        self.wheel.borrow_mut().shrink();
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pending_count() == 0
     }
@@ -153,6 +158,12 @@ impl Timers {
     pub(crate) fn fired_count(&self) -> u64 {
         self.wheel.borrow().fired_count()
     }
+}
+
+/// Gives back memory that many timers of this thread at once needed.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+pub(crate) fn shrink() {
+    Timers::current(|timers| timers.shrink());
 }
 
 /// How many timers of this thread's runtime have fired.

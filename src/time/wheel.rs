@@ -200,6 +200,26 @@ impl Wheel {
         entry.waker.take()
     }
 
+    /// Gives back the memory of entries that are free, as far as none is behind them that is not.
+    pub(super) fn shrink(&mut self) {
+        while self
+            .entries
+            .last()
+            .is_some_and(|entry| entry.slot_index == FREE)
+        {
+            self.entries.pop();
+        }
+        self.entries.shrink_to_fit();
+        self.first_free = NONE;
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            if entry.slot_index == FREE {
+                entry.next = self.first_free;
+                // An index that was given out once fits.
+                self.first_free = index as u32;
+            }
+        }
+    }
+
     /// The start of the earliest slot: no entry is due before it. `fire` at that time either fires
     /// an entry or moves the slot's entries down, after which the answer is later.
     pub(super) fn next_deadline(&self) -> Option<Nanos> {

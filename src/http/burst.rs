@@ -1,0 +1,108 @@
+//! What a burst of requests leaves behind.
+//!
+//! Ten thousand connections that are active at once need ten thousand exchanges, of which a few are
+//! kept. The allocator keeps the memory of the others, since a connection's record or socket that
+//! was made in between keeps it from the end of its heap: an idle server would stay as large as it
+//! was at its busiest moment. So the allocator is asked to give back what is free, a second after
+//! the burst.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::time::{self, Sleep};
+
+/// Exchanges that are kept when few run.
+const KEPT_MAX: usize = 4;
+/// The allocator is asked when so many exchanges were dropped: it takes a look at all memory.
+const DROPPED_MIN: usize = 32;
+/// After which time to look whether few run.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Looks, once a second at most, whether there are more exchanges than are needed.
+#[derive(Debug, Default)]
+pub(super) struct Burst {
+    /// Exchanges that were dropped and whose memory was not given back.
+    dropped: usize,
+    look: Option<Sleep>,
+}
+
+/// What to do when a burst is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Over {
+    /// So many exchanges may be kept.
+    pub(super) kept_max: usize,
+    /// Whether it is worth to have the allocator look for what is free.
+    pub(super) gives_back: bool,
+}
+
+impl Burst {
+    /// Notes that an exchange was dropped.
+    pub(super) fn note_dropped(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Tells when a burst is over, for a worker that has so many exchanges in use and spare.
+    pub(super) fn poll_over(
+        &mut self,
+        running: usize,
+        spare: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Over> {
+        let dropped = self.dropped + spare.saturating_sub(KEPT_MAX);
+        if dropped == 0 {
+            return Poll::Pending;
+        }
+        let again = || time::sleep(LOOK_INTERVAL);
+        while Pin::new(self.look.get_or_insert_with(again))
+            .poll(context)
+            .is_ready()
+        {
+            self.look = None;
+            if running <= KEPT_MAX {
+                let gives_back = dropped >= DROPPED_MIN;
+                self.dropped = if gives_back { 0 } else { dropped };
+                return Poll::Ready(Over {
+                    kept_max: KEPT_MAX,
+                    gives_back,
+                });
+            }
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_is_over_when_few_run_and_is_told_once() {
+        crate::run(async {
+            time::pause();
+            let mut burst = Burst::default();
+            let over = async |burst: &mut Burst, running, spare| {
+                let look = poll_fn(|context| burst.poll_over(running, spare, context));
+                let over = time::timeout(LOOK_INTERVAL * 5, look).await.ok();
+                over.map(|over| over.gives_back)
+            };
+            assert_eq!(
+                over(&mut burst, 0, KEPT_MAX).await,
+                None,
+                "nothing was dropped"
+            );
+            assert_eq!(over(&mut burst, 0, KEPT_MAX + 1).await, Some(false));
+            for _ in 0..DROPPED_MIN {
+                burst.note_dropped();
+            }
+            assert_eq!(over(&mut burst, KEPT_MAX + 1, 0).await, None, "it goes on");
+            assert_eq!(over(&mut burst, KEPT_MAX, 0).await, Some(true));
+            assert_eq!(over(&mut burst, 0, 0).await, None, "it was told already");
+        });
+    }
+}
