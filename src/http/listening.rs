@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    net::{self, Acceptor, ListenOptions, UnixListenOptions},
+    net::{Acceptor, ListenOptions, UnixListenOptions},
     sys::errno,
 };
 
@@ -122,6 +122,7 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Gives every worker a handle to one socket, whose connections they take from one queue.
 fn share(listening: Listening, workers: &mut [Vec<Listening>]) -> io::Result<()> {
+    listening.set_blocking()?;
     for worker in &mut *workers {
         worker.push(listening.try_clone()?);
     }
@@ -151,6 +152,13 @@ impl Listening {
         }
     }
 
+    fn set_blocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.set_nonblocking(false),
+            Self::Unix(listener) => listener.set_nonblocking(false),
+        }
+    }
+
     fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
@@ -169,8 +177,8 @@ impl Listening {
     /// Gives it to this thread's runtime.
     pub(super) fn into_acceptor(self) -> io::Result<Acceptor> {
         Ok(match self {
-            Self::Tcp(listener) => net::TcpListener::from_std(listener)?.into_acceptor(),
-            Self::Unix(listener) => net::UnixListener::from_std(listener)?.into_acceptor(),
+            Self::Tcp(listener) => Acceptor::from_tcp(listener)?,
+            Self::Unix(listener) => Acceptor::from_unix(listener)?,
         })
     }
 }

@@ -20,7 +20,7 @@ use super::{
     turns::{Ticket, Turns},
 };
 use crate::{
-    driver::{Driver, Item, Key},
+    driver::{self, Driver, Item, Key},
     op::{self, AbandonedAccept, AnyFd, Descriptor, Owner},
     sys::{self, PollEvents, errno},
     time::{self, Sleep},
@@ -62,6 +62,10 @@ enum State {
 }
 
 impl Acceptor {
+    /// Takes over a listening socket in blocking mode.
+    ///
+    /// The mode belongs to all who share the socket: it may leave that mode here and never comes back
+    /// to it, since one of the others may be about to accept what must not block.
     pub(super) fn from_fd(
         socket: OwnedFd,
         family: Family,
@@ -69,7 +73,9 @@ impl Acceptor {
     ) -> io::Result<Self> {
         // An accept that is waited for by readiness must not block; a ring waits by itself.
         let waits = driver.uses_ring() && driver.features().fast_poll;
-        sys::set_nonblocking(socket.as_raw_fd(), !waits)?;
+        if !waits {
+            sys::set_nonblocking(socket.as_raw_fd(), true)?;
+        }
         let accept = Accept {
             family,
             state: Cell::new(State::Idle),
@@ -80,6 +86,18 @@ impl Acceptor {
         Ok(Self {
             shared: Descriptor::new(socket, driver, accept),
         })
+    }
+
+    /// As [`from_fd`](Self::from_fd), for a socket that several runtimes may share.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
+        Self::from_fd(listener.into(), Family::Tcp, &driver::current()?)
+    }
+
+    /// As [`from_tcp`](Self::from_tcp), for a Unix socket.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        Self::from_fd(listener.into(), Family::Unix, &driver::current()?)
     }
 
     pub(super) fn raw(&self) -> i32 {

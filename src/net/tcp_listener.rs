@@ -167,7 +167,9 @@ impl TcpListener {
     ///
     /// Outside a runtime.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        Self::from_fd(listener.into(), &driver::current()?)
+        let driver = driver::current()?;
+        listener.set_nonblocking(false)?;
+        Self::from_fd(listener.into(), &driver)
     }
 
     fn from_fd(socket: OwnedFd, driver: &Rc<Driver>) -> io::Result<Self> {
@@ -219,12 +221,6 @@ impl TcpListener {
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         sys::local_addr(self.acceptor.raw())
-    }
-
-    /// What it is below, for a future of this crate's own that alone accepts here.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn into_acceptor(self) -> Acceptor {
-        self.acceptor
     }
 }
 

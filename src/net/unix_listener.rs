@@ -72,7 +72,9 @@ impl UnixListener {
     ///
     /// Outside a runtime.
     pub fn from_std(listener: std_unix::UnixListener) -> io::Result<Self> {
-        let acceptor = Acceptor::from_fd(listener.into(), Family::Unix, &driver::current()?)?;
+        let driver = driver::current()?;
+        listener.set_nonblocking(false)?;
+        let acceptor = Acceptor::from_fd(listener.into(), Family::Unix, &driver)?;
         Ok(Self { acceptor })
     }
 
@@ -111,12 +113,6 @@ impl UnixListener {
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         sys::unix_local_addr(self.acceptor.raw())
-    }
-
-    /// What it is below, for a future of this crate's own that alone accepts here.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn into_acceptor(self) -> Acceptor {
-        self.acceptor
     }
 }
 
