@@ -283,6 +283,25 @@ impl Driver {
         self.push_slot(State::Waiting(waker), entry)
     }
 
+    /// Pushes `entry`, whose completion is `keeper`'s. Where that fails, it completes at once, with the
+    /// error.
+    ///
+    /// # Safety
+    ///
+    /// `keeper` keeps what `entry` points to, and leaves it alone, until [`Abandoned::finish`].
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    #[inline]
+    pub(crate) unsafe fn submit_unattended(&self, entry: Entry, keeper: Box<dyn Abandoned>) {
+        let pushed = self
+            .core
+            .borrow_mut()
+            .push_slot(State::Abandoned(keeper), entry);
+        if let Err((error, State::Abandoned(keeper))) = pushed {
+            let errno = error.raw_os_error().unwrap_or(errno::EPIPE);
+            keeper.finish(Completion::new(-errno));
+        }
+    }
+
     #[inline]
     fn push_slot(&self, state: State, entry: Entry) -> io::Result<Key> {
         let pushed = self.core.borrow_mut().push_slot(state, entry);

@@ -22,6 +22,8 @@ mod acceptor;
 mod addr;
 mod detached;
 mod incoming;
+#[cfg(feature = "http")]
+mod outbox;
 mod owned_halves;
 mod receive;
 mod send_queue;
@@ -49,4 +51,4 @@ pub use unix_listen_options::UnixListenOptions;
 pub use unix_listener::UnixListener;
 pub use unix_stream::UnixStream;
 #[cfg(feature = "http")]
-pub(crate) use {receive::GoneWait, send_queue::SendAll, socket::Socket};
+pub(crate) use {outbox::Outbox, receive::GoneWait, send_queue::SendAll, socket::Socket};

@@ -40,9 +40,9 @@ pub(super) struct Over {
 }
 
 impl Burst {
-    /// Notes that an exchange was dropped.
-    pub(super) fn note_dropped(&mut self) {
-        self.dropped += 1;
+    /// Notes that `count` exchanges, or other things that one active connection needs, were dropped.
+    pub(super) fn note_dropped(&mut self, count: usize) {
+        self.dropped += count;
     }
 
     /// Tells when a burst is over, for a worker that has so many exchanges in use and spare.
@@ -98,7 +98,7 @@ mod tests {
             );
             assert_eq!(over(&mut burst, 0, KEPT_MAX + 1).await, Some(false));
             for _ in 0..DROPPED_MIN {
-                burst.note_dropped();
+                burst.note_dropped(1);
             }
             assert_eq!(over(&mut burst, KEPT_MAX + 1, 0).await, None, "it goes on");
             assert_eq!(over(&mut burst, KEPT_MAX, 0).await, Some(true));

@@ -125,6 +125,28 @@ impl Connections {
         })
     }
 
+    /// The idle connections that were used at second `since` or later and have something under way to
+    /// their client.
+    pub(super) fn unsent_since(&self, since: u32) -> Vec<u32> {
+        let mut unsent = Vec::new();
+        let mut next = self.newest;
+        while let Some(connection) = self.slots.get(next as usize) {
+            if connection.idle_since() < since {
+                break;
+            }
+            if matches!(&connection.doing, Doing::Idle(transport) if transport.is_sending()) {
+                unsent.push(next);
+            }
+            next = connection.older;
+        }
+        unsent
+    }
+
+    /// The second of a connection's last use.
+    pub(super) fn last_used(&self, index: u32) -> u32 {
+        self.slots[index as usize].last_used
+    }
+
     /// Forgets all connections. The idle ones are closed.
     pub(super) fn clear(&mut self) {
         self.slots.clear();

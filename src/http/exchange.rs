@@ -251,6 +251,39 @@ impl Exchange {
         }
     }
 
+    /// Leaves the answers that have gathered to the kernel, for a connection that is idle next; false
+    /// when that cannot be done, and somebody has to wait for them.
+    #[inline]
+    pub(super) fn post(&self) -> bool {
+        let shared = &self.shared;
+        // A stop waits for what is being written, and looks at the exchanges for it.
+        if shared.is_stopping() || !shared.watches_writes() {
+            return false;
+        }
+        let is_posted = match &*self.transport.borrow() {
+            Some(transport) => self.outgoing.post(transport, &shared.outbox),
+            None => false,
+        };
+        if is_posted {
+            shared.note_write();
+        }
+        is_posted
+    }
+
+    /// Waits until all that was left to the kernel is sent.
+    pub(super) async fn settle(&self) -> Result<(), Gone> {
+        let is_sending = self.with_transport(|transport| Ok(transport.is_sending()))?;
+        if is_sending {
+            self.phase.set(Phase::Writing);
+            // The connection had at least the time between two looks at the writes.
+            self.is_slow.set(true);
+            // It has its turn when the others are done.
+            let turn = self.with_transport(|transport| Ok(transport.write_all(Vec::new())))?;
+            UntilStalled::new(self, turn).await?;
+        }
+        Ok(())
+    }
+
     /// Sends what has gathered.
     pub(super) async fn flush(&self) -> Result<(), Gone> {
         if self.outgoing.is_empty() {

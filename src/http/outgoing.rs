@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     task::{Context, Poll, Waker},
 };
 
@@ -10,7 +11,9 @@ use bytes::Bytes;
 use super::{
     HeaderName, HeaderValue,
     h1::{BodyEncoder, BodyLength, CHUNK_END, DataFrame, PromiseBroken},
+    transport::Transport,
 };
+use crate::net::Outbox;
 
 /// Output beyond this is sent although more could be added.
 const GATHERED_BYTES_MAX: usize = 64 * 1024;
@@ -18,6 +21,8 @@ const GATHERED_BYTES_MAX: usize = 64 * 1024;
 const WRITER_BYTES_MAX: usize = 16 * 1024;
 /// Data from this size on is sent from where it is instead of being copied.
 const SEGMENT_BYTES_MIN: usize = 8 * 1024;
+/// Answers up to this size in all may be sent while their connection is idle.
+const POSTED_BYTES_MAX: usize = 16 * 1024;
 /// Memory that a used exchange keeps in its buffer.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
 
@@ -90,6 +95,14 @@ impl Outgoing {
             self.bytes.borrow_mut().extend_from_slice(CHUNK_END);
         }
         (bytes, segment)
+    }
+
+    /// Leaves what is here to the kernel, if it is little; false when it stays here.
+    #[inline]
+    pub(super) fn post(&self, transport: &Transport, outbox: &Rc<Outbox>) -> bool {
+        let bytes = &mut *self.bytes.borrow_mut();
+        let is_little = (1..POSTED_BYTES_MAX).contains(&bytes.len()) && !self.has_segment();
+        is_little && transport.post(bytes, outbox)
     }
 
     /// Gives back the memory of what was taken, in front of what has gathered since: bytes that

@@ -107,7 +107,10 @@ async fn serve<H: Handler>(
                 if storage.empty_line_count() != idle_empty_lines {
                     exchange.set_empty_line_count(storage.empty_line_count());
                 }
-                exchange.flush().await?;
+                if !exchange.post() {
+                    exchange.flush().await?;
+                    exchange.settle().await?;
+                }
                 return Ok(Next::Request);
             }
             Err(NoRequest::Refused(reason)) => {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use super::{RejectReason, Report, h1::DateCache, settings::Settings};
-use crate::sync::Notify;
+use crate::{net::Outbox, sync::Notify};
 
 /// What the exchanges of one worker share.
 pub(super) struct Shared {
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     /// The worker's clock, if there is a worker.
     second: Cell<Option<u32>>,
     has_writes: Cell<bool>,
+    /// Answers that are sent while their connections are idle.
+    pub(super) outbox: Rc<Outbox>,
     report: RefCell<Report>,
 }
 
@@ -37,6 +40,7 @@ impl Shared {
             answered: Cell::new(0),
             second: Cell::new(None),
             has_writes: Cell::new(false),
+            outbox: Rc::default(),
             report: RefCell::default(),
         }
     }
@@ -49,6 +53,12 @@ impl Shared {
     /// Says that somebody looks at the writes under way once a second: at second `now`.
     pub(super) fn set_second(&self, now: u32) {
         self.second.set(Some(now));
+    }
+
+    /// Whether somebody looks at the writes under way.
+    #[inline]
+    pub(super) fn watches_writes(&self) -> bool {
+        self.second.get().is_some()
     }
 
     /// Notes that a write is under way, and returns the second in which, if somebody looks at it.

@@ -19,7 +19,7 @@ use crate::{
     buf::IoBuf,
     future::Either,
     io::ByteStream,
-    net::{GoneWait, SendAll, Socket, TcpStream, UnixStream},
+    net::{GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
     pool::ManagedBuf,
 };
 
@@ -117,6 +117,25 @@ impl Transport {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.send_at_once(bytes),
             Kind::Other(_) => Ok(0),
+        }
+    }
+
+    /// Takes `bytes` to be sent whole without anybody who waits, where that is the cheapest way; an
+    /// empty buffer stands in their place then.
+    #[inline]
+    pub(super) fn post(&self, bytes: &mut Vec<u8>, outbox: &Rc<Outbox>) -> bool {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.post(bytes, outbox),
+            Kind::Other(_) => false,
+        }
+    }
+
+    /// Whether a write is under way.
+    #[inline]
+    pub(super) fn is_sending(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.is_sending(),
+            Kind::Other(_) => false,
         }
     }
 

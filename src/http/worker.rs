@@ -75,6 +75,9 @@ struct Worker<H> {
     sweep: Option<Sleep>,
     /// Until the writes under way are looked at.
     write_sweep: Option<Sleep>,
+    /// The second at which they were looked at last. No idle connection that was used before it has
+    /// an answer under way.
+    writes_seen: u32,
     stopping: Option<Stopping>,
     admission: Admission,
     /// Until a pause looks again.
@@ -106,6 +109,7 @@ pub(super) async fn serve<H: Handler>(
         burst: Burst::default(),
         sweep: None,
         write_sweep: None,
+        writes_seen: 0,
         stopping: None,
         admission,
         pause: None,
@@ -165,6 +169,9 @@ impl<H: Handler> Worker<H> {
         let tell = |(doing, accepted): (&Doing, u32)| {
             let age = Duration::from_secs(u64::from(self.now.saturating_sub(accepted)));
             match doing {
+                Doing::Idle(transport) if transport.is_sending() => {
+                    transport.info(Phase::Writing, age)
+                }
                 Doing::Idle(transport) => transport.info(Phase::Idle, age),
                 Doing::Active(number) => self.running[*number as usize].exchange.info(age),
             }
@@ -319,8 +326,9 @@ impl<H: Handler> Worker<H> {
         self.wakes.waker(index).wake();
     }
 
-    /// Wakes the exchanges whose writes take long, so that they count their time. The timer is armed
-    /// once a second as long as anything is written.
+    /// Wakes the exchanges whose writes take long, so that they count their time, and gives one to
+    /// every connection that is idle but for its answer. The timer is armed once a second as long as
+    /// anything is written.
     fn look_at_writes(&mut self, context: &mut Context<'_>) {
         if self.write_sweep.is_none() && !self.shared.has_writes().get() {
             return;
@@ -340,6 +348,14 @@ impl<H: Handler> Worker<H> {
                     Written::Slowly => self.wakes.waker(running.index).wake(),
                 }
             }
+            for index in self.connections.unsent_since(self.writes_seen) {
+                if self.connections.last_used(index) >= self.now {
+                    self.shared.has_writes().set(true);
+                } else {
+                    self.wait_for_write(index);
+                }
+            }
+            self.writes_seen = self.now;
             if !self.shared.has_writes().get() {
                 return;
             }
@@ -356,6 +372,10 @@ impl<H: Handler> Worker<H> {
                 Some(Doing::Idle(stream)) => match stream.poll_recv(&mut context) {
                     Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.activate(index, bytes),
                     Poll::Ready(_) => return drop(self.connections.remove(index)),
+                    // What is still to be sent to it is waited for.
+                    Poll::Pending if stream.is_sending() && self.stopping.is_some() => {
+                        self.activate(index, ManagedBuf::empty())
+                    }
                     Poll::Pending if self.closes_idle(index) => {
                         return drop(self.connections.remove(index));
                     }
@@ -388,6 +408,13 @@ impl<H: Handler> Worker<H> {
         waker.wake();
     }
 
+    /// Gives a connection that is idle but for its answer to an exchange, which waits until that is
+    /// sent.
+    fn wait_for_write(&mut self, index: u32) {
+        self.activate(index, ManagedBuf::empty());
+        self.wakes.waker(index).wake();
+    }
+
     /// Gives an idle connection to an exchange, and returns that one's number.
     fn activate(&mut self, index: u32, bytes: ManagedBuf) -> u32 {
         let mut running = self.spare.pop().unwrap_or_else(|| {
@@ -417,13 +444,14 @@ impl<H: Handler> Worker<H> {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(running);
         } else {
-            self.burst.note_dropped();
+            self.burst.note_dropped(1);
         }
     }
 
     /// Gives back the memory that a burst of requests needed.
     fn look_at_burst(&mut self, context: &mut Context<'_>) {
         let (running, spare) = (self.running.len(), self.spare.len());
+        self.burst.note_dropped(self.shared.outbox.take_dropped());
         let Poll::Ready(over) = self.burst.poll_over(running, spare, context) else {
             return;
         };
@@ -435,6 +463,7 @@ impl<H: Handler> Worker<H> {
             context.waker().wake_by_ref();
             time::shrink();
             self.spare.shrink_to_fit();
+            self.shared.outbox.shrink(over.kept_max);
             self.running.shrink_to_fit();
             self.wakes.shrink();
             if let Ok(driver) = driver::current() {
@@ -519,6 +548,12 @@ impl<H: Handler> Worker<H> {
                 *count += 1;
             });
             discard(running);
+        }
+        for index in self.connections.unsent_since(0) {
+            self.shared.count(|report| report.cut += 1);
+            if let Some(Doing::Idle(transport)) = self.connections.doing(index) {
+                transport.cut();
+            }
         }
         self.connections.clear();
         self.refusals = JoinSet::new();

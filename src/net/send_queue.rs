@@ -38,7 +38,7 @@ pub(super) struct SendQueue {
     turns: Turns,
     /// The errno of a write that nobody waited for.
     error: Cell<Option<NonZeroI32>>,
-    /// Whether a task of the runtime's is finishing such a write.
+    /// Whether such a write is under way.
     finishing: Cell<bool>,
 }
 
@@ -56,6 +56,48 @@ impl SendQueue {
             Some(errno) => Err(io::Error::from_raw_os_error(errno.get())),
             None => Ok(()),
         }
+    }
+
+    /// Keeps the error of a write that nobody waits for.
+    pub(super) fn keep_error(&self, error: &io::Error) {
+        let errno = error.raw_os_error().unwrap_or(sys::errno::EPIPE);
+        self.error.set(NonZeroI32::new(errno));
+    }
+
+    /// Whether a write would begin now, with no error to be told first.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    #[inline]
+    pub(super) fn is_clear(&self) -> bool {
+        self.turns.is_free() && self.error.get().is_none()
+    }
+
+    /// Takes the turn, which is free, for a write that nobody waits for.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    #[inline]
+    pub(super) fn begin_unattended(&self, ticket: &Ticket) {
+        let is_taken = self.turns.try_take(ticket);
+        debug_assert!(is_taken, "the turn is free");
+        self.finishing.set(true);
+    }
+
+    #[inline]
+    pub(super) fn end_unattended(&self, ticket: &Ticket) {
+        self.finishing.set(false);
+        self.turns.leave(ticket);
+    }
+
+    /// Has a write that nobody waits for finished by a task of the runtime's.
+    pub(super) fn finish<O: Sending>(shared: Rc<Shared>, ticket: Ticket, op: InFlight<O>) {
+        shared.extra.send.finishing.set(true);
+        let driver = Rc::clone(shared.driver());
+        driver.spawn_system(async move {
+            let result = op.await;
+            let queue = &shared.extra.send;
+            if let Err(error) = result {
+                queue.keep_error(&error.error);
+            }
+            queue.end_unattended(&ticket);
+        });
     }
 
     /// Bounds the time of a write that is still being finished when the last handle goes.
@@ -211,19 +253,7 @@ impl<O: Sending> Drop for InTurn<O> {
         if let Some(op) = op.op_mut() {
             op.send_all();
         }
-        let shared = Rc::clone(&self.shared);
         let ticket = std::mem::take(&mut self.ticket);
-        shared.extra.send.finishing.set(true);
-        let driver = Rc::clone(shared.driver());
-        driver.spawn_system(async move {
-            let result = op.await;
-            let queue = &shared.extra.send;
-            if let Err(error) = result {
-                let errno = error.error.raw_os_error().unwrap_or(sys::errno::EPIPE);
-                queue.error.set(NonZeroI32::new(errno));
-            }
-            queue.finishing.set(false);
-            queue.turns.leave(&ticket);
-        });
+        SendQueue::finish(Rc::clone(&self.shared), ticket, op);
     }
 }

@@ -90,6 +90,11 @@ impl Socket {
         self.shared.raw()
     }
 
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(super) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
     pub(super) fn any_fd(&self) -> AnyFd {
         Rc::clone(&self.shared) as AnyFd
     }

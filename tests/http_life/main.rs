@@ -6,3 +6,4 @@ mod listening;
 mod overload;
 mod stop;
 mod support;
+mod unread;

@@ -1,0 +1,297 @@
+//! Writes that are left to the kernel as soon as they have begun.
+//!
+//! An answer that is written whole has nobody who has to know when it was sent: its connection can
+//! wait for the next request meanwhile. So its bytes go into a box that stands for them until their
+//! completion, and the box is used again. What does not go out at once in one piece is finished by a
+//! task of the runtime's; an error goes to the next write, as that of any write that nobody waits
+//! for.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use super::{
+    send_queue::SendQueue,
+    socket::{Shared, Socket},
+    turns::Ticket,
+};
+use crate::{
+    op::{self, InFlight, Op as _, Progress, Send, Unattended},
+    sys::{Completion, errno, opcode},
+};
+
+/// Boxes that are kept for the next write.
+const SPARE_MAX: usize = 64;
+/// The largest buffer that is kept with one.
+const KEPT_BYTES_MAX: usize = 32 * 1024;
+
+/// Boxes for writes under way, and their buffers.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    // Boxed, because a write under way needs its box as it is.
+    #[expect(clippy::vec_box, reason = "they come and go as boxes")]
+    spare: RefCell<Vec<Box<Posted>>>,
+    dropped: Cell<usize>,
+}
+
+impl Outbox {
+    fn take(&self) -> Box<Posted> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn put(&self, mut posted: Box<Posted>, mut bytes: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() >= SPARE_MAX {
+            self.dropped.set(self.dropped.get() + 1);
+            return;
+        }
+        bytes.clear();
+        bytes.shrink_to(KEPT_BYTES_MAX);
+        posted.buffer = bytes;
+        spare.push(posted);
+    }
+
+    /// How many boxes were dropped since this was asked last, because there were too many.
+    pub(crate) fn take_dropped(&self) -> usize {
+        self.dropped.take()
+    }
+
+    /// Keeps `kept_max` boxes at most for now.
+    pub(crate) fn shrink(&self, kept_max: usize) {
+        let mut spare = self.spare.borrow_mut();
+        spare.truncate(kept_max);
+        spare.shrink_to_fit();
+    }
+}
+
+/// A write under way, or a box for the next.
+#[derive(Default)]
+struct Posted {
+    sending: Option<Sending>,
+    ticket: Ticket,
+    /// The next write's, while there is none.
+    buffer: Vec<u8>,
+}
+
+struct Sending {
+    op: Send<Vec<u8>>,
+    shared: Rc<Shared>,
+    outbox: Rc<Outbox>,
+}
+
+impl Unattended for Posted {
+    type Op = Send<Vec<u8>>;
+
+    fn op(&mut self) -> &mut Self::Op {
+        let sending = self.sending.as_mut();
+        &mut sending.expect("it is asked for when it was set").op
+    }
+
+    fn finish(mut self: Box<Self>, completion: Completion) {
+        let Some(sending) = self.sending.take() else {
+            return;
+        };
+        let Sending {
+            mut op,
+            shared,
+            outbox,
+        } = sending;
+        let progress = match completion.res {
+            res if res == -errno::EINTR || res == -errno::EAGAIN => Progress::Again,
+            res => op.progress(res),
+        };
+        let Progress::Done(result) = progress else {
+            let ticket = std::mem::take(&mut self.ticket);
+            let op = InFlight::new(Rc::clone(shared.driver()), op);
+            return SendQueue::finish(shared, ticket, op);
+        };
+        let queue = &shared.extra.send;
+        let bytes = match op.complete(Completion::new(result).result()) {
+            Ok((_, bytes)) => bytes,
+            Err(error) => {
+                queue.keep_error(&error.error);
+                error.buf
+            }
+        };
+        queue.end_unattended(&self.ticket);
+        outbox.put(self, bytes);
+    }
+}
+
+impl Socket {
+    /// Takes `bytes` to be sent whole, if this is the cheapest way to send them and no other write
+    /// would be overtaken; an empty buffer stands in their place then.
+    pub(crate) fn post(&self, bytes: &mut Vec<u8>, outbox: &Rc<Outbox>) -> bool {
+        let shared = self.shared();
+        let (driver, queue) = (shared.driver(), &shared.extra.send);
+        let features = driver.features();
+        let has_entry = driver.uses_ring() && features.fast_poll && features.supports(opcode::SEND);
+        if !has_entry || !queue.is_clear() || op::sends_at_once(shared) {
+            return false;
+        }
+        if driver.check_current().is_err() {
+            return false;
+        }
+        let mut posted = outbox.take();
+        queue.begin_unattended(&posted.ticket);
+        let bytes = std::mem::replace(bytes, std::mem::take(&mut posted.buffer));
+        posted.sending = Some(Sending {
+            op: Send::new(self.any_fd(), bytes, true),
+            shared: Rc::clone(shared),
+            outbox: Rc::clone(outbox),
+        });
+        op::submit_unattended(driver, posted);
+        true
+    }
+
+    /// Whether a write is under way.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.shared().extra.send.is_free()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{ErrorKind, Read as _, Write as _},
+        net::{Shutdown, TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::{Builder, DriverKind, net, task};
+
+    /// More completions at once than plain sends are cheaper for.
+    const COUNT: usize = 16;
+    /// More than the kernel takes for a peer that does not read.
+    const MUCH: usize = 64 << 20;
+
+    /// Has each of many sockets call `test` with its peer, in a turn in which all of them have
+    /// received: there a send is an entry, if there is a ring at all.
+    fn with_sockets(test: impl AsyncFn(Socket, TcpStream, &Rc<Outbox>) + Copy + 'static) {
+        let runtime = Builder::new().build().unwrap();
+        if runtime.driver_kind() != DriverKind::Ring {
+            return;
+        }
+        let outbox = Rc::new(Outbox::default());
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (mut peers, mut tasks) = (Vec::new(), Vec::new());
+            for _ in 0..COUNT {
+                let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let stream = net::TcpStream::from_std(listener.accept().unwrap().0).unwrap();
+                let socket = stream.into_socket();
+                peers.push(peer.try_clone().unwrap());
+                let outbox = Rc::clone(&outbox);
+                tasks.push(task::spawn(async move {
+                    assert_eq!(&*socket.recv().await.unwrap(), b"go");
+                    test(socket, peer, &outbox).await;
+                }));
+            }
+            task::yield_now().await;
+            for mut peer in peers {
+                peer.write_all(b"go").unwrap();
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    }
+
+    fn read(peer: &mut TcpStream, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        peer.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Reads what comes, beside the runtime.
+    fn read_beside(mut peer: TcpStream) -> std::thread::JoinHandle<Vec<u8>> {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            peer.read_to_end(&mut bytes).unwrap();
+            bytes
+        })
+    }
+
+    #[test]
+    fn writes_stand_in_their_order_and_boxes_are_used_again() {
+        with_sockets(async |socket, mut peer, outbox| {
+            let mut bytes = b"first, ".to_vec();
+            assert!(socket.post(&mut bytes, outbox) && bytes.is_empty());
+            assert!(socket.is_sending());
+            // Behind a write it is not the cheapest way.
+            let mut bytes = b"not sent".to_vec();
+            assert!(!socket.post(&mut bytes, outbox) && bytes == b"not sent");
+            socket.write_all(b"second").await.unwrap();
+            assert!(!socket.is_sending());
+            assert_eq!(read(&mut peer, 13), b"first, second");
+            let spare = outbox.spare.borrow();
+            let kept = spare.last().expect("a box is back");
+            assert!(kept.buffer.is_empty() && kept.buffer.capacity() >= 7);
+        });
+    }
+
+    #[test]
+    fn a_write_is_finished_when_its_socket_is_gone() {
+        with_sockets(async |socket, peer, outbox| {
+            assert!(socket.post(&mut vec![b'x'; MUCH / COUNT], outbox));
+            drop(socket);
+            let reader = read_beside(peer);
+            while !reader.is_finished() {
+                task::yield_now().await;
+            }
+            assert_eq!(reader.join().unwrap().len(), MUCH / COUNT);
+        });
+    }
+
+    #[test]
+    fn an_error_goes_to_the_next_write() {
+        with_sockets(async |socket, peer, outbox| {
+            assert!(socket.post(&mut vec![b'x'; MUCH], outbox));
+            assert!(socket.is_sending());
+            // With bytes unread, that is a reset.
+            peer.shutdown(Shutdown::Both).unwrap();
+            drop(peer);
+            let error = socket.write_all(b"next").await.unwrap_err();
+            let kind = error.error.kind();
+            let is_gone = matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+            assert!(is_gone, "{error:?}");
+        });
+    }
+
+    #[test]
+    fn a_short_send_goes_on() {
+        with_sockets(async |socket, mut peer, outbox| {
+            // What a kernel that knows no MSG_WAITALL for sends leaves to us.
+            let mut posted = outbox.take();
+            let shared = Rc::clone(socket.shared());
+            shared.extra.send.begin_unattended(&posted.ticket);
+            posted.sending = Some(Sending {
+                op: Send::new(socket.any_fd(), b"--rest".to_vec(), true),
+                shared,
+                outbox: Rc::clone(outbox),
+            });
+            Unattended::finish(posted, Completion::new(2));
+            socket.flush().await.unwrap();
+            assert_eq!(read(&mut peer, 4), b"rest");
+        });
+    }
+
+    #[test]
+    fn boxes_beyond_the_limit_are_dropped_and_counted() {
+        let outbox = Outbox::default();
+        for _ in 0..SPARE_MAX + 3 {
+            outbox.put(Box::default(), vec![0; 2 * KEPT_BYTES_MAX]);
+        }
+        assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (3, 0));
+        let kept = outbox
+            .spare
+            .borrow()
+            .iter()
+            .map(|posted| posted.buffer.capacity())
+            .max();
+        assert!(kept.unwrap() <= KEPT_BYTES_MAX);
+        outbox.shrink(2);
+        assert_eq!(outbox.spare.borrow().len(), 2);
+    }
+}
