@@ -25,7 +25,7 @@ use std::time::Duration;
 use criterion::Criterion;
 
 use work::{
-    Annulus, Runtime, Tokio, compare, oneshot, ping_pong, self_wakes, spawn_batch,
+    Annulus, Runtime, Tokio, clock_reading, compare, oneshot, ping_pong, self_wakes, spawn_batch,
     spawn_one_by_one, timer_arm_drop, timer_arm_million, timer_fire, yields,
 };
 
@@ -104,6 +104,7 @@ fn one_timer(criterion: &mut Criterion) {
         criterion,
         "timer: make, arm and drop",
         &[
+            ("the clock alone", clock_reading),
             (Annulus::NAME, timer_arm_drop::<Annulus>),
             (Tokio::NAME, timer_arm_drop::<Tokio>),
         ],

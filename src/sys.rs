@@ -16,6 +16,7 @@ mod limits;
 mod mapping;
 #[cfg(feature = "http")]
 mod memory;
+mod monotonic;
 mod ring;
 pub(crate) mod signal;
 mod socket;
@@ -37,6 +38,7 @@ pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
 #[cfg(feature = "http")]
 pub(crate) use memory::give_back_memory;
+pub(crate) use monotonic::monotonic_nanos;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{

@@ -17,7 +17,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use criterion::Criterion;
 
 use work::{
-    Annulus, Runtime, Tokio, compare, oneshot, ping_pong, self_wakes, spawn_batch,
+    Annulus, Runtime, Tokio, clock_reading, compare, oneshot, ping_pong, self_wakes, spawn_batch,
     spawn_one_by_one, timer_arm_drop, timer_arm_million, timer_fire, yields,
 };
 
@@ -153,6 +153,7 @@ fn one_timer(criterion: &mut Criterion) {
         criterion,
         "timer: make, arm and drop",
         &[
+            ("the clock alone", clock_reading),
             (Annulus::NAME, timer_arm_drop::<Annulus>),
             (Tokio::NAME, timer_arm_drop::<Tokio>),
             (Monoio::NAME, timer_arm_drop::<Monoio>),

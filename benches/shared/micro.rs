@@ -338,6 +338,17 @@ pub(crate) fn timer_arm_drop<R: Runtime>(bencher: &mut Bencher<'_>) {
     });
 }
 
+/// Reads the system's clock, which whoever makes a timer cannot do without.
+pub(crate) fn clock_reading(bencher: &mut Bencher<'_>) {
+    bencher.iter_custom(|iterations| {
+        let start = Instant::now();
+        for _ in 0..iterations * THOUSAND {
+            black_box(Instant::now());
+        }
+        start.elapsed()
+    });
+}
+
 /// Makes and arms a million timers of 30 to 1030 seconds, in no order, each in a box.
 pub(crate) fn timer_arm_million<R: Runtime>(bencher: &mut Bencher<'_>) {
     measure_rounds::<R>(bencher, PENDING_COUNT, async || {

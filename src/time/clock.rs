@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::hash::{Hash as _, Hasher};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::timers::Timers;
 use super::wheel::Nanos;
+use crate::sys;
 
 /// What [`now`] is, beside the system's clock.
 #[derive(Clone, Copy)]
@@ -24,7 +26,44 @@ enum Course {
 /// A monotonic clock in nanoseconds since its making.
 pub(super) struct Clock {
     base: Instant,
+    /// What the system's clock said at `base`, unless std does not let us know.
+    base_nanos: Option<Nanos>,
     course: Cell<Course>,
+}
+
+/// What the system's clock said at `instant`, in nanoseconds.
+///
+/// The difference of two instants costs as much as the rest of a timer's making, so the clock is read
+/// without std. Timers and instants must agree to the nanosecond all the same, and the value of an
+/// instant is told by nothing but its hash: seconds and nanoseconds. Where std does otherwise one
+/// day, the clock subtracts instants.
+fn nanos_at(instant: Instant) -> Option<Nanos> {
+    #[derive(Default)]
+    struct Parts {
+        seconds: Option<i64>,
+        nanos: Option<u32>,
+    }
+
+    impl Hasher for Parts {
+        fn finish(&self) -> u64 {
+            0
+        }
+
+        fn write(&mut self, _bytes: &[u8]) {}
+
+        fn write_i64(&mut self, seconds: i64) {
+            self.seconds = Some(seconds);
+        }
+
+        fn write_u32(&mut self, nanos: u32) {
+            self.nanos = Some(nanos);
+        }
+    }
+
+    let mut parts = Parts::default();
+    instant.hash(&mut parts);
+    let seconds = parts.seconds?.checked_mul(1_000_000_000)?;
+    seconds.checked_add(Nanos::from(parts.nanos?))
 }
 
 /// The nanoseconds of `duration`, at most 292 years.
@@ -38,8 +77,13 @@ pub(super) fn nanos_of(duration: Duration) -> Nanos {
 
 impl Clock {
     pub(super) fn new() -> Clock {
+        let before = sys::monotonic_nanos();
+        let base = Instant::now();
+        let after = sys::monotonic_nanos();
+        let is_certain = |nanos: &Nanos| (before..=after).contains(nanos);
         Clock {
-            base: Instant::now(),
+            base,
+            base_nanos: nanos_at(base).filter(is_certain),
             course: Cell::new(Course::Running { ahead: 0 }),
         }
     }
@@ -48,10 +92,11 @@ impl Clock {
     pub(super) fn now(&self) -> Nanos {
         match self.course.get() {
             Course::Running { ahead } => {
-                let elapsed = self.base.elapsed();
-                // No process runs for the 292 years after which this wraps around.
-                let seconds = elapsed.as_secs().wrapping_mul(1_000_000_000) as Nanos;
-                (seconds + Nanos::from(elapsed.subsec_nanos())).saturating_add(ahead)
+                let elapsed = match self.base_nanos {
+                    Some(base) => sys::monotonic_nanos() - base,
+                    None => nanos_of(self.base.elapsed()),
+                };
+                elapsed.saturating_add(ahead)
             }
             Course::Paused { at } => at,
         }

@@ -236,8 +236,8 @@ impl Future for Sleep {
         let mut wheel = this.timers.wheel.borrow_mut();
         // The wheel rounds up to its next tick. For a deadline that close a look at the clock is
         // cheaper than a turn, and a deadline that has passed is over at once.
-        let is_over = wheel.has_passed(this.deadline)
-            || wheel.is_near(this.deadline) && this.deadline <= this.timers.clock.now();
+        let is_over = wheel.is_near(this.deadline)
+            && (wheel.has_passed(this.deadline) || this.deadline <= this.timers.clock.now());
         if is_over {
             this.state = State::Done;
             drop(wheel);

@@ -959,3 +959,13 @@ fn a_wheel_that_is_shrunk_keeps_what_is_armed_and_its_free_places() {
     wheel.fire(100 * MS, &mut woken);
     assert_eq!(woken.len(), 52);
 }
+
+#[test]
+fn the_clock_and_instants_agree_to_the_nanosecond() {
+    let timers = Timers::new();
+    for _ in 0..1000 {
+        let before = Instant::now();
+        let now = timers.now();
+        assert!((before..=Instant::now()).contains(&now));
+    }
+}

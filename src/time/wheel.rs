@@ -113,8 +113,7 @@ impl Wheel {
         tick_after(deadline) <= self.position
     }
 
-    /// Whether `deadline` is in the tick that comes next, so that the clock has to decide whether
-    /// it has passed.
+    /// Whether `deadline` is in the tick that comes next, or has passed: the clock has to decide.
     #[inline]
     pub(super) fn is_near(&self, deadline: Nanos) -> bool {
         tick_after(deadline) <= self.position + 1
@@ -124,36 +123,41 @@ impl Wheel {
     /// until it calls [`Wheel::free`].
     #[inline]
     pub(super) fn arm(&mut self, deadline: Nanos, waker: Waker) -> u32 {
-        let is_new = self.first_free == NONE;
-        let index = if is_new {
-            u32::try_from(self.entries.len())
-                .ok()
-                .filter(|&index| index != NONE)
-                .expect("fewer than 2^32 timers fit into a process")
-        } else {
-            self.first_free
-        };
-        let (slot_index, previous) = self.append(index, deadline);
-        let entry = Entry {
-            deadline,
-            waker: Some(waker),
-            previous,
-            next: NONE,
-            slot_index,
-        };
-        if is_new {
-            self.entries.push(entry);
-        } else {
-            let free = &mut self.entries[index as usize];
-            assert!(
-                free.slot_index == FREE,
-                "the free list holds free entries only"
-            );
-            self.first_free = free.next;
-            *free = entry;
+        if self.first_free == NONE {
+            self.add_free();
         }
+        let index = self.first_free;
+        let (slot_index, previous) = self.append(index, deadline);
+        let entry = &mut self.entries[index as usize];
+        assert!(
+            entry.slot_index == FREE,
+            "the free list holds free entries only"
+        );
+        self.first_free = entry.next;
+        entry.deadline = deadline;
+        entry.waker = Some(waker);
+        entry.previous = previous;
+        entry.next = NONE;
+        entry.slot_index = slot_index;
         self.pending_count += 1;
         index
+    }
+
+    /// Adds an entry to the free list, which is empty.
+    #[cold]
+    fn add_free(&mut self) {
+        let index = u32::try_from(self.entries.len())
+            .ok()
+            .filter(|&index| index != NONE)
+            .expect("fewer than 2^32 timers fit into a process");
+        self.entries.push(Entry {
+            deadline: 0,
+            waker: None,
+            previous: NONE,
+            next: NONE,
+            slot_index: FREE,
+        });
+        self.first_free = index;
     }
 
     #[inline]
@@ -354,22 +358,25 @@ impl Wheel {
             slot_index,
             ..
         } = self.entries[index as usize];
+        if previous != NONE || next != NONE {
+            return self.unlink_from_others(previous, next, slot_index);
+        }
+        self.slots[usize::from(slot_index)] = EMPTY;
+        let level = usize::from(slot_index) / LEVEL_SLOT_COUNT;
+        self.occupied[level] &= !(1 << (usize::from(slot_index) % LEVEL_SLOT_COUNT));
+    }
+
+    /// As [`unlink`](Self::unlink) for an entry that is not alone in its slot.
+    fn unlink_from_others(&mut self, previous: u32, next: u32, slot_index: u16) {
         let slot = &mut self.slots[usize::from(slot_index)];
-        if slot.first == index && slot.last == index {
-            *slot = EMPTY;
-            let level = usize::from(slot_index) / LEVEL_SLOT_COUNT;
-            self.occupied[level] &= !(1 << (usize::from(slot_index) % LEVEL_SLOT_COUNT));
-            return;
+        // No entry has the index `NONE`.
+        match self.entries.get_mut(previous as usize) {
+            Some(entry) => entry.next = next,
+            None => slot.first = next,
         }
-        if previous == NONE {
-            slot.first = next;
-        } else {
-            self.entries[previous as usize].next = next;
-        }
-        if next == NONE {
-            self.slots[usize::from(slot_index)].last = previous;
-        } else {
-            self.entries[next as usize].previous = previous;
+        match self.entries.get_mut(next as usize) {
+            Some(entry) => entry.previous = previous,
+            None => slot.last = previous,
         }
     }
 }
