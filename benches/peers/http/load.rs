@@ -15,9 +15,30 @@ use super::process;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const REQUEST_CLOSE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 const BODY: &[u8] = b"Hello, World!";
+/// The same to the handler that reads three fields, and its answer: their length together.
+const REQUEST_BARE: &[u8] = b"GET /head HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const BODY_BARE: &[u8] = b"Hello, World! 0";
+/// What a browser asks with: 14 fields.
+const REQUEST_BROWSER: &[u8] = b"GET /head HTTP/1.1\r\n\
+Host: localhost:8080\r\n\
+Connection: keep-alive\r\n\
+Cache-Control: max-age=0\r\n\
+sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\", \"Google Chrome\";v=\"128\"\r\n\
+sec-ch-ua-mobile: ?0\r\n\
+sec-ch-ua-platform: \"Linux\"\r\n\
+Upgrade-Insecure-Requests: 1\r\n\
+User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+Chrome/128.0.0.0 Safari/537.36\r\n\
+Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n\
+Sec-Fetch-Site: same-origin\r\n\
+Sec-Fetch-Mode: navigate\r\n\
+Accept-Encoding: gzip, deflate, br, zstd\r\n\
+Accept-Language: en-US,en;q=0.9,de;q=0.7\r\n\
+Cookie: session=6fb2c7a09e4d4f1c8a35b7e0d1f9c264; theme=dark; consent=1\r\n\r\n";
+const BODY_BROWSER: &[u8] = b"Hello, World! 187";
 const PIECE_BYTES: usize = 256 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Connections of `churn` and of `pace` at once.
+/// Connections of `churn`, `head` and `pace` at once.
 const CONNECTION_COUNT: usize = 64;
 /// Addresses of this host that connections come from: one has some 28,000 ports.
 const SOURCE_COUNT: usize = 64;
@@ -94,15 +115,15 @@ struct Connection {
 }
 
 impl Connection {
-    /// Reads what is there; true when the answer is complete.
-    fn read(&mut self) -> bool {
+    /// Reads what is there; true when the answer is complete, which is when it ends with `body`.
+    fn read(&mut self, body: &[u8]) -> bool {
         let mut buf = [0; 4096];
         loop {
             match self.stream.read(&mut buf) {
                 Ok(0) => panic!("the connection was closed"),
                 Ok(count) => {
                     self.answer.extend_from_slice(&buf[..count]);
-                    if self.answer.ends_with(BODY) {
+                    if self.answer.ends_with(body) {
                         self.answer.clear();
                         return true;
                     }
@@ -167,9 +188,53 @@ pub(crate) fn churn(port: u16, count: u64, close: bool) {
                 connection.ask(request);
                 *has_asked = true;
             }
-            if event.is_readable() && connection.read() {
+            if event.is_readable() && connection.read(BODY) {
                 done += 1;
                 connections[index] = (open(&poll, index), false);
+            }
+        }
+    }
+}
+
+/// Connections that stay, watched for answers.
+fn connect_all(port: u16, poll: &Poll) -> Vec<Connection> {
+    let open = |index| {
+        let stream = connect(port);
+        stream.set_nonblocking(true).expect("it is a socket");
+        let mut stream = mio::net::TcpStream::from_std(stream);
+        poll.registry()
+            .register(&mut stream, Token(index), Interest::READABLE)
+            .expect("it can be watched");
+        Connection {
+            stream,
+            answer: Vec::new(),
+            due: Instant::now(),
+        }
+    };
+    (0..CONNECTION_COUNT).map(open).collect()
+}
+
+/// Asks `count` times over 64 connections, with the head of a browser or with a bare one.
+pub(crate) fn ask(port: u16, count: u64, browser: bool) {
+    let (request, body) = if browser {
+        (REQUEST_BROWSER, BODY_BROWSER)
+    } else {
+        (REQUEST_BARE, BODY_BARE)
+    };
+    let mut poll = Poll::new().expect("there is an epoll");
+    let mut events = Events::with_capacity(CONNECTION_COUNT);
+    let mut connections = connect_all(port, &poll);
+    for connection in &mut connections {
+        connection.ask(request);
+    }
+    let mut done = 0;
+    while done < count {
+        poll.poll(&mut events, None).expect("epoll waits");
+        for event in &events {
+            let connection = &mut connections[usize::from(event.token())];
+            if connection.read(body) {
+                done += 1;
+                connection.ask(request);
             }
         }
     }
@@ -188,20 +253,7 @@ pub(crate) struct Paced {
 pub(crate) fn pace(port: u16, rate: f64, seconds: f64) -> Paced {
     let mut poll = Poll::new().expect("there is an epoll");
     let mut events = Events::with_capacity(CONNECTION_COUNT);
-    let mut connections: Vec<Connection> = Vec::new();
-    for index in 0..CONNECTION_COUNT {
-        let stream = connect(port);
-        stream.set_nonblocking(true).expect("it is a socket");
-        let mut stream = mio::net::TcpStream::from_std(stream);
-        poll.registry()
-            .register(&mut stream, Token(index), Interest::READABLE)
-            .expect("it can be watched");
-        connections.push(Connection {
-            stream,
-            answer: Vec::new(),
-            due: Instant::now(),
-        });
-    }
+    let mut connections = connect_all(port, &poll);
     let mut free: VecDeque<usize> = (0..CONNECTION_COUNT).collect();
     let mut latencies = Vec::new();
     let start = Instant::now();
@@ -225,7 +277,7 @@ pub(crate) fn pace(port: u16, rate: f64, seconds: f64) -> Paced {
         poll.poll(&mut events, timeout).expect("epoll waits");
         for event in &events {
             let index = event.token().0;
-            if connections[index].read() {
+            if connections[index].read(BODY) {
                 latencies.push(connections[index].due.elapsed().as_nanos() as u64);
                 free.push_back(index);
             }

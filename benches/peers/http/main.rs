@@ -1,22 +1,25 @@
-//! What do large bodies, short connections, half of the load and idle connections cost an HTTP
-//! server, beside hyper on tokio?
+//! What do large bodies, short connections, a browser's head, half of the load and idle connections
+//! cost an HTTP server, beside hyper on tokio?
 //!
 //! ```text
-//! cargo bench --manifest-path benches/peers/Cargo.toml --bench http -- transfer|churn|pace|idle \
-//!     [--rounds 7] [--only NAME,NAME] [--also 'NAME=COMMAND {port}']
+//! cargo bench --manifest-path benches/peers/Cargo.toml --bench http -- \
+//!     transfer|churn|head|pace|idle [--rounds 7] [--only NAME,NAME] [--also 'NAME=COMMAND {port}']
 //! ```
 //!
 //! - `transfer`: CPU time of the server for a GiB over one connection: up, down in pieces of 64 KiB,
 //!   down from a file that is cached.
 //! - `churn`: CPU time for a connection with one request, with `Connection: close` and without.
+//! - `head`: CPU time for a request with a bare head, and with that of a browser, 14 fields of which
+//!   the handler reads three.
 //! - `pace`: the slowest of a hundred answers at half of the highest rate of `hyper`, counted from
 //!   the moment at which the request was due.
 //! - `idle`: memory of 10,000 idle connections, before and after all of them were active at once,
 //!   and after a million requests.
 //!
 //! Each server is a process on a core of its own, the load on another. Rounds go through all
-//! servers; ratios are those of a round, to the first server that is not ours. `--also` adds a
-//! server that answers `Hello, World!` on 127.0.0.1, for `churn` and `pace`.
+//! servers; ratios are those of a round, to the first server that is not ours. Each `--also` adds a
+//! server that answers `Hello, World!` on 127.0.0.1, for `churn` and `pace`, and behind that a blank and
+//! the length of `User-Agent`, `Accept-Language` and `Cookie` together, for `head`.
 
 #[path = "../../shared/cores.rs"]
 mod cores;
@@ -55,11 +58,14 @@ fn main() {
     cores::pin_to(cores[0]);
     let what = arguments.first().map_or("transfer", String::as_str);
     let mut candidates = candidates(what);
-    if let Some((name, command)) = option("--also").as_deref().and_then(|o| o.split_once('=')) {
-        candidates.push(Candidate {
-            name: name.to_owned(),
-            command: command.split_whitespace().map(str::to_owned).collect(),
-        });
+    for at in 1..arguments.len() {
+        let also = arguments[at].split_once('=');
+        if let (true, Some((name, command))) = (arguments[at - 1] == "--also", also) {
+            candidates.push(Candidate {
+                name: name.to_owned(),
+                command: command.split_whitespace().map(str::to_owned).collect(),
+            });
+        }
     }
     if let Some(only) = option("--only") {
         candidates.retain(|candidate| only.split(',').any(|name| name == candidate.name));
@@ -72,9 +78,10 @@ fn main() {
             match what {
                 "transfer" => transfer(&server, &candidate.name, &mut table),
                 "churn" => churn(&server, &candidate.name, &mut table),
+                "head" => head(&server, &candidate.name, &mut table),
                 "pace" => measure_pace(&server, &candidate.name, &mut table, &mut pace),
                 "idle" => idle(&server, &candidate.name, &mut table),
-                other => panic!("expected transfer, churn, pace or idle, found {other}"),
+                other => panic!("expected transfer, churn, head, pace or idle, found {other}"),
             }
         }
     }
@@ -136,6 +143,20 @@ fn churn(server: &Process, name: &str, table: &mut Table) {
     ] {
         let before = server.cpu_seconds();
         load::churn(server.port, COUNT, close);
+        let seconds = server.cpu_seconds() - before;
+        table.add(what, name, seconds * 1e6 / COUNT as f64);
+    }
+}
+
+fn head(server: &Process, name: &str, table: &mut Table) {
+    const COUNT: u64 = 150_000;
+    for (what, browser) in [
+        ("CPU us for a request, bare", false),
+        ("CPU us for a request, a browser's", true),
+    ] {
+        load::ask(server.port, COUNT / 5, browser);
+        let before = server.cpu_seconds();
+        load::ask(server.port, COUNT, browser);
         let seconds = server.cpu_seconds() - before;
         table.add(what, name, seconds * 1e6 / COUNT as f64);
     }

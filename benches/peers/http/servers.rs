@@ -1,5 +1,5 @@
 //! The servers, each of which answers the same paths: `/up` counts the body, `/down` sends a GiB in
-//! pieces of 64 KiB, and everything else is greeted.
+//! pieces of 64 KiB, `/head` reads three fields, and everything else is greeted.
 
 use std::{
     convert::Infallible,
@@ -65,6 +65,11 @@ async fn answer(mut request: Request, path: &PathBuf) -> http::Result<Response> 
             Ok(response.field(header::CONTENT_LENGTH, DOWN_BYTES.into()))
         }
         "/file" => Response::file(path).await,
+        "/head" => {
+            let len = |name| request.header(name).map_or(0, <[u8]>::len);
+            let len = len("user-agent") + len("accept-language") + len("cookie");
+            Ok(Response::text(format!("Hello, World! {len}")))
+        }
         _ => {
             let mut held = [0; HELD_BYTES];
             black_box(&mut held);
@@ -132,6 +137,14 @@ async fn answer_with_hyper(
             Either::Left(Full::from(len.to_string()))
         }
         "/down" => Either::Right(Down { left: DOWN_BYTES }),
+        "/head" => {
+            use hyper::header::{ACCEPT_LANGUAGE, COOKIE, USER_AGENT};
+
+            let fields = request.headers();
+            let len = |name| fields.get(name).map_or(0, |value| value.as_bytes().len());
+            let len = len(USER_AGENT) + len(ACCEPT_LANGUAGE) + len(COOKIE);
+            Either::Left(Full::from(format!("Hello, World! {len}")))
+        }
         _ => Either::Left(Full::from("Hello, World!")),
     };
     let mut response = hyper::Response::new(body);

@@ -7,7 +7,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::HeadError;
 use super::span::Span;
-use super::token::{is_text_byte, is_token_byte, trim};
+use super::token::{is_same_name, is_text_byte, is_token_byte, trim};
 
 /// Where the name and the value of a field are in the head.
 #[derive(Debug, Clone, Copy)]
@@ -53,11 +53,12 @@ impl Fields {
         &'a self,
         name: &'n str,
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.places.0.iter().filter_map(move |place| {
-            let found = self.name_bytes(place);
-            let equal = found.len() == name.len() && found.eq_ignore_ascii_case(name.as_bytes());
-            equal.then(|| self.value_bytes(place))
-        })
+        let named = move |place: &&Place| {
+            // Most differ in length, which needs no look at their bytes.
+            place.name.len() == name.len() && is_same_name(self.name_bytes(place), name.as_bytes())
+        };
+        let places = self.places.0.iter().filter(named);
+        places.map(|place| self.value_bytes(place))
     }
 
     /// Names, as they were sent, and values of all fields.
@@ -130,20 +131,23 @@ impl fmt::Debug for Fields {
 
 impl Places {
     /// Takes over the places of `slices`, which point into `bytes`, and calls `note` with the
-    /// index, name and value of each.
+    /// index, name and value of each. Returns whether the line before each ends with CR LF: the
+    /// tokenizer takes LF alone for a line end too.
     #[inline]
     pub(super) fn set(
         &mut self,
         bytes: &[u8],
         slices: &[httparse::Header<'_>],
         mut note: impl FnMut(usize, &[u8], &[u8]),
-    ) {
+    ) -> bool {
         let base = bytes.as_ptr() as usize;
+        let mut is_strict = true;
         self.0.clear();
         self.0
             .extend(slices.iter().enumerate().map(|(index, slice)| {
                 note(index, slice.name.as_bytes(), slice.value);
                 let name = slice.name.as_ptr() as usize - base;
+                is_strict &= bytes[..name].ends_with(b"\r\n");
                 let value = match slice.value {
                     // Nothing says where an empty value points.
                     [] => name + slice.name.len(),
@@ -154,18 +158,8 @@ impl Places {
                     value: Span::new(value, slice.value.len()),
                 }
             }));
+        is_strict
     }
-}
-
-/// Whether all lines of `head` end with CR LF. `fields` are what the tokenizer found in it, which
-/// takes LF alone for a line end too.
-#[inline]
-pub(super) fn ends_strictly(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
-    let place = |name: &str| name.as_ptr() as usize - head.as_ptr() as usize;
-    head.ends_with(b"\r\n\r\n")
-        && fields
-            .iter()
-            .all(|field| head[..place(field.name)].ends_with(b"\r\n"))
 }
 
 /// A field line in its parts.

@@ -1,6 +1,6 @@
 //! What the fields of a head say about its framing and its connection.
 
-use super::token::{is_token, list, trim};
+use super::token::{is_same_name, is_token, list, trim};
 use super::{BodyLength, HeadError, Leniency};
 
 /// What the fields that matter to the protocol say. Each field is looked at once.
@@ -28,19 +28,19 @@ impl Framing {
     #[inline]
     pub(super) fn note(&mut self, index: usize, name: &[u8], value: &[u8], leniency: Leniency) {
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
+            4 if is_same_name(name, b"host") => {
                 if self.host_count == 0 {
                     // At most `rules::FIELDS_LIMIT`.
                     self.host_index = index as u8;
                 }
                 self.host_count += 1;
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => self.note_expect(value),
-            10 if name.eq_ignore_ascii_case(b"connection") => self.note_connection(value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            6 if is_same_name(name, b"expect") => self.note_expect(value),
+            10 if is_same_name(name, b"connection") => self.note_connection(value),
+            14 if is_same_name(name, b"content-length") => {
                 self.note_content_length(value, leniency.merge_equal_lengths);
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            17 if is_same_name(name, b"transfer-encoding") => {
                 self.note_transfer_encoding(value);
             }
             _ => {}
@@ -57,7 +57,17 @@ impl Framing {
         }
     }
 
+    #[inline]
     fn note_connection(&mut self, value: &[u8]) {
+        // What nearly all browsers send.
+        if is_same_name(value, b"keep-alive") {
+            self.keep_alive = true;
+        } else {
+            self.note_connection_options(value);
+        }
+    }
+
+    fn note_connection_options(&mut self, value: &[u8]) {
         for option in list(value) {
             match option.len() {
                 5 if option.eq_ignore_ascii_case(b"close") => self.close = true,

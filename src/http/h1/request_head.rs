@@ -8,7 +8,6 @@ use ::http::uri::InvalidUri;
 use ::http::{HeaderMap, Method, Uri, Version, request};
 
 use super::diagnosis::{diagnose_request, newer_minor_version};
-use super::fields::ends_strictly;
 use super::framing::Framing;
 use super::host::is_host;
 use super::rules::FIELDS_LIMIT;
@@ -176,10 +175,7 @@ impl RequestHead {
             return Err(REFUSED);
         }
         // The tokenizer skips empty lines before the request line.
-        let strict = place(method) == 0 && ends_strictly(&bytes[..len], slices);
-        if !strict && !rules.leniency.lenient_lf {
-            return Err(REFUSED);
-        }
+        let mut is_strict = place(method) == 0 && bytes[..len].ends_with(b"\r\n\r\n");
         if self.method.as_str() != method {
             self.method = Method::from_bytes(method.as_bytes()).map_err(|_| REFUSED)?;
         }
@@ -188,9 +184,12 @@ impl RequestHead {
         self.parts = TargetParts::default();
         let framing = &mut self.framing;
         *framing = Framing::default();
-        self.fields.places.set(bytes, slices, |index, name, value| {
+        is_strict &= self.fields.places.set(bytes, slices, |index, name, value| {
             framing.note(index, name, value, rules.leniency);
         });
+        if !is_strict && !rules.leniency.lenient_lf {
+            return Err(REFUSED);
+        }
         Ok(len)
     }
 

@@ -6,7 +6,6 @@ use std::mem::{self, MaybeUninit};
 use ::http::{HeaderMap, Method, StatusCode, Version, response};
 
 use super::diagnosis::{diagnose_response, newer_minor_version};
-use super::fields::ends_strictly;
 use super::framing::{Framing, parse_length};
 use super::rules::FIELDS_LIMIT;
 use super::scan::HeadKind;
@@ -151,17 +150,17 @@ impl ResponseHead {
             return Err(REFUSED);
         }
         // The tokenizer skips empty lines before the status line.
-        let strict = bytes.starts_with(b"HTTP") && ends_strictly(&bytes[..len], slices);
-        if !strict && !rules.leniency.lenient_lf {
-            return Err(REFUSED);
-        }
+        let mut is_strict = bytes.starts_with(b"HTTP") && bytes[..len].ends_with(b"\r\n\r\n");
         self.status = StatusCode::from_u16(code).map_err(|_| REFUSED)?;
         self.is_http10 = version == 0;
         let framing = &mut self.framing;
         *framing = Framing::default();
-        self.fields.places.set(bytes, slices, |index, name, value| {
+        is_strict &= self.fields.places.set(bytes, slices, |index, name, value| {
             framing.note(index, name, value, rules.leniency);
         });
+        if !is_strict && !rules.leniency.lenient_lf {
+            return Err(REFUSED);
+        }
         Ok(len)
     }
 

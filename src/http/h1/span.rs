@@ -28,6 +28,12 @@ impl Span {
         Self::new(start, end - start)
     }
 
+    /// How many bytes it has.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        usize::from(self.end - self.start)
+    }
+
     /// The same as a range.
     #[inline]
     pub(super) fn range(self) -> Range<usize> {

@@ -92,6 +92,75 @@ pub(crate) fn is_target_byte(byte: u8) -> bool {
     is(byte, TARGET)
 }
 
+/// Whether two names are the same but for the case of their letters.
+#[inline]
+pub(super) fn is_same_name(name: &[u8], other: &[u8]) -> bool {
+    // Most differ in length or in their first letter, and then there is nothing to call.
+    match (name, other) {
+        ([first, ..], [other_first, ..]) => {
+            name.len() == other.len()
+                && (first ^ other_first) & !CASE == 0
+                && is_same_text(name, other)
+        }
+        _ => name.len() == other.len(),
+    }
+}
+
+/// What tells a small ASCII letter from a capital one.
+const CASE: u8 = 0x20;
+
+/// Whether texts of the same length are the same but for the case of ASCII letters.
+///
+/// Eight bytes are compared at a time: names are many, and too short for anything wider.
+#[inline(never)]
+fn is_same_text(mut text: &[u8], mut other: &[u8]) -> bool {
+    while let (Some((word, rest)), Some((other_word, other_rest))) =
+        (text.split_first_chunk(), other.split_first_chunk())
+    {
+        if !is_same_word(u64::from_le_bytes(*word), u64::from_le_bytes(*other_word)) {
+            return false;
+        }
+        (text, other) = (rest, other_rest);
+    }
+    is_same_word(word_of(text), word_of(other))
+}
+
+/// Fewer than eight bytes as a word, which differs for any two that differ and are of one length.
+#[inline]
+fn word_of(bytes: &[u8]) -> u64 {
+    match *bytes {
+        // Its two halves may overlap.
+        [a, b, c, d, ..] => {
+            let [.., w, x, y, z] = *bytes else {
+                unreachable!("there are four bytes")
+            };
+            u64::from_le_bytes([a, b, c, d, w, x, y, z])
+        }
+        [a, b, c] => u64::from_le_bytes([a, b, c, 0, 0, 0, 0, 0]),
+        [a, b] => u64::from_le_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+        [a] => u64::from(a),
+        [] => 0,
+    }
+}
+
+/// Whether two words of bytes are the same but for the case of ASCII letters.
+#[inline]
+fn is_same_word(word: u64, other: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xFF;
+    const HIGH: u64 = ONES * 0x80;
+    const CASES: u64 = ONES * CASE as u64;
+    let difference = word ^ other;
+    if difference & !CASES != 0 {
+        return false;
+    }
+    // The high bit of each byte tells whether it is a letter.
+    let lower = (word | CASES) & !HIGH;
+    let from_a = lower + ONES * u64::from(0x80 - b'a');
+    let beyond_z = lower + ONES * u64::from(0x7F - b'z');
+    let letters = from_a & !beyond_z & !word & HIGH;
+    difference & !(letters >> 2) == 0
+}
+
 /// `bytes` without spaces and tabs around it. Nothing else counts as blank in HTTP.
 pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
@@ -109,4 +178,29 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .split(|&byte| byte == b',')
         .map(trim)
         .filter(|element| !element.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_as_one_byte_after_the_other_is() {
+        let text: Vec<u8> = (0..40)
+            .map(|index| b"Aa-Zz^~_0{[`@\xE4\xC4"[index % 15])
+            .collect();
+        for len in 0..20 {
+            let name = &text[3..3 + len];
+            assert!(!is_same_name(name, &text[3..4 + len]));
+            assert!(is_same_name(name, name));
+            for at in 0..len {
+                for byte in 0..=255 {
+                    let mut other = name.to_vec();
+                    other[at] = byte;
+                    let expected = name.eq_ignore_ascii_case(&other);
+                    assert_eq!(is_same_name(name, &other), expected, "{name:?} {other:?}");
+                }
+            }
+        }
+    }
 }

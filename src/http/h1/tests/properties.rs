@@ -56,6 +56,12 @@ fn check_first_request(input: &[u8], rules: &Rules) {
         .map(|(name, value)| (name.as_bytes(), value))
         .collect();
     assert_eq!(found, plain.fields);
+    for (name, _) in &found {
+        let name = std::str::from_utf8(name).expect("a name is ASCII");
+        let shouted = name.to_ascii_uppercase();
+        let values: Vec<&[u8]> = head.header_all(&shouted).collect();
+        assert_eq!(values, plain.values(name), "{name}");
+    }
     let hosts = plain.values("host");
     assert!(hosts.len() == 1 || (hosts.is_empty() && head.version() == ::http::Version::HTTP_10));
     assert_eq!(head.body_length(), plain.request_body_length());
