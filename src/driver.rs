@@ -283,6 +283,21 @@ impl Driver {
         self.push_slot(State::Waiting(waker), entry)
     }
 
+    /// As [`Driver::submit`], but a completion with `result` wakes nobody. It is seen when the
+    /// operation is polled for another reason; being polled before makes it wake as usual.
+    ///
+    /// # Safety
+    ///
+    /// As [`Driver::submit`].
+    pub(crate) unsafe fn submit_quiet(
+        &self,
+        entry: Entry,
+        waker: Waker,
+        result: i32,
+    ) -> io::Result<Key> {
+        self.push_slot(State::Quiet(waker, result), entry)
+    }
+
     #[inline]
     fn push_slot(&self, state: State, entry: Entry) -> io::Result<Key> {
         let pushed = self.core.borrow_mut().push_slot(state, entry);
@@ -396,18 +411,22 @@ impl Driver {
                     return Poll::Ready(completion);
                 }
                 State::Waiting(waker) if waker.will_wake(context.waker()) => return Poll::Pending,
-                State::Waiting(_) => {}
+                State::Waiting(_) | State::Quiet(..) => {}
                 State::Multi(_) | State::Abandoned(_) => {
                     unreachable!("only a one-shot operation that has a future is polled here")
                 }
             }
         }
-        let waker = context.waker().clone();
-        let mut old = Some(waker);
-        if let State::Waiting(waker) = &mut self.core.borrow_mut().slot(key).state {
-            old = old.map(|new| std::mem::replace(waker, new));
+        let mut state = State::Waiting(context.waker().clone());
+        {
+            let mut core = self.core.borrow_mut();
+            let slot = core.slot(key);
+            // A waker that was cloned may have run a turn.
+            if !matches!(slot.state, State::Done(_)) {
+                std::mem::swap(&mut slot.state, &mut state);
+            }
         }
-        drop(old);
+        drop(state);
         Poll::Pending
     }
 
@@ -426,7 +445,7 @@ impl Driver {
                 core.slots.remove(key.index as usize);
                 return Withdrawn::Done(completion);
             }
-            State::Waiting(_) => {}
+            State::Waiting(_) | State::Quiet(..) => {}
             State::Multi(_) | State::Abandoned(_) => {
                 unreachable!("only a one-shot operation that has a future is withdrawn")
             }

@@ -60,6 +60,8 @@ pub(super) struct Slot {
 pub(super) enum State {
     /// Invariant: the operation's future, which is alive, keeps what the kernel may touch.
     Waiting(Waker),
+    /// As `Waiting`, but this result wakes nobody.
+    Quiet(Waker, i32),
     Done(Completion),
     Multi(Multi),
     /// Invariant: the box keeps what the kernel may touch.

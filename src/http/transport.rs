@@ -134,6 +134,15 @@ impl Transport {
         }
     }
 
+    /// As [`write_all`](Self::write_all), for bytes that are answered: when they were sent as a
+    /// matter of course, the answer is what wakes.
+    pub(super) fn write_quietly(&self, buf: Vec<u8>) -> Writing<Vec<u8>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => Writing::Socket(socket.write_quietly(buf)),
+            Kind::Other(_) => self.write_all(buf),
+        }
+    }
+
     /// Sends all of `head` and then all of `body`, and gives the first back.
     pub(super) fn write_both(
         &self,

@@ -243,7 +243,7 @@ impl Exchange {
     fn phase(&self) -> Phase {
         if self.has_received {
             Phase::Body
-        } else if self.upload.is_done() {
+        } else if self.upload.is_handed_over() {
             Phase::FirstByte
         } else {
             Phase::Send
@@ -259,10 +259,11 @@ impl Exchange {
             return Ok(());
         };
         let transport = &connection.transport;
+        let was_handed_over = self.upload.is_handed_over();
         match self.upload.poll(transport, context, &mut self.moved) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
-                if self.watchdog.has_waited() {
+                if self.watchdog.has_waited() && !was_handed_over {
                     self.timings.send = time::now().saturating_duration_since(self.began);
                 }
                 self.moved = true;
@@ -477,7 +478,7 @@ impl Exchange {
     fn poll_watchdog(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let (phase, timeout) = if self.upload.is_held() {
             (Phase::FirstByte, Some(CONTINUE_TIMEOUT))
-        } else if !self.upload.is_done() {
+        } else if !self.upload.is_handed_over() {
             (Phase::Send, self.limits.send_timeout)
         } else if !self.has_received {
             (Phase::FirstByte, self.limits.first_byte_timeout)
