@@ -141,6 +141,11 @@ impl Multi {
     }
 
     /// The completion that came last, if it was not taken.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     pub(super) fn last(&self) -> Option<Completion> {
         let last = self.rest.as_ref().and_then(|rest| rest.back());
         last.or(self.first.as_ref()).map(Item::completion)

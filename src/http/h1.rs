@@ -64,7 +64,7 @@ pub use leniency::Leniency;
 pub use limits::Limits;
 pub(crate) use reject_answer::encode_reject;
 pub use reject_reason::RejectReason;
-pub(crate) use request_encoder::{HostInvalid, RequestEncoder};
+pub(crate) use request_encoder::{FieldLines, HostInvalid, RequestEncoder};
 pub(crate) use request_head::RequestHead;
 pub(crate) use response_encoder::{CONTINUE, ResponseEncoder, ResponseFraming, encode_plain};
 pub use response_error::ResponseError;

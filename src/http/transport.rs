@@ -8,7 +8,7 @@ use std::{
     net::{Shutdown, SocketAddr},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -89,6 +89,18 @@ impl Transport {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_recv(context),
             Kind::Other(other) => other.poll_recv(context),
+        }
+    }
+
+    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may forget
+    /// whom to wake.
+    pub(super) fn is_silent(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.is_silent(),
+            Kind::Other(other) => {
+                let mut nobody = Context::from_waker(Waker::noop());
+                other.poll_recv(&mut nobody).is_pending()
+            }
         }
     }
 

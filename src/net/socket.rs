@@ -108,6 +108,13 @@ impl Socket {
         self.shared.extra.receive.poll_next(&self.shared, context)
     }
 
+    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may forget
+    /// whom to wake.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.shared.extra.receive.is_silent(&self.shared)
+    }
+
     /// As [`poll_recv`](Self::poll_recv), up to `bytes_max` bytes at once while the peer sends as
     /// fast as they are taken.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]

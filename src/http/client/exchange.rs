@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    Error, ErrorKind, Informational, Phase, Url,
+    Error, ErrorKind, Informational, Phase,
     connection::Connection,
     deadline::{Total, Watchdog},
     message::Message,
@@ -63,8 +63,8 @@ pub(super) struct Exchange {
     moved: bool,
     total: Total,
     pub(super) limits: ExchangeLimits,
-    /// Where the response came from, once it is here.
-    pub(super) url: Option<Url>,
+    /// What was asked, once the response is here.
+    pub(super) message: Option<Box<Message>>,
     /// When the whole request began, and when this exchange did.
     started: Instant,
     began: Instant,
@@ -99,7 +99,7 @@ impl Exchange {
             moved: false,
             total: Total::default(),
             limits: ExchangeLimits::default(),
-            url: None,
+            message: None,
             started: Instant::now(),
             began: Instant::now(),
             timings: Timings::default(),
@@ -114,7 +114,6 @@ impl Exchange {
         self.upload.stop();
         self.piece = None;
         self.asks_upgrade = false;
-        self.url = None;
         self.is_body_over = false;
         self.informational_count = 0;
         self.has_received = false;
