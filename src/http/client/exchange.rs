@@ -38,6 +38,9 @@ const INFORMATIONAL_MAX: u32 = 16;
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pieces up to this size are copied out of the kernel's memory.
 const SMALL_PIECE_BYTES_MAX: usize = 1 << 10;
+/// How much of a body is received at once from a server that sends as fast as it is taken. From
+/// 128 KiB on the C library maps each piece anew.
+const RECEIVE_BYTES_MAX: usize = 120 << 10;
 /// The idle time of a connection whose server says nothing about it; the pool's own is shorter.
 const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
@@ -451,7 +454,9 @@ impl Exchange {
                 let text = "expected the rest of a body, found that it has failed before";
                 return Poll::Ready(Err(Error::new(ErrorKind::Decode(text))));
             };
-            match connection.transport.poll_recv(context) {
+            let left = self.decoder.left().unwrap_or(u64::MAX);
+            let bytes_max = left.min(RECEIVE_BYTES_MAX as u64) as usize;
+            match connection.transport.poll_recv_up_to(bytes_max, context) {
                 Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
                     self.decoder.eof().map_err(protocol)?;
                     self.finish_later();
