@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::body::Source;
+use super::body::{MakeTrailers, Source};
 use crate::http::{
     Transport,
     h1::{BodyEncoder, BodyLength, PromiseBroken},
@@ -159,15 +159,30 @@ impl Upload {
                     self.source = Source::None;
                     self.send(bytes, transport)?;
                 }
-                Source::Pieces(pieces) => match ready!(pieces.as_mut().poll_next(context)) {
-                    Some(Ok(bytes)) => self.send(bytes, transport)?,
-                    Some(Err(error)) => return Poll::Ready(Err(UploadError::Source(error))),
-                    None => {
-                        self.source = Source::None;
-                        self.encoder.finish(&mut self.output).map_err(broken)?;
+                Source::Pieces(pieces, trailers) => {
+                    match ready!(pieces.as_mut().poll_next(context)) {
+                        Some(Ok(bytes)) => self.send(bytes, transport)?,
+                        Some(Err(error)) => return Poll::Ready(Err(UploadError::Source(error))),
+                        None => {
+                            let trailers = trailers.take();
+                            self.source = Source::None;
+                            self.finish(trailers).map_err(broken)?;
+                        }
                     }
-                },
+                }
             }
+        }
+    }
+
+    /// Ends the body, whose trailers only chunks have room for.
+    fn finish(&mut self, trailers: Option<MakeTrailers>) -> Result<(), PromiseBroken> {
+        match trailers {
+            Some(make) if !self.encoder.is_plain() => {
+                let trailers = make();
+                self.encoder
+                    .finish_with_trailers(&mut self.output, &trailers)
+            }
+            _ => self.encoder.finish(&mut self.output),
         }
     }
 
