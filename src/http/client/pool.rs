@@ -192,7 +192,7 @@ impl Pool {
 
     fn known_host(&self, key: &str) -> Option<Rc<Host>> {
         let mut last = self.last.borrow_mut();
-        if !last.as_ref().is_some_and(|last| *last.key == *key) {
+        if last.as_ref().is_none_or(|last| *last.key != *key) {
             *last = Some(Rc::clone(self.hosts.borrow().get(key)?));
         }
         last.clone()
