@@ -170,14 +170,6 @@ mod exchange;
 mod exchanged;
 mod file_response;
 mod form;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "streamed answers and the client come next"
-    )
-)]
 mod h1;
 mod handler;
 mod input;

@@ -68,6 +68,12 @@ pub(crate) unsafe trait Op: 'static {
     /// The ring entry. Called again when the operation goes on after a short result.
     fn entry(&mut self) -> Entry;
 
+    /// The result of the entry after which nobody has to be woken, because whoever waits is woken
+    /// by something else that follows on it.
+    fn quiet_result(&self) -> Option<i32> {
+        None
+    }
+
     /// How it runs where there is no entry for it.
     fn without_ring(&mut self) -> WithoutRing;
 

@@ -8,6 +8,8 @@
 mod cancel {
     mod buffers;
     mod census;
+    #[cfg(feature = "http")]
+    mod client;
     mod files;
     mod frames;
     mod live_memory;

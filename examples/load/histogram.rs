@@ -2,12 +2,14 @@
 
 /// Counts by size: eight steps for each power of two of a microsecond.
 pub(crate) struct Histogram {
-    counts: [u64; 256],
+    counts: Box<[u64; 256]>,
 }
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self { counts: [0; 256] }
+        Self {
+            counts: Box::new([0; 256]),
+        }
     }
 
     pub(crate) fn add(&mut self, micros: u64) {
@@ -15,7 +17,7 @@ impl Histogram {
     }
 
     pub(crate) fn join(&mut self, other: &Self) {
-        for (count, other) in self.counts.iter_mut().zip(other.counts) {
+        for (count, other) in self.counts.iter_mut().zip(other.counts.iter()) {
             *count += other;
         }
     }

@@ -1,9 +1,6 @@
 //! From a request to the answer of another server.
 
-use annulus::http::{
-    self, Client, Error, Handler, Request, Response, StatusCode,
-    client::{self, ErrorKind},
-};
+use annulus::http::{self, Client, Handler, Request, Response, StatusCode, client::Url};
 
 /// What answers the requests of one worker. Each worker has a client, which keeps connections.
 pub(crate) fn to(upstream: String) -> impl Handler {
@@ -22,6 +19,7 @@ async fn forward(client: &Client, upstream: &str, mut request: Request) -> http:
     if let Some(query) = request.query() {
         url = url + "?" + query;
     }
+    let url = Url::parse(&url).map_err(|_| StatusCode::BAD_REQUEST)?;
     let mut onward = client.request(request.method().clone(), url);
     for (name, value) in &crate::fields::of_request(&request) {
         onward = onward.header(name, value);
@@ -29,7 +27,8 @@ async fn forward(client: &Client, upstream: &str, mut request: Request) -> http:
     // The body is asked for when the other server asks for it.
     onward = onward.expect_continue(request.header("expect").is_some());
     let body = request.take_body().limit(u64::MAX);
-    let response = onward.body(body).send().await.map_err(failed)?;
+    // What fails over there is 502, or 504 when it takes too long.
+    let response = onward.body(body).send().await?;
 
     let (status, fields) = (response.status(), crate::fields::of_response(&response));
     let mut answer = Response::stream(response.into_stream()).status(status);
@@ -37,15 +36,4 @@ async fn forward(client: &Client, upstream: &str, mut request: Request) -> http:
         answer = answer.field(name.clone(), value.clone());
     }
     Ok(answer)
-}
-
-fn failed(error: client::Error) -> Error {
-    let status = match error.kind() {
-        ErrorKind::Url(_) | ErrorKind::Request(_) | ErrorKind::RequestBody => {
-            StatusCode::BAD_REQUEST
-        }
-        ErrorKind::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-        _ => StatusCode::BAD_GATEWAY,
-    };
-    Error::new(status, "the other server").with_source(error)
 }

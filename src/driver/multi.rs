@@ -61,6 +61,13 @@ impl Driver {
         Some(take_item(guard, key, item))
     }
 
+    /// Whether a multishot goes on and nothing waits in its queue.
+    pub(crate) fn multi_is_silent(&self, key: Key) -> bool {
+        let mut core = self.core.borrow_mut();
+        let multi = core.multi(key);
+        multi.in_flight && multi.is_empty()
+    }
+
     /// The last completion of a multishot, once it waits in the queue.
     pub(crate) fn multi_end(&self, key: Key) -> Option<Completion> {
         let mut core = self.core.borrow_mut();

@@ -56,7 +56,7 @@ impl Driver {
                 }
                 true
             }
-            State::Waiting(_) | State::Abandoned(_) => {
+            State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => {
                 let cancelled = State::Done(Completion::new(-errno::ECANCELED));
                 match std::mem::replace(&mut slot.state, cancelled) {
                     // The kernel may still write there, so nobody may ever own that memory again.
@@ -84,7 +84,7 @@ impl Core {
                 generation: slot.generation,
             };
             match &mut slot.state {
-                State::Waiting(_) => keys.push(key),
+                State::Waiting(_) | State::Quiet(..) => keys.push(key),
                 State::Multi(multi) if multi.in_flight && !multi.cancelled => {
                     multi.cancelled = true;
                     keys.push(key);

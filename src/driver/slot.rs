@@ -60,6 +60,8 @@ pub(super) struct Slot {
 pub(super) enum State {
     /// Invariant: the operation's future, which is alive, keeps what the kernel may touch.
     Waiting(Waker),
+    /// As `Waiting`, but this result wakes nobody.
+    Quiet(Waker, i32),
     Done(Completion),
     Multi(Multi),
     /// Invariant: the box keeps what the kernel may touch.
@@ -139,6 +141,11 @@ impl Multi {
     }
 
     /// The completion that came last, if it was not taken.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     pub(super) fn last(&self) -> Option<Completion> {
         let last = self.rest.as_ref().and_then(|rest| rest.back());
         last.or(self.first.as_ref()).map(Item::completion)

@@ -143,6 +143,39 @@ fn a_late_completion_does_not_reach_the_next_user_of_its_slot() {
 }
 
 #[test]
+fn a_quiet_operation_wakes_by_any_result_but_the_one_that_it_names() {
+    let Some((driver, silent)) = ring() else {
+        return;
+    };
+    let woken = Arc::new(Count::default());
+    let submit = || {
+        let waker = Waker::from(Arc::clone(&woken));
+        // SAFETY: the entry points to nothing.
+        unsafe { driver.submit_quiet(poll_entry(&silent), waker, 7) }.unwrap()
+    };
+    let wakes = |result| {
+        let key = submit();
+        complete(&driver, key, result, 0);
+        assert_eq!(poll_op(&driver, key), Poll::Ready(result));
+        woken.0.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!((wakes(7), wakes(6), wakes(-errno::EPIPE)), (0, 1, 1));
+    assert_eq!(Arc::strong_count(&woken), 1, "no waker is left behind");
+
+    // Whoever asks before it is done waits for it.
+    let key = submit();
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(
+        driver
+            .poll_op(key, &Context::from_waker(&waker))
+            .is_pending()
+    );
+    complete(&driver, key, 7, 0);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(poll_op(&driver, key), Poll::Ready(7));
+}
+
+#[test]
 fn generations_go_round_without_meeting() {
     let Some((driver, silent)) = ring() else {
         return;

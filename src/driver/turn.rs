@@ -16,6 +16,8 @@ use crate::sys::{Completion, Wait};
 /// What has to happen once the driver is no longer borrowed.
 pub(super) enum After {
     Wake(Waker),
+    /// A waker that was not needed.
+    Forget(Waker),
     Finish(Box<dyn Abandoned>, Completion),
 }
 
@@ -24,6 +26,7 @@ impl After {
     pub(super) fn run(self) {
         match self {
             Self::Wake(waker) => waker.wake(),
+            Self::Forget(waker) => drop(waker),
             Self::Finish(abandoned, completion) => abandoned.finish(completion),
         }
     }
@@ -149,11 +152,17 @@ impl Core {
         };
         let last = !completion.more();
         match &mut slot.state {
-            State::Waiting(_) => {
+            State::Waiting(_) | State::Quiet(..) => {
                 let old = std::mem::replace(&mut slot.state, State::Done(completion));
                 self.in_flight -= 1;
-                if let State::Waiting(waker) = old {
-                    after.push(After::Wake(waker));
+                match old {
+                    State::Quiet(waker, result) if result == completion.res => {
+                        after.push(After::Forget(waker));
+                    }
+                    State::Waiting(waker) | State::Quiet(waker, _) => {
+                        after.push(After::Wake(waker));
+                    }
+                    _ => {}
                 }
             }
             State::Multi(multi) => {

@@ -73,6 +73,7 @@ mod informational;
 #[cfg(feature = "json")]
 mod json;
 mod keeper;
+mod local_addrs;
 mod message;
 #[cfg(not(feature = "compress"))]
 mod no_compress;

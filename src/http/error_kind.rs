@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Content,
     /// The body breaks the protocol or a limit.
     Body(BodyError),
+    /// Another server, which the handler asked.
+    Upstream,
     /// An I/O error.
     Io,
     /// The program contradicts itself: it asked for a parameter that its route does not have, say.

@@ -16,20 +16,12 @@ use super::{
     exchange::Exchange,
     h1::{BodyDecoder, CONTINUE},
     timer::Timer,
+    transport::BULK_BYTES_MAX,
 };
 use crate::{pool::ManagedBuf, time};
 
 /// How much of a body that nobody read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
-/// How much of a body is received at once from a client that sends as fast as it is taken. From
-/// 128 KiB on the C library maps each piece anew.
-///
-/// It is no multiple of a page, on purpose. On the processor that this was measured on, an AMD EPYC,
-/// the kernel's copy (`rep movsb`) is several times slower where its target begins up to 15 bytes
-/// behind its source, counted within a page: receives ran at 2 to 4 GB/s instead of 14.5. A full
-/// receive of whole pages begins the next one at the same place, and a client that is received from
-/// slowly has sent enough for a full one.
-const RECEIVE_BYTES_MAX: usize = 121_872;
 
 /// What an exchange knows of its request's body besides the bytes.
 pub(super) struct Pull {
@@ -224,7 +216,7 @@ impl Pull {
 /// How many bytes to receive at once: no more than the body has, where that is known.
 fn receive_bytes(body: &BodyDecoder) -> usize {
     let left = body.left().unwrap_or(u64::MAX);
-    left.min(RECEIVE_BYTES_MAX as u64) as usize
+    left.min(BULK_BYTES_MAX as u64) as usize
 }
 
 impl Exchange {

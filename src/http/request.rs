@@ -97,6 +97,21 @@ impl Request {
         self.head.header_all(name)
     }
 
+    /// Names, as they were sent, and values of all fields, in order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::Request;
+    ///
+    /// fn bytes_of_fields(request: &Request) -> usize {
+    ///     request.fields().map(|(name, value)| name.len() + value.len()).sum()
+    /// }
+    /// ```
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.head.fields().iter()
+    }
+
     /// All fields as a map, which is built anew at each call.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {

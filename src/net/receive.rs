@@ -29,7 +29,7 @@ use std::{
     num::NonZeroI32,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use super::{
@@ -162,6 +162,18 @@ impl Receive {
         let many = WhenIdle::AskForMany(bytes_max);
         let received = ready!(self.poll_next_or_idle(shared, context, many)?);
         Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
+    }
+
+    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may forget
+    /// whom to wake. The caller has the turn.
+    pub(super) fn is_silent(&self, shared: &Rc<Shared>) -> bool {
+        match self.state.get() {
+            State::Multi(key) if shared.driver().multi_is_silent(key) => !self.has_front(),
+            _ => {
+                let nobody = Context::from_waker(Waker::noop());
+                self.poll_next(shared, &nobody).is_pending()
+            }
+        }
     }
 
     /// The next bytes, or `None` when nothing is under way any more and `when_idle` says not to
@@ -415,6 +427,13 @@ impl Receive {
             State::Ended => Some(Step::End),
             _ => None,
         }
+    }
+
+    fn has_front(&self) -> bool {
+        let room = self.parked.take();
+        let has_front = room.as_ref().is_some_and(|room| room.is_some());
+        self.parked.set(room);
+        has_front
     }
 
     fn take_front(&self) -> Option<ManagedBuf> {

@@ -113,6 +113,13 @@ impl Socket {
         self.shared.extra.receive.poll_next(&self.shared, context)
     }
 
+    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may forget
+    /// whom to wake.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.shared.extra.receive.is_silent(&self.shared)
+    }
+
     /// As [`poll_recv`](Self::poll_recv), up to `bytes_max` bytes at once while the peer sends as
     /// fast as they are taken.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
@@ -198,6 +205,14 @@ impl Socket {
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn write_whole<B: IoBuf>(&self, buf: B) -> SendAll<B> {
         InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
+    }
+
+    /// As [`write_whole`](Self::write_whole), for bytes that are answered: when they were sent as a
+    /// matter of course, the answer is what wakes.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn write_quietly<B: IoBuf>(&self, buf: B) -> SendAll<B> {
+        let op = Send::new(self.any_fd(), buf, true).quietly();
+        InTurn::new(&self.shared, op)
     }
 
     /// As [`write_whole`](Self::write_whole), for several buffers.

@@ -68,7 +68,7 @@ impl TcpStream {
         let driver = driver::current()?;
         let mut failed = None;
         for addr in addrs.to_addrs().await? {
-            match Self::connect_one(&driver, addr).await {
+            match Self::connect_one(&driver, None, addr).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = Some(error),
             }
@@ -81,13 +81,48 @@ impl TcpStream {
         }))
     }
 
-    async fn connect_one(driver: &Rc<Driver>, addr: SocketAddr) -> io::Result<Self> {
+    /// Connects to `addr` from `local`, an address of this machine. A port of zero there is chosen
+    /// by the kernel, as for any connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of bind(2) and connect(2): `EADDRNOTAVAIL` when the machine does not have that address
+    /// or no port is left.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use annulus::net::TcpStream;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let local = ([127, 0, 0, 2], 0).into();
+    /// let stream = TcpStream::connect_from(local, ([127, 0, 0, 1], 7000).into()).await?;
+    /// # drop(stream);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect_from(local: SocketAddr, addr: SocketAddr) -> io::Result<Self> {
+        Self::connect_one(&driver::current()?, Some(local), addr).await
+    }
+
+    async fn connect_one(
+        driver: &Rc<Driver>,
+        local: Option<SocketAddr>,
+        addr: SocketAddr,
+    ) -> io::Result<Self> {
         let family = SocketAddress::from(addr).family();
         // A connect that is waited for by readiness must not block.
         let nonblocking = !(driver.uses_ring() && driver.features().fast_poll);
         let socket = Socket::from_fd(sys::new_socket(family, nonblocking)?, Family::Tcp, driver);
         let stream = Self { socket };
         stream.set_nodelay(true)?;
+        if let Some(local) = local {
+            tcp_options::bind_local(stream.socket.raw(), local)?;
+        }
         let op = Connect::new(stream.socket.any_fd(), addr);
         InFlight::new(Rc::clone(driver), op).await?;
         Ok(stream)

@@ -133,9 +133,14 @@ impl<O: Op> InFlight<O> {
             .as_mut()
             .expect("a future is not polled after it is ready");
         let entry = op.entry();
-        // SAFETY: `Op`'s contract: what the entry points to is the operation's, which this future
-        // keeps, or leaves to the driver, until the final completion.
-        let submitted = unsafe { self.driver.submit(entry, context.waker().clone()) };
+        let waker = context.waker().clone();
+        let submitted = match op.quiet_result() {
+            // SAFETY: `Op`'s contract: what the entry points to is the operation's, which this
+            // future keeps, or leaves to the driver, until the final completion.
+            None => unsafe { self.driver.submit(entry, waker) },
+            // SAFETY: as above.
+            Some(result) => unsafe { self.driver.submit_quiet(entry, waker, result) },
+        };
         self.submitted(submitted)
     }
 

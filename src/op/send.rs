@@ -26,6 +26,8 @@ pub(crate) struct Send<B: IoBuf> {
     sent: usize,
     /// Whether to go on until everything is sent.
     all: bool,
+    /// Whether nobody waits for its success.
+    is_quiet: bool,
 }
 
 impl<B: IoBuf> Send<B> {
@@ -36,7 +38,16 @@ impl<B: IoBuf> Send<B> {
             buf: Held::new(buf),
             sent: 0,
             all,
+            is_quiet: false,
         }
+    }
+
+    /// Wakes nobody when all was sent at once: what comes of it is looked at when there is another
+    /// reason to.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn quietly(mut self) -> Self {
+        self.is_quiet = true;
+        self
     }
 
     /// Goes on behind the first `sent` bytes, which were sent already.
@@ -77,6 +88,10 @@ unsafe impl<B: IoBuf> Op for Send<B> {
             len as u32,
             option::MSG_NOSIGNAL | wait_all,
         )
+    }
+
+    fn quiet_result(&self) -> Option<i32> {
+        self.is_quiet.then(|| self.rest().1 as i32)
     }
 
     fn without_ring(&mut self) -> WithoutRing {

@@ -102,6 +102,16 @@ impl Clock {
         }
     }
 
+    /// The present instant.
+    #[inline]
+    pub(super) fn now_instant(&self) -> Instant {
+        match self.course.get() {
+            // As nearly always: it is the system's clock, and need not be counted from the base.
+            Course::Running { ahead: 0 } => Instant::now(),
+            _ => self.instant(self.now()),
+        }
+    }
+
     /// The instant as nanoseconds, clamped to 292 years from the base.
     pub(super) fn nanos(&self, instant: Instant) -> Nanos {
         match instant.checked_duration_since(self.base) {

@@ -80,7 +80,7 @@ impl Timers {
     /// The runtime's clock, which may be paused or ahead of the system's. Deadlines are compared
     /// with it and never with `Instant::now`.
     pub(crate) fn now(&self) -> Instant {
-        self.clock.instant(self.clock.now())
+        self.clock.now_instant()
     }
 
     /// The time until which nothing has to be fired, or `None` without a timer.

@@ -297,7 +297,7 @@ fn bodies_of_every_kind_arrive() {
             .await
             .unwrap();
         let pieces = || {
-            let pieces = ["one", "", "three"].map(|piece| Ok(piece.into()));
+            let pieces = ["one", "", "three"].map(std::io::Result::Ok);
             Body::stream(futures_util::stream::iter(pieces))
         };
         post().body(pieces()).send().await.unwrap();
@@ -328,15 +328,57 @@ fn bodies_of_every_kind_arrive() {
 }
 
 #[test]
+fn trailers_follow_on_a_body_in_chunks() {
+    let server = Script::new(|conn| {
+        let mut request = conn.head().unwrap();
+        while !request.ends_with("\r\n0\r\nx-sum: 3\r\n\r\n") {
+            request.push_str(&conn.head().unwrap());
+        }
+        conn.send(ok(&request[request.len() - 35..]));
+        // Of known length: there is no room.
+        let request = conn.request().unwrap();
+        conn.send(ok(&request[request.len() - 5..]));
+    });
+    run(async {
+        let client = Client::new();
+        let sum = std::rc::Rc::new(std::cell::Cell::new(0));
+        let counts = std::rc::Rc::clone(&sum);
+        let pieces = ["a", "bc"].into_iter().inspect(move |piece| {
+            counts.set(counts.get() + piece.len());
+        });
+        let pieces = futures_util::stream::iter(pieces.map(std::io::Result::Ok));
+        let trailers = move || {
+            let mut fields = http::HeaderMap::new();
+            fields.insert("x-sum", sum.get().into());
+            fields.insert("content-length", 7.into());
+            fields
+        };
+        let post = async |body: Body| {
+            let response = client.post(server.url("/")).body(body).send().await;
+            response.unwrap().text().await.unwrap()
+        };
+        let body = Body::stream(pieces).trailers(trailers);
+        let sent = post(body).await;
+        assert!(
+            sent.ends_with("1\r\na\r\n2\r\nbc\r\n0\r\nx-sum: 3\r\n\r\n"),
+            "{sent}"
+        );
+        let none = || unreachable!("nobody has room for them");
+        assert_eq!(post(Body::from("whole").trailers(none)).await, "whole");
+    });
+}
+
+#[test]
 fn a_body_that_is_not_what_it_promised_fails_the_request() {
     let server = Script::answering(ok(""));
     run(async {
         let client = Client::new();
-        let pieces =
-            |text: &'static str| Body::stream(futures_util::stream::iter([Ok(text.into())]));
+        let pieces = |text: &'static str| {
+            Body::stream(futures_util::stream::iter([std::io::Result::Ok(text)]))
+        };
         let broken = Body::stream(futures_util::stream::iter([
-            Ok("a".into()),
-            Err(std::io::Error::other("the source is broken")),
+            Ok("a"),
+            Err("the source is broken"),
         ]));
         for body in [pieces("four").sized(3), pieces("four").sized(5), broken] {
             let error = client
@@ -346,6 +388,11 @@ fn a_body_that_is_not_what_it_promised_fails_the_request() {
                 .await
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::RequestBody);
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(
+                cause.contains("promised") || cause == "the source is broken",
+                "{cause}"
+            );
         }
         assert_eq!(client.pool_state().idle(), 0);
     });
@@ -410,7 +457,8 @@ fn an_early_answer_stops_the_upload() {
     });
     run(async {
         let client = Client::new();
-        let endless = futures_util::stream::repeat_with(|| Ok(vec![b'x'; 1 << 16].into()));
+        let endless =
+            futures_util::stream::repeat_with(|| std::io::Result::Ok(vec![b'x'; 1 << 16]));
         let request = client.post(server.url("/")).body(Body::stream(endless));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 413);

@@ -72,6 +72,43 @@ fn a_body_is_written_to_a_file() {
 }
 
 #[test]
+fn a_flood_arrives_whole_and_leaves_its_connection_usable() {
+    let body: Vec<u8> = (0..16_000_000_u32)
+        .map(|number| (number / 7) as u8)
+        .collect();
+    let sized = body.clone();
+    let server = Script::new(move |conn| {
+        while let Some(request) = conn.request() {
+            if request.starts_with("GET /sized") {
+                conn.send(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                    sized.len()
+                ));
+                conn.send(&sized);
+                continue;
+            }
+            conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for chunk in sized.chunks(777_777) {
+                conn.send(format!("{:x}\r\n", chunk.len()));
+                conn.send(chunk);
+                conn.send("\r\n");
+            }
+            conn.send("0\r\n\r\n");
+        }
+    });
+    let path = std::env::temp_dir().join(format!("annulus-flood-{}", std::process::id()));
+    run(async {
+        for target in ["/sized", "/chunked", "/sized"] {
+            let response = http::fetch(server.url(target)).await.unwrap();
+            response.copy_to(&path).await.unwrap();
+            assert!(std::fs::read(&path).unwrap() == body, "{target}");
+        }
+    });
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
 fn a_body_may_come_in_any_pieces() {
     let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                   5;x=y\r\none, \r\n00A\r\ntwo, three\r\n0\r\nA: b\r\n\r\n";

@@ -137,7 +137,7 @@ fn a_stream_is_not_sent_twice() {
     let server = redirecting("/x");
     run(async {
         let client = Client::new();
-        let body = || Body::stream(futures_util::stream::iter([Ok("body".into())]));
+        let body = || Body::stream(futures_util::stream::iter([std::io::Result::Ok("body")]));
         let response = client
             .post(server.url("/307"))
             .body(body())

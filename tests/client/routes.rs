@@ -100,7 +100,8 @@ fn connect_gives_a_tunnel() {
 }
 
 /// A server that answers 503 so many times, and then well.
-fn recovering(failures: usize, fields: &'static str) -> Script {
+fn recovering(failures: usize, fields: impl Into<String>) -> Script {
+    let fields = fields.into();
     let count = AtomicUsize::new(0);
     Script::new(move |conn| {
         while conn.request().is_some() {
@@ -138,7 +139,7 @@ fn failures_are_tried_again_where_the_caller_asks_for_it() {
             503
         );
         let server = recovering(1, "");
-        let stream = Body::stream(futures_util::stream::iter([Ok("x".into())]));
+        let stream = Body::stream(futures_util::stream::iter([std::io::Result::Ok("x")]));
         let request = client.put(server.url("/")).body(stream);
         assert_eq!(request.send().await.unwrap().status(), 503);
         let plain = Client::new();
@@ -167,6 +168,66 @@ fn the_server_may_say_how_long_to_wait() {
             client.get(server.url("/")).send().await.unwrap().status(),
             503
         );
+    });
+}
+
+#[test]
+fn the_server_may_say_until_when_to_wait() {
+    run(async {
+        let client = Client::builder().retry(Retry::new(3)).build();
+        let get =
+            async |server: &Script| client.get(server.url("/")).send().await.unwrap().status();
+        // By the server's clock, whatever that says.
+        let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        let server = recovering(
+            1,
+            format!("{date}Retry-After: Sunday, 06-Nov-94 08:49:38 GMT\r\n"),
+        );
+        let start = Instant::now();
+        assert_eq!(get(&server).await, 200);
+        assert!(start.elapsed() >= Duration::from_secs(1));
+        let server = recovering(
+            1,
+            format!("{date}Retry-After: Sun, 06 Nov 1994 08:59:37 GMT\r\n"),
+        );
+        assert_eq!(get(&server).await, 503, "ten minutes are too long");
+        // One that does not tell its clock has ours.
+        let server = recovering(1, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        assert_eq!(get(&server).await, 200);
+        let server = recovering(1, "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n");
+        assert_eq!(get(&server).await, 503);
+        // What is neither number nor date counts as not there.
+        let server = recovering(1, "Retry-After: soon\r\n");
+        assert_eq!(get(&server).await, 200);
+    });
+}
+
+#[test]
+fn connections_are_opened_from_the_address_that_the_caller_names() {
+    let server = Script::new(|conn| {
+        let peer = conn.stream.peer_addr().unwrap().ip().to_string();
+        while conn.request().is_some() {
+            conn.send(ok(&peer));
+        }
+    });
+    run(async {
+        let client = Client::builder()
+            .local_address([127, 0, 0, 2].into())
+            .build();
+        let response = client.get(server.url("/")).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "127.0.0.2");
+
+        let client = Client::builder()
+            .local_address(std::net::Ipv6Addr::LOCALHOST.into())
+            .build();
+        let error = client.get(server.url("/")).send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        // Documentation's own, which no machine has.
+        let client = Client::builder()
+            .local_address([192, 0, 2, 1].into())
+            .build();
+        let error = client.get(server.url("/")).send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
     });
 }
 

@@ -102,7 +102,7 @@ fn a_server_that_does_not_read_runs_into_the_send() {
         let error = request.send().await.unwrap_err();
         check(&error, Phase::Send, Phase::Send);
         // A source that gives nothing counts as well.
-        let body = Body::stream(futures_util::stream::pending());
+        let body = Body::stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
         let error = client.post(server.url("/")).body(body).send().await;
         check(&error.unwrap_err(), Phase::Send, Phase::Send);
     });

@@ -57,6 +57,22 @@ fn a_form_is_read() {
 }
 
 #[test]
+fn fields_are_told_in_order_and_as_they_were_sent() {
+    let addr = serve(|| {
+        Router::new().post("/", async |request: Request| {
+            let mut text = String::new();
+            for (name, value) in request.fields() {
+                text += &format!("{name}={};", value.escape_ascii());
+            }
+            text
+        })
+    });
+    let answer = send(addr, "/", "X-B: 1\r\nx-a:  2 \r\nx-b: \u{fc}\r\n", b"");
+    let told = body(&answer);
+    assert!(told.contains("X-B=1;x-a=2;x-b=\\xc3\\xbc;"), "{told}");
+}
+
+#[test]
 fn requests_and_responses_convert_to_the_http_crate() {
     let addr = serve(|| {
         Router::new()

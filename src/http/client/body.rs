@@ -17,7 +17,7 @@ use super::{Error, ErrorKind, url::push_form_pair};
 use crate::{
     blocking,
     fs::File,
-    http::{self, h1::BodyLength},
+    http::{self, Cause, HeaderMap, h1::BodyLength},
 };
 
 /// Bytes of a file that are read at once.
@@ -35,7 +35,7 @@ const FILE_PIECE_BYTES: u64 = 64 << 10;
 ///
 /// let text = Body::from("some text");
 /// let form = Body::form([("name", "value")]);
-/// let pieces = stream::iter([Ok("a".into()), Ok("b".into())]);
+/// let pieces = stream::iter([Ok("a"), std::io::Result::Ok("b")]);
 /// let chunked = Body::stream(pieces);
 /// # drop((text, form, chunked));
 /// ```
@@ -53,6 +53,7 @@ enum Kind {
     Stream {
         pieces: Pieces,
         len: Option<u64>,
+        trailers: Option<MakeTrailers>,
     },
     /// A stream that was sent.
     Gone,
@@ -61,13 +62,16 @@ enum Kind {
 /// Pieces of a body that come one by one.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
 
+/// Makes the fields behind a body, once that was sent.
+pub(super) type MakeTrailers = Box<dyn FnOnce() -> HeaderMap>;
+
 /// A body that is about to be sent.
 #[derive(Default)]
 pub(super) enum Source {
     #[default]
     None,
     Bytes(Bytes),
-    Pieces(Pieces),
+    Pieces(Pieces, Option<MakeTrailers>),
 }
 
 impl Body {
@@ -77,14 +81,22 @@ impl Body {
         Self::default()
     }
 
-    /// A body whose pieces come from a stream. It is sent in chunks, unless
-    /// [`sized`](Self::sized) tells its length.
+    /// A body whose pieces come from a stream, of anything that turns into [`Bytes`]. It is sent in
+    /// chunks, unless [`sized`](Self::sized) tells its length. An error of the stream fails the
+    /// request, and is told as its cause.
     #[must_use]
-    pub fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + 'static) -> Self {
+    pub fn stream<B, E>(pieces: impl Stream<Item = Result<B, E>> + 'static) -> Self
+    where
+        B: Into<Bytes>,
+        E: Into<Cause>,
+    {
         Self {
             kind: Kind::Stream {
-                pieces: Box::pin(pieces),
+                pieces: Box::pin(IntoPieces {
+                    stream: Box::pin(pieces),
+                }),
                 len: None,
+                trailers: None,
             },
         }
     }
@@ -102,6 +114,40 @@ impl Body {
     pub fn sized(mut self, bytes: u64) -> Self {
         if let Kind::Stream { len, .. } = &mut self.kind {
             *len = Some(bytes);
+        }
+        self
+    }
+
+    /// Adds fields behind a body that is sent in chunks: `make` is called once all of it was, and may
+    /// so tell what came out only then, a checksum say. Any other body has no room for them, and
+    /// `make` is not called. Fields that have no meaning there are left out, as are those that a
+    /// server needs beforehand.
+    ///
+    /// A body with trailers goes once, as a stream does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{HeaderMap, HeaderValue, client::Body};
+    ///
+    /// let body = Body::chunked("some text").trailers(|| {
+    ///     let mut fields = HeaderMap::new();
+    ///     fields.insert("x-checksum", HeaderValue::from_static("93a5"));
+    ///     fields
+    /// });
+    /// # drop(body);
+    /// ```
+    #[must_use]
+    pub fn trailers(mut self, make: impl FnOnce() -> HeaderMap + 'static) -> Self {
+        if let Kind::Chunked(bytes) = self.kind {
+            self.kind = Kind::Stream {
+                pieces: Box::pin(Once((!bytes.is_empty()).then_some(bytes))),
+                len: None,
+                trailers: None,
+            };
+        }
+        if let Kind::Stream { trailers, .. } = &mut self.kind {
+            *trailers = Some(Box::new(make));
         }
         self
     }
@@ -164,14 +210,16 @@ impl Body {
             Kind::Bytes(bytes) => Ok(Source::Bytes(bytes.clone())),
             Kind::Chunked(bytes) => {
                 let bytes = (!bytes.is_empty()).then(|| bytes.clone());
-                Ok(Source::Pieces(Box::pin(Once(bytes))))
+                Ok(Source::Pieces(Box::pin(Once(bytes)), None))
             }
             Kind::Gone => {
                 let text = "expected a body, found a stream that was sent before";
                 Err(Error::new(ErrorKind::Request(text)))
             }
             Kind::Stream { .. } => match std::mem::replace(&mut self.kind, Kind::Gone) {
-                Kind::Stream { pieces, .. } => Ok(Source::Pieces(pieces)),
+                Kind::Stream {
+                    pieces, trailers, ..
+                } => Ok(Source::Pieces(pieces, trailers)),
                 _ => unreachable!("it was a stream just now"),
             },
         }
@@ -203,6 +251,31 @@ impl fmt::Debug for Body {
         f.debug_struct("Body")
             .field("length", &self.length())
             .finish_non_exhaustive()
+    }
+}
+
+/// A stream whose items are turned into pieces.
+struct IntoPieces<S> {
+    stream: Pin<Box<S>>,
+}
+
+impl<S, B, E> Stream for IntoPieces<S>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+    E: Into<Cause>,
+{
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let piece = ready!(self.stream.as_mut().poll_next(context));
+        Poll::Ready(piece.map(|piece| match piece {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => Err(match error.into().downcast::<io::Error>() {
+                Ok(error) => *error,
+                Err(error) => io::Error::other(error),
+            }),
+        }))
     }
 }
 

@@ -1,6 +1,12 @@
 //! How a client is made.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, rc::Rc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
 
 use super::{
     Client, Informational, Proxy, Resolve, Retry, compress,
@@ -175,6 +181,14 @@ impl Builder {
     /// Looks up hosts by this instead of by the system's resolver.
     pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
         self.connector.resolver.custom = Some(Rc::new(resolver));
+        self
+    }
+
+    /// Opens connections from this address of the machine, to hosts and proxies that have an address
+    /// of its family. May be called once for each family; a family without a local address is then
+    /// not used. By default the kernel chooses.
+    pub fn local_address(mut self, addr: IpAddr) -> Self {
+        self.connector.local.set(addr);
         self
     }
 

@@ -27,6 +27,11 @@ impl Connection {
         })
     }
 
+    /// Whether an idle connection is still good, as far as is known here.
+    pub(super) fn is_good_now(&self) -> bool {
+        self.transport.is_silent()
+    }
+
     /// Asks an idle connection whether it is still good, and has `context` woken when it is not:
     /// when the server has closed it, or has sent something that nobody asked for.
     pub(super) fn is_good(&self, context: &mut Context<'_>) -> bool {

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, cell::Cell, future::poll_fn, path::PathBuf};
 
 use super::{
-    Error, ErrorKind, Phase, Proxy, Result, Url, happy_eyeballs, message::Via, proxy::ProxyServer,
-    resolve::Resolver, timings::Watch, tls,
+    Error, ErrorKind, Phase, Proxy, Result, Url, happy_eyeballs, local_addrs::LocalAddrs,
+    message::Via, proxy::ProxyServer, resolve::Resolver, timings::Watch, tls,
 };
 use crate::{
     http::{
@@ -25,6 +25,7 @@ pub(super) struct Connector {
     pub(super) tls: tls::Tls,
     /// The socket file that all servers are behind.
     pub(super) unix: Option<PathBuf>,
+    pub(super) local: LocalAddrs,
 }
 
 impl Connector {
@@ -77,7 +78,7 @@ impl Connector {
             .await
             .map_err(|error| Error::with_source(ErrorKind::Dns, error))?;
         enter(Phase::Connect);
-        let stream = happy_eyeballs::connect(addrs)
+        let stream = happy_eyeballs::connect(addrs, self.local)
             .await
             .map_err(|error| Error::with_source(ErrorKind::Connect, error))?;
         let mut transport = Transport::from(stream);

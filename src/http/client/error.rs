@@ -3,7 +3,7 @@
 use std::{fmt, io, time::Duration};
 
 use super::{Phase, Response};
-use crate::http::{BodyError, ResponseError, StatusCode};
+use crate::http::{self, BodyError, ResponseError, StatusCode};
 
 /// The result of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -149,6 +149,12 @@ impl Error {
         }
     }
 
+    /// What was wrong with the body of a server's request that was sent on.
+    fn request_body_error(&self) -> Option<BodyError> {
+        let source = self.inner.source.as_ref()?.get_ref()?;
+        source.downcast_ref::<http::Error>()?.body_error()
+    }
+
     /// The kind of `std::io::Error` that comes nearest.
     fn io_kind(&self) -> io::ErrorKind {
         match self.inner.kind {
@@ -264,10 +270,28 @@ impl From<Error> for io::Error {
     }
 }
 
-/// In a handler of the server: 500.
-impl From<Error> for crate::http::Error {
+/// In a handler of the server, which asked another one: 504 when that took too long, and 502 for
+/// whatever else went wrong over there.
+///
+/// What went wrong on this side is told as such: 503 when the queue for connections is full, the
+/// body's own error when what the handler sent on was its request's body, and 500 for a request
+/// that could not be sent as it was and a file that could not be written.
+impl From<Error> for http::Error {
     fn from(error: Error) -> Self {
-        io::Error::from(error).into()
+        let status = match error.inner.kind {
+            ErrorKind::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            ErrorKind::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Url(_) | ErrorKind::Request(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::RequestBody => match error.request_body_error() {
+                Some(body_error) => return body_error.into(),
+                None => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            ErrorKind::Decode(_) if error.inner.source.is_some() => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        Self::other(status, http::ErrorKind::Upstream, "another server failed").with_source(error)
     }
 }
 
@@ -282,5 +306,43 @@ impl From<Response> for Error {
 impl From<Response> for io::Error {
     fn from(refused: Response) -> Self {
         Error::from(refused).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_answers_what_went_wrong_elsewhere_with_502_or_504() {
+        let status = |kind| http::Error::from(Error::new(kind)).status().as_u16();
+        let after = Duration::from_secs(1);
+        let phase = Phase::FirstByte;
+        assert_eq!(status(ErrorKind::Timeout { phase, after }), 504);
+        assert_eq!(status(ErrorKind::Connect), 502);
+        assert_eq!(status(ErrorKind::Closed), 502);
+        assert_eq!(status(ErrorKind::Status(StatusCode::NOT_FOUND)), 502);
+        assert_eq!(status(ErrorKind::QueueFull), 503);
+        assert_eq!(status(ErrorKind::Url("expected a host")), 500);
+
+        let error = http::Error::from(Error::new(ErrorKind::Dns).during(Phase::Dns));
+        assert_eq!(error.kind(), http::ErrorKind::Upstream);
+        assert_eq!(
+            error.to_string(),
+            "another server failed: the host was not found"
+        );
+        let cause = std::error::Error::source(&error).unwrap();
+        let cause: &Error = cause.downcast_ref().unwrap();
+        assert_eq!(cause.phase(), Some(Phase::Dns));
+    }
+
+    #[test]
+    fn a_body_that_was_sent_on_and_failed_is_its_senders_fault() {
+        let sent_on = |source| Error::with_source(ErrorKind::RequestBody, source);
+        let theirs = io::Error::from(http::Error::from(BodyError::TooLarge));
+        let error = http::Error::from(sent_on(theirs));
+        assert_eq!(error.kind(), http::ErrorKind::Body(BodyError::TooLarge));
+        let ours = http::Error::from(sent_on(io::Error::other("the disk is broken")));
+        assert_eq!(ours.status(), 500);
     }
 }

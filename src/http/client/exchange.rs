@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    Error, ErrorKind, Informational, Phase, Url,
+    Error, ErrorKind, Informational, Phase,
     connection::Connection,
     deadline::{Total, Watchdog},
     message::Message,
@@ -27,6 +27,7 @@ use crate::{
     http::{
         BodyError, Method, ResponseError, StatusCode,
         h1::{BodyDecoder, ResponseHead, Rules},
+        transport::BULK_BYTES_MAX,
     },
     pool::ManagedBuf,
     time,
@@ -63,8 +64,8 @@ pub(super) struct Exchange {
     moved: bool,
     total: Total,
     pub(super) limits: ExchangeLimits,
-    /// Where the response came from, once it is here.
-    pub(super) url: Option<Url>,
+    /// What was asked, once the response is here.
+    pub(super) message: Option<Box<Message>>,
     /// When the whole request began, and when this exchange did.
     started: Instant,
     began: Instant,
@@ -99,7 +100,7 @@ impl Exchange {
             moved: false,
             total: Total::default(),
             limits: ExchangeLimits::default(),
-            url: None,
+            message: None,
             started: Instant::now(),
             began: Instant::now(),
             timings: Timings::default(),
@@ -114,7 +115,6 @@ impl Exchange {
         self.upload.stop();
         self.piece = None;
         self.asks_upgrade = false;
-        self.url = None;
         self.is_body_over = false;
         self.informational_count = 0;
         self.has_received = false;
@@ -243,7 +243,7 @@ impl Exchange {
     fn phase(&self) -> Phase {
         if self.has_received {
             Phase::Body
-        } else if self.upload.is_done() {
+        } else if self.upload.is_handed_over() {
             Phase::FirstByte
         } else {
             Phase::Send
@@ -259,10 +259,11 @@ impl Exchange {
             return Ok(());
         };
         let transport = &connection.transport;
+        let was_handed_over = self.upload.is_handed_over();
         match self.upload.poll(transport, context, &mut self.moved) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
-                if self.watchdog.has_waited() {
+                if self.watchdog.has_waited() && !was_handed_over {
                     self.timings.send = time::now().saturating_duration_since(self.began);
                 }
                 self.moved = true;
@@ -451,7 +452,9 @@ impl Exchange {
                 let text = "expected the rest of a body, found that it has failed before";
                 return Poll::Ready(Err(Error::new(ErrorKind::Decode(text))));
             };
-            match connection.transport.poll_recv(context) {
+            let left = self.decoder.left().unwrap_or(u64::MAX);
+            let bytes_max = left.min(BULK_BYTES_MAX as u64) as usize;
+            match connection.transport.poll_recv_up_to(bytes_max, context) {
                 Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
                     self.decoder.eof().map_err(protocol)?;
                     self.finish_later();
@@ -477,7 +480,7 @@ impl Exchange {
     fn poll_watchdog(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let (phase, timeout) = if self.upload.is_held() {
             (Phase::FirstByte, Some(CONTINUE_TIMEOUT))
-        } else if !self.upload.is_done() {
+        } else if !self.upload.is_handed_over() {
             (Phase::Send, self.limits.send_timeout)
         } else if !self.has_received {
             (Phase::FirstByte, self.limits.first_byte_timeout)

@@ -34,7 +34,7 @@ impl Course {
 }
 
 /// Sends `message` and waits for the head of its response.
-pub(super) async fn send(shared: &Rc<Shared>, mut message: Message) -> Result<Response> {
+pub(super) async fn send(shared: &Rc<Shared>, mut message: Box<Message>) -> Result<Response> {
     let started = time::now();
     let course = Course {
         started,
@@ -101,7 +101,7 @@ async fn send_once_for_sure(
     loop {
         let failed = match attempt(shared, message, course, fresh).await {
             Ok(response) if wants_no_expectation(&response, message) => {
-                message.options.expects_continue = false;
+                message.options_mut().expects_continue = false;
                 continue;
             }
             Ok(response) => return Ok(response),
@@ -130,13 +130,23 @@ async fn attempt(
     fresh: bool,
 ) -> Result<Response, Failed> {
     let mut watch = Watch::new(course.now());
-    let connection = connect(shared, message, course, fresh, &mut watch)
-        .await
-        .map_err(|error| Failed {
-            error,
-            was_stale: false,
-            is_unsent: true,
-        })?;
+    let key = shared.connector.key(&message.url);
+    let idle = if fresh {
+        None
+    } else {
+        shared.pool.take(&key, watch.since())
+    };
+    let connection = match idle {
+        Some(connection) => connection,
+        // This is rare and large, and would make every request so.
+        None => Box::pin(connect(shared, message, course, &key, fresh, &mut watch))
+            .await
+            .map_err(|error| Failed {
+                error,
+                was_stale: false,
+                is_unsent: true,
+            })?,
+    };
     let mut response = Response::new(shared);
     let exchange = response.exchange_mut();
     let via = shared.connector.via(&message.url);
@@ -154,23 +164,22 @@ async fn attempt(
     Ok(response)
 }
 
-/// A connection for the request, idle or new.
+/// A new connection for the request, or one that another has left.
 async fn connect(
     shared: &Rc<Shared>,
     message: &Message,
     course: &Course,
+    key: &str,
     fresh: bool,
     watch: &mut Watch,
 ) -> Result<Box<Connection>> {
     let pool = &shared.pool;
-    let key = shared.connector.key(&message.url);
-    let now = watch.since();
     let acquire = async {
-        pool.acquire(&key, fresh, now)
+        pool.acquire(key, fresh)
             .await
             .map_err(|_| Error::new(ErrorKind::QueueFull).during(Phase::Queue))
     };
-    // Nearly always this is ready at once, and needs no timer.
+    // A place that is free needs no timer.
     let mut acquire = pin!(acquire);
     let first = poll_fn(|context| Poll::Ready(acquire.as_mut().poll(context))).await;
     let acquired = match first {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use super::local_addrs::LocalAddrs;
 use crate::{net::TcpStream, time};
 
 /// How long an address has before the next one is tried beside it.
@@ -20,11 +21,12 @@ type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
 /// Connects to one of `addrs`: the families take turns, each address gets a head start of 250 ms,
 /// and one that fails lets the next begin at once.
-pub(super) async fn connect(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
+pub(super) async fn connect(addrs: Vec<SocketAddr>, local: LocalAddrs) -> io::Result<TcpStream> {
+    let addrs = local.reachable(addrs)?;
     if let [addr] = addrs[..] {
-        return TcpStream::connect(addr).await;
+        return local.connect(addr).await;
     }
-    let connect = |addr| -> Attempt { Box::pin(TcpStream::connect(addr)) };
+    let connect = |addr| -> Attempt { Box::pin(local.connect(addr)) };
     first_of(interleave(addrs), connect).await
 }
 

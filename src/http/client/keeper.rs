@@ -1,7 +1,8 @@
 //! The task that looks after a client's idle connections.
 //!
-//! There is one for each client that has had an idle connection in this runtime. It is woken by the
-//! receives of the idle connections, and once a second while there are any, for their deadlines.
+//! There is one for each client that has had an idle connection in this runtime. It is woken when
+//! connections become idle, by the receives of those that are, and once a second while there are
+//! any, for their deadlines.
 //! When the runtime ends it is dropped, and takes the idle connections along.
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::pool::{CLOCK_INDEX, Pool};
+use super::pool::Pool;
 use crate::{
     task::{self, AbortHandle},
     time::{self, Sleep},
@@ -44,10 +45,9 @@ impl Keeper {
             return Poll::Ready(());
         };
         loop {
+            pool.watch();
             while let Some(index) = pool.wakes().pop() {
-                if index != CLOCK_INDEX {
-                    pool.look_at(index);
-                }
+                pool.look_at(index);
             }
             if pool.wakes().poll_ready(context).is_pending() {
                 break;

@@ -1,7 +1,16 @@
 //! A request as it is kept until it is answered: it may have to be sent more than once.
 
+use std::rc::Rc;
+
 use super::{Body, Error, ErrorKind, Result, Url, exchange::Exchange, options::Options};
-use crate::http::{HeaderName, HeaderValue, Method, h1::RequestEncoder, header};
+use crate::http::{
+    HeaderName, HeaderValue, Method,
+    h1::{FieldLines, RequestEncoder},
+    header,
+};
+
+/// Fields whose room a used message keeps.
+const KEPT_FIELDS_MAX: usize = 32;
 
 /// What is sent, and under which limits.
 pub(super) struct Message {
@@ -9,9 +18,24 @@ pub(super) struct Message {
     pub(super) url: Url,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Body,
-    pub(super) options: Options,
-    /// The fields that go with every request of the client, unless the message has them itself.
+    /// Shared with other messages until it is changed.
+    pub(super) options: Rc<Options>,
     pub(super) asks_upgrade: bool,
+}
+
+/// The fields of every request of a client that does not have them itself.
+pub(super) struct DefaultFields {
+    fields: Vec<(HeaderName, HeaderValue)>,
+    lines: FieldLines,
+}
+
+impl DefaultFields {
+    pub(super) fn new(fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+        Self {
+            lines: FieldLines::new(fields.iter().map(|(name, value)| (name, value))),
+            fields,
+        }
+    }
 }
 
 /// How a request reaches its server.
@@ -24,6 +48,20 @@ pub(super) struct Via<'a> {
 }
 
 impl Message {
+    pub(super) fn options_mut(&mut self) -> &mut Options {
+        Rc::make_mut(&mut self.options)
+    }
+
+    /// Forgets what is not needed once there is a response.
+    pub(super) fn forget(&mut self) {
+        self.fields.clear();
+        if self.fields.capacity() > KEPT_FIELDS_MAX {
+            self.fields = Vec::new();
+        }
+        self.body = Body::none();
+        self.asks_upgrade = false;
+    }
+
     pub(super) fn has(&self, name: &HeaderName) -> bool {
         self.fields.iter().any(|(other, _)| other == name)
     }
@@ -50,7 +88,7 @@ impl Message {
     /// Writes the head and hands over the body.
     pub(super) fn begin(
         &mut self,
-        defaults: &[(HeaderName, HeaderValue)],
+        defaults: &DefaultFields,
         via: Via<'_>,
         exchange: &mut Exchange,
     ) -> Result<()> {
@@ -66,19 +104,29 @@ impl Message {
             self.url.target()
         };
         let named = self.fields.iter().find(|(name, _)| *name == header::HOST);
-        let host = named
-            .and_then(|(_, value)| value.to_str().ok())
-            .unwrap_or(self.url.authority());
+        let named = named.and_then(|(_, value)| value.to_str().ok());
         let output = exchange.upload.output();
         output.clear();
-        let mut encoder = RequestEncoder::new(output, &self.method, target, host)
-            .map_err(|_| Error::new(ErrorKind::Request("expected a host in `Host`")))?;
+        let mut encoder = match named {
+            None if target.starts_with('/') => {
+                RequestEncoder::checked(output, &self.method, target, self.url.authority())
+            }
+            host => {
+                let host = host.unwrap_or(self.url.authority());
+                RequestEncoder::new(output, &self.method, target, host)
+                    .map_err(|_| Error::new(ErrorKind::Request("expected a host in `Host`")))?
+            }
+        };
         for (name, value) in &self.fields {
             encoder.field(name, value);
         }
-        for (name, value) in defaults {
-            if !self.has(name) {
-                encoder.field(name, value);
+        if self.fields.is_empty() {
+            encoder.lines(&defaults.lines);
+        } else {
+            for (name, value) in &defaults.fields {
+                if !self.has(name) {
+                    encoder.field(name, value);
+                }
             }
         }
         if let Some(value) = via.proxy_authorization {

@@ -1,8 +1,8 @@
 //! The connections of one client.
 //!
 //! A connection is in one of these places, and its [`Lease`] goes with it: in the hands of an
-//! exchange; idle, in a slot of the pool, with a receive armed that wakes the pool's keeper when the
-//! server closes it or sends something; or in the hands of a waiter whom it was granted and who was
+//! exchange; idle, in a slot of the pool, with a receive armed that wakes the pool's keeper (once
+//! that has had its turn) when the server closes it or sends something; or in the hands of a waiter whom it was granted and who was
 //! not polled yet. Whatever is dropped in any place closes its connection, gives its lease back, and
 //! so lets the next waiter open one. Only [`Pool::release`] makes a connection idle, and it is called
 //! for one reason: an exchange is over, and both sides have said that the connection stays open.
@@ -11,9 +11,8 @@ use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     fmt,
-    future::poll_fn,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::Context,
     time::{Duration, Instant},
 };
 
@@ -29,8 +28,8 @@ use crate::{
     time,
 };
 
-/// The index that wakes the keeper for its clock and stands for no connection.
-pub(super) const CLOCK_INDEX: u32 = 0;
+/// The index that wakes the keeper and stands for no connection.
+const KEEPER_INDEX: u32 = 0;
 
 #[derive(Debug, Clone)]
 pub(super) struct PoolLimits {
@@ -57,14 +56,17 @@ impl Default for PoolLimits {
 pub(super) struct Pool {
     limits: PoolLimits,
     hosts: RefCell<HashMap<Box<str>, Rc<Host>>>,
+    /// The host that was asked for last, and is most likely asked for next. It is among `hosts`.
+    last: RefCell<Option<Rc<Host>>>,
     /// Idle connections. A slot's number is the index that its receive wakes; one that is empty is
-    /// being filled.
+    /// being looked at.
     slots: RefCell<slab::Slab<Option<Idle>>>,
     wakes: IndexWakes,
     idle_count: Cell<usize>,
     keeper: RefCell<Option<AbortHandle>>,
-    /// Whether the keeper's clock runs, so that it looks at deadlines by itself.
-    is_sweeping: Cell<bool>,
+    /// Slots that were filled since the keeper has looked: it has yet to be told of what happens to
+    /// their connections. Most are empty again before it comes to that.
+    unwatched: RefCell<Vec<u32>>,
     is_closed: Cell<bool>,
     opened: Cell<u64>,
     reused: Cell<u64>,
@@ -118,16 +120,17 @@ impl Drop for Granted {
 impl Pool {
     pub(super) fn new(limits: PoolLimits) -> Rc<Self> {
         let mut slots = slab::Slab::new();
-        let clock = slots.insert(None);
-        debug_assert_eq!(clock, CLOCK_INDEX as usize);
+        let keeper = slots.insert(None);
+        debug_assert_eq!(keeper, KEEPER_INDEX as usize);
         Rc::new(Self {
             limits,
             hosts: RefCell::default(),
+            last: RefCell::default(),
             slots: RefCell::new(slots),
             wakes: IndexWakes::new(),
             idle_count: Cell::new(0),
             keeper: RefCell::new(None),
-            is_sweeping: Cell::new(false),
+            unwatched: RefCell::default(),
             is_closed: Cell::new(false),
             opened: Cell::new(0),
             reused: Cell::new(0),
@@ -135,22 +138,29 @@ impl Pool {
         })
     }
 
-    /// An idle connection, if there is one, else the right to open one, for which it may wait.
-    /// `fresh` asks for the latter in any case. `now` may be a little old.
+    /// The idle connection that was used last and is still good. `now` may be a little old.
+    pub(super) fn take(&self, key: &str, now: Instant) -> Option<Box<Connection>> {
+        let host = self.known_host(key)?;
+        loop {
+            let slot = host.idle.borrow_mut().pop_back()?;
+            let idle = self.empty(slot)?;
+            let is_in_time = idle.expires > now;
+            if is_in_time && idle.connection.is_good_now() {
+                self.reused.set(self.reused.get() + 1);
+                return Some(idle.connection);
+            }
+            self.died.set(self.died.get() + u64::from(is_in_time));
+        }
+    }
+
+    /// The right to open a connection, or one that another request has left, for which it may wait.
+    /// `fresh` asks for the former in any case.
     pub(super) async fn acquire(
         self: &Rc<Self>,
         key: &str,
         fresh: bool,
-        now: Instant,
     ) -> Result<Acquired, QueueFull> {
         let host = self.host(key);
-        if !fresh {
-            if let Some(connection) =
-                poll_fn(|cx| Poll::Ready(self.take_idle(&host, now, cx))).await
-            {
-                return Ok(Acquired::Idle(connection));
-            }
-        }
         if host.open.get() >= self.limits.per_host_max {
             // Only one who wants no used connection comes here while there are idle ones.
             let oldest = host.idle.borrow_mut().pop_front();
@@ -180,9 +190,17 @@ impl Pool {
         Ok(receiver)
     }
 
+    fn known_host(&self, key: &str) -> Option<Rc<Host>> {
+        let mut last = self.last.borrow_mut();
+        if last.as_ref().is_none_or(|last| *last.key != *key) {
+            *last = Some(Rc::clone(self.hosts.borrow().get(key)?));
+        }
+        last.clone()
+    }
+
     fn host(&self, key: &str) -> Rc<Host> {
-        if let Some(host) = self.hosts.borrow().get(key) {
-            return Rc::clone(host);
+        if let Some(host) = self.known_host(key) {
+            return host;
         }
         let host = Rc::new(Host {
             key: key.into(),
@@ -193,26 +211,6 @@ impl Pool {
         let mut hosts = self.hosts.borrow_mut();
         hosts.insert(host.key.clone(), Rc::clone(&host));
         host
-    }
-
-    /// The idle connection that was used last and is still good. The others that it finds are
-    /// closed.
-    fn take_idle(
-        &self,
-        host: &Host,
-        now: Instant,
-        context: &mut Context<'_>,
-    ) -> Option<Box<Connection>> {
-        loop {
-            let slot = host.idle.borrow_mut().pop_back()?;
-            let idle = self.empty(slot)?;
-            let is_in_time = idle.expires > now;
-            if is_in_time && idle.connection.is_good(context) {
-                self.reused.set(self.reused.get() + 1);
-                return Some(idle.connection);
-            }
-            self.died.set(self.died.get() + u64::from(is_in_time));
-        }
     }
 
     /// Empties a slot that its host no longer lists.
@@ -239,7 +237,7 @@ impl Pool {
         connection.is_reused = true;
         if host.has_waiters() {
             // One that has died meanwhile gives its place to the waiter by being dropped.
-            if connection.is_good(&mut Context::from_waker(Waker::noop())) {
+            if connection.is_good_now() {
                 self.hand_over(&host, connection);
             } else {
                 self.died.set(self.died.get() + 1);
@@ -249,20 +247,18 @@ impl Pool {
         if host.idle.borrow().len() >= self.limits.idle_per_host_max {
             return;
         }
-        let slot = self.slots.borrow_mut().insert(None);
-        let slot_index = u32::try_from(slot).expect("there are fewer connections than descriptors");
-        let waker = self.wakes.waker(slot_index);
-        if !connection.is_good(&mut Context::from_waker(&waker)) {
+        if !connection.is_good_now() {
             self.died.set(self.died.get() + 1);
-            self.slots.borrow_mut().remove(slot);
             return;
         }
         let idle_timeout = idle_timeout.min(self.limits.idle_timeout);
         let expires = now + idle_timeout;
-        self.slots.borrow_mut()[slot] = Some(Idle {
+        let slot = self.slots.borrow_mut().insert(Some(Idle {
             connection,
             expires,
-        });
+        }));
+        let slot_index = u32::try_from(slot).expect("there are fewer connections than descriptors");
+        self.unwatched.borrow_mut().push(slot_index);
         self.idle_count.set(self.idle_count.get() + 1);
         host.idle.borrow_mut().push_back(slot_index);
         self.see_to_keeper();
@@ -280,14 +276,24 @@ impl Pool {
         if self.keeper.borrow().is_none() {
             let keeper = keeper::start(self);
             *self.keeper.borrow_mut() = keeper;
-        } else if !self.is_sweeping.replace(true) {
-            self.wakes.waker(CLOCK_INDEX).wake();
+        } else if self.unwatched.borrow().len() == 1 {
+            self.wakes.waker(KEEPER_INDEX).wake();
         }
+    }
+
+    /// Begins to watch over the connections that have become idle and still are.
+    pub(super) fn watch(&self) {
+        let mut unwatched = self.unwatched.take();
+        for slot_index in unwatched.drain(..) {
+            self.look_at(slot_index);
+        }
+        // It is empty but for what was dropped meanwhile.
+        let more = self.unwatched.replace(unwatched);
+        self.unwatched.borrow_mut().extend(more);
     }
 
     /// The keeper is gone, and with it the runtime that the idle connections belong to.
     pub(super) fn keeper_ended(&self) {
-        self.is_sweeping.set(false);
         let keeper = self.keeper.take();
         drop(keeper);
         self.close_idle();
@@ -321,6 +327,9 @@ impl Pool {
 
     /// Closes the connections whose time is over. Returns whether others are left.
     pub(super) fn sweep(&self) -> bool {
+        if self.idle_count.get() == 0 {
+            return false;
+        }
         let now = time::now();
         let over: Vec<u32> = {
             let slots = self.slots.borrow();
@@ -337,9 +346,7 @@ impl Pool {
                 idle.connection.lease.host.unlist(slot_index);
             }
         }
-        let is_sweeping = self.idle_count.get() > 0;
-        self.is_sweeping.set(is_sweeping);
-        is_sweeping
+        self.idle_count.get() > 0
     }
 
     /// Closes all idle connections.
@@ -404,6 +411,9 @@ impl Pool {
     /// Forgets a host that has nothing any more.
     fn forget(&self, host: &Rc<Host>) {
         let is_same = |found: &Rc<Host>| Rc::ptr_eq(found, host);
+        if self.last.borrow().as_ref().is_some_and(is_same) {
+            self.last.take();
+        }
         let mut hosts = self.hosts.borrow_mut();
         if hosts.get(&host.key).is_some_and(is_same) {
             hosts.remove(&host.key);

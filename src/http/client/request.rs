@@ -32,26 +32,13 @@ use crate::http::{HeaderName, HeaderValue, Method, header};
 #[must_use = "a request does nothing unless it is sent"]
 pub struct Request {
     client: Client,
-    message: Result<Message>,
+    message: Result<Box<Message>>,
 }
 
 impl Request {
     pub(super) fn new(client: &Client, method: Method, url: impl IntoUrl) -> Self {
         let shared = client.shared();
-        let message = url.into_url().map(|mut url| {
-            let mut fields = Vec::new();
-            if let Some(value) = url.take_authorization() {
-                fields.push((header::AUTHORIZATION, value));
-            }
-            Message {
-                method,
-                url,
-                fields,
-                body: Body::none(),
-                options: shared.options.clone(),
-                asks_upgrade: false,
-            }
-        });
+        let message = url.into_url().map(|url| shared.new_message(method, url));
         Self {
             client: client.clone(),
             message,
@@ -145,13 +132,13 @@ impl Request {
     /// A time limit on all of it, redirects, retries and the body of the response included; `None`
     /// for none. 30 seconds by default.
     pub fn timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.with(|message| message.options.timeout = timeout.into())
+        self.with(|message| message.options_mut().timeout = timeout.into())
     }
 
     /// A time limit on looking up and connecting to the host; `None` for none. 10 seconds by
     /// default.
     pub fn connect_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.with(|message| message.options.connect_timeout = timeout.into())
+        self.with(|message| message.options_mut().connect_timeout = timeout.into())
     }
 
     /// A time limit on the wait for each piece of the response, the first one included; `None` for
@@ -159,43 +146,43 @@ impl Request {
     pub fn read_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         let timeout = timeout.into();
         self.with(|message| {
-            message.options.limits.read_timeout = timeout;
-            message.options.limits.first_byte_timeout = timeout;
+            message.options_mut().limits.read_timeout = timeout;
+            message.options_mut().limits.first_byte_timeout = timeout;
         })
     }
 
     /// How many redirects are followed; 10 by default. With zero the caller sees the redirect.
     pub fn redirects(self, redirects_max: u32) -> Self {
-        self.with(|message| message.options.redirects_max = redirects_max)
+        self.with(|message| message.options_mut().redirects_max = redirects_max)
     }
 
     /// How large a body may be to be held in memory, decompressed; 10 MiB by default. Bodies that
     /// are pulled piece by piece have no limit.
     pub fn body_bytes_max(self, bytes_max: u64) -> Self {
-        self.with(|message| message.options.limits.bytes_max = bytes_max)
+        self.with(|message| message.options_mut().limits.bytes_max = bytes_max)
     }
 
     /// Asks the server whether it wants the body before that is sent, and waits a second for the
     /// answer.
     pub fn expect_continue(self, expects: bool) -> Self {
-        self.with(|message| message.options.expects_continue = expects)
+        self.with(|message| message.options_mut().expects_continue = expects)
     }
 
     /// Whether a compressed response is asked for and decompressed; it is by default, in a build
     /// with the feature `compress`.
     pub fn decompress(self, decompresses: bool) -> Self {
-        self.with(|message| message.options.decompresses = decompresses)
+        self.with(|message| message.options_mut().decompresses = decompresses)
     }
 
     /// When the request is sent again, instead of what the client says. The budget is this
     /// request's own.
     pub fn retry(self, retry: Retry) -> Self {
-        self.with(|message| message.options.retry = Some(Rc::new(retry)))
+        self.with(|message| message.options_mut().retry = Some(Rc::new(retry)))
     }
 
     /// Is told of each informational response (1xx).
     pub fn on_informational(self, tell: impl Fn(&Informational<'_>) + 'static) -> Self {
-        self.with(|message| message.options.on_informational = Some(Rc::new(tell)))
+        self.with(|message| message.options_mut().on_informational = Some(Rc::new(tell)))
     }
 
     /// Asks for another protocol on this connection; see [`Response::upgrade`].

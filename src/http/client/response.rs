@@ -70,7 +70,7 @@ impl Response {
     }
 
     /// It is what the caller of `message` gets.
-    pub(super) fn arrive(&mut self, message: Message) {
+    pub(super) fn arrive(&mut self, mut message: Box<Message>) {
         if message.options.decompresses {
             let codings = self.header("content-encoding");
             let decoder = codings.and_then(compress::decoder);
@@ -83,7 +83,8 @@ impl Response {
                 })
             });
         }
-        self.exchange_mut().url = Some(message.url);
+        message.forget();
+        self.exchange_mut().message = Some(message);
     }
 
     /// The status.
@@ -123,8 +124,9 @@ impl Response {
     /// Where it came from, after all redirects.
     #[must_use]
     pub fn url(&self) -> &Url {
-        let url = self.exchange().url.as_ref();
-        url.expect("it is set before the caller has the response")
+        let message = self.exchange().message.as_ref();
+        let message = message.expect("it is set before the caller has the response");
+        &message.url
     }
 
     /// Where the time went.

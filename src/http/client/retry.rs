@@ -1,9 +1,12 @@
 //! When a request is sent again.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use super::{Response, Result};
-use crate::http::StatusCode;
+use crate::http::{StatusCode, h1::parse_date};
 
 /// The longest wait before another attempt, whatever the server asks for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -15,7 +18,8 @@ const BUDGET_MAX: f64 = 100.0;
 ///
 /// Only requests that may be repeated are: those whose method is idempotent and whose body is not a
 /// stream. Connections that fail and the statuses 429, 502, 503 and 504 count as failures. The wait
-/// grows from 100 ms, doubling, unless the server says how long to wait by `Retry-After`. All
+/// grows from 100 ms, doubling, unless the server says how long to wait by `Retry-After`; longer than
+/// 30 seconds or the request's own time limit is no wait, and the answer stands. All
 /// requests of a client share a budget, so that a server in trouble gets at most a fifth more
 /// requests than without.
 ///
@@ -100,10 +104,18 @@ impl Retry {
     }
 }
 
-/// `Retry-After` in seconds. A date counts as not there: it needs the server's clock.
+/// `Retry-After`, in seconds or as a date. A date is by the server's clock, which `Date` tells; a
+/// server that does not say is taken to have ours.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let value = std::str::from_utf8(response.header("retry-after")?).ok()?;
-    let digits = value.trim();
-    let is_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_digits.then(|| Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
+    let value = response.header("retry-after")?;
+    if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
+        let seconds = std::str::from_utf8(value).ok()?.parse();
+        return Some(Duration::from_secs(seconds.unwrap_or(u64::MAX)));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    let date = response.header("date");
+    let servers_now = date.and_then(|date| parse_date(date, now)).unwrap_or(now);
+    let until = parse_date(value, now)?;
+    Some(Duration::from_secs(until.saturating_sub(servers_now)))
 }

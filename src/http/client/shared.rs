@@ -2,18 +2,24 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use super::{connector::Connector, exchange::Exchange, options::Options, pool::Pool};
-use crate::http::{HeaderName, HeaderValue, h1::Rules};
+use super::{
+    Body, Url,
+    connector::Connector,
+    exchange::Exchange,
+    message::{DefaultFields, Message},
+    options::Options,
+    pool::Pool,
+};
+use crate::http::{HeaderName, HeaderValue, Method, h1::Rules, header};
 
-/// Used exchanges that are kept for the next request.
+/// Used exchanges, and messages, that are kept for the next request.
 const SPARE_MAX: usize = 64;
 
 /// What a client's requests share: its settings, its pool and its memory.
 pub(super) struct Shared {
-    pub(super) options: Options,
+    pub(super) options: Rc<Options>,
     pub(super) rules: Rules,
-    /// The fields of every request that does not have them itself.
-    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) fields: DefaultFields,
     pub(super) pool: Rc<Pool>,
     pub(super) connector: Connector,
     #[expect(
@@ -21,6 +27,11 @@ pub(super) struct Shared {
         reason = "an exchange goes between this list and its response without being copied"
     )]
     spare: RefCell<Vec<Box<Exchange>>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a message goes from this list to its response without being copied"
+    )]
+    spare_messages: RefCell<Vec<Box<Message>>>,
 }
 
 impl Shared {
@@ -32,12 +43,13 @@ impl Shared {
         connector: Connector,
     ) -> Rc<Self> {
         Rc::new(Self {
-            options,
+            options: Rc::new(options),
             rules,
-            fields,
+            fields: DefaultFields::new(fields),
             pool,
             connector,
             spare: RefCell::default(),
+            spare_messages: RefCell::default(),
         })
     }
 
@@ -49,9 +61,51 @@ impl Shared {
     /// Takes back an exchange, in whatever state it is.
     pub(super) fn recycle(&self, mut exchange: Box<Exchange>) {
         exchange.clear();
-        let mut spare = self.spare.borrow_mut();
+        let message = exchange.message.take();
+        {
+            let mut spare = self.spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(exchange);
+            }
+        }
+        if let Some(message) = message {
+            self.recycle_message(message);
+        }
+    }
+
+    /// A message with the client's options.
+    pub(super) fn new_message(&self, method: Method, mut url: Url) -> Box<Message> {
+        let authorization = url.take_authorization();
+        let spare = self.spare_messages.borrow_mut().pop();
+        let mut message = match spare {
+            Some(mut message) => {
+                message.method = method;
+                message.url = url;
+                message.options = Rc::clone(&self.options);
+                message
+            }
+            None => Box::new(Message {
+                method,
+                url,
+                fields: Vec::new(),
+                body: Body::none(),
+                options: Rc::clone(&self.options),
+                asks_upgrade: false,
+            }),
+        };
+        if let Some(value) = authorization {
+            message.fields.push((header::AUTHORIZATION, value));
+        }
+        message
+    }
+
+    fn recycle_message(&self, mut message: Box<Message>) {
+        message.forget();
+        // The one that the caller has made for it may keep much.
+        message.options = Rc::clone(&self.options);
+        let mut spare = self.spare_messages.borrow_mut();
         if spare.len() < SPARE_MAX {
-            spare.push(exchange);
+            spare.push(message);
         }
     }
 }

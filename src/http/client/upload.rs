@@ -9,19 +9,28 @@ use std::{
 
 use bytes::Bytes;
 
-use super::body::Source;
+use super::body::{MakeTrailers, Source};
 use crate::http::{
     Transport,
     h1::{BodyEncoder, BodyLength, PromiseBroken},
+    transport::Writing,
 };
 
 /// A body up to this size is sent together with the head.
 const SMALL_BODY_BYTES_MAX: usize = 16 << 10;
+/// A request up to this size is one buffer of the kernel's: a socket that has nothing else to send
+/// takes it whole, or not at all.
+const QUIET_BYTES_MAX: usize = 4 << 10;
 /// Memory that a used one keeps.
 const KEPT_BYTES_MAX: usize = 32 << 10;
 
 /// A write of everything, which goes on by itself once it has begun.
-type Write = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+enum Write {
+    None,
+    /// What was encoded. Its memory is used again.
+    Output(Writing<Vec<u8>>),
+    Piece(Writing<Bytes>),
+}
 
 /// What is left to send of one request.
 pub(super) struct Upload {
@@ -29,9 +38,11 @@ pub(super) struct Upload {
     output: Vec<u8>,
     source: Source,
     encoder: BodyEncoder,
-    write: Option<Write>,
+    write: Write,
     /// The body waits for the server's word.
     is_held: bool,
+    /// The kernel has everything.
+    is_handed_over: bool,
     is_done: bool,
     has_sent: bool,
 }
@@ -50,8 +61,9 @@ impl Upload {
             output: Vec::new(),
             source: Source::None,
             encoder: BodyEncoder::new(BodyLength::None),
-            write: None,
+            write: Write::None,
             is_held: false,
+            is_handed_over: true,
             is_done: true,
             has_sent: false,
         }
@@ -68,6 +80,7 @@ impl Upload {
         self.source = source;
         self.encoder = BodyEncoder::new(length);
         self.is_held = is_held && !length.is_empty();
+        self.is_handed_over = false;
         self.is_done = false;
         self.has_sent = false;
         if let (Source::Bytes(bytes), false) = (&self.source, self.is_held) {
@@ -86,16 +99,24 @@ impl Upload {
     /// Sends nothing more. What has begun goes on by itself.
     pub(super) fn stop(&mut self) {
         self.output.clear();
-        self.output.shrink_to(KEPT_BYTES_MAX);
+        if self.output.capacity() > KEPT_BYTES_MAX {
+            self.output.shrink_to(KEPT_BYTES_MAX);
+        }
         self.source = Source::None;
-        self.write = None;
+        self.write = Write::None;
         self.is_held = false;
+        self.is_handed_over = true;
         self.is_done = true;
     }
 
     /// Whether everything was sent.
     pub(super) fn is_done(&self) -> bool {
         self.is_done
+    }
+
+    /// Whether everything was sent, or the kernel has it and nothing is known to be in its way.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.is_handed_over
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -115,10 +136,8 @@ impl Upload {
         progressed: &mut bool,
     ) -> Poll<Result<(), UploadError>> {
         loop {
-            if let Some(write) = &mut self.write {
-                let result = ready!(write.as_mut().poll(context));
-                self.write = None;
-                result.map_err(UploadError::Connection)?;
+            if !matches!(self.write, Write::None) {
+                ready!(self.poll_write(context)).map_err(UploadError::Connection)?;
                 *progressed = true;
             }
             if !self.output.is_empty() {
@@ -131,7 +150,7 @@ impl Upload {
             }
             match &mut self.source {
                 Source::None => {
-                    self.output.shrink_to(KEPT_BYTES_MAX);
+                    self.is_handed_over = true;
                     self.is_done = true;
                     return Poll::Ready(Ok(()));
                 }
@@ -140,33 +159,70 @@ impl Upload {
                     self.source = Source::None;
                     self.send(bytes, transport)?;
                 }
-                Source::Pieces(pieces) => match ready!(pieces.as_mut().poll_next(context)) {
-                    Some(Ok(bytes)) => self.send(bytes, transport)?,
-                    Some(Err(error)) => return Poll::Ready(Err(UploadError::Source(error))),
-                    None => {
-                        self.source = Source::None;
-                        self.encoder.finish(&mut self.output).map_err(broken)?;
+                Source::Pieces(pieces, trailers) => {
+                    match ready!(pieces.as_mut().poll_next(context)) {
+                        Some(Ok(bytes)) => self.send(bytes, transport)?,
+                        Some(Err(error)) => return Poll::Ready(Err(UploadError::Source(error))),
+                        None => {
+                            let trailers = trailers.take();
+                            self.source = Source::None;
+                            self.finish(trailers).map_err(broken)?;
+                        }
                     }
-                },
+                }
             }
         }
     }
 
-    fn send_output(&mut self, transport: &Transport) -> Result<(), UploadError> {
-        match transport.try_write(&self.output) {
-            Ok(sent) if sent == self.output.len() => self.output.clear(),
-            Ok(sent) => {
-                let rest = self.output.split_off(sent);
-                self.output.clear();
-                self.write = Some(write_whole(transport, rest.into()));
+    /// Ends the body, whose trailers only chunks have room for.
+    fn finish(&mut self, trailers: Option<MakeTrailers>) -> Result<(), PromiseBroken> {
+        match trailers {
+            Some(make) if !self.encoder.is_plain() => {
+                let trailers = make();
+                self.encoder
+                    .finish_with_trailers(&mut self.output, &trailers)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let output = std::mem::take(&mut self.output);
-                self.write = Some(write_whole(transport, output.into()));
-            }
-            Err(error) => return Err(UploadError::Connection(error)),
+            _ => self.encoder.finish(&mut self.output),
         }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = match &mut self.write {
+            Write::None => return Poll::Ready(Ok(())),
+            Write::Output(write) => ready!(Pin::new(write).poll(context)).map(|mut output| {
+                output.clear();
+                self.output = output;
+            }),
+            Write::Piece(write) => ready!(Pin::new(write).poll(context)).map(drop),
+        };
+        self.write = Write::None;
+        // A request in one piece that the connection refused has not left.
+        self.has_sent &= result.is_ok() || !self.is_handed_over;
+        Poll::Ready(result)
+    }
+
+    /// Sends what was encoded. When it is the last of a request, and the kernel is given it along
+    /// with others, its success wakes nobody: the response will.
+    fn send_output(&mut self, transport: &Transport) -> Result<(), UploadError> {
+        let sent = transport.send_at_once(&self.output);
+        let sent = sent.map_err(UploadError::Connection)?;
+        let is_first = !self.has_sent;
         self.has_sent = true;
+        if sent == self.output.len() {
+            self.output.clear();
+            return Ok(());
+        }
+        let mut output = std::mem::take(&mut self.output);
+        self.is_handed_over = is_first
+            && sent == 0
+            && matches!(self.source, Source::None)
+            && output.len() <= QUIET_BYTES_MAX;
+        self.write = Write::Output(if self.is_handed_over {
+            transport.write_quietly(output)
+        } else {
+            drop(output.drain(..sent));
+            transport.write_all(output)
+        });
         Ok(())
     }
 
@@ -177,14 +233,9 @@ impl Upload {
             return self.encoder.write(&mut self.output, &bytes).map_err(broken);
         }
         self.encoder.frame(bytes.len()).map_err(broken)?;
-        self.write = Some(write_whole(transport, bytes));
+        self.write = Write::Piece(transport.write_all(bytes));
         Ok(())
     }
-}
-
-fn write_whole(transport: &Transport, bytes: Bytes) -> Write {
-    let write = transport.write_all(bytes);
-    Box::pin(async move { write.await.map(drop) })
 }
 
 fn broken(error: PromiseBroken) -> UploadError {

@@ -22,6 +22,35 @@ pub(crate) struct RequestEncoder<'a> {
     keeps_alive: bool,
 }
 
+/// Room for the fields of most requests.
+const SMALL_HEAD_BYTES: usize = 200;
+
+/// The lines of fields that go with many requests.
+#[derive(Debug)]
+pub(crate) struct FieldLines {
+    bytes: Vec<u8>,
+    keeps_alive: bool,
+}
+
+impl FieldLines {
+    /// Writes the lines of `fields`, as [`RequestEncoder::field`] does.
+    pub(crate) fn new<'a>(
+        fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    ) -> Self {
+        let mut bytes = Vec::new();
+        let mut encoder = RequestEncoder {
+            out: &mut bytes,
+            needs_length: false,
+            keeps_alive: true,
+        };
+        for (name, value) in fields {
+            encoder.field(name, value);
+        }
+        let keeps_alive = encoder.keeps_alive;
+        Self { bytes, keeps_alive }
+    }
+}
+
 /// The host of a request is not a host with an optional port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HostInvalid;
@@ -58,15 +87,39 @@ impl<'a> RequestEncoder<'a> {
         out.extend_from_slice(method.as_str().as_bytes());
         out.extend_from_slice(b" ");
         write_target(out, target);
+        Ok(Self::behind_target(out, method, host))
+    }
+
+    /// As [`new`](Self::new), with a target and a host that can be sent as they are.
+    pub(crate) fn checked(out: &'a mut Vec<u8>, method: &Method, target: &str, host: &str) -> Self {
+        debug_assert!(is_host(host.as_bytes()), "the caller has checked it");
+        debug_assert!(
+            target.starts_with('/') && target.bytes().all(is_target_byte),
+            "the caller has checked it"
+        );
+        let method_text = method.as_str();
+        out.reserve(method_text.len() + target.len() + host.len() + SMALL_HEAD_BYTES);
+        out.extend_from_slice(method_text.as_bytes());
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(target.as_bytes());
+        Self::behind_target(out, method, host)
+    }
+
+    fn behind_target(out: &'a mut Vec<u8>, method: &Method, host: &str) -> Self {
         out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
         out.extend_from_slice(host.as_bytes());
         out.extend_from_slice(b"\r\n");
-        let needs_length = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
-        Ok(Self {
+        Self {
             out,
-            needs_length,
+            needs_length: matches!(*method, Method::POST | Method::PUT | Method::PATCH),
             keeps_alive: true,
-        })
+        }
+    }
+
+    /// Adds fields that were written before.
+    pub(crate) fn lines(&mut self, lines: &FieldLines) {
+        self.keeps_alive &= lines.keeps_alive;
+        self.out.extend_from_slice(&lines.bytes);
     }
 
     /// Adds a field.

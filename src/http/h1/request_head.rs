@@ -13,9 +13,9 @@ use super::host::is_host;
 use super::rules::FIELDS_LIMIT;
 use super::scan::HeadKind;
 use super::span::Span;
-use super::target::{TargetParts, split_target};
+use super::target::{TargetForm, TargetParts, split_target};
 use super::token::list;
-use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules, TargetForm};
+use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules};
 
 /// The longest `Host` that is remembered.
 const LAST_HOST_BYTES_MAX: usize = 64;
@@ -278,11 +278,6 @@ impl RequestHead {
         str::from_utf8(self.target_bytes()).expect("a target that is not UTF-8 was refused")
     }
 
-    /// The form of the target.
-    pub(crate) fn target_form(&self) -> TargetForm {
-        self.parts.form
-    }
-
     /// The path, still percent-encoded: `/` when an absolute target has none, `*` for the server
     /// as a whole, empty for a `CONNECT`.
     pub(crate) fn path(&self) -> &str {
@@ -295,11 +290,6 @@ impl RequestHead {
     /// The query behind the question mark, still percent-encoded.
     pub(crate) fn query(&self) -> Option<&str> {
         self.parts.query.map(|query| &self.target()[query.range()])
-    }
-
-    /// Whether the target says that its scheme is `https`.
-    pub(crate) fn target_is_https(&self) -> bool {
-        self.parts.https
     }
 
     /// The host with its optional port that the request is for: from the target when it names

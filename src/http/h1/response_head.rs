@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem::{self, MaybeUninit};
 
-use ::http::{HeaderMap, Method, StatusCode, Version, response};
+use ::http::{HeaderMap, Method, StatusCode, Version};
 
 use super::diagnosis::{diagnose_response, newer_minor_version};
 use super::framing::{Framing, parse_length};
@@ -234,15 +234,6 @@ impl ResponseHead {
     /// The fields as a map of the `http` crate.
     pub(crate) fn to_header_map(&self) -> HeaderMap {
         self.fields.to_header_map()
-    }
-
-    /// The head as the `http` crate has it.
-    pub(crate) fn to_parts(&self) -> response::Parts {
-        let (mut parts, ()) = ::http::Response::new(()).into_parts();
-        parts.status = self.status;
-        parts.version = self.version();
-        parts.headers = self.to_header_map();
-        parts
     }
 }
 

@@ -28,8 +28,6 @@ pub(super) struct TargetParts {
     pub(super) authority: Span,
     pub(super) path: Span,
     pub(super) query: Option<Span>,
-    /// Whether the scheme of the absolute form is `https`.
-    pub(super) https: bool,
 }
 
 /// Splits `target`, which has no control characters and no space, into `parts`, which are empty.
@@ -74,8 +72,8 @@ fn split_uncommon_target(
     let Some(colon) = target.windows(3).position(|three| three == b"://") else {
         return Err(RejectReason::TargetFormInvalid);
     };
-    let https = target[..colon].eq_ignore_ascii_case(b"https");
-    if !https && !target[..colon].eq_ignore_ascii_case(b"http") {
+    let scheme = &target[..colon];
+    if !scheme.eq_ignore_ascii_case(b"https") && !scheme.eq_ignore_ascii_case(b"http") {
         return Err(if is_scheme(&target[..colon]) {
             RejectReason::SchemeUnsupported
         } else {
@@ -89,7 +87,6 @@ fn split_uncommon_target(
     }
     parts.form = TargetForm::Absolute;
     parts.authority = Span::between(begin, end);
-    parts.https = https;
     split_path(target, end, parts)
 }
 

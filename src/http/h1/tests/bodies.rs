@@ -1,9 +1,9 @@
 //! Chunks, trailers, and the decoder of bodies.
 
+use super::super::body_decoder::BodyStep;
 use super::super::chunk_encoder::{ChunkHeader, LAST_CHUNK};
 use super::super::{
-    BodyDecoder, BodyEncoder, BodyError, BodyLength, BodyStep, HeadError, Limits, PromiseBroken,
-    Rules,
+    BodyDecoder, BodyEncoder, BodyError, BodyLength, HeadError, Limits, PromiseBroken, Rules,
 };
 use super::play::{check, play_with};
 

@@ -2,9 +2,10 @@
 
 use ::http::{HeaderName, HeaderValue, Method, Version};
 
+use super::super::request_encoder::HostInvalid;
 use super::super::{
-    BodyDecoder, BodyLength, HeadError, HostInvalid, Leniency, RequestEncoder, RequestHead,
-    ResponseError, ResponseHead, Rules,
+    BodyDecoder, BodyLength, HeadError, Leniency, RequestEncoder, RequestHead, ResponseError,
+    ResponseHead, Rules,
 };
 
 /// What a client sees that sent `method` and gets these pieces and then FIN: statuses, content,
@@ -375,9 +376,8 @@ fn a_response_head_tells_its_parts() {
     assert_eq!(head.header("X-a"), Some(&b"1"[..]));
     assert_eq!(head.fields().get_all("X-a").count(), 2);
     assert_eq!(head.body_length(), BodyLength::Sized(3));
-    let parts = head.to_parts();
-    assert_eq!(parts.status.as_u16(), 404);
-    assert_eq!(parts.headers.len(), 3);
+    assert_eq!(head.status().as_u16(), 404);
+    assert_eq!(head.to_header_map().len(), 3);
     let read = head.read(b"HTTP/1.1 200\n", &Method::GET, &Rules::default());
     assert_eq!(read, Err(ResponseError::Head(HeadError::BareLf)));
     assert_eq!(read.unwrap_err().to_string(), HeadError::BareLf.to_string());

@@ -1,7 +1,7 @@
 //! Dates.
 
 use super::super::DateCache;
-use super::super::date::imf_fixdate;
+use super::super::date::{imf_fixdate, parse_date};
 
 fn date(unix_seconds: u64) -> String {
     String::from_utf8(imf_fixdate(unix_seconds).to_vec()).unwrap()
@@ -44,9 +44,74 @@ fn every_day_of_nine_centuries_is_the_one_behind_the_day_before() {
                     second % 60
                 );
                 assert_eq!(date(second), expected);
+                assert_eq!(
+                    parse_date(expected.as_bytes(), 0),
+                    Some(second),
+                    "{expected}"
+                );
                 day_count += 1;
             }
         }
+    }
+}
+
+/// The first second of the year 2026.
+const NOW: u64 = 1_767_225_600;
+
+#[test]
+fn a_date_is_read_in_three_formats() {
+    for (text, expected) in [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
+        ("Sun Nov  6 08:49:37 1994", 784_111_777),
+        ("Tue Nov 14 22:13:20 2023", 1_700_000_000),
+        ("Tue, 29 Feb 2000 00:00:00 GMT", 951_782_400),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799),
+        // A leap second.
+        ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
+        // Whether the day of the week is right is nobody's business.
+        ("Mon, 01 Jan 1970 00:00:01 GMT", 1),
+        ("Wed, 31 Dec 1969 23:59:59 GMT", 0),
+        ("Sat, 01 Jan 0001 00:00:00 GMT", 0),
+        // Two digits are no more than 50 years ahead.
+        ("Thursday, 01-Jan-70 00:00:00 GMT", 3_155_760_000),
+        ("Wednesday, 01-Jan-76 00:00:00 GMT", 3_345_062_400),
+        ("Saturday, 01-Jan-77 00:00:00 GMT", 220_924_800),
+    ] {
+        assert_eq!(parse_date(text.as_bytes(), NOW), Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_date_is_refused() {
+    for text in [
+        "",
+        "Sun",
+        "Sun,",
+        "120",
+        "Sun, 06 Nov 1994 08:49:37",
+        "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 Nov 1994 08:49:37 GMT ",
+        "Son, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 nov 1994 08:49:37 GMT",
+        "Sun, 6 Nov 1994 08:49:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Sun, 31 Nov 1994 08:49:37 GMT",
+        "Sun, 29 Feb 1900 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT",
+        "Sun, 06 Nov 1994 08:60:37 GMT",
+        "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 06 Nov 1994 8:49:37 GMT",
+        "Sun, 06-Nov-94 08:49:37 GMT",
+        "Sunday, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-1994 08:49:37 GMT",
+        "Sunday Nov  6 08:49:37 1994",
+        "Sun Nov 6 08:49:37 1994",
+        "Sun Nov  6 08:49:37 94",
+        "Sat, 01 Jan 0000 00:00:00 GMT",
+        "Sun, +6 Nov 1994 08:49:37 GMT",
+    ] {
+        assert_eq!(parse_date(text.as_bytes(), NOW), None, "{text}");
     }
 }
 

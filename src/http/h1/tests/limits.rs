@@ -1,6 +1,7 @@
 //! Limits act at the byte that crosses them.
 
-use super::super::{HeadError, HeadKind, HeadScanner, Limits, Rules};
+use super::super::scan::HeadKind;
+use super::super::{HeadError, HeadScanner, Limits, Rules};
 use super::play::{check, play_with};
 
 /// Plays the first `len` bytes of `input` without a FIN, and tells whether anything was refused.

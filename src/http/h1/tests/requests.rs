@@ -2,7 +2,7 @@
 
 use ::http::{Method, Version};
 
-use super::super::{BodyLength, RejectReason, RequestHead, Rules, TargetForm};
+use super::super::{BodyLength, RejectReason, RequestHead, Rules};
 
 fn read(text: &str) -> RequestHead {
     let mut head = RequestHead::new();
@@ -21,7 +21,6 @@ fn parts_of_an_origin_form() {
     assert_eq!(head.method(), Method::GET);
     assert_eq!(head.version(), Version::HTTP_11);
     assert_eq!(head.target(), "/a/b?c=d&e");
-    assert_eq!(head.target_form(), TargetForm::Origin);
     assert_eq!(head.path(), "/a/b");
     assert_eq!(head.query(), Some("c=d&e"));
     assert_eq!(head.authority(), Some("h:81"));
@@ -36,14 +35,11 @@ fn parts_of_an_origin_form() {
 #[test]
 fn the_authority_of_an_absolute_form_replaces_the_host() {
     let head = read("GET http://h:81/a?b HTTP/1.1\r\nHost: other");
-    assert_eq!(head.target_form(), TargetForm::Absolute);
     assert_eq!(head.authority(), Some("h:81"));
     assert_eq!((head.path(), head.query()), ("/a", Some("b")));
-    assert!(!head.target_is_https());
     let head = read("GET HTTPS://h?b HTTP/1.1\r\nHost:");
     assert_eq!((head.path(), head.query()), ("/", Some("b")));
     assert_eq!(head.authority(), Some("h"));
-    assert!(head.target_is_https());
     let head = read("GET http://h HTTP/1.1\r\nHost:");
     assert_eq!((head.path(), head.query()), ("/", None));
 }
@@ -51,13 +47,11 @@ fn the_authority_of_an_absolute_form_replaces_the_host() {
 #[test]
 fn parts_of_the_other_forms() {
     let head = read("CONNECT h:443 HTTP/1.1\r\nHost: h:443");
-    assert_eq!(head.target_form(), TargetForm::Authority);
     assert_eq!(
         (head.authority(), head.path(), head.query()),
         (Some("h:443"), "", None)
     );
     let head = read("OPTIONS * HTTP/1.1\r\nHost: h");
-    assert_eq!(head.target_form(), TargetForm::Asterisk);
     assert_eq!(
         (head.authority(), head.path(), head.query()),
         (Some("h"), "*", None)
