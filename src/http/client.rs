@@ -76,6 +76,7 @@ mod keeper;
 mod message;
 #[cfg(not(feature = "compress"))]
 mod no_compress;
+#[cfg(not(feature = "tls"))]
 mod no_tls;
 mod options;
 mod phase;
@@ -89,6 +90,8 @@ mod response;
 mod retry;
 mod shared;
 mod timings;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgraded;
 mod upload;
 mod url;
@@ -113,6 +116,7 @@ pub use url::{IntoUrl, Url};
 use super::Method;
 #[cfg(not(feature = "compress"))]
 use no_compress as compress;
+#[cfg(not(feature = "tls"))]
 use no_tls as tls;
 use shared::Shared;
 

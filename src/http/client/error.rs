@@ -2,7 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use super::{Phase, Response};
+use super::{Phase, Response, tls};
 use crate::http::{BodyError, ResponseError, StatusCode};
 
 /// The result of a request.
@@ -96,6 +96,11 @@ impl Error {
         let mut error = Self::new(kind);
         error.inner.source = Some(source);
         error
+    }
+
+    /// What a connection reports.
+    pub(super) fn from_connection(error: io::Error) -> Self {
+        Self::with_source(tls::error_kind(&error), error)
     }
 
     /// Whether the connection failed or ended.

@@ -214,7 +214,7 @@ impl Exchange {
                 }
                 Poll::Ready(Err(error)) => {
                     let error = self.send_error.take().unwrap_or(error);
-                    return Poll::Ready(Err(Error::with_source(ErrorKind::Io, error)));
+                    return Poll::Ready(Err(Error::from_connection(error)));
                 }
                 Poll::Pending => {}
             }
@@ -231,7 +231,7 @@ impl Exchange {
             .as_ref()
             .is_some_and(|connection| !connection.input.is_empty());
         match self.send_error.take() {
-            Some(error) => Error::with_source(ErrorKind::Io, error),
+            Some(error) => Error::from_connection(error),
             None if is_begun => {
                 let error = ResponseError::Body(BodyError::UnexpectedEof);
                 Error::new(ErrorKind::Protocol(error))
@@ -272,7 +272,7 @@ impl Exchange {
             }
             Poll::Ready(Err(UploadError::Connection(error))) => {
                 if !self.upload.has_sent() {
-                    return Err(Error::with_source(ErrorKind::Io, error));
+                    return Err(Error::from_connection(error));
                 }
                 self.stop_upload();
                 self.send_error = Some(error);
@@ -463,7 +463,7 @@ impl Exchange {
                     continue;
                 }
                 Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(Error::with_source(ErrorKind::Io, error)));
+                    return Poll::Ready(Err(Error::from_connection(error)));
                 }
                 Poll::Pending => {}
             }
