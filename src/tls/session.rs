@@ -118,15 +118,25 @@ impl Session {
     }
 
     fn receive_from(&mut self, bytes: &mut [u8], data: &mut Vec<u8>) -> io::Result<usize> {
-        let advanced = self.advance(bytes, data, Words::None);
-        advanced
-            .result
-            .map(|()| advanced.consumed)
-            .map_err(|error| {
-                // What it has left to say is the alert. It gives the error once more.
-                let _ = self.advance(&mut bytes[advanced.consumed..], data, Words::None);
-                tls_error(error)
-            })
+        let Advanced { consumed, result } = self.advance(bytes, data, Words::None);
+        if result.is_err() {
+            self.take_last_words(&mut bytes[consumed..]);
+        }
+        result.map(|()| consumed).map_err(tls_error)
+    }
+
+    /// After an error, what is left to say is the alert. rustls must not be asked for more.
+    fn take_last_words(&mut self, bytes: &mut [u8]) {
+        while self.connection.wants_write() {
+            let state = self.connection.process_tls_records(bytes).state;
+            let Ok(ConnectionState::EncodeTlsData(mut records)) = state else {
+                return;
+            };
+            let encode = |room: &mut [u8]| records.encode(room).map_err(encode_error);
+            if append(&mut self.outgoing, 0, encode).is_err() {
+                return;
+            }
+        }
     }
 
     /// Appends `data` to the outgoing records.

@@ -221,7 +221,9 @@ impl ByteStream for TlsStream {
         if count == 0 {
             return Poll::Ready(Ok(0));
         }
-        self.session.send(&bytes[..count])?;
+        self.session
+            .send(&bytes[..count])
+            .inspect_err(|_| self.has_failed = true)?;
         // It is taken, whether it goes at once or later.
         match self.poll_send(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
