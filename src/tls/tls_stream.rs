@@ -19,15 +19,18 @@ const PIECE_BYTES_MAX: usize = 64 * 1024;
 /// A stream with TLS on it, made by [`connect`](super::connect).
 ///
 /// What was received and not decrypted, and what was encrypted and not sent, is in the stream and not
-/// in the future of a call: one that is dropped loses nothing, and what it has begun goes on with the
-/// next call, and over a socket by itself.
+/// in the future of a call: one that is dropped loses nothing, and a record that it has begun to send
+/// goes on with the next write, flush or shutdown.
 ///
 /// Dropped over a socket, it tells the peer that it has finished, if nothing is left to be sent and
-/// that goes at once; [`shutdown`](Self::shutdown) does it for certain.
+/// that goes at once; [`shutdown`](Self::shutdown) does it for certain. A send that is under way then
+/// is finished by the runtime.
 pub struct TlsStream {
     session: Session,
     carrier: Carrier,
     ending: Ending,
+    /// What a server that speaks first has said together with the end of the handshake.
+    early: Vec<u8>,
     /// It has failed, and nothing more goes in either direction.
     has_failed: bool,
     /// The failure, which waits for the data before it to be taken.
@@ -49,6 +52,7 @@ impl TlsStream {
             session: Session::new(Arc::clone(&config.inner), name)?,
             carrier,
             ending: Ending::Open,
+            early: Vec::new(),
             has_failed: false,
             error: None,
         })
@@ -56,15 +60,16 @@ impl TlsStream {
 
     /// Waits for the end of the handshake.
     pub(super) fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A server has nothing to say before the client has spoken first.
-        let mut early = Vec::new();
         loop {
-            ready!(self.poll_send(context))?;
+            let sent = self.poll_send(context)?;
             if self.session.is_ready() {
-                debug_assert!(early.is_empty(), "there is data only behind the handshake");
-                return Poll::Ready(Ok(()));
+                return sent.map(Ok);
             }
-            ready!(self.poll_receive(context, &mut early))?;
+            // A server may want to be read before it reads on.
+            let mut early = mem::take(&mut self.early);
+            let polled = self.poll_receive(context, &mut early);
+            self.early = early;
+            ready!(polled)?;
         }
     }
 
@@ -185,6 +190,7 @@ impl ByteStream for TlsStream {
         buf: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
         let before = buf.len();
+        buf.append(&mut mem::take(&mut self.early));
         loop {
             if buf.len() > before {
                 return Poll::Ready(Ok(buf.len() - before));

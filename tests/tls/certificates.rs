@@ -1,10 +1,6 @@
 //! Certificates, made once for a run of the tests.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::{fs, path::PathBuf, sync::OnceLock};
 
 use super::program::{self, Program};
 
@@ -88,9 +84,5 @@ impl Certificates {
 
     pub(crate) fn text(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
     }
 }
