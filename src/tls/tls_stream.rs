@@ -31,8 +31,10 @@ pub struct TlsStream {
     ending: Ending,
     /// What a server that speaks first has said together with the end of the handshake.
     early: Vec<u8>,
-    /// It has failed, and nothing more goes in either direction.
+    /// Receiving has failed, and nothing more goes in either direction.
     has_failed: bool,
+    /// Sending has failed. What the peer has said before may tell why.
+    cannot_send: bool,
     /// The failure, which waits for the data before it to be taken.
     error: Option<io::Error>,
 }
@@ -54,6 +56,7 @@ impl TlsStream {
             ending: Ending::Open,
             early: Vec::new(),
             has_failed: false,
+            cannot_send: false,
             error: None,
         })
     }
@@ -104,10 +107,13 @@ impl TlsStream {
     /// Sends what was encrypted.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = self.carrier.poll_send(&mut self.session.outgoing, context);
-        if let Poll::Ready(Err(_)) = polled {
-            self.has_failed = true;
-        }
+        self.cannot_send |= matches!(polled, Poll::Ready(Err(_)));
         polled
+    }
+
+    /// Whether more can be sent.
+    fn is_open(&self) -> bool {
+        self.ending == Ending::Open && !self.has_failed && !self.cannot_send
     }
 
     /// The next data; none when the peer has finished.
@@ -219,7 +225,7 @@ impl ByteStream for TlsStream {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.has_failed || self.ending != Ending::Open {
+        if !self.is_open() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(self.poll_send(context))?;
@@ -229,7 +235,7 @@ impl ByteStream for TlsStream {
         }
         self.session
             .send(&bytes[..count])
-            .inspect_err(|_| self.has_failed = true)?;
+            .inspect_err(|_| self.cannot_send = true)?;
         // It is taken, whether it goes at once or later.
         match self.poll_send(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -242,7 +248,7 @@ impl ByteStream for TlsStream {
     }
 
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.ending == Ending::Open && !self.has_failed {
+        if self.is_open() {
             self.session.finish()?;
             self.ending = Ending::Told;
         }
@@ -258,8 +264,7 @@ impl ByteStream for TlsStream {
 impl Drop for TlsStream {
     fn drop(&mut self) {
         let is_quiet = self.session.outgoing.is_empty() && !self.carrier.is_sending();
-        let is_open = !self.has_failed && self.ending == Ending::Open && self.session.is_ready();
-        if is_open && is_quiet && self.session.finish().is_ok() {
+        if self.is_open() && is_quiet && self.session.is_ready() && self.session.finish().is_ok() {
             let words = mem::take(&mut self.session.outgoing);
             self.carrier.say_at_once(&words);
         }

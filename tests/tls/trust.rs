@@ -134,11 +134,17 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
             assert_eq!(response.text().await.unwrap(), "hello");
         });
         assert!(server.seen().iter().all(|seen| seen.has_client_certificate));
-        // Without one, the server's alert is the reason, whenever it comes.
+        // Without one, the server's alert is the reason, whenever it comes and whatever else happens.
         run(async || {
             let error = refused(&client(certificates), server.url("/")).await;
             let text = error.to_string();
             assert!(text.contains("alert"), "{text}");
+            for _ in 0..20 {
+                let client = client(certificates);
+                let request = client.post(server.url("/")).body(vec![0; 1 << 20]);
+                let error = request.send().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+            }
         });
     }
 }

@@ -213,14 +213,22 @@ impl Exchange {
                     continue;
                 }
                 Poll::Ready(Err(error)) => {
-                    let error = self.send_error.take().unwrap_or(error);
-                    return Poll::Ready(Err(Error::from_connection(error)));
+                    return Poll::Ready(Err(self.failed(error)));
                 }
                 Poll::Pending => {}
             }
             if self.poll_watchdog(context)?.is_pending() {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// The connection failed. Why sending did says more, unless the server has told the reason.
+    fn failed(&mut self, error: io::Error) -> Error {
+        let error = Error::from_connection(error);
+        match self.send_error.take() {
+            Some(send_error) if error.kind() == ErrorKind::Io => Error::from_connection(send_error),
+            _ => error,
         }
     }
 
