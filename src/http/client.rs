@@ -47,6 +47,14 @@
 //! An error names the phase that took too long. A large download needs
 //! [`timeout(None)`](Request::timeout).
 //!
+//! # TLS
+//!
+//! `https` wants the feature `tls`, and then needs nothing more: servers are verified by the
+//! authorities that the system trusts, and sessions are resumed. `Builder::tls` takes a
+//! configuration for everything else; the module `tls` tells more, and what an idle connection
+//! costs. A body whose length nothing but the end of its connection tells is an error when the server
+//! did not say that it has finished: anybody may have cut it.
+//!
 //! # Redirects
 //!
 //! 301 and 302 make a `GET` of a `POST`, 303 of everything but `HEAD`, 307 and 308 keep method and

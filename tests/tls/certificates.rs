@@ -39,7 +39,7 @@ impl Certificates {
     }
 
     fn make(openssl: &Program) -> Self {
-        let folder = program::folder().join(format!("tls-{}", std::process::id()));
+        let folder = program::folder().join("tls");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("config"), CONFIG).unwrap();

@@ -42,7 +42,8 @@ pub enum ErrorKind {
     Connect,
     /// The proxy refused to open a tunnel, with this status.
     Proxy(StatusCode),
-    /// TLS failed, or is not built in.
+    /// TLS failed, or is not built in. The source has what rustls says: a certificate that is not
+    /// trusted, or not for this host, or an alert of the server's.
     Tls,
     /// The connection failed.
     Io,
