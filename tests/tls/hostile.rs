@@ -4,7 +4,11 @@ use std::{
     io::{self, Read as _, Write as _},
     net::SocketAddr,
     pin::pin,
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -16,7 +20,7 @@ use annulus::{
 
 use super::{
     certificates::Certificates,
-    server::{EACH, Kind, TlsConn, TlsServer, dribble, plain},
+    server::{EACH, Kind, TlsConn, TlsServer, dribble, plain, tamper},
     support::{BOUND, client, ok, run, trusting},
 };
 
@@ -233,6 +237,40 @@ fn large_records_in_odd_pieces_are_understood() {
     });
 }
 
+#[test]
+fn a_byte_that_was_changed_on_the_way_does_no_harm() {
+    each(|certificates, kind| {
+        let server = TlsServer::new(certificates, &kind, |conn| {
+            conn.request()?;
+            conn.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello")?;
+            conn.finish()
+        });
+        let place = Arc::new(AtomicUsize::new(0));
+        let addr = tamper(server.addr, Arc::clone(&place));
+        let mut noticed = 0;
+        run(async || {
+            // A length that was changed lets both sides wait for each other.
+            let config = trusting(certificates).build().unwrap();
+            let builder = Client::builder()
+                .tls(config)
+                .timeout(Duration::from_millis(100));
+            let client = builder.build();
+            // As far as the server says something, and further.
+            for index in (0..1500).step_by(11) {
+                place.store(index, Ordering::SeqCst);
+                match client.get(format!("https://{addr}/")).send().await {
+                    Err(_) => noticed += 1,
+                    Ok(response) => match response.text().await {
+                        Err(_) => noticed += 1,
+                        Ok(text) => assert_eq!(text, "hello"),
+                    },
+                }
+            }
+        });
+        assert!(noticed > 50, "{noticed}");
+    });
+}
+
 async fn refused(client: &Client, addr: SocketAddr) -> Error {
     let url = format!("https://{addr}/");
     let error = client.get(url).send().await.unwrap_err();
@@ -355,7 +393,7 @@ fn a_request_dropped_in_the_handshake_or_in_a_body_closes_its_connection() {
         closed.send(()).unwrap();
         Ok(())
     });
-    let has_begun = std::sync::Arc::new(std::sync::Mutex::new(has_begun));
+    let has_begun = Arc::new(std::sync::Mutex::new(has_begun));
     run(async || {
         let client = client(certificates);
         let request = pin!(client.get(format!("https://{addr}/")).send());

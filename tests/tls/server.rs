@@ -3,7 +3,10 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -297,6 +300,29 @@ pub(crate) fn pass_on(mut from: TcpStream, mut to: TcpStream, bytes_max: usize) 
         }
     }
     let _ = to.shutdown(Shutdown::Write);
+}
+
+/// A connection to `addr` for everyone who connects, which changes one byte of what the server says,
+/// each time the one behind `place`.
+pub(crate) fn tamper(addr: SocketAddr, place: Arc<AtomicUsize>) -> SocketAddr {
+    plain(move |mut near| {
+        let mut far = TcpStream::connect(addr)?;
+        let (client, server) = (near.try_clone()?, far.try_clone()?);
+        thread::spawn(move || pass_on(client, server, 4096));
+        let place = place.load(Ordering::SeqCst);
+        let (mut passed, mut buf) = (0, [0; 4096]);
+        while let count @ 1.. = far.read(&mut buf)? {
+            if let Some(byte) = place
+                .checked_sub(passed)
+                .and_then(|at| buf[..count].get_mut(at))
+            {
+                *byte ^= 1 << (place % 8);
+            }
+            near.write_all(&buf[..count])?;
+            passed += count;
+        }
+        near.shutdown(Shutdown::Write)
+    })
 }
 
 /// A connection to `addr` for everyone who connects, which brings what the server says in pieces of
