@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 9 \
-//!     -subj /CN=localhost -addext subjectAltName=DNS:localhost
+//!     -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE
 //! openssl s_server -accept 8443 -www -cert cert.pem -key key.pem
 //! cargo run --features tls --example https cert.pem https://localhost:8443/ [URL..]
 //! ```

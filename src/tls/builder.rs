@@ -67,7 +67,8 @@ impl Builder {
     }
 
     /// Trusts the authorities of these certificates, too: any number in PEM, or one in DER. A
-    /// server's own certificate may stand for an authority if it says that it is one.
+    /// certificate that a server has signed itself may be among them; it must say that it is no
+    /// authority (`CA:FALSE`).
     pub fn add_root_certificate(mut self, pem_or_der: &[u8]) -> Self {
         let added = certificates(pem_or_der).and_then(|certificates| {
             for certificate in certificates {

@@ -59,6 +59,10 @@ impl Certificates {
                  -addext basicConstraints=critical,CA:TRUE"
             ));
         }
+        call(&format!(
+            "req -config config -x509 {key} own.key -out own.pem -subj /CN=own -days 2 \
+             -addext basicConstraints=CA:FALSE -addext subjectAltName=DNS:localhost"
+        ));
         for (name, dates) in [
             ("server", "-days 2"),
             ("client", "-days 2"),

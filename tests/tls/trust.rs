@@ -72,6 +72,21 @@ fn a_certificate_of_a_stranger_is_refused_unless_the_danger_is_accepted() {
 }
 
 #[test]
+fn a_certificate_that_a_server_has_signed_itself_can_be_trusted() {
+    let Some(certificates) = Certificates::get() else {
+        return;
+    };
+    let server = TlsServer::answering(certificates, &with_certificate("own"), ok("hello"));
+    run(async || {
+        let own = certificates.text("own.pem");
+        let client = client_of(trusting(certificates).add_root_certificate(&own));
+        let response = client.get(server.named_url("/")).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "hello");
+        refused(&self::client(certificates), server.named_url("/")).await;
+    });
+}
+
+#[test]
 fn an_expired_certificate_is_refused() {
     let Some(certificates) = Certificates::get() else {
         return;
