@@ -256,7 +256,7 @@ fn a_byte_that_was_changed_on_the_way_does_no_harm() {
                 .timeout(Duration::from_millis(100));
             let client = builder.build();
             // As far as the server says something, and further.
-            for index in (0..1500).step_by(11) {
+            for index in (0..1500).step_by(29) {
                 place.store(index, Ordering::SeqCst);
                 match client.get(format!("https://{addr}/")).send().await {
                     Err(_) => noticed += 1,
@@ -267,7 +267,7 @@ fn a_byte_that_was_changed_on_the_way_does_no_harm() {
                 }
             }
         });
-        assert!(noticed > 50, "{noticed}");
+        assert!(noticed > 30, "{noticed}");
     });
 }
 
