@@ -130,7 +130,7 @@
 //! [`Server::access_log`] is told of each request, [`ServerHandle::connections`] of each connection,
 //! and [`Report`] of the whole.
 //!
-//! What is not here: HTTP/2, TLS, answers that are compressed, ranges and conditions of files.
+//! What is not here: HTTP/2, TLS (the client has it), answers that are compressed, ranges and conditions of files.
 //!
 //! # Elsewhere than at a server
 //!

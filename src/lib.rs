@@ -69,6 +69,8 @@ mod sys;
 )]
 pub mod task;
 pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;

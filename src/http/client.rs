@@ -47,6 +47,14 @@
 //! An error names the phase that took too long. A large download needs
 //! [`timeout(None)`](Request::timeout).
 //!
+//! # TLS
+//!
+//! `https` wants the feature `tls`, and then needs nothing more: servers are verified by the
+//! authorities that the system trusts, and sessions are resumed. `Builder::tls` takes a
+//! configuration for everything else; the module `tls` tells more, and what an idle connection
+//! costs. A body whose length nothing but the end of its connection tells is an error when the server
+//! did not say that it has finished: anybody may have cut it.
+//!
 //! # Redirects
 //!
 //! 301 and 302 make a `GET` of a `POST`, 303 of everything but `HEAD`, 307 and 308 keep method and
@@ -77,6 +85,7 @@ mod local_addrs;
 mod message;
 #[cfg(not(feature = "compress"))]
 mod no_compress;
+#[cfg(not(feature = "tls"))]
 mod no_tls;
 mod options;
 mod phase;
@@ -90,6 +99,8 @@ mod response;
 mod retry;
 mod shared;
 mod timings;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgraded;
 mod upload;
 mod url;
@@ -114,6 +125,7 @@ pub use url::{IntoUrl, Url};
 use super::Method;
 #[cfg(not(feature = "compress"))]
 use no_compress as compress;
+#[cfg(not(feature = "tls"))]
 use no_tls as tls;
 use shared::Shared;
 

@@ -1,5 +1,8 @@
 //! What a connection is made of.
 
+#[cfg(feature = "tls")]
+mod carrier;
+
 use std::{
     cell::{Cell, RefCell},
     fmt,
@@ -51,8 +54,6 @@ enum Kind {
 
 struct Other {
     stream: RefCell<Box<dyn ByteStream>>,
-    /// Memory for the next read, kept while it is not used.
-    scratch: RefCell<Vec<u8>>,
     /// How many bytes the stream has taken.
     taken: Cell<u64>,
     /// Its sending direction has ended.
@@ -85,7 +86,6 @@ impl<S: ByteStream> From<S> for Transport {
     fn from(stream: S) -> Self {
         Self(Kind::Other(Rc::new(Other {
             stream: RefCell::new(Box::new(stream)),
-            scratch: RefCell::default(),
             taken: Cell::new(0),
             is_shut: Cell::new(false),
             empty_line_count: Cell::new(0),
@@ -328,16 +328,12 @@ impl Other {
     }
 
     fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        let mut bytes = self.scratch.take();
-        bytes.clear();
-        bytes.reserve(READ_BYTES);
+        let mut bytes = Vec::with_capacity(READ_BYTES);
         match self.with(|stream| stream.poll_read(context, &mut bytes)) {
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(ManagedBuf::own(bytes))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                self.scratch.replace(bytes);
-                Poll::Pending
-            }
+            // An idle connection holds no memory.
+            Poll::Pending => Poll::Pending,
         }
     }
 

@@ -40,7 +40,7 @@ pub struct Builder {
     rules: Rules,
     fields: Vec<(HeaderName, HeaderValue)>,
     user_agent: Option<HeaderValue>,
-    connector: Connector,
+    pub(super) connector: Connector,
 }
 
 impl Builder {

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use super::{Phase, Response};
+use super::{Phase, Response, tls};
 use crate::http::{self, BodyError, ResponseError, StatusCode};
 
 /// The result of a request.
@@ -42,7 +42,8 @@ pub enum ErrorKind {
     Connect,
     /// The proxy refused to open a tunnel, with this status.
     Proxy(StatusCode),
-    /// TLS failed, or is not built in.
+    /// TLS failed, or is not built in. The source has what rustls says: a certificate that is not
+    /// trusted, or not for this host, or an alert of the server's.
     Tls,
     /// The connection failed.
     Io,
@@ -96,6 +97,11 @@ impl Error {
         let mut error = Self::new(kind);
         error.inner.source = Some(source);
         error
+    }
+
+    /// What a connection reports.
+    pub(super) fn from_connection(error: io::Error) -> Self {
+        Self::with_source(tls::error_kind(&error), error)
     }
 
     /// Whether the connection failed or ended.

@@ -213,14 +213,22 @@ impl Exchange {
                     continue;
                 }
                 Poll::Ready(Err(error)) => {
-                    let error = self.send_error.take().unwrap_or(error);
-                    return Poll::Ready(Err(Error::with_source(ErrorKind::Io, error)));
+                    return Poll::Ready(Err(self.failed(error)));
                 }
                 Poll::Pending => {}
             }
             if self.poll_watchdog(context)?.is_pending() {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// The connection failed. Why sending did says more, unless the server has told the reason.
+    fn failed(&mut self, error: io::Error) -> Error {
+        let error = Error::from_connection(error);
+        match self.send_error.take() {
+            Some(send_error) if error.kind() == ErrorKind::Io => Error::from_connection(send_error),
+            _ => error,
         }
     }
 
@@ -231,7 +239,7 @@ impl Exchange {
             .as_ref()
             .is_some_and(|connection| !connection.input.is_empty());
         match self.send_error.take() {
-            Some(error) => Error::with_source(ErrorKind::Io, error),
+            Some(error) => Error::from_connection(error),
             None if is_begun => {
                 let error = ResponseError::Body(BodyError::UnexpectedEof);
                 Error::new(ErrorKind::Protocol(error))
@@ -273,7 +281,7 @@ impl Exchange {
             }
             Poll::Ready(Err(UploadError::Connection(error))) => {
                 if !self.upload.has_sent() {
-                    return Err(Error::with_source(ErrorKind::Io, error));
+                    return Err(Error::from_connection(error));
                 }
                 self.stop_upload();
                 self.send_error = Some(error);
@@ -466,7 +474,7 @@ impl Exchange {
                     continue;
                 }
                 Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(Error::with_source(ErrorKind::Io, error)));
+                    return Poll::Ready(Err(Error::from_connection(error)));
                 }
                 Poll::Pending => {}
             }

@@ -18,3 +18,8 @@ impl Tls {
         Err(Error::with_source(ErrorKind::Tls, error))
     }
 }
+
+/// What kind of error a connection's is.
+pub(super) fn error_kind(_error: &std::io::Error) -> ErrorKind {
+    ErrorKind::Io
+}

@@ -48,7 +48,7 @@ impl Upgraded {
     ///
     /// # Cancel safety
     ///
-    /// Dropped in flight it is sent whole, in the background.
+    /// Dropped in flight it is sent whole, in the background. Over TLS, a beginning of it is.
     pub async fn write_all(&self, bytes: impl Into<Bytes>) -> io::Result<()> {
         self.transport.write_all(bytes.into()).await.map(drop)
     }

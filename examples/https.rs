@@ -1,0 +1,43 @@
+//! Gets pages by `https` from servers whose certificates an authority of one's own has signed.
+//!
+//! ```text
+//! openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 9 \
+//!     -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE
+//! openssl s_server -accept 8443 -www -cert cert.pem -key key.pem
+//! cargo run --features tls --example https cert.pem https://localhost:8443/ [URL..]
+//! ```
+//!
+//! The system's authorities are trusted, too. With `--insecure` in place of the file any certificate
+//! is taken for the right one.
+
+use std::{env, fs, io};
+
+use annulus::{http::Client, tls};
+
+async fn get(client: &Client, url: &str) -> io::Result<()> {
+    let response = client.get(url).send().await?;
+    let timings = response.timings();
+    eprintln!("{} in {:.1?}", response.status(), timings.total);
+    eprintln!("connect {:.1?}, TLS {:.1?}", timings.connect, timings.tls);
+    println!("{}", response.text().await?);
+    Ok(())
+}
+
+fn main() -> io::Result<()> {
+    let mut arguments = env::args().skip(1);
+    let trusted = arguments.next().unwrap_or_default();
+    let builder = tls::Config::builder();
+    let config = if trusted == "--insecure" {
+        builder.danger_accept_invalid_certificates(true)
+    } else {
+        builder.add_root_certificate(&fs::read(trusted)?)
+    };
+    let config = config.build()?;
+    annulus::run(async {
+        let client = Client::builder().tls(config).build();
+        for url in arguments {
+            get(&client, &url).await?;
+        }
+        Ok(())
+    })
+}

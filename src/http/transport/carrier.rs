@@ -1,0 +1,44 @@
+//! A transport as what TLS is spoken over.
+
+use std::{
+    io,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{Kind, Other, Transport};
+use crate::{io::ByteStream, tls::Carrier};
+
+impl From<Transport> for Carrier {
+    fn from(transport: Transport) -> Self {
+        match transport.0 {
+            Kind::Socket { socket, .. } => socket.into(),
+            Kind::Other(other) => Inner(other).into(),
+        }
+    }
+}
+
+/// The stream of a transport.
+struct Inner(Rc<Other>);
+
+impl ByteStream for Inner {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        self.0.with(|stream| stream.poll_read(context, buf))
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.with(|stream| stream.poll_write(context, bytes))
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.with(|stream| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.with(|stream| stream.poll_shutdown(context))
+    }
+}

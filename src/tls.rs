@@ -1,0 +1,95 @@
+//! TLS 1.2 and 1.3 over any stream, for clients. By rustls.
+//!
+//! The [HTTP client](crate::http::client) does this by itself for `https`, and is told of a
+//! [`Config`] where the defaults do not fit. Other protocols call [`connect`]:
+//!
+//! ```no_run
+//! use annulus::{net::TcpStream, tls};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! annulus::run(async {
+//!     let config = tls::Config::new()?;
+//!     let stream = TcpStream::connect("127.0.0.1:6697").await?;
+//!     let mut stream = tls::connect(stream, "irc.example", &config).await?;
+//!     stream.write_all(b"NICK annulus\r\n").await?;
+//!     println!("{}", stream.recv().await?.escape_ascii());
+//!     stream.shutdown().await
+//! })
+//! # }
+//! ```
+//!
+//! # Certificates
+//!
+//! A server has to show a certificate for the name, or the address, that was connected to, signed by
+//! one of the system's authorities: those of the files that OpenSSL reads, which `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR` name where they are set. [`Config::builder`] adds others, or those of Mozilla, which
+//! the feature `tls-bundled-roots` builds in. Revocation is not asked for. Everything else that rustls
+//! can do is there by a [`rustls::ClientConfig`] of one's own, which turns into a [`Config`].
+//!
+//! # The end of a stream
+//!
+//! A peer says that it has finished (`close_notify`). A connection that ends without that may have
+//! been cut by anybody, so it ends in the error `UnexpectedEof` and not as a stream that is over.
+//!
+//! # Sessions
+//!
+//! The connections of a [`Config`] and its clones, on whatever thread, share what servers gave them
+//! to resume a session by, for up to 256 servers; a resumed handshake verifies no certificate
+//! again and is cheaper for both sides.
+//!
+//! # Memory
+//!
+//! An idle connection holds no buffers: records are decrypted where the kernel put them, and what was
+//! encrypted is given up when it was sent. What stays is the state of the session and the server's
+//! certificates: 4.4 KiB with one short certificate, nearly all of it rustls's.
+
+mod builder;
+#[cfg(feature = "tls-bundled-roots")]
+mod bundled_roots;
+mod carrier;
+mod config;
+mod roots;
+mod session;
+mod tls_stream;
+mod trusting;
+mod version;
+
+/// The crate itself, for a configuration of one's own.
+pub use ::rustls;
+
+pub use builder::Builder;
+pub use carrier::Carrier;
+pub use config::Config;
+pub use tls_stream::TlsStream;
+pub use version::Version;
+
+use std::{future::poll_fn, io};
+
+/// Makes a client's handshake with the server `name`: a host name, or an address, with or without
+/// the brackets that URLs have around it.
+///
+/// It has no time limit of its own; see [`time::timeout`](crate::time::timeout).
+///
+/// # Errors
+///
+/// What the stream reports, and a [`rustls::Error`] in one of the kind `InvalidData` that tells what
+/// is wrong with the server's certificate or with what it said. `InvalidInput` when `name` is none.
+///
+/// # Cancel safety
+///
+/// Dropped, it closes the stream.
+pub async fn connect(
+    stream: impl Into<Carrier>,
+    name: &str,
+    config: &Config,
+) -> io::Result<TlsStream> {
+    let mut stream = TlsStream::new(stream.into(), name, config)?;
+    poll_fn(|context| stream.poll_handshake(context)).await?;
+    Ok(stream)
+}
+
+/// Whether a peer broke TLS, or refused something by it.
+pub(crate) fn is_tls_error(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}

@@ -1,0 +1,197 @@
+//! What TLS is spoken over.
+
+use std::{
+    fmt,
+    future::Future as _,
+    io,
+    net::Shutdown,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use crate::{
+    io::ByteStream,
+    net::{SendAll, Socket, TcpStream, UnixStream},
+    pool::ManagedBuf,
+};
+
+/// How much is read at once from a stream that is not one of our sockets: a record, nearly always.
+const READ_BYTES: usize = 16 * 1024 + 512;
+/// How much may be received at once from a socket whose peer sends a flood.
+const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+/// Memory of what was sent that is kept for the next send. An idle stream keeps none.
+const KEPT_BYTES_MAX: usize = 128 * 1024;
+
+/// What TLS is spoken over: one of this crate's sockets, or any [`ByteStream`].
+///
+/// It is made by `From`, and functions that take a stream take what turns into one.
+pub struct Carrier(Kind);
+
+enum Kind {
+    Socket {
+        socket: Socket,
+        /// A send of a whole piece, which goes on by itself once it has begun.
+        sending: Option<SendAll<Vec<u8>>>,
+    },
+    Stream {
+        stream: Box<dyn ByteStream>,
+        /// What is being sent, and how much of it the stream has taken.
+        sending: Vec<u8>,
+        taken: usize,
+    },
+}
+
+impl From<Socket> for Carrier {
+    fn from(socket: Socket) -> Self {
+        Self(Kind::Socket {
+            socket,
+            sending: None,
+        })
+    }
+}
+
+impl From<TcpStream> for Carrier {
+    fn from(stream: TcpStream) -> Self {
+        stream.into_socket().into()
+    }
+}
+
+impl From<UnixStream> for Carrier {
+    fn from(stream: UnixStream) -> Self {
+        stream.into_socket().into()
+    }
+}
+
+impl<S: ByteStream> From<S> for Carrier {
+    fn from(stream: S) -> Self {
+        Self(Kind::Stream {
+            stream: Box::new(stream),
+            sending: Vec::new(),
+            taken: 0,
+        })
+    }
+}
+
+impl Carrier {
+    /// The next bytes; none at the end.
+    pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        match &mut self.0 {
+            Kind::Socket { socket, .. } => socket.poll_recv_up_to(RECEIVE_BYTES_MAX, context),
+            Kind::Stream { stream, .. } => {
+                let mut bytes = Vec::with_capacity(READ_BYTES);
+                ready!(stream.poll_read(context, &mut bytes))?;
+                Poll::Ready(Ok(ManagedBuf::own(bytes)))
+            }
+        }
+    }
+
+    /// Sends what was begun, and then `bytes`, which it takes at once when nothing stands before
+    /// them. Ready when everything was sent; `bytes` is empty then, and keeps memory.
+    pub(super) fn poll_send(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_begun(bytes, context))?;
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            match &mut self.0 {
+                Kind::Socket { socket, sending } => {
+                    let sent = socket.send_at_once(bytes)?;
+                    bytes.drain(..sent);
+                    if !bytes.is_empty() {
+                        *sending = Some(socket.write_whole(std::mem::take(bytes)));
+                    }
+                }
+                Kind::Stream { sending, taken, .. } => {
+                    std::mem::swap(sending, bytes);
+                    *taken = 0;
+                }
+            }
+        }
+    }
+
+    /// Finishes what was begun, and puts its memory into `spare` if that has none.
+    fn poll_begun(
+        &mut self,
+        spare: &mut Vec<u8>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut sent = match &mut self.0 {
+            Kind::Socket { sending, .. } => {
+                let Some(send) = sending else {
+                    return Poll::Ready(Ok(()));
+                };
+                let result = ready!(Pin::new(send).poll(context));
+                *sending = None;
+                result?.1
+            }
+            Kind::Stream {
+                stream,
+                sending,
+                taken,
+            } => {
+                if sending.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                while *taken < sending.len() {
+                    let count = ready!(stream.poll_write(context, &sending[*taken..]))?;
+                    if count == 0 || count > sending.len() - *taken {
+                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    }
+                    *taken += count;
+                }
+                ready!(stream.poll_flush(context))?;
+                std::mem::take(sending)
+            }
+        };
+        if spare.capacity() == 0 && sent.capacity() <= KEPT_BYTES_MAX {
+            sent.clear();
+            *spare = sent;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether a send has begun that nobody has seen end.
+    pub(super) fn is_sending(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { sending, .. } => sending.is_some(),
+            Kind::Stream { sending, .. } => !sending.is_empty(),
+        }
+    }
+
+    /// Ends the sending direction. Nothing is being sent.
+    pub(super) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Socket { socket, .. } => {
+                // Without a send before it, it has nothing to wait for.
+                let mut shutdown = std::pin::pin!(socket.shutdown(Shutdown::Write));
+                shutdown.as_mut().poll(context)
+            }
+            Kind::Stream { stream, .. } => stream.poll_shutdown(context),
+        }
+    }
+
+    /// Sends a few last words if that goes at once, and nothing stands before them.
+    pub(super) fn say_at_once(&mut self, bytes: &[u8]) {
+        if let Kind::Socket {
+            socket,
+            sending: None,
+        } = &self.0
+        {
+            // Nobody is left to be told.
+            let _ = socket.try_write(bytes);
+        }
+    }
+}
+
+impl fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.fmt(f),
+            Kind::Stream { .. } => f.debug_struct("Carrier").finish_non_exhaustive(),
+        }
+    }
+}

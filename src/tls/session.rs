@@ -1,0 +1,309 @@
+//! TLS without I/O: records in, data out, and the other way round.
+//!
+//! Everything that lasts from one call to the next is here, so that nothing depends on a future that
+//! may be dropped: what came in and makes no whole record yet, and what is to be sent.
+
+use std::{io, sync::Arc};
+
+use rustls::{
+    ClientConfig, Error, HandshakeKind, InvalidMessage,
+    client::UnbufferedClientConnection,
+    pki_types::{CertificateDer, ServerName},
+    unbuffered::{
+        ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+        WriteTraffic,
+    },
+};
+
+use super::Version;
+
+/// Data in one record.
+const RECORD_DATA_MAX: usize = 16 * 1024;
+/// Bytes of a record besides its data: five of a header, and of a nonce and a tag at most so many.
+const RECORD_OVERHEAD_MAX: usize = 64;
+/// Bytes that are kept while they make no whole message: more than the longest of them, and than what
+/// a receive brings at once.
+const INCOMING_BYTES_MAX: usize = 192 * 1024;
+/// The types of records: the first byte of each.
+const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
+
+/// What a client and a server have agreed on, or are about to.
+pub(super) struct Session {
+    connection: UnbufferedClientConnection,
+    /// What came and makes no whole message yet. rustls remembers places in it, so that it sees the
+    /// same bytes each time.
+    incoming: Vec<u8>,
+    /// Records to send.
+    pub(super) outgoing: Vec<u8>,
+    /// The handshake is over.
+    is_ready: bool,
+    /// The peer has said that it has finished.
+    has_peer_finished: bool,
+    /// The peer has said something.
+    has_heard: bool,
+}
+
+/// What to say once that is possible.
+#[derive(Clone, Copy)]
+enum Words<'a> {
+    None,
+    Data(&'a [u8]),
+    CloseNotify,
+}
+
+/// How far [`Session::advance`] came.
+struct Advanced {
+    /// Bytes at the start that are done with.
+    consumed: usize,
+    result: Result<(), Error>,
+}
+
+impl Session {
+    pub(super) fn new(config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
+        let literal = name
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let name = ServerName::try_from(literal.unwrap_or(name).to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let connection = UnbufferedClientConnection::new(config, name).map_err(tls_error)?;
+        let mut session = Self {
+            connection,
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            is_ready: false,
+            has_peer_finished: false,
+            has_heard: false,
+        };
+        // The first flight, for which nothing has to be received.
+        session.say(Words::None)?;
+        Ok(session)
+    }
+
+    /// Whether the handshake is over.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// Whether the peer has said that it has finished.
+    pub(super) fn has_peer_finished(&self) -> bool {
+        self.has_peer_finished
+    }
+
+    /// Takes what was received, and appends the data in it to `data`. It may be changed.
+    ///
+    /// After an error the outgoing records end with the alert that tells the peer.
+    pub(super) fn receive(&mut self, received: &mut [u8], data: &mut Vec<u8>) -> io::Result<()> {
+        self.expect_tls(received)?;
+        if self.incoming.is_empty() {
+            let consumed = self.receive_from(received, data)?;
+            self.incoming.extend_from_slice(&received[consumed..]);
+        } else {
+            self.incoming.extend_from_slice(received);
+            let mut incoming = std::mem::take(&mut self.incoming);
+            let consumed = self.receive_from(&mut incoming, data)?;
+            incoming.drain(..consumed);
+            self.incoming = incoming;
+        }
+        if self.has_peer_finished {
+            // Whatever stands behind the end is nobody's.
+            self.incoming.clear();
+        }
+        if self.incoming.is_empty() {
+            self.incoming = Vec::new();
+        }
+        if self.incoming.len() > INCOMING_BYTES_MAX {
+            return Err(tls_error(InvalidMessage::MessageTooLarge.into()));
+        }
+        Ok(())
+    }
+
+    fn receive_from(&mut self, bytes: &mut [u8], data: &mut Vec<u8>) -> io::Result<usize> {
+        let Advanced { consumed, result } = self.advance(bytes, data, Words::None);
+        if result.is_err() {
+            self.take_last_words(&mut bytes[consumed..]);
+        }
+        result.map(|()| consumed).map_err(tls_error)
+    }
+
+    /// After an error, what is left to say is the alert. rustls must not be asked for more.
+    fn take_last_words(&mut self, bytes: &mut [u8]) {
+        while self.connection.wants_write() {
+            let state = self.connection.process_tls_records(bytes).state;
+            let Ok(ConnectionState::EncodeTlsData(mut records)) = state else {
+                return;
+            };
+            let encode = |room: &mut [u8]| records.encode(room).map_err(encode_error);
+            if append(&mut self.outgoing, 0, encode).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Appends `data` to the outgoing records.
+    pub(super) fn send(&mut self, data: &[u8]) -> io::Result<()> {
+        self.say(Words::Data(data))
+    }
+
+    /// Tells the peer that nothing more is sent. It may be told again.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.say(Words::CloseNotify)
+    }
+
+    fn say(&mut self, words: Words<'_>) -> io::Result<()> {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let mut data = Vec::new();
+        let advanced = self.advance(&mut incoming, &mut data, words);
+        debug_assert!(data.is_empty(), "whole records were taken when they came");
+        incoming.drain(..advanced.consumed);
+        self.incoming = incoming;
+        advanced.result.map_err(tls_error)
+    }
+
+    /// Goes on until rustls wants bytes that are not here.
+    fn advance(&mut self, bytes: &mut [u8], data: &mut Vec<u8>, words: Words<'_>) -> Advanced {
+        let mut consumed = 0;
+        let result = loop {
+            let UnbufferedStatus { mut discard, state } =
+                self.connection.process_tls_records(&mut bytes[consumed..]);
+            let step = match state {
+                Ok(ConnectionState::ReadTraffic(mut records)) => loop {
+                    match records.next_record() {
+                        None => break Ok(true),
+                        Some(Err(error)) => break Err(error),
+                        Some(Ok(record)) => {
+                            data.extend_from_slice(record.payload);
+                            discard += record.discard;
+                        }
+                    }
+                },
+                Ok(ConnectionState::EncodeTlsData(mut records)) => {
+                    let encode = |room: &mut [u8]| records.encode(room).map_err(encode_error);
+                    append(&mut self.outgoing, 0, encode).map(|()| true)
+                }
+                Ok(ConnectionState::TransmitTlsData(records)) => {
+                    // They stand in the outgoing ones, and nothing overtakes them there.
+                    records.done();
+                    Ok(true)
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    self.has_peer_finished = true;
+                    Ok(true)
+                }
+                Ok(ConnectionState::WriteTraffic(state)) => {
+                    self.is_ready = true;
+                    write(state, words, &mut self.outgoing).map(|()| false)
+                }
+                Ok(_) => Ok(false),
+                Err(error) => Err(error),
+            };
+            consumed += discard;
+            match step {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        Advanced { consumed, result }
+    }
+
+    /// Tells a server that does not speak TLS at all from one that speaks it badly.
+    fn expect_tls(&mut self, received: &[u8]) -> io::Result<()> {
+        let Some(first) = received.first().filter(|_| !self.has_heard) else {
+            return Ok(());
+        };
+        self.has_heard = true;
+        if CONTENT_TYPES.contains(first) {
+            return Ok(());
+        }
+        let text = if received.starts_with(b"HTTP/") {
+            "expected TLS, found plain HTTP"
+        } else {
+            "expected TLS, found something else"
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
+    }
+
+    /// Whether the session goes on where another one has ended.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    pub(super) fn version(&self) -> Option<Version> {
+        self.connection.protocol_version().and_then(Version::of)
+    }
+
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
+    }
+
+    pub(super) fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.connection.peer_certificates().unwrap_or_default()
+    }
+}
+
+/// Says `words`.
+fn write<S>(
+    mut state: WriteTraffic<'_, S>,
+    words: Words<'_>,
+    outgoing: &mut Vec<u8>,
+) -> Result<(), Error> {
+    match words {
+        Words::None => Ok(()),
+        Words::Data(data) => {
+            let record_count = 1 + data.len() / RECORD_DATA_MAX;
+            let room = data.len() + record_count * RECORD_OVERHEAD_MAX;
+            append(outgoing, room, |room| {
+                state.encrypt(data, room).map_err(encrypt_error)
+            })
+        }
+        Words::CloseNotify => append(outgoing, RECORD_OVERHEAD_MAX, |room| {
+            state.queue_close_notify(room).map_err(encrypt_error)
+        }),
+    }
+}
+
+/// Why rustls wrote nothing: it needs so many bytes of room, or cannot.
+type NoRoom = Result<usize, Error>;
+
+/// Appends what `encode` writes, which gets as much room as it asks for.
+fn append(
+    outgoing: &mut Vec<u8>,
+    mut room: usize,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, NoRoom>,
+) -> Result<(), Error> {
+    let start = outgoing.len();
+    loop {
+        outgoing.resize(start + room, 0);
+        match encode(&mut outgoing[start..]) {
+            Ok(written) => {
+                outgoing.truncate(start + written);
+                return Ok(());
+            }
+            Err(Ok(required)) if required > room => room = required,
+            Err(no_room) => {
+                outgoing.truncate(start);
+                return Err(no_room.err().unwrap_or(Error::EncryptError));
+            }
+        }
+    }
+}
+
+fn encode_error(error: EncodeError) -> NoRoom {
+    match error {
+        EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => Ok(required_size),
+        EncodeError::AlreadyEncoded => Err(Error::EncryptError),
+    }
+}
+
+fn encrypt_error(error: EncryptError) -> NoRoom {
+    match error {
+        EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
+            Ok(required_size)
+        }
+        EncryptError::EncryptExhausted => Err(Error::EncryptError),
+    }
+}
+
+fn tls_error(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,281 @@
+//! A stream with TLS on it.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io, mem,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use rustls::pki_types::CertificateDer;
+
+use super::{Carrier, Config, Version, session::Session};
+use crate::io::ByteStream;
+
+/// How much data is encrypted and sent at once.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// A stream with TLS on it, made by [`connect`](super::connect).
+///
+/// What was received and not decrypted, and what was encrypted and not sent, is in the stream and not
+/// in the future of a call: one that is dropped loses nothing, and a record that it has begun to send
+/// goes on with the next write, flush or shutdown.
+///
+/// Dropped over a socket, it tells the peer that it has finished, if nothing is left to be sent and
+/// that goes at once; [`shutdown`](Self::shutdown) does it for certain. A send that is under way then
+/// is finished by the runtime.
+pub struct TlsStream {
+    session: Session,
+    carrier: Carrier,
+    ending: Ending,
+    /// What a server that speaks first has said together with the end of the handshake.
+    early: Vec<u8>,
+    /// Receiving has failed, and nothing more goes in either direction.
+    has_failed: bool,
+    /// Sending has failed. What the peer has said before may tell why.
+    cannot_send: bool,
+    /// The failure, which waits for the data before it to be taken.
+    error: Option<io::Error>,
+}
+
+/// How far the end of the sending direction has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// The peer is being told.
+    Told,
+    Shut,
+}
+
+impl TlsStream {
+    pub(super) fn new(carrier: Carrier, name: &str, config: &Config) -> io::Result<Self> {
+        Ok(Self {
+            session: Session::new(Arc::clone(&config.inner), name)?,
+            carrier,
+            ending: Ending::Open,
+            early: Vec::new(),
+            has_failed: false,
+            cannot_send: false,
+            error: None,
+        })
+    }
+
+    /// Waits for the end of the handshake.
+    pub(super) fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let sent = self.poll_send(context)?;
+            if self.session.is_ready() {
+                return sent.map(Ok);
+            }
+            // A server may want to be read before it reads on.
+            let mut early = mem::take(&mut self.early);
+            let polled = self.poll_receive(context, &mut early);
+            self.early = early;
+            ready!(polled)?;
+        }
+    }
+
+    /// Receives once, and decrypts what is whole. Appends nothing when the peer has finished, and
+    /// perhaps otherwise.
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        data: &mut Vec<u8>,
+    ) -> Poll<io::Result<()>> {
+        let mut received = ready!(self.carrier.poll_recv(context))?;
+        if received.is_empty() {
+            self.has_failed = true;
+            let text = if self.session.is_ready() {
+                "expected a close_notify before the end of the connection"
+            } else {
+                "the connection was closed during the handshake"
+            };
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+        }
+        let result = self.session.receive(&mut received, data);
+        if result.is_err() {
+            self.has_failed = true;
+            // Where a send is under way, its waker is that of the other direction.
+            if !self.carrier.is_sending() {
+                let _ = self.carrier.poll_send(&mut self.session.outgoing, context);
+            }
+        }
+        Poll::Ready(result)
+    }
+
+    /// Sends what was encrypted.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.carrier.poll_send(&mut self.session.outgoing, context);
+        self.cannot_send |= matches!(polled, Poll::Ready(Err(_)));
+        polled
+    }
+
+    /// Whether more can be sent.
+    fn is_open(&self) -> bool {
+        self.ending == Ending::Open && !self.has_failed && !self.cannot_send
+    }
+
+    /// The next data; none when the peer has finished.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`connect`](super::connect), and `UnexpectedEof` when the connection has ended
+    /// without a word of the peer's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn recv(&mut self) -> io::Result<Vec<u8>> {
+        let mut data = Vec::new();
+        poll_fn(|context| self.poll_read(context, &mut data)).await?;
+        Ok(data)
+    }
+
+    /// Sends all of `data`.
+    ///
+    /// # Errors
+    ///
+    /// What the stream reports.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has sent a beginning of `data` of a length that nobody knows. The records of that
+    /// go whole, behind whatever comes later.
+    pub async fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let count = poll_fn(|context| self.poll_write(context, data)).await?;
+            data = &data[count..];
+        }
+        poll_fn(|context| self.poll_flush(context)).await
+    }
+
+    /// Tells the peer that nothing more is sent, and ends the sending direction. It can be ended
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// What the stream reports.
+    ///
+    /// # Cancel safety
+    ///
+    /// The next call goes on.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_shutdown(context)).await
+    }
+
+    /// The version that is spoken.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.session.version()
+    }
+
+    /// The protocol that the server has chosen among those offered.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.session.alpn()
+    }
+
+    /// Whether the session goes on where one of an earlier connection has ended.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.session.is_resumed()
+    }
+
+    /// What the server has shown, its own certificate first.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.session.peer_certificates()
+    }
+}
+
+impl ByteStream for TlsStream {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        let before = buf.len();
+        buf.append(&mut mem::take(&mut self.early));
+        loop {
+            if buf.len() > before {
+                return Poll::Ready(Ok(buf.len() - before));
+            }
+            if self.session.has_peer_finished() {
+                return Poll::Ready(Ok(0));
+            }
+            if self.has_failed {
+                let error = self.error.take();
+                let error = error.unwrap_or_else(|| io::ErrorKind::NotConnected.into());
+                return Poll::Ready(Err(error));
+            }
+            match self.poll_receive(context, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) if buf.len() > before => self.error = Some(error),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    if self.session.outgoing.is_empty() {
+                        // An idle stream holds no memory.
+                        self.session.outgoing = Vec::new();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.is_open() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        ready!(self.poll_send(context))?;
+        let count = bytes.len().min(PIECE_BYTES_MAX);
+        if count == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        self.session
+            .send(&bytes[..count])
+            .inspect_err(|_| self.cannot_send = true)?;
+        // It is taken, whether it goes at once or later.
+        match self.poll_send(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(count)),
+        }
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_open() {
+            self.session.finish()?;
+            self.ending = Ending::Told;
+        }
+        ready!(self.poll_send(context))?;
+        if self.ending != Ending::Shut {
+            ready!(self.carrier.poll_shutdown(context))?;
+            self.ending = Ending::Shut;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        let is_quiet = self.session.outgoing.is_empty() && !self.carrier.is_sending();
+        if self.is_open() && is_quiet && self.session.is_ready() && self.session.finish().is_ok() {
+            let words = mem::take(&mut self.session.outgoing);
+            self.carrier.say_at_once(&words);
+        }
+    }
+}
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("carrier", &self.carrier)
+            .field("version", &self.version())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,338 @@
+//! Servers of rustls that do what they are told.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use annulus::tls::rustls::{
+    HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection,
+    SupportedProtocolVersion,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+    version::{TLS12, TLS13},
+};
+
+use super::{certificates::Certificates, support::BOUND};
+
+pub(crate) type Versions = &'static [&'static SupportedProtocolVersion];
+
+static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+static TLS12_ONLY: [&SupportedProtocolVersion; 1] = [&TLS12];
+static TLS13_ONLY: [&SupportedProtocolVersion; 1] = [&TLS13];
+pub(crate) const EACH: [(Versions, ProtocolVersion); 2] = [
+    (&TLS12_ONLY, ProtocolVersion::TLSv1_2),
+    (&TLS13_ONLY, ProtocolVersion::TLSv1_3),
+];
+
+/// What a server knows of a connection's handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) version: Option<ProtocolVersion>,
+    pub(crate) alpn: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) is_resumed: bool,
+    pub(crate) has_client_certificate: bool,
+}
+
+/// A server whose connections are served by a function, each on a thread of its own.
+pub(crate) struct TlsServer {
+    pub(crate) addr: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+/// One connection, behind its handshake.
+pub(crate) struct TlsConn {
+    pub(crate) tls: ServerConnection,
+    pub(crate) stream: TcpStream,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+/// What a server is to be like.
+#[derive(Clone)]
+pub(crate) struct Kind {
+    pub(crate) certificate: &'static str,
+    pub(crate) versions: Versions,
+    pub(crate) wants_client: bool,
+    pub(crate) alpn: &'static [&'static str],
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self {
+            certificate: "server",
+            versions: &BOTH,
+            wants_client: false,
+            alpn: &["h2", "http/1.1"],
+        }
+    }
+}
+
+impl Kind {
+    pub(crate) fn config(&self, certificates: &Certificates) -> Arc<ServerConfig> {
+        let provider = Arc::new(default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(self.versions)
+            .unwrap();
+        let builder = if self.wants_client {
+            let mut roots = RootCertStore::empty();
+            let authority = certificates.text("authority.pem");
+            let authority = CertificateDer::from_pem_slice(&authority).unwrap();
+            roots.add(authority).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let pem = certificates.text(&format!("{}.pem", self.certificate));
+        let key = certificates.text(&format!("{}.key", self.certificate));
+        let chain = CertificateDer::pem_slice_iter(&pem);
+        let chain = chain.collect::<Result<_, _>>().unwrap();
+        let key = PrivateKeyDer::from_pem_slice(&key).unwrap();
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = self
+            .alpn
+            .iter()
+            .map(|name| name.as_bytes().into())
+            .collect();
+        Arc::new(config)
+    }
+}
+
+impl TlsServer {
+    pub(crate) fn new(
+        certificates: &Certificates,
+        kind: &Kind,
+        serve: impl Fn(&mut TlsConn) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let config = kind.config(certificates);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let serve = Arc::new(serve);
+        let (log, asked) = (Arc::clone(&seen), Arc::clone(&requests));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                stream.set_nodelay(true).unwrap();
+                stream.set_read_timeout(Some(BOUND)).unwrap();
+                let (serve, seen) = (Arc::clone(&serve), Arc::clone(&log));
+                let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let requests = Arc::clone(&asked);
+                thread::spawn(move || {
+                    let mut conn = TlsConn {
+                        tls,
+                        stream,
+                        requests,
+                    };
+                    // A client that refuses or goes is not the server's business.
+                    if let Ok(what) = conn.handshake() {
+                        seen.lock().unwrap().push(what);
+                        let _ = serve(&mut conn);
+                    }
+                });
+            }
+        });
+        Self {
+            addr,
+            seen,
+            requests,
+        }
+    }
+
+    /// A server that answers every request with `answer`.
+    pub(crate) fn answering(
+        certificates: &Certificates,
+        kind: &Kind,
+        answer: impl Into<Vec<u8>>,
+    ) -> Self {
+        let answer = answer.into();
+        Self::new(certificates, kind, move |conn| {
+            while conn.request().is_ok() {
+                conn.send(&answer)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn url(&self, target: &str) -> String {
+        format!("https://{}{target}", self.addr)
+    }
+
+    /// The same by the name that its certificate is for.
+    pub(crate) fn named_url(&self, target: &str) -> String {
+        format!("https://localhost:{}{target}", self.addr.port())
+    }
+
+    /// The handshakes so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The requests so far, with bodies of known length.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl TlsConn {
+    fn handshake(&mut self) -> io::Result<Seen> {
+        while self.tls.is_handshaking() {
+            self.tls.complete_io(&mut self.stream)?;
+        }
+        Ok(Seen {
+            version: self.tls.protocol_version(),
+            alpn: self
+                .tls
+                .alpn_protocol()
+                .map(|name| String::from_utf8_lossy(name).into_owned()),
+            name: self.tls.server_name().map(str::to_owned),
+            is_resumed: self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
+            has_client_certificate: self.tls.peer_certificates().is_some(),
+        })
+    }
+
+    fn stream(&mut self) -> annulus::tls::rustls::Stream<'_, ServerConnection, TcpStream> {
+        annulus::tls::rustls::Stream::new(&mut self.tls, &mut self.stream)
+    }
+
+    /// Reads the next request with a body of known length.
+    pub(crate) fn request(&mut self) -> io::Result<String> {
+        let mut request = Vec::new();
+        let mut byte = [0];
+        while !request.ends_with(b"\r\n\r\n") {
+            self.stream().read_exact(&mut byte)?;
+            request.push(byte[0]);
+        }
+        let head = String::from_utf8(request.clone()).unwrap();
+        let length = super::support::field(&head, "content-length");
+        let length = length.map_or(0, |length| length.parse().unwrap());
+        let start = request.len();
+        request.resize(start + length, 0);
+        self.stream().read_exact(&mut request[start..])?;
+        let text = String::from_utf8_lossy(&request).into_owned();
+        self.requests.lock().unwrap().push(text.clone());
+        Ok(text)
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream().write_all(bytes.as_ref())?;
+        self.stream().flush()
+    }
+
+    /// The records that are to be sent, in place of sending them.
+    pub(crate) fn records(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.tls.writer().write_all(bytes).unwrap();
+        let mut records = Vec::new();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut records).unwrap();
+        }
+        records
+    }
+
+    /// Says that nothing more comes, and waits until the client has closed.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.tls.send_close_notify();
+        let records = self.records(b"");
+        self.stream.write_all(&records)?;
+        self.stream.shutdown(Shutdown::Write)?;
+        self.wait_close();
+        Ok(())
+    }
+
+    /// Ends the connection without a word, and waits until the client has closed.
+    pub(crate) fn cut(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        self.wait_close();
+        Ok(())
+    }
+
+    /// Reads until the client has closed, and tells whether it has said so before.
+    pub(crate) fn wait_close(&mut self) -> bool {
+        self.stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let mut buf = [0; 4096];
+        loop {
+            match self.stream().read(&mut buf) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// A server without TLS, whose connections are served by a function, each on a thread of its own.
+pub(crate) fn plain(
+    serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.set_read_timeout(Some(BOUND)).unwrap();
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || serve(stream));
+        }
+    });
+    addr
+}
+
+/// Passes on what comes from `from`, in pieces of at most so many bytes, until it ends.
+pub(crate) fn pass_on(mut from: TcpStream, mut to: TcpStream, bytes_max: usize) {
+    let mut buf = vec![0; bytes_max];
+    while let Ok(count @ 1..) = from.read(&mut buf) {
+        if to.write_all(&buf[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// A connection to `addr` for everyone who connects, which changes one byte of what the server says,
+/// each time the one behind `place`.
+pub(crate) fn tamper(addr: SocketAddr, place: Arc<AtomicUsize>) -> SocketAddr {
+    plain(move |mut near| {
+        let mut far = TcpStream::connect(addr)?;
+        let (client, server) = (near.try_clone()?, far.try_clone()?);
+        thread::spawn(move || pass_on(client, server, 4096));
+        let place = place.load(Ordering::SeqCst);
+        let (mut passed, mut buf) = (0, [0; 4096]);
+        while let count @ 1.. = far.read(&mut buf)? {
+            if let Some(byte) = place
+                .checked_sub(passed)
+                .and_then(|at| buf[..count].get_mut(at))
+            {
+                *byte ^= 1 << (place % 8);
+            }
+            near.write_all(&buf[..count])?;
+            passed += count;
+        }
+        near.shutdown(Shutdown::Write)
+    })
+}
+
+/// A connection to `addr` for everyone who connects, which brings what the server says in pieces of
+/// at most so many bytes.
+pub(crate) fn dribble(addr: SocketAddr, bytes_max: usize) -> SocketAddr {
+    plain(move |near| {
+        let far = TcpStream::connect(addr)?;
+        let (client, server) = (near.try_clone()?, far.try_clone()?);
+        thread::spawn(move || pass_on(client, server, 4096));
+        pass_on(far, near, bytes_max);
+        Ok(())
+    })
+}
