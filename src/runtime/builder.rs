@@ -7,6 +7,7 @@ use crate::{
     blocking,
     driver::{Driver, DriverKind, Helpers, Job, RingSize},
     pool::{Pool, PoolSize},
+    sys,
     task::{OnTaskPanic, TaskPanic, Tasks},
     time::Timers,
 };
@@ -145,7 +146,7 @@ impl Builder {
         Ok(Runtime {
             driver,
             pool,
-            timers: Timers::new(),
+            timers: Timers::new(Some(sys::monotonic_nanos)),
             tasks,
             shutdown_timeout,
         })

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::timers::Timers;
 use super::wheel::Nanos;
-use crate::sys;
 
 /// What [`now`] is, beside the system's clock.
 #[derive(Clone, Copy)]
@@ -26,10 +25,13 @@ enum Course {
 /// A monotonic clock in nanoseconds since its making.
 pub(super) struct Clock {
     base: Instant,
-    /// What the system's clock said at `base`, unless std does not let us know.
-    base_nanos: Option<Nanos>,
+    /// A quicker way to read the system's clock, and what it said at `base`.
+    reading: Option<(Reading, Nanos)>,
     course: Cell<Course>,
 }
+
+/// Reads the clock that std's instants come from, in nanoseconds.
+pub(crate) type Reading = fn() -> Nanos;
 
 /// What the system's clock said at `instant`, in nanoseconds.
 ///
@@ -76,14 +78,16 @@ pub(super) fn nanos_of(duration: Duration) -> Nanos {
 }
 
 impl Clock {
-    pub(super) fn new() -> Clock {
-        let before = sys::monotonic_nanos();
+    /// A clock that is read by `reading`, if that is found to agree with std's instants.
+    pub(super) fn new(reading: Option<Reading>) -> Clock {
+        let read = || reading.map(|reading| reading());
+        let before = read();
         let base = Instant::now();
-        let after = sys::monotonic_nanos();
-        let is_certain = |nanos: &Nanos| (before..=after).contains(nanos);
+        let after = read();
+        let agrees = |nanos: &Nanos| (before..=after).contains(&Some(*nanos));
         Clock {
             base,
-            base_nanos: nanos_at(base).filter(is_certain),
+            reading: reading.zip(nanos_at(base).filter(agrees)),
             course: Cell::new(Course::Running { ahead: 0 }),
         }
     }
@@ -92,8 +96,8 @@ impl Clock {
     pub(super) fn now(&self) -> Nanos {
         match self.course.get() {
             Course::Running { ahead } => {
-                let elapsed = match self.base_nanos {
-                    Some(base) => sys::monotonic_nanos() - base,
+                let elapsed = match self.reading {
+                    Some((reading, base)) => reading() - base,
                     None => nanos_of(self.base.elapsed()),
                 };
                 elapsed.saturating_add(ahead)

@@ -115,3 +115,15 @@ fn a_long_sleep_keeps_no_connection_from_working() {
         assert!(sleeper.await.is_err());
     });
 }
+
+#[test]
+fn deadlines_and_instants_agree_to_the_nanosecond() {
+    run(async {
+        let hour = Duration::from_secs(3600);
+        for _ in 0..1000 {
+            let before = Instant::now();
+            let deadline = time::sleep(hour).deadline();
+            assert!((before..=Instant::now()).contains(&(deadline - hour)));
+        }
+    });
+}

@@ -95,7 +95,7 @@ fn large_bodies_go_both_ways() {
             let post = client.post(server.url("/")).body(body.clone());
             let response = post.body_bytes_max(LEN as u64).send().await.unwrap();
             assert!(response.bytes().await.unwrap() == body);
-            let pieces = body.chunks(100_000).map(|piece| Ok(piece.to_vec().into()));
+            let pieces = body.chunks(100_000).map(|piece| Ok(piece.to_vec()));
             let pieces: Vec<std::io::Result<_>> = pieces.collect();
             let stream = futures_util::stream::iter(pieces);
             let post = client
