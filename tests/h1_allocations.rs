@@ -135,12 +135,13 @@ fn writing_a_response_allocates_nothing() {
         .unwrap();
     let answer_to = AnswerTo::request(&head);
     let text = HeaderValue::from_static("text/plain");
+    let mut plain = PlainEncoder::new();
     let mut second = 0;
     let write = || {
         out.clear();
         second += 1;
         let line = date.at(second);
-        encode_plain(&mut out, StatusCode::OK, &text, b"hello", answer_to, line);
+        plain.encode(&mut out, StatusCode::OK, &text, b"hello", answer_to, line);
         let mut encoder = ResponseEncoder::new(&mut out, StatusCode::NOT_FOUND, answer_to);
         encoder.field(&CONTENT_TYPE, &text);
         encoder.field(&ETAG, &text);

@@ -17,7 +17,7 @@ use super::{
     activity::Phase,
     exchange::{Driven, Exchange, Gone, WhenGone},
     exchanged::{Exchanged, tell_refused},
-    h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming, encode_plain},
+    h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming},
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     transport::Transport,
     upgrade::{Upgraded, WayBack},
@@ -95,7 +95,7 @@ async fn serve<H: Handler>(
             *head = Rc::new(RequestHead::new());
         }
         let storage = Rc::get_mut(head).expect("nobody else has it");
-        storage.clear();
+        storage.renew();
         storage.set_empty_line_count(std::mem::take(&mut empty_lines));
         let read = match look_for_head(exchange, storage) {
             Some(read) => read,
@@ -380,9 +380,9 @@ fn write_whole(
         body.len() < COPIED_BYTES_MAX,
     ) {
         let output = &mut *exchange.outgoing.bytes.borrow_mut();
-        let date_line = &exchange.shared.date_line();
         let status = response.status_code();
-        let framing = encode_plain(output, status, content_type, &body, answer_to, date_line);
+        let shared = &exchange.shared;
+        let framing = shared.encode_plain(output, status, content_type, &body, answer_to);
         if framing.body != BodyLength::None {
             exchange.outgoing.body_bytes.set(body.len() as u64);
         }

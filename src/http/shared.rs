@@ -10,13 +10,18 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{RejectReason, Report, h1::DateCache, settings::Settings};
+use super::{
+    HeaderValue, RejectReason, Report, StatusCode,
+    h1::{AnswerTo, DateCache, PlainEncoder, ResponseFraming},
+    settings::Settings,
+};
 use crate::{net::Outbox, sync::Notify};
 
 /// What the exchanges of one worker share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     date: RefCell<DateCache>,
+    plain: RefCell<PlainEncoder>,
     /// Of the whole server. It is set a moment before this worker hears of the stop, so that
     /// answers say so in the same turn.
     is_stopping: Arc<AtomicBool>,
@@ -35,6 +40,7 @@ impl Shared {
         Self {
             settings,
             date: RefCell::new(DateCache::new(unix_seconds())),
+            plain: RefCell::new(PlainEncoder::new()),
             is_stopping,
             stop: Notify::new(),
             answered: Cell::new(0),
@@ -48,6 +54,21 @@ impl Shared {
     /// The `Date` field's line, as of this turn.
     pub(super) fn date_line(&self) -> [u8; 37] {
         *self.date.borrow().line()
+    }
+
+    /// Adds a whole answer without fields of its own to `out`, dated as of this turn.
+    #[inline]
+    pub(super) fn encode_plain(
+        &self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        content_type: &HeaderValue,
+        body: &[u8],
+        answer_to: AnswerTo,
+    ) -> ResponseFraming {
+        let mut plain = self.plain.borrow_mut();
+        let date = self.date.borrow();
+        plain.encode(out, status, content_type, body, answer_to, date.line())
     }
 
     /// Says that somebody looks at the writes under way once a second: at second `now`.

@@ -73,6 +73,15 @@ impl RequestHead {
         self.consumed = 0;
     }
 
+    /// Makes it ready for the next head, of another connection maybe. What the last one said stays
+    /// until that one is read.
+    #[inline]
+    pub(crate) fn renew(&mut self) {
+        if !self.scanner.is_fresh() {
+            self.scanner.reset();
+        }
+    }
+
     /// Reads the head at the start of `bytes`. Returns the number of bytes that belong to it, or
     /// `None` while it is incomplete.
     ///
@@ -97,6 +106,7 @@ impl RequestHead {
                 self.fields.bytes.clear();
                 self.fields.bytes.extend_from_slice(&bytes[..len]);
                 self.consumed = len;
+                self.body_length = BodyLength::None;
                 self.judge(rules)?;
                 return Ok(Some(len));
             }

@@ -169,28 +169,6 @@ impl<'a> ResponseEncoder<'a> {
     }
 }
 
-/// Writes a whole response with a body that is at hand.
-///
-/// It is what `ResponseEncoder` would write, for the answer that most handlers give.
-#[inline]
-pub(crate) fn encode_plain(
-    out: &mut Vec<u8>,
-    status: StatusCode,
-    content_type: &HeaderValue,
-    body: &[u8],
-    answer_to: AnswerTo,
-    date_line: &[u8; DATE_LINE_LEN],
-) -> ResponseFraming {
-    out.reserve(160 + content_type.len() + body.len());
-    let mut encoder = ResponseEncoder::new(out, status, answer_to);
-    encoder.content_type(content_type);
-    let framing = encoder.finish(Some(body.len() as u64), date_line);
-    if framing.body != BodyLength::None {
-        out.extend_from_slice(body);
-    }
-    framing
-}
-
 /// Writes the status line. A status that has no registered reason gets an empty one, whose space
 /// must stay (RFC 9112, section 4).
 pub(super) fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {

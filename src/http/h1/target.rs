@@ -109,11 +109,30 @@ fn split_path(target: &[u8], begin: usize, parts: &mut TargetParts) -> Result<()
 /// Where the first question mark or number sign is.
 #[inline]
 fn find_mark(path: &[u8]) -> Option<usize> {
+    let is_mark = |&byte: &u8| byte == b'?' || byte == b'#';
     // Most paths are short, and a vectorised search takes longer to begin than to look at them.
-    if path.len() < 32 {
-        return path.iter().position(|&byte| byte == b'?' || byte == b'#');
+    match (path.first_chunk::<8>(), path.last_chunk::<8>()) {
+        (Some(first), Some(last)) if path.len() <= 16 => {
+            if has_mark(*first) || has_mark(*last) {
+                return path.iter().position(is_mark);
+            }
+            None
+        }
+        (None, _) => path.iter().position(is_mark),
+        _ => memchr2(b'?', b'#', path),
     }
-    memchr2(b'?', b'#', path)
+}
+
+/// Whether one of eight bytes is a question mark or a number sign.
+#[inline]
+fn has_mark(bytes: [u8; 8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xFF;
+    const HIGH: u64 = ONES * 0x80;
+    let word = u64::from_le_bytes(bytes);
+    // The high bit of the lowest byte that is zero is set, and none where no byte is.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let marks = |mark: u8| zeros(word ^ (ONES * u64::from(mark)));
+    (marks(b'?') | marks(b'#')) != 0
 }
 
 /// Whether `bytes` has the grammar of a scheme.
@@ -125,4 +144,28 @@ fn is_scheme(bytes: &[u8]) -> bool {
         && rest
             .iter()
             .all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find_mark;
+
+    #[test]
+    fn a_mark_is_found_wherever_it_is() {
+        for len in 0..40 {
+            let path = vec![b'/'; len];
+            assert_eq!(find_mark(&path), None);
+            for at in 0..len {
+                for mark in [b'?', b'#'] {
+                    // Neighbours of the marks, and what differs from them in the high bit only.
+                    for other in [b'/', b'>', b'@', b'"', b'$', mark | 0x80, mark ^ 1] {
+                        let mut path = vec![other; len];
+                        assert_eq!(find_mark(&path), None);
+                        path[at] = mark;
+                        assert_eq!(find_mark(&path), Some(at), "{path:?}");
+                    }
+                }
+            }
+        }
+    }
 }
