@@ -24,6 +24,7 @@ use crate::{
     io::ByteStream,
     net::{GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
     pool::ManagedBuf,
+    sync::Semaphore,
 };
 
 /// How much is read at once from a stream that is not one of our sockets.
@@ -54,6 +55,9 @@ enum Kind {
 
 struct Other {
     stream: RefCell<Box<dyn ByteStream>>,
+    /// Held by the write that is under way. The stream remembers one waker, and writes of several
+    /// tasks go whole, as on a socket.
+    write_turn: Semaphore,
     /// How many bytes the stream has taken.
     taken: Cell<u64>,
     /// Its sending direction has ended.
@@ -86,6 +90,7 @@ impl<S: ByteStream> From<S> for Transport {
     fn from(stream: S) -> Self {
         Self(Kind::Other(Rc::new(Other {
             stream: RefCell::new(Box::new(stream)),
+            write_turn: Semaphore::new(1),
             taken: Cell::new(0),
             is_shut: Cell::new(false),
             empty_line_count: Cell::new(0),
@@ -168,7 +173,8 @@ impl Transport {
             Kind::Other(other) => {
                 let other = Rc::clone(other);
                 Writing::Other(Box::pin(async move {
-                    other.write_all(buf.as_ref()).await?;
+                    let _turn = other.write_turn.acquire().await;
+                    other.write_in_turn(buf.as_ref()).await?;
                     Ok(buf)
                 }))
             }
@@ -198,8 +204,9 @@ impl Transport {
             match write {
                 Either::Left(write) => Ok(write.await?.1.0),
                 Either::Right((other, head, body)) => {
-                    other.write_all(&head).await?;
-                    other.write_all(&body).await?;
+                    let _turn = other.write_turn.acquire().await;
+                    other.write_in_turn(&head).await?;
+                    other.write_in_turn(&body).await?;
                     Ok(head)
                 }
             }
@@ -337,7 +344,7 @@ impl Other {
         }
     }
 
-    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn write_in_turn(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let count =
                 poll_fn(|context| self.with(|stream| stream.poll_write(context, bytes))).await?;

@@ -24,6 +24,9 @@ const RECORD_OVERHEAD_MAX: usize = 64;
 /// Bytes that are kept while they make no whole message: more than the longest of them, and than what
 /// a receive brings at once.
 const INCOMING_BYTES_MAX: usize = 192 * 1024;
+/// Bytes that a peer may send without any data among them: tickets, new keys, empty records. Without
+/// a limit it could keep its client at that for ever, even on a connection that is idle.
+const BARREN_BYTES_MAX: usize = 256 * 1024;
 /// The types of records: the first byte of each.
 const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
 
@@ -41,6 +44,8 @@ pub(super) struct Session {
     has_peer_finished: bool,
     /// The peer has said something.
     has_heard: bool,
+    /// Bytes that came since the last data.
+    barren_bytes: usize,
 }
 
 /// What to say once that is possible.
@@ -73,6 +78,7 @@ impl Session {
             is_ready: false,
             has_peer_finished: false,
             has_heard: false,
+            barren_bytes: 0,
         };
         // The first flight, for which nothing has to be received.
         session.say(Words::None)?;
@@ -94,6 +100,7 @@ impl Session {
     /// After an error the outgoing records end with the alert that tells the peer.
     pub(super) fn receive(&mut self, received: &mut [u8], data: &mut Vec<u8>) -> io::Result<()> {
         self.expect_tls(received)?;
+        let (received_bytes, before) = (received.len(), data.len());
         if self.incoming.is_empty() {
             let consumed = self.receive_from(received, data)?;
             self.incoming.extend_from_slice(&received[consumed..]);
@@ -113,6 +120,15 @@ impl Session {
         }
         if self.incoming.len() > INCOMING_BYTES_MAX {
             return Err(tls_error(InvalidMessage::MessageTooLarge.into()));
+        }
+        if data.len() > before {
+            self.barren_bytes = 0;
+            return Ok(());
+        }
+        self.barren_bytes += received_bytes;
+        if self.barren_bytes > BARREN_BYTES_MAX {
+            let text = "expected data, found too much that is none";
+            return Err(tls_error(Error::General(text.to_owned())));
         }
         Ok(())
     }

@@ -84,6 +84,17 @@ fn a_proxy_that_refuses_a_tunnel_says_so() {
 }
 
 #[test]
+fn a_proxy_that_is_never_done_with_announcing_is_left() {
+    let proxy = Script::answering_once("HTTP/1.1 103 Early\r\n\r\n".repeat(17));
+    run(async {
+        let through = Proxy::https(proxy.url("")).unwrap();
+        let client = Client::builder().proxy(through).build();
+        let error = client.get("https://a.test/").send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyInformational(16));
+    });
+}
+
+#[test]
 fn connect_gives_a_tunnel() {
     let server = Script::new(|conn| {
         let head = conn.head().unwrap();

@@ -168,6 +168,8 @@ fn an_alert_in_a_body_is_the_reason_that_is_told() {
             assert_eq!(error.kind(), ErrorKind::Tls);
             assert_eq!(error.phase(), Some(Phase::Body));
             assert!(is_rustls(&error), "{error}");
+            // The server has seen the request.
+            assert!(!error.is_connect());
             let text = error.to_string();
             assert!(text.contains("alert"), "{text}");
         });
@@ -327,6 +329,41 @@ fn a_message_without_end_is_refused() {
     run(async || {
         refused(&client(certificates), addr).await;
     });
+}
+
+#[test]
+fn tickets_without_end_are_refused() {
+    let Some(certificates) = Certificates::get() else {
+        return;
+    };
+    let kind = Kind {
+        versions: EACH[1].0,
+        ..Kind::default()
+    };
+    for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"] {
+        let server = TlsServer::new(certificates, &kind, move |conn| {
+            conn.request()?;
+            conn.send(answer)?;
+            let tickets = conn.tickets(20_000);
+            conn.stream.write_all(&tickets)?;
+            conn.wait_close();
+            Ok(())
+        });
+        run(async || {
+            let client = client(certificates);
+            if answer.is_empty() {
+                let error = body(&client, &server).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+                return;
+            }
+            assert_eq!(body(&client, &server).await.unwrap(), "hello");
+            // Idle connections are not kept busy either.
+            while client.pool_state().idle() > 0 {
+                annulus::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(client.pool_state().died, 1);
+        });
+    }
 }
 
 #[test]

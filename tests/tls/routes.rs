@@ -4,12 +4,14 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixListener,
+    rc::Rc,
     sync::{Arc, Mutex},
     thread,
 };
 
 use annulus::{
     http::client::{Builder, Client, ErrorKind, Proxy},
+    task,
     tls::rustls,
 };
 
@@ -218,5 +220,42 @@ fn a_connection_can_change_its_protocol() {
             upgraded.write_all("hello").await.unwrap();
             assert_eq!(&*upgraded.recv().await.unwrap(), b"hello");
         }
+    });
+}
+
+#[test]
+fn writes_of_several_tasks_on_a_changed_protocol_follow_on_each_other() {
+    const LEN: usize = 8 << 20;
+    let Some(certificates) = Certificates::get() else {
+        return;
+    };
+    // It answers each run of the same byte by its length.
+    let server = TlsServer::new(certificates, &Kind::default(), |conn| {
+        conn.request()?;
+        conn.send(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: runs\r\nConnection: upgrade\r\n\r\n",
+        )?;
+        // What was begun fills the socket first.
+        thread::sleep(std::time::Duration::from_millis(50));
+        let mut received = vec![0; 3 * LEN];
+        rustls::Stream::new(&mut conn.tls, &mut conn.stream).read_exact(&mut received)?;
+        let runs = received.chunk_by(|a, b| a == b).count();
+        conn.send(runs.to_string())
+    });
+    run(async || {
+        let client = client(certificates);
+        let request = client.get(server.url("/")).upgrade("runs");
+        let upgraded = Rc::new(request.send().await.unwrap().upgrade().unwrap());
+        let writers: Vec<_> = [b'a', b'b', b'c']
+            .into_iter()
+            .map(|byte| {
+                let upgraded = Rc::clone(&upgraded);
+                task::spawn(async move { upgraded.write_all(vec![byte; LEN]).await })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+        assert_eq!(&*upgraded.recv().await.unwrap(), b"3");
     });
 }

@@ -12,9 +12,12 @@ use std::{
 };
 
 use annulus::tls::rustls::{
-    HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection,
-    SupportedProtocolVersion,
-    crypto::ring::default_provider,
+    ConnectionTrafficSecrets, ContentType, HandshakeKind, ProtocolVersion, RootCertStore,
+    ServerConfig, ServerConnection, SupportedProtocolVersion,
+    crypto::{
+        cipher::{OutboundChunks, OutboundPlainMessage},
+        ring::default_provider,
+    },
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
     version::{TLS12, TLS13},
@@ -53,6 +56,7 @@ pub(crate) struct TlsServer {
 pub(crate) struct TlsConn {
     pub(crate) tls: ServerConnection,
     pub(crate) stream: TcpStream,
+    config: Arc<ServerConfig>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -103,6 +107,7 @@ impl Kind {
             .iter()
             .map(|name| name.as_bytes().into())
             .collect();
+        config.enable_secret_extraction = true;
         Arc::new(config)
     }
 }
@@ -126,12 +131,14 @@ impl TlsServer {
                 stream.set_nodelay(true).unwrap();
                 stream.set_read_timeout(Some(BOUND)).unwrap();
                 let (serve, seen) = (Arc::clone(&serve), Arc::clone(&log));
+                let config = Arc::clone(&config);
                 let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
                 let requests = Arc::clone(&asked);
                 thread::spawn(move || {
                     let mut conn = TlsConn {
                         tls,
                         stream,
+                        config,
                         requests,
                     };
                     // A client that refuses or goes is not the server's business.
@@ -237,6 +244,35 @@ impl TlsConn {
             self.tls.write_tls(&mut records).unwrap();
         }
         records
+    }
+
+    /// Records of TLS 1.3 with a ticket in each, made by the keys of the connection, which can say
+    /// nothing else afterwards.
+    pub(crate) fn tickets(&mut self, count: u64) -> Vec<u8> {
+        // Type, length, lifetime, age, nonce, ticket and no extensions.
+        let mut ticket = vec![4, 0, 0, 30, 0, 0, 14, 16, 0, 0, 0, 0, 1, 0, 0, 16];
+        ticket.resize(34, 0);
+        let suite = self.tls.negotiated_cipher_suite().unwrap();
+        let suite = suite.tls13().unwrap();
+        let spare = ServerConnection::new(self.config.clone()).unwrap();
+        let tls = std::mem::replace(&mut self.tls, spare);
+        let (first, secrets) = tls.dangerous_extract_secrets().unwrap().tx;
+        let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets
+        else {
+            panic!("a suite of TLS 1.3 is one of these");
+        };
+        let mut encrypter = suite.aead_alg.encrypter(key, iv);
+        let records = (first..first + count).map(|number| {
+            let message = OutboundPlainMessage {
+                typ: ContentType::Handshake,
+                version: ProtocolVersion::TLSv1_2,
+                payload: OutboundChunks::Single(&ticket),
+            };
+            encrypter.encrypt(message, number).unwrap().encode()
+        });
+        records.flatten().collect()
     }
 
     /// Says that nothing more comes, and waits until the client has closed.

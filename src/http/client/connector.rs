@@ -3,8 +3,9 @@
 use std::{borrow::Cow, cell::Cell, future::poll_fn, path::PathBuf};
 
 use super::{
-    Error, ErrorKind, Phase, Proxy, Result, Url, happy_eyeballs, local_addrs::LocalAddrs,
-    message::Via, proxy::ProxyServer, resolve::Resolver, timings::Watch, tls,
+    Error, ErrorKind, Phase, Proxy, Result, Url, exchange::INFORMATIONAL_MAX, happy_eyeballs,
+    local_addrs::LocalAddrs, message::Via, proxy::ProxyServer, resolve::Resolver, timings::Watch,
+    tls,
 };
 use crate::{
     http::{
@@ -127,6 +128,7 @@ async fn tunnel(transport: &Transport, proxy: &ProxyServer, url: &Url) -> Result
     let rules = Rules::default();
     let mut head = ResponseHead::new();
     let mut input = Input::default();
+    let mut informational_count = 0;
     loop {
         let read = head
             .read(input.bytes(), &Method::CONNECT, &rules)
@@ -142,6 +144,11 @@ async fn tunnel(transport: &Transport, proxy: &ProxyServer, url: &Url) -> Result
         };
         input.consume(consumed);
         if head.status().is_informational() {
+            informational_count += 1;
+            if informational_count > INFORMATIONAL_MAX {
+                let kind = ErrorKind::TooManyInformational(INFORMATIONAL_MAX);
+                return Err(Error::new(kind));
+            }
             continue;
         }
         if !head.status().is_success() {

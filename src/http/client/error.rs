@@ -106,7 +106,10 @@ impl Error {
 
     /// Whether the connection failed or ended.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self.inner.kind, ErrorKind::Io | ErrorKind::Closed)
+        matches!(
+            self.inner.kind,
+            ErrorKind::Io | ErrorKind::Closed | ErrorKind::Tls
+        )
     }
 
     /// Sets the phase, unless it is known already.
@@ -137,11 +140,11 @@ impl Error {
     /// long. The server has seen nothing of the request.
     #[must_use]
     pub fn is_connect(&self) -> bool {
-        let kind = self.inner.kind;
+        // TLS fails in later phases, too.
         matches!(
             self.inner.phase,
             Some(Phase::Dns | Phase::Connect | Phase::Tls)
-        ) || matches!(kind, ErrorKind::Dns | ErrorKind::Connect | ErrorKind::Tls)
+        ) || matches!(self.inner.kind, ErrorKind::Dns | ErrorKind::Connect)
     }
 
     /// The status, when it is what is wrong.

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Number of informational responses before the response.
-const INFORMATIONAL_MAX: u32 = 16;
+pub(super) const INFORMATIONAL_MAX: u32 = 16;
 /// How long a server may take to say that it wants the body, before it is sent anyway.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pieces up to this size are copied out of the kernel's memory.
