@@ -40,6 +40,8 @@ pub(super) struct SendQueue {
     error: Cell<Option<NonZeroI32>>,
     /// Whether such a write is under way.
     finishing: Cell<bool>,
+    /// Whether the stream's last handle is gone.
+    orphaned: Cell<bool>,
 }
 
 impl SendQueue {
@@ -89,6 +91,9 @@ impl SendQueue {
     /// Has a write that nobody waits for finished by a task of the runtime's.
     pub(super) fn finish<O: Sending>(shared: Rc<Shared>, ticket: Ticket, op: InFlight<O>) {
         shared.extra.send.finishing.set(true);
+        if shared.extra.send.orphaned.get() {
+            Self::bound_time(&shared);
+        }
         let driver = Rc::clone(shared.driver());
         driver.spawn_system(async move {
             let result = op.await;
@@ -100,11 +105,17 @@ impl SendQueue {
         });
     }
 
-    /// Bounds the time of a write that is still being finished when the last handle goes.
+    /// Bounds the time of a write that is still being finished when the last handle goes, and of one
+    /// whose future goes later.
     pub(super) fn linger(shared: &Rc<Shared>) {
-        if !shared.extra.send.finishing.get() {
-            return;
+        let queue = &shared.extra.send;
+        queue.orphaned.set(true);
+        if queue.finishing.get() {
+            Self::bound_time(shared);
         }
+    }
+
+    fn bound_time(shared: &Rc<Shared>) {
         let shared = Rc::clone(shared);
         let driver = Rc::clone(shared.driver());
         driver.spawn_system(async move {
