@@ -84,7 +84,8 @@ impl Core {
                 generation: slot.generation,
             };
             match &mut slot.state {
-                State::Waiting(_) | State::Quiet(..) => keys.push(key),
+                // What was abandoned was cancelled then, and what never had a future was not.
+                State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => keys.push(key),
                 State::Multi(multi) if multi.in_flight && !multi.cancelled => {
                     multi.cancelled = true;
                     keys.push(key);

@@ -176,6 +176,20 @@ fn a_quiet_operation_wakes_by_any_result_but_the_one_that_it_names() {
 }
 
 #[test]
+fn what_nobody_waits_for_ends_with_the_driver() {
+    let Some((driver, silent)) = ring() else {
+        return;
+    };
+    let (log, keeper) = recorder();
+    // SAFETY: the entry points to nothing.
+    unsafe { driver.submit_unattended(poll_entry(&silent), keeper) };
+    driver.turn(Wait::No).unwrap();
+    assert_eq!(driver.shutdown(Duration::from_secs(1)), 0);
+    let cancelled = format!("last {} None", -errno::ECANCELED);
+    assert_eq!(*log.borrow(), [cancelled, "gone".to_owned()]);
+}
+
+#[test]
 fn generations_go_round_without_meeting() {
     let Some((driver, silent)) = ring() else {
         return;

@@ -33,6 +33,11 @@ impl Connection {
             last_used => last_used,
         }
     }
+
+    /// Whether it is idle and something is under way to its client.
+    fn is_unsent(&self) -> bool {
+        matches!(&self.doing, Doing::Idle(transport) if transport.is_sending())
+    }
 }
 
 /// The connections of one worker. Idle ones stand in a list, longest idle first, so that the ones to
@@ -134,12 +139,17 @@ impl Connections {
             if connection.idle_since() < since {
                 break;
             }
-            if matches!(&connection.doing, Doing::Idle(transport) if transport.is_sending()) {
+            if connection.is_unsent() {
                 unsent.push(next);
             }
             next = connection.older;
         }
         unsent
+    }
+
+    /// Whether a connection is idle and has something under way to its client.
+    pub(super) fn is_unsent(&self, index: u32) -> bool {
+        self.slots[index as usize].is_unsent()
     }
 
     /// The second of a connection's last use.

@@ -181,12 +181,13 @@ impl Transport {
         }
     }
 
-    /// As [`write_all`](Self::write_all), for bytes that are answered: when they were sent as a
-    /// matter of course, the answer is what wakes.
-    pub(super) fn write_quietly(&self, buf: Vec<u8>) -> Writing<Vec<u8>> {
+    /// Takes `bytes` to be sent in one piece, where that is the cheapest way and nothing stands
+    /// before them: when they were sent as a matter of course, the answer is what wakes. The write
+    /// may end short, and an error says that nothing was sent.
+    pub(super) fn write_quietly(&self, bytes: &mut Vec<u8>) -> Option<SendAll<Vec<u8>>> {
         match &self.0 {
-            Kind::Socket { socket, .. } => Writing::Socket(socket.write_quietly(buf)),
-            Kind::Other(_) => self.write_all(buf),
+            Kind::Socket { socket, .. } => socket.write_quietly(bytes),
+            Kind::Other(_) => None,
         }
     }
 

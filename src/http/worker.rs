@@ -371,11 +371,12 @@ impl<H: Handler> Worker<H> {
                 Some(Doing::Active(number)) => *number,
                 Some(Doing::Idle(stream)) => match stream.poll_recv(&mut context) {
                     Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.activate(index, bytes),
-                    Poll::Ready(_) => return drop(self.connections.remove(index)),
                     // What is still to be sent to it is waited for.
+                    Poll::Ready(Ok(end)) if stream.is_sending() => self.activate(index, end),
                     Poll::Pending if stream.is_sending() && self.stopping.is_some() => {
                         self.activate(index, ManagedBuf::empty())
                     }
+                    Poll::Ready(_) => return drop(self.connections.remove(index)),
                     Poll::Pending if self.closes_idle(index) => {
                         return drop(self.connections.remove(index));
                     }
@@ -507,6 +508,8 @@ impl<H: Handler> Worker<H> {
             let Some(deadline) = deadline else { return };
             if deadline > time::now() {
                 self.sweep = Some(time::sleep_until(deadline));
+            } else if self.connections.is_unsent(index) {
+                self.wait_for_write(index);
             } else {
                 self.shared.count(|report| report.timed_out += 1);
                 drop(self.connections.remove(index));

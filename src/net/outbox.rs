@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    send_queue::SendQueue,
+    send_queue::{InTurn, SendAll, SendQueue},
     socket::{Shared, Socket},
     turns::Ticket,
 };
@@ -125,12 +125,7 @@ impl Socket {
     pub(crate) fn post(&self, bytes: &mut Vec<u8>, outbox: &Rc<Outbox>) -> bool {
         let shared = self.shared();
         let (driver, queue) = (shared.driver(), &shared.extra.send);
-        let features = driver.features();
-        let has_entry = driver.uses_ring() && features.fast_poll && features.supports(opcode::SEND);
-        if !has_entry || !queue.is_clear() || op::sends_at_once(shared) {
-            return false;
-        }
-        if driver.check_current().is_err() {
+        if !self.sends_by_entry() || driver.check_current().is_err() {
             return false;
         }
         let mut posted = outbox.take();
@@ -143,6 +138,26 @@ impl Socket {
         });
         op::submit_unattended(driver, posted);
         true
+    }
+
+    /// Takes `bytes` to be sent, if the same holds for them and they are answered: when they were
+    /// sent as a matter of course, the answer is what wakes. The write may end short, and an error
+    /// says that nothing was sent.
+    pub(crate) fn write_quietly(&self, bytes: &mut Vec<u8>) -> Option<SendAll<Vec<u8>>> {
+        if !self.sends_by_entry() {
+            return None;
+        }
+        let op = Send::new(self.any_fd(), std::mem::take(bytes), true).quietly();
+        Some(InTurn::new(self.shared(), op))
+    }
+
+    /// Whether a write would begin now, and an entry is the cheapest way to send it.
+    fn sends_by_entry(&self) -> bool {
+        let shared = self.shared();
+        let driver = shared.driver();
+        let features = driver.features();
+        let has_entry = driver.uses_ring() && features.fast_poll && features.supports(opcode::SEND);
+        has_entry && shared.extra.send.is_clear() && !op::sends_at_once(shared)
     }
 
     /// Whether a write is under way.
@@ -274,6 +289,24 @@ mod tests {
             Unattended::finish(posted, Completion::new(2));
             socket.flush().await.unwrap();
             assert_eq!(read(&mut peer, 4), b"rest");
+        });
+    }
+
+    #[test]
+    fn a_quiet_send_ends_short_unless_nobody_waits_for_it() {
+        with_sockets(async |socket, _peer, _outbox| {
+            let quiet = || Send::new(socket.any_fd(), b"much".to_vec(), true).quietly();
+            let mut op = quiet();
+            assert_eq!(op.quiet_result(), Some(4));
+            let Progress::Done(result) = op.progress(3) else {
+                panic!("an error behind it would say that nothing was sent");
+            };
+            let (sent, _) = op.complete(Completion::new(result).result()).unwrap();
+            assert_eq!(sent, 3);
+            let mut op = quiet();
+            op.send_all();
+            assert!(matches!(op.progress(3), Progress::Again));
+            assert_eq!(op.quiet_result(), None);
         });
     }
 

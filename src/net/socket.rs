@@ -207,14 +207,6 @@ impl Socket {
         InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
     }
 
-    /// As [`write_whole`](Self::write_whole), for bytes that are answered: when they were sent as a
-    /// matter of course, the answer is what wakes.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn write_quietly<B: IoBuf>(&self, buf: B) -> SendAll<B> {
-        let op = Send::new(self.any_fd(), buf, true).quietly();
-        InTurn::new(&self.shared, op)
-    }
-
     /// As [`write_whole`](Self::write_whole), for several buffers.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn write_whole_vectored<B: IoVectored>(

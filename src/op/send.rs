@@ -43,10 +43,11 @@ impl<B: IoBuf> Send<B> {
     }
 
     /// Wakes nobody when all was sent at once: what comes of it is looked at when there is another
-    /// reason to.
+    /// reason to. A short send is its end, so that an error says that nothing was sent.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn quietly(mut self) -> Self {
         self.is_quiet = true;
+        self.all = false;
         self
     }
 
@@ -57,9 +58,10 @@ impl<B: IoBuf> Send<B> {
         self
     }
 
-    /// From now on a short send is not the end.
+    /// From now on a short send is not the end, and somebody waits for that.
     pub(crate) fn send_all(&mut self) {
         self.all = true;
+        self.is_quiet = false;
     }
 
     #[inline]
@@ -81,7 +83,11 @@ unsafe impl<B: IoBuf> Op for Send<B> {
 
     fn entry(&mut self) -> Entry {
         let (start, len) = self.rest();
-        let wait_all = if self.all { option::MSG_WAITALL } else { 0 };
+        let wait_all = if self.all || self.is_quiet {
+            option::MSG_WAITALL
+        } else {
+            0
+        };
         Entry::send(
             self.fd.raw(),
             start,

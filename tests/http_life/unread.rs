@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     os::fd::AsRawFd,
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -193,4 +193,19 @@ fn the_deadline_of_a_stop_cuts_them() {
     for client in &mut unread.clients {
         assert!(read_to_end(client) < unread.answers * BODY_BYTES);
     }
+}
+
+#[test]
+fn who_has_closed_its_side_is_sent_the_rest() {
+    let unread = Unread::start(|server| server);
+    for client in &unread.clients {
+        client.shutdown(Shutdown::Write).unwrap();
+    }
+    // Behind the ends of the others.
+    let mut last = unread.server.connect();
+    last.write_all(get("/").as_bytes()).unwrap();
+    read_answer(&mut last);
+    unread.server.handle.stop(Duration::ZERO);
+    let report = unread.server.ended().unwrap();
+    assert_eq!(report.cut, CLIENT_COUNT as u64, "{report}");
 }

@@ -10,16 +10,19 @@ use std::{
 use bytes::Bytes;
 
 use super::body::{MakeTrailers, Source};
-use crate::http::{
-    Transport,
-    h1::{BodyEncoder, BodyLength, PromiseBroken},
-    transport::Writing,
+use crate::{
+    http::{
+        Transport,
+        h1::{BodyEncoder, BodyLength, PromiseBroken},
+        transport::Writing,
+    },
+    net::SendAll,
 };
 
 /// A body up to this size is sent together with the head.
 const SMALL_BODY_BYTES_MAX: usize = 16 << 10;
 /// A request up to this size is one buffer of the kernel's: a socket that has nothing else to send
-/// takes it whole, or not at all.
+/// nearly always takes it whole at once.
 const QUIET_BYTES_MAX: usize = 4 << 10;
 /// Memory that a used one keeps.
 const KEPT_BYTES_MAX: usize = 32 << 10;
@@ -29,6 +32,9 @@ enum Write {
     None,
     /// What was encoded. Its memory is used again.
     Output(Writing<Vec<u8>>),
+    /// As `Output`, of a whole request: its end may be short, and an error says that nothing of it
+    /// has left.
+    Quiet(SendAll<Vec<u8>>),
     Piece(Writing<Bytes>),
 }
 
@@ -193,11 +199,21 @@ impl Upload {
                 output.clear();
                 self.output = output;
             }),
+            Write::Quiet(write) => match ready!(Pin::new(write).poll(context)) {
+                Ok((sent, mut output)) => {
+                    drop(output.drain(..sent));
+                    self.is_handed_over = output.is_empty();
+                    self.output = output;
+                    Ok(())
+                }
+                Err(error) => {
+                    self.has_sent = false;
+                    Err(error.into())
+                }
+            },
             Write::Piece(write) => ready!(Pin::new(write).poll(context)).map(drop),
         };
         self.write = Write::None;
-        // A request in one piece that the connection refused has not left.
-        self.has_sent &= result.is_ok() || !self.is_handed_over;
         Poll::Ready(result)
     }
 
@@ -212,17 +228,20 @@ impl Upload {
             self.output.clear();
             return Ok(());
         }
-        let mut output = std::mem::take(&mut self.output);
-        self.is_handed_over = is_first
+        let is_whole = is_first
             && sent == 0
             && matches!(self.source, Source::None)
-            && output.len() <= QUIET_BYTES_MAX;
-        self.write = Write::Output(if self.is_handed_over {
-            transport.write_quietly(output)
-        } else {
-            drop(output.drain(..sent));
-            transport.write_all(output)
-        });
+            && self.output.len() <= QUIET_BYTES_MAX;
+        if is_whole {
+            if let Some(write) = transport.write_quietly(&mut self.output) {
+                self.is_handed_over = true;
+                self.write = Write::Quiet(write);
+                return Ok(());
+            }
+        }
+        let mut output = std::mem::take(&mut self.output);
+        drop(output.drain(..sent));
+        self.write = Write::Output(transport.write_all(output));
         Ok(())
     }
 
@@ -240,4 +259,49 @@ impl Upload {
 
 fn broken(error: PromiseBroken) -> UploadError {
     UploadError::Source(io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::io::ByteStream;
+
+    /// A stream that takes everything, and breaks afterwards.
+    struct Breaks;
+
+    impl ByteStream for Breaks {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_a_stream_has_taken_counts_as_sent_when_the_stream_breaks() {
+        let mut upload = Upload::new();
+        upload
+            .output()
+            .extend_from_slice(b"POST / HTTP/1.1\r\n\r\n");
+        upload.begin(Source::None, BodyLength::None, false);
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = upload.poll(&Breaks.into(), &mut context, &mut false);
+        assert!(matches!(
+            polled,
+            Poll::Ready(Err(UploadError::Connection(_)))
+        ));
+        assert!(upload.has_sent());
+    }
 }
