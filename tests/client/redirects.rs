@@ -106,6 +106,21 @@ fn the_number_of_redirects_is_limited() {
 }
 
 #[test]
+fn a_redirect_that_is_not_wanted_is_the_response() {
+    let server = redirecting("/target");
+    run(async {
+        let client = Client::builder()
+            .redirects_if(|from, to| from.path() == "/302" && to.path() == "/target")
+            .build();
+        for (path, text) in [("/302", "arrived"), ("/303", "moved")] {
+            let response = client.get(server.url(path)).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), text);
+        }
+    });
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
 fn credentials_stay_on_their_origin() {
     let other = Script::answering(ok("other"));
     let url = format!("http://evil:word@{}/", other.addr);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Client, Informational, Proxy, Resolve, Retry, compress,
+    Client, Informational, Proxy, Resolve, Retry, Url, compress,
     connector::Connector,
     options::Options,
     pool::{Pool, PoolLimits},
@@ -123,6 +123,22 @@ impl Builder {
     /// How many redirects are followed; 10 by default.
     pub fn redirects(mut self, redirects_max: u32) -> Self {
         self.options.redirects_max = redirects_max;
+        self
+    }
+
+    /// Which redirects are followed, of those within the limit: asked with the URL that redirects and
+    /// the one that it leads to. The caller sees a redirect that is not followed. All are by default.
+    ///
+    /// ```
+    /// use annulus::http::client::Client;
+    ///
+    /// let client = Client::builder()
+    ///     .redirects_if(|from, to| from.host() == to.host())
+    ///     .build();
+    /// # drop(client);
+    /// ```
+    pub fn redirects_if(mut self, follows: impl Fn(&Url, &Url) -> bool + 'static) -> Self {
+        self.options.follows = Some(Rc::new(follows));
         self
     }
 

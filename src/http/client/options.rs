@@ -2,10 +2,13 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Informational, Retry};
+use super::{Informational, Retry, Url};
 
 /// Is told of each informational response.
 pub(super) type Tell = Rc<dyn Fn(&Informational<'_>)>;
+
+/// Whether a redirect from the first is followed to the second.
+pub(super) type Follows = Rc<dyn Fn(&Url, &Url) -> bool>;
 
 /// Settings of one request.
 #[derive(Clone)]
@@ -18,6 +21,7 @@ pub(super) struct Options {
     pub(super) connect_timeout: Option<Duration>,
     pub(super) limits: ExchangeLimits,
     pub(super) redirects_max: u32,
+    pub(super) follows: Option<Follows>,
     /// Whether a redirect may lead from https to http.
     pub(super) allows_downgrade: bool,
     pub(super) expects_continue: bool,
@@ -34,6 +38,7 @@ impl Default for Options {
             connect_timeout: Some(Duration::from_secs(10)),
             limits: ExchangeLimits::default(),
             redirects_max: 10,
+            follows: None,
             allows_downgrade: false,
             expects_continue: false,
             decompresses: true,

@@ -32,7 +32,9 @@ pub(super) fn target(message: &Message, response: &Response) -> Result<Option<Ur
         let text = "expected a redirect to stay on https, found one to http";
         return Err(Error::new(ErrorKind::Redirect(text)));
     }
-    Ok(Some(url))
+    let follows = message.options.follows.as_ref();
+    let is_followed = follows.is_none_or(|follows| follows(&message.url, &url));
+    Ok(is_followed.then_some(url))
 }
 
 /// Makes the request that the redirect asks for. What the caller gave for one origin stays there.
