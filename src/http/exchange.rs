@@ -352,22 +352,29 @@ impl Exchange {
             .unwrap_or_default()
     }
 
-    /// Polls a future of the user's, and catches its panic.
+    /// Polls a future of the user's, and catches its panic. True when it has ended, by which
+    /// `driven` is told.
     #[inline]
     pub(super) fn poll_inside<F: Future + ?Sized>(
         &self,
         future: std::pin::Pin<&mut F>,
         context: &mut Context<'_>,
-    ) -> Poll<Driven<F::Output>> {
+        driven: &mut Option<Driven<F::Output>>,
+    ) -> bool {
         self.is_inside.set(true);
-        let poll = std::panic::AssertUnwindSafe(|| future.poll(context));
+        let poll = std::panic::AssertUnwindSafe(|| match future.poll(context) {
+            Poll::Ready(output) => {
+                *driven = Some(Driven::Done(output));
+                true
+            }
+            Poll::Pending => false,
+        });
         let polled = std::panic::catch_unwind(poll);
         self.is_inside.set(false);
-        match polled {
-            Ok(Poll::Ready(output)) => Poll::Ready(Driven::Done(output)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(Driven::Panicked),
-        }
+        polled.unwrap_or_else(|_| {
+            *driven = Some(Driven::Panicked);
+            true
+        })
     }
 
     /// Polls `future` to its end. What gathers is sent whenever it waits; when the client is gone
@@ -376,22 +383,27 @@ impl Exchange {
         &self,
         future: std::pin::Pin<&mut F>,
     ) -> Result<Driven<F::Output>, Gone> {
-        enum Event<T> {
-            Driven(Driven<T>),
+        enum Event {
+            Driven,
             HasOutput,
             Gone,
         }
         let mut future = future;
+        let mut driven = None;
         let mut wait = GoneWait::default();
         let mut send_count = 0;
         loop {
-            let event = poll_fn(|context| match self.poll_inside(future.as_mut(), context) {
-                Poll::Ready(driven) => Poll::Ready(Event::Driven(driven)),
-                Poll::Pending if !self.outgoing.is_empty() => Poll::Ready(Event::HasOutput),
-                Poll::Pending => self.poll_gone(context, &mut wait).map(|()| Event::Gone),
+            let event = poll_fn(|context| {
+                if self.poll_inside(future.as_mut(), context, &mut driven) {
+                    return Poll::Ready(Event::Driven);
+                }
+                if !self.outgoing.is_empty() {
+                    return Poll::Ready(Event::HasOutput);
+                }
+                self.poll_gone(context, &mut wait).map(|()| Event::Gone)
             });
             match event.await {
-                Event::Driven(driven) => return Ok(driven),
+                Event::Driven => return Ok(driven.unwrap_or(Driven::Panicked)),
                 Event::Gone => return Err(Gone(RejectReason::ClientGone)),
                 Event::HasOutput => {
                     self.input.borrow_mut().copy_out();

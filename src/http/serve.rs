@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -140,19 +140,26 @@ async fn serve<H: Handler>(
         let mut exchanged = is_logged.then(Exchanged::begin);
         let request = Request::new(Rc::clone(head), Rc::clone(exchange), number);
         exchange.phase.set(Phase::Handler);
+        // It is written once, where it is: an answer is large.
+        let mut driven = None;
         let handled = {
             let mut answer = pin!(handler.handle(request));
+            let poll = |context: &mut Context<'_>| {
+                Poll::Ready(exchange.poll_inside(answer.as_mut(), context, &mut driven))
+            };
             // Most handlers answer at once.
-            match poll_fn(|context| Poll::Ready(exchange.poll_inside(answer.as_mut(), context)))
-                .await
-            {
-                Poll::Ready(driven) => Ok(driven),
-                Poll::Pending => exchange.drive(answer).await,
+            if poll_fn(poll).await {
+                Ok(())
+            } else {
+                let late = exchange.drive(answer).await;
+                late.map(|late| driven = Some(late))
             }
         };
         let answered = match handled {
-            Ok(mut driven) => {
-                if let (Some(exchanged), Driven::Done(response)) = (&mut exchanged, &mut driven) {
+            Ok(()) => {
+                if let (Some(exchanged), Some(Driven::Done(response))) =
+                    (&mut exchanged, &mut driven)
+                {
                     exchanged.error = response.take_error();
                 }
                 match answer_at_once(exchange, head, &mut driven) {
@@ -270,9 +277,9 @@ type Answered = (StatusCode, Option<RejectReason>, Next);
 fn answer_at_once(
     exchange: &Exchange,
     head: &RequestHead,
-    driven: &mut Driven<Response>,
+    driven: &mut Option<Driven<Response>>,
 ) -> Option<Answered> {
-    let Driven::Done(response) = driven else {
+    let Some(Driven::Done(response)) = driven else {
         return None;
     };
     let mut answer_to = AnswerTo::request(head);
@@ -297,13 +304,13 @@ async fn answer(
     exchange: &Rc<Exchange>,
     head: &RequestHead,
     number: u64,
-    driven: Driven<Response>,
+    driven: Option<Driven<Response>>,
 ) -> std::result::Result<Answered, Gone> {
     let mut answer_to = AnswerTo::request(head);
     if exchange.shared.is_stopping() || exchange.pull.failed().is_some() {
         answer_to.keeps_alive = false;
     }
-    let Driven::Done(mut response) = driven else {
+    let Some(Driven::Done(mut response)) = driven else {
         return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
     };
     let status = response.status_code();
