@@ -177,8 +177,10 @@ async fn serve<H: Handler>(
             };
             exchanged.tell(exchange, head, status, reason);
         }
-        if let Ok((_, Some(reason), _)) | Err(Gone(reason)) = &answered {
-            exchange.shared.count_refusal(*reason);
+        match &answered {
+            // Counted where it was found, since an answer may be written behind its exchange.
+            Ok((_, None, _)) | Err(Gone(RejectReason::WriteTimeout)) => {}
+            Ok((_, Some(reason), _)) | Err(Gone(reason)) => exchange.shared.count_refusal(*reason),
         }
         let (_, _, next) = answered?;
         exchange.shared.count_answer();

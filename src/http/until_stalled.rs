@@ -86,6 +86,7 @@ impl<T, W: Future<Output = io::Result<T>> + Unpin> Future for UntilStalled<'_, W
             transport.cut();
             Ok(())
         });
+        exchange.shared.count_refusal(RejectReason::WriteTimeout);
         Poll::Ready(Err(Gone(RejectReason::WriteTimeout)))
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use annulus::{
     Cores,
-    http::{ConnectionInfo, Phase, Request, Response, Server, Timeouts},
+    http::{ConnectionInfo, Phase, RejectReason, Request, Response, Server, Timeouts},
 };
 
 use super::support::{BOUND, NEVER, Running, expect_fin, get, read_answer};
@@ -168,7 +168,9 @@ fn who_does_not_read_is_cut_after_the_write_timeout() {
         assert!(read_to_end(client) < unread.answers * BODY_BYTES);
     }
     unread.server.handle.stop(NEVER);
-    unread.server.ended().unwrap();
+    let report = unread.server.ended().unwrap();
+    let expected = [(RejectReason::WriteTimeout, CLIENT_COUNT as u64)];
+    assert_eq!(report.refusals(), expected, "{report}");
 }
 
 #[test]
