@@ -104,7 +104,9 @@ fn requests_dropped_at_random_leave_no_connection_and_no_memory() {
             census.settled(&format!("round {round}")).await;
             growth.note(round);
         }
-        growth.check();
+        // How far the pool's recycled messages and buffers have grown differs by a few kilobytes from
+        // round to round; a request that leaves something behind does so more than fifty times.
+        growth.check_for(16);
         assert_eq!(done + dropped, ROUNDS * REQUESTS);
         assert!(
             done > REQUESTS && dropped > REQUESTS,
