@@ -15,10 +15,10 @@ use super::{
 };
 
 /// Requests in each round, and how many of them at once.
-const REQUESTS: usize = 400;
-const AT_ONCE: usize = 100;
+const REQUESTS: usize = 150;
+const AT_ONCE: usize = 60;
 /// A response to be received in one piece, in some, and in many.
-const BODY_BYTES: [usize; 3] = [13, 20_000, 300_000];
+const BODY_BYTES: [usize; 3] = [13, 20_000, 100_000];
 
 /// Answers `GET /N` with so many bytes, until the client leaves.
 async fn answer(stream: TcpStream) {
@@ -105,7 +105,7 @@ fn requests_dropped_at_random_leave_no_connection_and_no_memory() {
             growth.note(round);
         }
         // How far the pool's recycled messages and buffers have grown differs by a few kilobytes from
-        // round to round; a request that leaves something behind does so more than fifty times.
+        // round to round; a dropped request that leaves something behind does so twenty times or more.
         growth.check_for(16);
         assert_eq!(done + dropped, ROUNDS * REQUESTS);
         assert!(
