@@ -140,8 +140,9 @@ fn writing_a_response_allocates_nothing() {
     let write = || {
         out.clear();
         second += 1;
-        let line = date.at(second);
-        plain.encode(&mut out, StatusCode::OK, &text, b"hello", answer_to, line);
+        date.at(second);
+        let line = date.line();
+        plain.encode(&mut out, StatusCode::OK, &text, b"hello", answer_to, &date);
         let mut encoder = ResponseEncoder::new(&mut out, StatusCode::NOT_FOUND, answer_to);
         encoder.field(&CONTENT_TYPE, &text);
         encoder.field(&ETAG, &text);

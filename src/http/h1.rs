@@ -38,6 +38,7 @@ mod reject_answer;
 mod reject_reason;
 mod request_encoder;
 mod request_head;
+mod request_line;
 mod response_encoder;
 mod response_error;
 mod response_head;
@@ -46,6 +47,7 @@ mod scan;
 mod span;
 mod target;
 mod token;
+mod words;
 mod write;
 
 #[cfg(test)]

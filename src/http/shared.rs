@@ -68,7 +68,7 @@ impl Shared {
     ) -> ResponseFraming {
         let mut plain = self.plain.borrow_mut();
         let date = self.date.borrow();
-        plain.encode(out, status, content_type, body, answer_to, date.line())
+        plain.encode(out, status, content_type, body, answer_to, &date)
     }
 
     /// Says that somebody looks at the writes under way once a second: at second `now`.

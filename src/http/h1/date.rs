@@ -46,7 +46,12 @@ impl DateCache {
         &self.line
     }
 
-    /// The line for the second that it was last asked for.
+    /// The second that it was last asked for.
+    pub(super) fn second(&self) -> u64 {
+        self.second
+    }
+
+    /// The line for that second.
     pub(crate) fn line(&self) -> &[u8; DATE_LINE_LEN] {
         &self.line
     }

@@ -102,18 +102,12 @@ fn check_status_line(line: &[u8]) -> Result<(), ResponseError> {
     }
 }
 
-/// The place of the minor version in the start line of `head`, when the version is HTTP/1.2 to
+/// The place of the minor version in the status line of `head`, when the version is HTTP/1.2 to
 /// HTTP/1.9. Such a message is to be read as HTTP/1.1 (RFC 9110, section 2.5).
 #[cold]
-pub(super) fn newer_minor_version(head: &[u8], version_is_last: bool) -> Option<usize> {
-    let line = lines(head).next()?;
-    let version = if version_is_last {
-        line.len().checked_sub(8)?
-    } else {
-        0
-    };
-    match line[version..] {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', ..] => Some(version + 7),
+pub(super) fn newer_minor_version(head: &[u8]) -> Option<usize> {
+    match head {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', ..] => Some(7),
         _ => None,
     }
 }

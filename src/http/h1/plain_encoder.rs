@@ -3,20 +3,23 @@
 use ::http::{HeaderValue, StatusCode};
 
 use super::{
-    AnswerTo, BodyLength, ResponseEncoder, ResponseFraming, date::DATE_LINE_LEN,
-    write::write_number,
+    AnswerTo, BodyLength, DateCache, ResponseEncoder, ResponseFraming, write::write_number,
 };
 
 /// Writes whole answers whose body is at hand and whose only field is `Content-Type`, as
 /// [`ResponseEncoder`] would.
 ///
-/// The usual one, `200 OK` on a connection that stays open, differs from the last of its type in
-/// length and date only: what stands before them is kept.
+/// The head of the usual one, `200 OK` on a connection that stays open, is kept: the next of its
+/// type differs in length and date at most.
 #[derive(Debug)]
 pub(crate) struct PlainEncoder {
     content_type: HeaderValue,
-    /// The usual head up to the length.
+    /// The usual head.
     head: Vec<u8>,
+    /// Where the length begins in it.
+    length_at: usize,
+    /// The body's length and the second that it tells.
+    told: Option<(usize, u64)>,
 }
 
 impl PlainEncoder {
@@ -24,10 +27,12 @@ impl PlainEncoder {
         Self {
             content_type: HeaderValue::from_static(""),
             head: Vec::new(),
+            length_at: 0,
+            told: None,
         }
     }
 
-    /// Adds an answer to `out`. The date line is the one of `DateCache`.
+    /// Adds an answer to `out`.
     #[inline]
     pub(crate) fn encode(
         &mut self,
@@ -36,7 +41,7 @@ impl PlainEncoder {
         content_type: &HeaderValue,
         body: &[u8],
         answer_to: AnswerTo,
-        date_line: &[u8; DATE_LINE_LEN],
+        date: &DateCache,
     ) -> ResponseFraming {
         const USUAL: AnswerTo = AnswerTo {
             is_head: false,
@@ -45,17 +50,18 @@ impl PlainEncoder {
             keeps_alive: true,
         };
         if status != StatusCode::OK || answer_to != USUAL {
-            return encode_unusual(out, status, content_type, body, answer_to, date_line);
+            return encode_unusual(out, status, content_type, body, answer_to, date);
         }
         if self.head.is_empty() || !is_same(&self.content_type, content_type) {
-            self.renew(content_type);
+            self.begin_head(content_type);
         }
-        out.reserve(self.head.len() + DATE_LINE_LEN + 32 + body.len());
+        let told = Some((body.len(), date.second()));
+        if self.told != told {
+            self.finish_head(body.len(), date);
+            self.told = told;
+        }
+        out.reserve(self.head.len() + body.len());
         out.extend_from_slice(&self.head);
-        write_number(out, body.len() as u64);
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(date_line);
-        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(body);
         ResponseFraming {
             body: BodyLength::Sized(body.len() as u64),
@@ -64,13 +70,23 @@ impl PlainEncoder {
     }
 
     #[cold]
-    fn renew(&mut self, content_type: &HeaderValue) {
+    fn begin_head(&mut self, content_type: &HeaderValue) {
         self.content_type = content_type.clone();
         self.head.clear();
         self.head
             .extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Type: ");
         self.head.extend_from_slice(content_type.as_bytes());
         self.head.extend_from_slice(b"\r\nContent-Length: ");
+        self.length_at = self.head.len();
+        self.told = None;
+    }
+
+    fn finish_head(&mut self, body_len: usize, date: &DateCache) {
+        self.head.truncate(self.length_at);
+        write_number(&mut self.head, body_len as u64);
+        self.head.extend_from_slice(b"\r\n");
+        self.head.extend_from_slice(date.line());
+        self.head.extend_from_slice(b"\r\n");
     }
 }
 
@@ -87,12 +103,12 @@ fn encode_unusual(
     content_type: &HeaderValue,
     body: &[u8],
     answer_to: AnswerTo,
-    date_line: &[u8; DATE_LINE_LEN],
+    date: &DateCache,
 ) -> ResponseFraming {
     out.reserve(160 + content_type.len() + body.len());
     let mut encoder = ResponseEncoder::new(out, status, answer_to);
     encoder.content_type(content_type);
-    let framing = encoder.finish(Some(body.len() as u64), date_line);
+    let framing = encoder.finish(Some(body.len() as u64), date.line());
     if framing.body != BodyLength::None {
         out.extend_from_slice(body);
     }

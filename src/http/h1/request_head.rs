@@ -1,15 +1,16 @@
 //! The head of a request.
 
 use std::fmt;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::str;
 
 use ::http::uri::InvalidUri;
 use ::http::{HeaderMap, Method, Uri, Version, request};
 
-use super::diagnosis::{diagnose_request, newer_minor_version};
+use super::diagnosis::diagnose_request;
 use super::framing::Framing;
 use super::host::is_host;
+use super::request_line::RequestLine;
 use super::rules::FIELDS_LIMIT;
 use super::scan::HeadKind;
 use super::span::Span;
@@ -17,6 +18,8 @@ use super::target::{TargetForm, TargetParts, split_target};
 use super::token::list;
 use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules};
 
+/// More fields than nearly every request has. Their slots are set up for each head.
+const USUAL_FIELDS_MAX: usize = 24;
 /// The longest `Host` that is remembered.
 const LAST_HOST_BYTES_MAX: usize = 64;
 
@@ -32,8 +35,10 @@ pub(crate) struct RequestHead {
     fields: Fields,
     method: Method,
     is_http10: bool,
-    /// Where the target begins in the head, and what it consists of.
+    /// Where the target is in the head, whether it is ASCII without a query and a fragment, and
+    /// what it consists of.
     target: Span,
+    is_plain: bool,
     parts: TargetParts,
     framing: Framing,
     body_length: BodyLength,
@@ -52,6 +57,7 @@ impl RequestHead {
             method: Method::GET,
             is_http10: false,
             target: Span::default(),
+            is_plain: true,
             parts: TargetParts::default(),
             framing: Framing::default(),
             body_length: BodyLength::None,
@@ -68,6 +74,7 @@ impl RequestHead {
         self.is_http10 = false;
         self.body_length = BodyLength::None;
         self.target = Span::default();
+        self.is_plain = true;
         self.parts = TargetParts::default();
         self.framing = Framing::default();
         self.consumed = 0;
@@ -102,7 +109,7 @@ impl RequestHead {
         // Most heads arrive whole and are fine, and then the tokenizer finds their end by itself.
         // Whatever is not proven to be so goes to the scanner, from the first byte on.
         if self.scanner.is_fresh() && !rules.leniency.lenient_lf {
-            if let Ok(len) = self.split(bytes, rules) {
+            if let Some(len) = self.split(bytes, rules) {
                 self.fields.bytes.clear();
                 self.fields.bytes.extend_from_slice(&bytes[..len]);
                 self.consumed = len;
@@ -162,61 +169,68 @@ impl RequestHead {
     /// Splits the head at the start of `bytes` into its parts, without judging them. Returns its
     /// length.
     ///
-    /// It fails on every head that the scanner would not pass, or not yet.
+    /// There is none for every head that the scanner would not pass, or not yet.
     #[inline]
-    fn split(&mut self, bytes: &[u8], rules: &Rules) -> Result<usize, httparse::Error> {
-        const REFUSED: httparse::Error = httparse::Error::Token;
-        let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_LIMIT];
-        let mut request = httparse::Request::new(&mut []);
-        let status = request.parse_with_uninit_headers(bytes, &mut slots)?;
-        let (httparse::Status::Complete(len), Some(method), Some(target), Some(version)) =
-            (status, request.method, request.path, request.version)
-        else {
-            return Err(REFUSED);
-        };
-        let slices = &*request.headers;
-        let place = |part: &str| part.as_ptr() as usize - bytes.as_ptr() as usize;
-        let line_len = slices.first().map_or(len - 2, |first| place(first.name));
-        if len > rules.head_bytes_max()
-            || slices.len() > rules.fields_max()
-            || line_len > rules.limits.start_line_bytes_max
-            || method.len() > rules.limits.method_bytes_max
-        {
-            return Err(REFUSED);
+    fn split(&mut self, bytes: &[u8], rules: &Rules) -> Option<usize> {
+        let line = RequestLine::parse(bytes, rules)?;
+        let mut slots = [httparse::EMPTY_HEADER; USUAL_FIELDS_MAX];
+        match httparse::parse_headers(&bytes[line.len..], &mut slots) {
+            Ok(httparse::Status::Complete((len, slices))) => {
+                self.take_parts(bytes, line, len, slices, rules)
+            }
+            Err(httparse::Error::TooManyHeaders) => self.split_many(bytes, line, rules),
+            Ok(httparse::Status::Partial) | Err(_) => None,
         }
-        // The tokenizer skips empty lines before the request line.
-        let mut is_strict = place(method) == 0 && bytes[..len].ends_with(b"\r\n\r\n");
-        if self.method.as_str() != method {
-            self.method = Method::from_bytes(method.as_bytes()).map_err(|_| REFUSED)?;
+    }
+
+    /// The same with as many fields as can be.
+    #[cold]
+    fn split_many(&mut self, bytes: &[u8], line: RequestLine, rules: &Rules) -> Option<usize> {
+        let mut slots = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
+        match httparse::parse_headers(&bytes[line.len..], &mut slots) {
+            Ok(httparse::Status::Complete((len, slices))) => {
+                self.take_parts(bytes, line, len, slices, rules)
+            }
+            Ok(httparse::Status::Partial) | Err(_) => None,
         }
-        self.is_http10 = version == 0;
-        self.target = Span::new(place(target), target.len());
+    }
+
+    /// Takes over the request line and the `slices` of the fields, which take `fields_len` bytes
+    /// with the empty line.
+    #[inline]
+    fn take_parts(
+        &mut self,
+        bytes: &[u8],
+        line: RequestLine,
+        fields_len: usize,
+        slices: &[httparse::Header<'_>],
+        rules: &Rules,
+    ) -> Option<usize> {
+        let len = line.len + fields_len;
+        if len > rules.head_bytes_max() || slices.len() > rules.fields_max() {
+            return None;
+        }
+        self.method = line.method;
+        self.is_http10 = line.is_http10;
+        self.target = line.target;
+        self.is_plain = line.is_plain;
         self.parts = TargetParts::default();
         let framing = &mut self.framing;
         *framing = Framing::default();
+        let mut is_strict = bytes[..len].ends_with(b"\r\n\r\n");
         is_strict &= self.fields.places.set(bytes, slices, |index, name, value| {
             framing.note(index, name, value, rules.leniency);
         });
-        if !is_strict && !rules.leniency.lenient_lf {
-            return Err(REFUSED);
-        }
-        Ok(len)
+        (is_strict || rules.leniency.lenient_lf).then_some(len)
     }
 
     /// Splits the copy of a head that the scanner found.
     #[cold]
     fn split_copy(&mut self, rules: &Rules) -> Result<(), RejectReason> {
-        let mut bytes = mem::take(&mut self.fields.bytes);
-        let mut result = self.split(&bytes, rules);
-        // HTTP/1.2 to 1.9 are read as HTTP/1.1.
-        if result == Err(httparse::Error::Version) {
-            if let Some(minor) = newer_minor_version(&bytes, true) {
-                bytes[minor] = b'1';
-                result = self.split(&bytes, rules);
-            }
-        }
+        let bytes = mem::take(&mut self.fields.bytes);
+        let len = self.split(&bytes, rules);
         self.fields.bytes = bytes;
-        if result == Ok(self.fields.bytes.len()) {
+        if len == Some(self.fields.bytes.len()) {
             return Ok(());
         }
         let reason = diagnose_request(&self.fields.bytes, rules.leniency);
@@ -230,14 +244,14 @@ impl RequestHead {
         // First what makes it uncertain where the message ends.
         self.body_length = self.framing.body_length(self.is_http10)?;
         let target = self.target.of(&self.fields.bytes);
-        if !rules.leniency.raw_utf8_target && !target.is_ascii() {
+        if !self.is_plain && !rules.leniency.raw_utf8_target && !target.is_ascii() {
             return Err(RejectReason::TargetNotAscii);
         }
         if self.framing.expects_other {
             return Err(RejectReason::ExpectationUnknown);
         }
         // From here on only the meaning is at stake.
-        split_target(target, &self.method, &mut self.parts)?;
+        split_target(target, self.is_plain, &self.method, &mut self.parts)?;
         self.check_host()
     }
 

@@ -110,7 +110,7 @@ impl ResponseHead {
         let mut result = self.split(&bytes, rules);
         // HTTP/1.2 to 1.9 are read as HTTP/1.1.
         if result == Err(httparse::Error::Version) {
-            if let Some(minor) = newer_minor_version(&bytes, false) {
+            if let Some(minor) = newer_minor_version(&bytes) {
                 bytes[minor] = b'1';
                 result = self.split(&bytes, rules);
             }

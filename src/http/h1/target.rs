@@ -30,14 +30,20 @@ pub(super) struct TargetParts {
     pub(super) query: Option<Span>,
 }
 
-/// Splits `target`, which has no control characters and no space, into `parts`, which are empty.
+/// Splits `target`, which has no control characters and no space, into `parts`, which are empty. A
+/// plain one has no query and no fragment.
 #[inline]
 pub(super) fn split_target(
     target: &[u8],
+    is_plain: bool,
     method: &Method,
     parts: &mut TargetParts,
 ) -> Result<(), RejectReason> {
     if target.first() == Some(&b'/') && *method != Method::CONNECT {
+        if is_plain {
+            parts.path = Span::new(0, target.len());
+            return Ok(());
+        }
         split_path(target, 0, parts)
     } else {
         split_uncommon_target(target, method, parts)
@@ -91,11 +97,10 @@ fn split_uncommon_target(
 }
 
 /// Finds the path, which begins at `begin` and may be empty, and the query behind it.
-#[inline]
 fn split_path(target: &[u8], begin: usize, parts: &mut TargetParts) -> Result<(), RejectReason> {
     let end = target.len();
     parts.path = Span::between(begin, end);
-    if let Some(len) = find_mark(&target[begin..]) {
+    if let Some(len) = memchr2(b'?', b'#', &target[begin..]) {
         let mark = begin + len;
         if target[mark] == b'#' || memchr(b'#', &target[mark + 1..]).is_some() {
             return Err(RejectReason::TargetFragment);
@@ -104,35 +109,6 @@ fn split_path(target: &[u8], begin: usize, parts: &mut TargetParts) -> Result<()
         parts.query = Some(Span::between(mark + 1, end));
     }
     Ok(())
-}
-
-/// Where the first question mark or number sign is.
-#[inline]
-fn find_mark(path: &[u8]) -> Option<usize> {
-    let is_mark = |&byte: &u8| byte == b'?' || byte == b'#';
-    // Most paths are short, and a vectorised search takes longer to begin than to look at them.
-    match (path.first_chunk::<8>(), path.last_chunk::<8>()) {
-        (Some(first), Some(last)) if path.len() <= 16 => {
-            if has_mark(*first) || has_mark(*last) {
-                return path.iter().position(is_mark);
-            }
-            None
-        }
-        (None, _) => path.iter().position(is_mark),
-        _ => memchr2(b'?', b'#', path),
-    }
-}
-
-/// Whether one of eight bytes is a question mark or a number sign.
-#[inline]
-fn has_mark(bytes: [u8; 8]) -> bool {
-    const ONES: u64 = u64::MAX / 0xFF;
-    const HIGH: u64 = ONES * 0x80;
-    let word = u64::from_le_bytes(bytes);
-    // The high bit of the lowest byte that is zero is set, and none where no byte is.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let marks = |mark: u8| zeros(word ^ (ONES * u64::from(mark)));
-    (marks(b'?') | marks(b'#')) != 0
 }
 
 /// Whether `bytes` has the grammar of a scheme.
@@ -144,28 +120,4 @@ fn is_scheme(bytes: &[u8]) -> bool {
         && rest
             .iter()
             .all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::find_mark;
-
-    #[test]
-    fn a_mark_is_found_wherever_it_is() {
-        for len in 0..40 {
-            let path = vec![b'/'; len];
-            assert_eq!(find_mark(&path), None);
-            for at in 0..len {
-                for mark in [b'?', b'#'] {
-                    // Neighbours of the marks, and what differs from them in the high bit only.
-                    for other in [b'/', b'>', b'@', b'"', b'$', mark | 0x80, mark ^ 1] {
-                        let mut path = vec![other; len];
-                        assert_eq!(find_mark(&path), None);
-                        path[at] = mark;
-                        assert_eq!(find_mark(&path), Some(at), "{path:?}");
-                    }
-                }
-            }
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Character classes of the grammar.
 
+use super::words::{HIGH, ONES};
+
 const TOKEN: u8 = 1;
 const HEX: u8 = 2;
 const REG_NAME: u8 = 4;
@@ -146,8 +148,6 @@ fn word_of(bytes: &[u8]) -> u64 {
 /// Whether two words of bytes are the same but for the case of ASCII letters.
 #[inline]
 fn is_same_word(word: u64, other: u64) -> bool {
-    const ONES: u64 = u64::MAX / 0xFF;
-    const HIGH: u64 = ONES * 0x80;
     const CASES: u64 = ONES * CASE as u64;
     let difference = word ^ other;
     if difference & !CASES != 0 {

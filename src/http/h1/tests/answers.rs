@@ -225,7 +225,7 @@ fn head_has_the_length_of_get_and_no_bytes() {
         &text,
         b"hello",
         head(),
-        DateCache::new(0).line(),
+        &DateCache::new(0),
     );
     assert!(out.ends_with(b"GMT\r\n\r\n"));
 }
@@ -347,9 +347,14 @@ fn nothing_from_outside_can_end_a_line() {
 #[test]
 fn a_plain_answer_is_one_from_the_encoder() {
     let mut plain = PlainEncoder::new();
-    // A later one of another type at another time must not look like the one before.
-    let types = ["text/plain", "text/html", "", "text/plain"];
-    for (second, content_type) in (0..).zip(types) {
+    // A later one of another type, length or time must not look like the one before.
+    for (content_type, second) in [
+        ("text/plain", 0),
+        ("text/plain", 1),
+        ("text/html", 1),
+        ("", 1),
+        ("text/plain", 1),
+    ] {
         for answer_to in [
             get(),
             head(),
@@ -358,18 +363,20 @@ fn a_plain_answer_is_one_from_the_encoder() {
             to("GET / HTTP/1.1", "close"),
             to("CONNECT h:1 HTTP/1.1", ""),
         ] {
-            for (status, body) in [(200, "hello"), (204, ""), (304, "a"), (404, "b"), (200, "")] {
+            for (status, body) in [
+                (200, "hello"),
+                (200, "there"),
+                (204, ""),
+                (304, "a"),
+                (404, "b"),
+                (200, ""),
+                (200, "hello, world"),
+            ] {
                 let value = HeaderValue::from_str(content_type).unwrap();
                 let (date, mut out) = (DateCache::new(second), Vec::new());
                 let code = StatusCode::from_u16(status).unwrap();
-                let framing = plain.encode(
-                    &mut out,
-                    code,
-                    &value,
-                    body.as_bytes(),
-                    answer_to,
-                    date.line(),
-                );
+                let framing =
+                    plain.encode(&mut out, code, &value, body.as_bytes(), answer_to, &date);
                 let mut expected = Vec::new();
                 let mut encoder = ResponseEncoder::new(&mut expected, code, answer_to);
                 encoder.content_type(&value);
