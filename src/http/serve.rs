@@ -195,12 +195,14 @@ async fn serve<H: Handler>(
     }
 }
 
-/// Whether one more answer stays in the output, to be sent with others.
+/// Whether one more answer stays in the output, to be sent with others, or by who finds that no
+/// request is left.
 #[inline]
 fn gathers_more(exchange: &Exchange, gathered: &mut usize) -> bool {
     *gathered += 1;
     let pipelined_max = exchange.shared.settings.rules.limits.pipelined_max;
-    if exchange.outgoing.is_much() || *gathered >= pipelined_max {
+    let is_enough = exchange.outgoing.is_much() || *gathered >= pipelined_max;
+    if is_enough && !exchange.input.borrow().is_empty() {
         *gathered = 0;
         return false;
     }
