@@ -182,6 +182,7 @@ mod pairs;
 mod params;
 mod percent;
 mod pull;
+mod received;
 mod redirect;
 mod refusal;
 mod report;

@@ -36,6 +36,14 @@ impl Params {
         params
     }
 
+    /// Forgets them.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        if self.names.is_some() {
+            *self = Self::default();
+        }
+    }
+
     fn find<'a>(&self, path: &'a str, name: &str) -> Option<&'a str> {
         let names = self.names.as_ref()?;
         let index = names.iter().position(|known| known == name)?;
@@ -80,7 +88,7 @@ impl Request {
     /// 400 when it is not UTF-8 once it is decoded. 500 when the route has no such parameter, which
     /// is the program's own mistake.
     pub fn param_str(&self, name: &str) -> Result<Cow<'_, str>> {
-        let Some(value) = self.params.find(self.path(), name) else {
+        let Some(value) = self.params().borrow().find(self.path(), name) else {
             let reason = format!("expected a route with the parameter `{name}`, found none");
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             return Err(Error::other(status, ErrorKind::Internal, reason));

@@ -1,12 +1,13 @@
 //! A request.
 
-use std::{fmt, net::SocketAddr, rc::Rc};
+use std::{cell::RefCell, fmt, net::SocketAddr, rc::Rc};
 
 use super::{
     Body, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     exchange::{Exchange, WhenGone},
     h1::{AnswerTo, RequestHead, ResponseEncoder},
     params::Params,
+    received::Received,
     transport::Transport,
 };
 
@@ -15,86 +16,89 @@ use super::{
 /// The head is read lazily: no map of fields is built unless [`headers`](Self::headers) is called.
 /// The value is `'static` and may be kept or moved to another task of this thread.
 pub struct Request {
-    head: Rc<RequestHead>,
-    exchange: Rc<Exchange>,
-    /// Which of the exchange's requests this is.
-    number: u64,
-    has_body: bool,
-    /// What the router found in the path.
-    pub(super) params: Params,
+    received: Rc<Received>,
 }
 
 impl Request {
-    pub(super) fn new(head: Rc<RequestHead>, exchange: Rc<Exchange>, number: u64) -> Self {
-        Self {
-            head,
-            exchange,
-            number,
-            has_body: true,
-            params: Params::default(),
-        }
+    #[inline]
+    pub(super) fn new(received: Rc<Received>) -> Self {
+        Self { received }
     }
 
     pub(super) fn head(&self) -> &RequestHead {
-        &self.head
+        &self.received.head
+    }
+
+    fn exchange(&self) -> &Rc<Exchange> {
+        &self.received.exchange
+    }
+
+    /// Whether the exchange has not gone on to another request.
+    fn is_current(&self) -> bool {
+        self.exchange().pull.is_current(self.received.number)
+    }
+
+    /// What the router found in the path.
+    pub(super) fn params(&self) -> &RefCell<Params> {
+        &self.received.params
     }
 
     /// The method.
     #[must_use]
     pub fn method(&self) -> &Method {
-        self.head.method()
+        self.head().method()
     }
 
     /// The target as it was sent.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.head.target()
+        self.head().target()
     }
 
     /// The target's path, as it was sent: nothing is decoded.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.head.path()
+        self.head().path()
     }
 
     /// What stands behind the target's `?`, as it was sent.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.head.query()
+        self.head().query()
     }
 
     /// Host and port that the client asked for: from the target if it names them, else from `Host`.
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
-        self.head.authority()
+        self.head().authority()
     }
 
     /// The version: 1.0 or 1.1.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.head.version()
+        self.head().version()
     }
 
     /// Who is at the other end of the connection: the client, or the proxy in front of us. None on a
     /// Unix socket, and once the connection has been handed over or is gone.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        if !self.exchange.pull.is_current(self.number) {
+        if !self.is_current() {
             return None;
         }
-        let transport = self.exchange.transport.borrow();
+        let transport = self.exchange().transport.borrow();
         transport.as_ref().and_then(Transport::peer_addr)
     }
 
     /// The first field called `name`, in any case, without the blanks around its value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.head.header(name)
+        self.head().header(name)
     }
 
     /// All fields called `name`, in order.
     pub fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.head.header_all(name)
+        self.head().header_all(name)
     }
 
     /// Names, as they were sent, and values of all fields, in order.
@@ -109,18 +113,18 @@ impl Request {
     /// }
     /// ```
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.head.fields().iter()
+        self.head().fields().iter()
     }
 
     /// All fields as a map, which is built anew at each call.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
-        self.head.to_header_map()
+        self.head().to_header_map()
     }
 
     /// The protocols that the client offers to change to, by `Upgrade` and `Connection`.
     pub fn upgrades(&self) -> impl Iterator<Item = &str> {
-        self.head.upgrades()
+        self.head().upgrades()
     }
 
     /// Lets the handler finish although its client has left; otherwise its future is dropped when
@@ -138,8 +142,8 @@ impl Request {
     }
 
     fn set_when_gone(&self, when_gone: WhenGone) {
-        if self.exchange.pull.is_current(self.number) {
-            self.exchange.when_gone.set(when_gone);
+        if self.is_current() {
+            self.exchange().when_gone.set(when_gone);
         }
     }
 
@@ -147,18 +151,18 @@ impl Request {
     /// load what it will need (RFC 8297). It leaves when the handler waits. Clients of HTTP/1.0 are
     /// sent nothing, and nor is one whose answer is under way.
     pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) {
-        if self.version() == Version::HTTP_10 || !self.exchange.pull.is_current(self.number) {
+        if self.version() == Version::HTTP_10 || !self.is_current() {
             return;
         }
         let mut output = Vec::new();
-        let answer_to = AnswerTo::request(&self.head);
+        let answer_to = AnswerTo::request(self.head());
         let mut encoder = ResponseEncoder::new(&mut output, StatusCode::EARLY_HINTS, answer_to);
         for (name, value) in fields {
             encoder.field(name, value);
         }
-        encoder.finish(None, &self.exchange.shared.date_line());
-        self.exchange.outgoing.add_interim(&output);
-        self.exchange.wake();
+        encoder.finish(None, &self.exchange().shared.date_line());
+        self.exchange().outgoing.add_interim(&output);
+        self.exchange().wake();
     }
 
     /// Waits until the server begins to stop: a handler that waits without an end answers then.
@@ -167,15 +171,16 @@ impl Request {
     ///
     /// Nothing is lost.
     pub async fn stopping(&self) {
-        self.exchange.shared.stopping().await;
+        self.exchange().shared.stopping().await;
     }
 
     /// The body, as a value of its own. A second call gives a body that is at its end.
     ///
     /// It can be read until the answer has been written; what is left of it then is skipped.
     pub fn take_body(&mut self) -> Body {
-        let has_body = std::mem::replace(&mut self.has_body, false);
-        Body::new(Rc::clone(&self.exchange), has_body.then_some(self.number))
+        let has_body = self.received.has_body.replace(false);
+        let number = has_body.then_some(self.received.number);
+        Body::new(Rc::clone(self.exchange()), number)
     }
 }
 

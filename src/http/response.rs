@@ -232,6 +232,14 @@ impl Response {
 
     /// The body, if it is here.
     #[inline]
+    pub(super) fn bytes_here(&self) -> Option<&Bytes> {
+        match &self.body {
+            ResponseBody::Bytes(bytes) => Some(bytes),
+            ResponseBody::Producer(_) | ResponseBody::Tunnel(_) => None,
+        }
+    }
+
+    /// Takes it.
     pub(super) fn take_bytes(&mut self) -> Option<Bytes> {
         match &mut self.body {
             ResponseBody::Bytes(bytes) => Some(std::mem::take(bytes)),

@@ -224,7 +224,7 @@ impl Router {
         let Some((route, params)) = self.routes.at(request.path()) else {
             return self.find_fallback(request);
         };
-        request.params = params;
+        request.params().replace(params);
         route
             .handler(request.method())
             .ok_or_else(|| without_handler(route.allowed(), request.method()))
@@ -239,7 +239,7 @@ impl Router {
         let path = request.path();
         let mut fallbacks = self.nested_fallbacks.iter();
         if let Some((route, params)) = fallbacks.find_map(|fallback| fallback.at(path)) {
-            request.params = params;
+            request.params().replace(params);
             if let Some(handler) = route.handler(request.method()) {
                 return Ok(handler);
             }

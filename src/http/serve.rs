@@ -18,6 +18,7 @@ use super::{
     exchange::{Driven, Exchange, Gone, WhenGone},
     exchanged::{Exchanged, tell_refused},
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming},
+    received::Received,
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     transport::Transport,
     upgrade::{Upgraded, WayBack},
@@ -51,14 +52,14 @@ enum NoRequest {
 
 /// The future of an exchange: serves one connection after the other.
 pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>) {
-    let mut head = Rc::new(RequestHead::new());
+    let mut received = Received::new(&exchange);
     loop {
         poll_fn(|_| match &*exchange.transport.borrow() {
             Some(_) => Poll::Ready(()),
             None => Poll::Pending,
         })
         .await;
-        match serve(&exchange, &*handler, &mut head).await {
+        match serve(&exchange, &*handler, &mut received).await {
             Ok(Next::Request) => {
                 let transport = exchange.transport.take();
                 if let Some(transport) = transport {
@@ -83,18 +84,19 @@ pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>
 async fn serve<H: Handler>(
     exchange: &Rc<Exchange>,
     handler: &H,
-    head: &mut Rc<RequestHead>,
+    received: &mut Rc<Received>,
 ) -> std::result::Result<Next, Gone> {
     // Answers that stand in the output, unless they were sent meanwhile.
     let mut gathered = 0;
     let idle_empty_lines = exchange.empty_line_count();
     let mut empty_lines = idle_empty_lines;
     loop {
-        // A handler that kept its request has the old head, and this exchange makes a new one.
-        if Rc::get_mut(head).is_none() {
-            *head = Rc::new(RequestHead::new());
+        // A handler that kept its request has the old one, and this exchange makes another.
+        if Rc::get_mut(received).is_none() {
+            *received = Received::new(exchange);
         }
-        let storage = Rc::get_mut(head).expect("nobody else has it");
+        let current = Rc::get_mut(received).expect("nobody else has it");
+        let storage = &mut current.head;
         storage.renew();
         storage.set_empty_line_count(std::mem::take(&mut empty_lines));
         let read = match look_for_head(exchange, storage) {
@@ -136,9 +138,10 @@ async fn serve<H: Handler>(
             }
         }
         let number = begin(exchange, storage);
+        current.begin(number);
         let is_logged = exchange.shared.settings.access_log.is_some();
         let mut exchanged = is_logged.then(Exchanged::begin);
-        let request = Request::new(Rc::clone(head), Rc::clone(exchange), number);
+        let request = Request::new(Rc::clone(received));
         exchange.phase.set(Phase::Handler);
         // It is written once, where it is: an answer is large.
         let mut driven = None;
@@ -162,9 +165,9 @@ async fn serve<H: Handler>(
                 {
                     exchanged.error = response.take_error();
                 }
-                match answer_at_once(exchange, head, &mut driven) {
+                match answer_at_once(exchange, &received.head, &mut driven) {
                     Some(answered) => Ok(answered),
-                    None => answer(exchange, head, number, driven).await,
+                    None => answer(exchange, &received.head, number, driven).await,
                 }
             }
             Err(gone) => Err(gone),
@@ -175,7 +178,7 @@ async fn serve<H: Handler>(
                 Ok((status, reason, _)) => (Some(*status), *reason),
                 Err(Gone(reason)) => (None, Some(*reason)),
             };
-            exchanged.tell(exchange, head, status, reason);
+            exchanged.tell(exchange, &received.head, status, reason);
         }
         match &answered {
             // Counted where it was found, since an answer may be written behind its exchange.
@@ -291,11 +294,10 @@ fn answer_at_once(
     if status.is_informational() || answer_to.is_connect {
         return None;
     }
-    let body = response.take_bytes()?;
     let failed = exchange.pull.failed();
     answer_to.keeps_alive &=
         failed.is_none() && !exchange.shared.is_stopping() && exchange.can_skip_body();
-    let keeps_alive = write_whole(exchange, response, body, answer_to);
+    let keeps_alive = write_whole(exchange, response, answer_to)?;
     Some((
         status,
         failed.map(RejectReason::Body),
@@ -378,13 +380,10 @@ fn refuse(exchange: &Exchange, reason: RejectReason, answer_to: AnswerTo) -> Ans
     (reason.status(), Some(reason), Next::Close)
 }
 
-/// Adds a whole answer to the output; returns whether the connection stays open.
-fn write_whole(
-    exchange: &Exchange,
-    response: &Response,
-    body: bytes::Bytes,
-    answer_to: AnswerTo,
-) -> bool {
+/// Adds a whole answer to the output, if its body is here; returns whether the connection stays open.
+fn write_whole(exchange: &Exchange, response: &mut Response, answer_to: AnswerTo) -> Option<bool> {
+    let body = response.bytes_here()?;
+    let body_len = body.len() as u64;
     if let (Some(content_type), [], true) = (
         response.content_type(),
         response.field_list(),
@@ -393,17 +392,17 @@ fn write_whole(
         let output = &mut *exchange.outgoing.bytes.borrow_mut();
         let status = response.status_code();
         let shared = &exchange.shared;
-        let framing = shared.encode_plain(output, status, content_type, &body, answer_to);
+        let framing = shared.encode_plain(output, status, content_type, body, answer_to);
         if framing.body != BodyLength::None {
-            exchange.outgoing.body_bytes.set(body.len() as u64);
+            exchange.outgoing.body_bytes.set(body_len);
         }
-        return framing.keeps_alive;
+        return Some(framing.keeps_alive);
     }
-    let framing = encode(exchange, response, Some(body.len() as u64), answer_to);
-    if framing.body != BodyLength::None && !body.is_empty() {
-        exchange.outgoing.push(body);
+    let framing = encode(exchange, response, Some(body_len), answer_to);
+    if framing.body != BodyLength::None && body_len > 0 {
+        exchange.outgoing.push(response.take_bytes()?);
     }
-    framing.keeps_alive
+    Some(framing.keeps_alive)
 }
 
 /// A body up to this size is copied behind its head.
@@ -481,7 +480,7 @@ async fn produce(
             let response = Response::new(error.status());
             let mut answer_to = AnswerTo::request(head);
             answer_to.keeps_alive = false;
-            write_whole(exchange, &response, bytes::Bytes::new(), answer_to);
+            encode(exchange, &response, Some(0), answer_to);
             Ok((
                 error.status(),
                 Some(RejectReason::HandlerFailed),

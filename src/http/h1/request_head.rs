@@ -18,10 +18,15 @@ use super::target::{TargetForm, TargetParts, split_target};
 use super::token::list;
 use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules};
 
-/// More fields than nearly every request has. Their slots are set up for each head.
-const USUAL_FIELDS_MAX: usize = 24;
+/// As many fields as a program's requests have.
+const FEW_FIELDS: usize = 6;
+/// More fields than nearly every browser's request has, with those that proxies add.
+const MANY_FIELDS: usize = 24;
 /// The longest `Host` that is remembered.
 const LAST_HOST_BYTES_MAX: usize = 64;
+
+/// A head has more fields than there are slots.
+struct TooMany;
 
 /// The head of a request: method, target, version, fields, and what they say about framing.
 ///
@@ -69,6 +74,10 @@ impl RequestHead {
     /// Forgets everything about the request that was read.
     pub(crate) fn clear(&mut self) {
         self.scanner.reset();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.fields.clear();
         self.method = Method::GET;
         self.is_http10 = false;
@@ -149,6 +158,9 @@ impl RequestHead {
         bytes: &[u8],
         rules: &Rules,
     ) -> Result<Option<usize>, RejectReason> {
+        if self.scanner.is_fresh() {
+            self.forget();
+        }
         match self.scanner.scan(bytes, rules) {
             Ok(None) => Ok(None),
             Ok(Some(span)) => {
@@ -173,48 +185,65 @@ impl RequestHead {
     #[inline]
     fn split(&mut self, bytes: &[u8], rules: &Rules) -> Option<usize> {
         let line = RequestLine::parse(bytes, rules)?;
-        let mut slots = [httparse::EMPTY_HEADER; USUAL_FIELDS_MAX];
-        match httparse::parse_headers(&bytes[line.len..], &mut slots) {
-            Ok(httparse::Status::Complete((len, slices))) => {
-                self.take_parts(bytes, line, len, slices, rules)
-            }
-            Err(httparse::Error::TooManyHeaders) => self.split_many(bytes, line, rules),
-            Ok(httparse::Status::Partial) | Err(_) => None,
-        }
-    }
-
-    /// The same with as many fields as can be.
-    #[cold]
-    fn split_many(&mut self, bytes: &[u8], line: RequestLine, rules: &Rules) -> Option<usize> {
-        let mut slots = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
-        match httparse::parse_headers(&bytes[line.len..], &mut slots) {
-            Ok(httparse::Status::Complete((len, slices))) => {
-                self.take_parts(bytes, line, len, slices, rules)
-            }
-            Ok(httparse::Status::Partial) | Err(_) => None,
-        }
-    }
-
-    /// Takes over the request line and the `slices` of the fields, which take `fields_len` bytes
-    /// with the empty line.
-    #[inline]
-    fn take_parts(
-        &mut self,
-        bytes: &[u8],
-        line: RequestLine,
-        fields_len: usize,
-        slices: &[httparse::Header<'_>],
-        rules: &Rules,
-    ) -> Option<usize> {
-        let len = line.len + fields_len;
-        if len > rules.head_bytes_max() || slices.len() > rules.fields_max() {
-            return None;
-        }
         self.method = line.method;
         self.is_http10 = line.is_http10;
         self.target = line.target;
         self.is_plain = line.is_plain;
         self.parts = TargetParts::default();
+        // The slots of the fields have to be set up for each head, so they are about as many as
+        // the last one needed.
+        let split = if self.fields.len() <= FEW_FIELDS {
+            self.split_fields::<FEW_FIELDS>(bytes, line.len, rules)
+        } else {
+            Err(TooMany)
+        };
+        split.unwrap_or_else(|TooMany| self.split_many(bytes, line.len, rules))
+    }
+
+    /// The same for a head with more fields.
+    #[inline(never)]
+    fn split_many(&mut self, bytes: &[u8], line_len: usize, rules: &Rules) -> Option<usize> {
+        let split = self.split_fields::<MANY_FIELDS>(bytes, line_len, rules);
+        split.unwrap_or_else(|TooMany| self.split_most(bytes, line_len, rules))
+    }
+
+    /// The same for a head with even more.
+    #[cold]
+    fn split_most(&mut self, bytes: &[u8], line_len: usize, rules: &Rules) -> Option<usize> {
+        let split = self.split_fields::<FIELDS_LIMIT>(bytes, line_len, rules);
+        split.unwrap_or_default()
+    }
+
+    /// Splits what stands behind the request line's `line_len` bytes, when that has at most `N` fields.
+    #[inline]
+    fn split_fields<const N: usize>(
+        &mut self,
+        bytes: &[u8],
+        line_len: usize,
+        rules: &Rules,
+    ) -> Result<Option<usize>, TooMany> {
+        let mut slots = [httparse::EMPTY_HEADER; N];
+        match httparse::parse_headers(&bytes[line_len..], &mut slots) {
+            Ok(httparse::Status::Complete((len, slices))) => {
+                Ok(self.take_fields(bytes, line_len + len, slices, rules))
+            }
+            Err(httparse::Error::TooManyHeaders) => Err(TooMany),
+            Ok(httparse::Status::Partial) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Takes over the `slices` of the fields of a head of `len` bytes.
+    #[inline]
+    fn take_fields(
+        &mut self,
+        bytes: &[u8],
+        len: usize,
+        slices: &[httparse::Header<'_>],
+        rules: &Rules,
+    ) -> Option<usize> {
+        if len > rules.head_bytes_max() || slices.len() > rules.fields_max() {
+            return None;
+        }
         let framing = &mut self.framing;
         *framing = Framing::default();
         let mut is_strict = bytes[..len].ends_with(b"\r\n\r\n");
