@@ -160,6 +160,14 @@ impl Places {
             }));
         is_strict
     }
+
+    /// The same in a head whose request line ends at `to` instead of `from`.
+    pub(super) fn shift(&mut self, from: usize, to: usize) {
+        for place in &mut self.0 {
+            place.name.shift(from, to);
+            place.value.shift(from, to);
+        }
+    }
 }
 
 /// A field line in its parts.

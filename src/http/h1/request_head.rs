@@ -48,6 +48,9 @@ pub(crate) struct RequestHead {
     framing: Framing,
     body_length: BodyLength,
     consumed: usize,
+    /// The length of the request line. What is behind it in the bytes are the fields whose places
+    /// and framing are known.
+    line_len: usize,
     /// The last `Host` that was found to be one. Survives [`clear`](Self::clear), since it says
     /// nothing of any request.
     last_host: Vec<u8>,
@@ -67,6 +70,7 @@ impl RequestHead {
             framing: Framing::default(),
             body_length: BodyLength::None,
             consumed: 0,
+            line_len: 0,
             last_host: Vec::new(),
         }
     }
@@ -87,6 +91,7 @@ impl RequestHead {
         self.parts = TargetParts::default();
         self.framing = Framing::default();
         self.consumed = 0;
+        self.line_len = 0;
     }
 
     /// Makes it ready for the next head, of another connection maybe. What the last one said stays
@@ -102,7 +107,7 @@ impl RequestHead {
     /// `None` while it is incomplete.
     ///
     /// As long as it is incomplete call again with the same bytes and more behind them. After any
-    /// other result the next call reads another head.
+    /// other result the next call reads another head. The rules are the same for all of them.
     ///
     /// # Errors
     ///
@@ -118,9 +123,7 @@ impl RequestHead {
         // Most heads arrive whole and are fine, and then the tokenizer finds their end by itself.
         // Whatever is not proven to be so goes to the scanner, from the first byte on.
         if self.scanner.is_fresh() && !rules.leniency.lenient_lf {
-            if let Some(len) = self.split(bytes, rules) {
-                self.fields.bytes.clear();
-                self.fields.bytes.extend_from_slice(&bytes[..len]);
+            if let Some(len) = self.split_first(bytes, rules) {
                 self.consumed = len;
                 self.body_length = BodyLength::None;
                 self.judge(rules)?;
@@ -178,26 +181,67 @@ impl RequestHead {
         }
     }
 
-    /// Splits the head at the start of `bytes` into its parts, without judging them. Returns its
-    /// length.
+    /// Splits the head at the start of `bytes` into its parts, without judging them, and copies it.
+    /// Returns its length.
     ///
     /// There is none for every head that the scanner would not pass, or not yet.
     #[inline]
+    fn split_first(&mut self, bytes: &[u8], rules: &Rules) -> Option<usize> {
+        let line = RequestLine::parse(bytes, rules)?;
+        let (before, line_len) = (self.line_len, line.len);
+        self.take_line(line);
+        // Clients repeat their fields, which say then what they said before.
+        let known = self.fields.bytes.get(before..).unwrap_or_default();
+        let len = line_len + known.len();
+        if !known.is_empty()
+            && bytes[line_len..].starts_with(known)
+            && len <= rules.head_bytes_max()
+        {
+            if line_len == before {
+                self.fields.bytes[..line_len].copy_from_slice(&bytes[..line_len]);
+            } else {
+                self.fields.bytes.clear();
+                self.fields.bytes.extend_from_slice(&bytes[..len]);
+                self.fields.places.shift(before, line_len);
+            }
+            return Some(len);
+        }
+        let len = self.split_rest(bytes, line_len, rules)?;
+        self.fields.bytes.clear();
+        self.fields.bytes.extend_from_slice(&bytes[..len]);
+        Some(len)
+    }
+
+    /// Splits the head at the start of `bytes` into its parts, without judging and copying them.
+    /// Returns its length, if the scanner would pass it.
     fn split(&mut self, bytes: &[u8], rules: &Rules) -> Option<usize> {
         let line = RequestLine::parse(bytes, rules)?;
+        let line_len = line.len;
+        self.take_line(line);
+        self.split_rest(bytes, line_len, rules)
+    }
+
+    #[inline]
+    fn take_line(&mut self, line: RequestLine) {
         self.method = line.method;
         self.is_http10 = line.is_http10;
         self.target = line.target;
         self.is_plain = line.is_plain;
+        self.line_len = line.len;
         self.parts = TargetParts::default();
+    }
+
+    /// Splits what stands behind the request line's `line_len` bytes.
+    #[inline]
+    fn split_rest(&mut self, bytes: &[u8], line_len: usize, rules: &Rules) -> Option<usize> {
         // The slots of the fields have to be set up for each head, so they are about as many as
         // the last one needed.
         let split = if self.fields.len() <= FEW_FIELDS {
-            self.split_fields::<FEW_FIELDS>(bytes, line.len, rules)
+            self.split_fields::<FEW_FIELDS>(bytes, line_len, rules)
         } else {
             Err(TooMany)
         };
-        split.unwrap_or_else(|TooMany| self.split_many(bytes, line.len, rules))
+        split.unwrap_or_else(|TooMany| self.split_many(bytes, line_len, rules))
     }
 
     /// The same for a head with more fields.

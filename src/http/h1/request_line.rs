@@ -37,10 +37,11 @@ impl RequestLine {
         let start = method_len + 1;
         let (end, is_plain) = find_target_end(bytes, start)?;
         let behind = bytes.get(end..)?;
-        let (minor, line_end) = match behind.first_chunk() {
-            Some([b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.']) => behind[8..].split_first()?,
-            _ => return None,
-        };
+        let (version, rest) = behind.split_first_chunk()?;
+        if version != b" HTTP/1." {
+            return None;
+        }
+        let (minor, line_end) = rest.split_first()?;
         let end_len = match line_end {
             [b'\r', b'\n', ..] => 2,
             [b'\n', ..] if rules.leniency.lenient_lf => 1,

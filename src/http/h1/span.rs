@@ -28,6 +28,14 @@ impl Span {
         Self::new(start, end - start)
     }
 
+    /// Moves it as far as it is from `from` to `to`, within the limit of a head.
+    #[inline]
+    pub(super) fn shift(&mut self, from: usize, to: usize) {
+        let by = (to as u16).wrapping_sub(from as u16);
+        self.start = self.start.wrapping_add(by);
+        self.end = self.end.wrapping_add(by);
+    }
+
     /// How many bytes it has.
     #[inline]
     pub(super) fn len(self) -> usize {

@@ -3,6 +3,7 @@
 use ::http::{Method, Version};
 
 use super::super::{BodyLength, RejectReason, RequestHead, Rules};
+use super::oracle::Numbers;
 
 fn read(text: &str) -> RequestHead {
     let mut head = RequestHead::new();
@@ -270,5 +271,74 @@ fn a_host_that_is_remembered_lets_no_other_through() {
             Err(RejectReason::HostInvalid)
         };
         assert_eq!(read(host), expected, "{host:?}");
+    }
+}
+
+/// Everything that a head tells about the request `text`, whose result was `read`.
+fn tell(head: &RequestHead, read: Result<Option<usize>, RejectReason>) -> String {
+    let closes = read.is_err_and(RejectReason::closes);
+    if closes || read == Ok(None) {
+        return format!("{read:?}");
+    }
+    format!(
+        "{read:?} {head:?} {:?} {:?} {:?} {} {} {:?} {}",
+        head.path(),
+        head.query(),
+        head.authority(),
+        head.consumed(),
+        head.keeps_alive(),
+        head.upgrades().collect::<Vec<_>>(),
+        head.expects_continue(),
+    )
+}
+
+#[test]
+fn a_head_tells_the_same_whatever_was_read_before() {
+    const LINES: [&str; 12] = [
+        "GET / HTTP/1.1\r\n",
+        "GET /a/longer/path?with=a&query HTTP/1.1\r\n",
+        "GET /b HTTP/1.0\r\n",
+        "OPTIONS * HTTP/1.1\r\n",
+        "CONNECT h:1 HTTP/1.1\r\n",
+        "POST http://other/ HTTP/1.1\r\n",
+        "GET /\u{e9} HTTP/1.1\r\n",
+        "GET /a#b HTTP/1.1\r\n",
+        "GET  / HTTP/1.1\r\n",
+        "GET / HTTP/3.0\r\n",
+        "\r\nGET / HTTP/1.1\r\n",
+        "G",
+    ];
+    let many = (0..30).map(|number| format!("N{number}: {number}\r\n"));
+    let blocks = [
+        "Host: a\r\n\r\n".to_owned(),
+        "Host: b\r\nConnection: close, upgrade\r\nUpgrade: c\r\n\r\n".to_owned(),
+        "Host: a\r\nContent-Length: 3\r\n\r\n".to_owned(),
+        "Host: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n".to_owned(),
+        "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+        format!("Host: a\r\n{}\r\n", many.collect::<String>()),
+        "Host: a\r\nHost: a\r\n\r\n".to_owned(),
+        "Host: a\r\nContent-Length: x\r\n\r\n".to_owned(),
+        "Host: a\nNext: b\r\n\r\n".to_owned(),
+        "Empty:\r\nHost: a\r\n\r\n".to_owned(),
+        "Host: a\r\n".to_owned(),
+        "\r\n".to_owned(),
+    ];
+    let mut rules = Rules::default();
+    rules.limits.head_bytes_max = 500;
+    rules.limits.start_line_bytes_max = 40;
+    let mut numbers = Numbers(0xD1B5_4A32_D192_ED03);
+    let mut used = RequestHead::new();
+    let mut block = &blocks[0];
+    for _ in 0..10_000 {
+        // The same as before more often than not.
+        if numbers.below(3) == 0 {
+            block = &blocks[numbers.below(blocks.len())];
+        }
+        let text = format!("{}{block}GET /next", LINES[numbers.below(LINES.len())]);
+        let mut fresh = RequestHead::new();
+        let expected = fresh.read(text.as_bytes(), &rules);
+        let read = used.read(text.as_bytes(), &rules);
+        assert_eq!(tell(&used, read), tell(&fresh, expected), "{text:?}");
+        used.renew();
     }
 }
