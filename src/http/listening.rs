@@ -36,6 +36,10 @@ pub(super) struct Options {
 }
 
 impl Options {
+    pub(super) fn reuse_port(&mut self, reuse_port: bool) {
+        self.tcp = self.tcp.clone().reuse_port(reuse_port);
+    }
+
     pub(super) fn backlog(&mut self, backlog: u32) {
         self.tcp = self.tcp.clone().backlog(backlog);
         self.unix = self.unix.clone().backlog(backlog);
@@ -83,12 +87,17 @@ impl Options {
         let mut absent = None;
         let mut is_bound = false;
         for &addr in addrs {
-            let mut options = self.tcp.clone().reuse_port(workers.len() > 1);
+            let mut options = self.tcp.clone();
             if addr.is_ipv6() && v4_ports.contains(&addr.port()) {
                 // Else `[::]` would take the other's place.
                 options = options.only_v6(true);
             }
-            let first = match options.listen(addr) {
+            let first = if workers.len() > 1 {
+                options.listen_first(addr)
+            } else {
+                options.listen(addr)
+            };
+            let first = match first {
                 Ok(first) => first,
                 Err(error) if is_absent(&error) => {
                     absent = Some(error);
@@ -99,6 +108,7 @@ impl Options {
             is_bound = true;
             let addr = first.local_addr()?;
             let mut first = Some(first);
+            options = options.reuse_port(true);
             for worker in &mut *workers {
                 let listener = match first.take() {
                     Some(first) => first,

@@ -192,6 +192,17 @@ impl Server {
         self
     }
 
+    /// Whether to share the addresses with other processes of this user that listen there already
+    /// (`SO_REUSEPORT`), such as the last version of this program until it has stopped. They need
+    /// the same option, or several workers, which share an address in this way.
+    ///
+    /// Off by default: where somebody listens, a server is refused with `EADDRINUSE`.
+    #[must_use]
+    pub fn reuse_port(mut self, reuse_port: bool) -> Self {
+        self.listen.reuse_port(reuse_port);
+        self
+    }
+
     /// Calls `tell` with each address once connections to all of them succeed, on the thread that
     /// called `run`. Unix sockets have none.
     #[must_use]

@@ -101,6 +101,16 @@ impl ListenOptions {
     ///
     /// `EADDRINUSE`, `EACCES` and others.
     pub fn listen(&self, addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+        self.listen_with(addr, self.reuse_port)
+    }
+
+    /// As [`listen`](Self::listen), as the first of several sockets that share an address. Without
+    /// [`reuse_port`](Self::reuse_port) they share it with nobody else.
+    pub(crate) fn listen_first(&self, addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+        self.listen_with(addr, true)
+    }
+
+    fn listen_with(&self, addr: SocketAddr, shares: bool) -> io::Result<std::net::TcpListener> {
         let address = SocketAddress::from(addr);
         let socket = sys::new_socket(address.family(), false)?;
         let fd = socket.as_raw_fd();
@@ -115,6 +125,10 @@ impl ListenOptions {
         // Accepted sockets inherit it, which saves a call for each.
         set(option::IPPROTO_TCP, option::TCP_NODELAY, self.nodelay)?;
         sys::bind(fd, &address)?;
+        if shares && !self.reuse_port {
+            // The address was free: a socket that is bound without the option bears no other.
+            set(option::SOL_SOCKET, option::SO_REUSEPORT, true)?;
+        }
         sys::listen(fd, self.backlog)?;
         Ok(socket.into())
     }

@@ -75,6 +75,29 @@ fn an_address_that_is_in_use_is_an_error() {
 }
 
 #[test]
+fn a_second_server_shares_an_address_only_if_it_wants_to() {
+    let bind = |addr: SocketAddr, count| {
+        let server = Server::bind(addr).workers(Cores::Count(count));
+        let handle = server.handle();
+        server.on_listening(move |_addr| handle.stop(NEVER))
+    };
+    for count in [1, 2] {
+        let alone = Running::start(2, |server| server, tell_path);
+        let error = bind(alone.addr, count).run(tell_path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        alone.handle.stop(NEVER);
+        alone.ended().unwrap();
+        let sharing = Running::start(count, |server| server.reuse_port(true), tell_path);
+        let error = bind(sharing.addr, 2).run(tell_path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let second = bind(sharing.addr, 2).reuse_port(true);
+        second.run(tell_path).unwrap();
+        sharing.handle.stop(NEVER);
+        sharing.ended().unwrap();
+    }
+}
+
+#[test]
 fn an_address_that_the_machine_lacks_is_passed_over() {
     let list: [SocketAddr; 2] = [
         // For documentation: nobody has it.
