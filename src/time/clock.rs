@@ -71,10 +71,12 @@ fn nanos_at(instant: Instant) -> Option<Nanos> {
 /// The nanoseconds of `duration`, at most 292 years.
 #[inline]
 pub(super) fn nanos_of(duration: Duration) -> Nanos {
-    let seconds = Nanos::try_from(duration.as_secs()).unwrap_or(Nanos::MAX);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(Nanos::from(duration.subsec_nanos()))
+    const SECONDS_MAX: u64 = Nanos::MAX as u64 / 1_000_000_000;
+    let seconds = duration.as_secs();
+    if seconds >= SECONDS_MAX {
+        return Nanos::MAX;
+    }
+    (seconds * 1_000_000_000) as Nanos + Nanos::from(duration.subsec_nanos())
 }
 
 impl Clock {
@@ -98,12 +100,18 @@ impl Clock {
             Course::Running { ahead } => {
                 let elapsed = match self.reading {
                     Some((reading, base)) => reading() - base,
-                    None => nanos_of(self.base.elapsed()),
+                    None => self.elapsed(),
                 };
                 elapsed.saturating_add(ahead)
             }
             Course::Paused { at } => at,
         }
+    }
+
+    /// The time since `base`, by std.
+    #[cold]
+    fn elapsed(&self) -> Nanos {
+        nanos_of(self.base.elapsed())
     }
 
     /// The present instant.

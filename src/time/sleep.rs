@@ -38,21 +38,16 @@ use super::wheel::{Look, Nanos};
 ///     assert!(now() - start >= Duration::from_millis(2));
 /// });
 /// ```
+#[inline]
 pub fn sleep(duration: Duration) -> Sleep {
-    Timers::current(|timers| {
-        let now = timers.clock.now();
-        let state = if duration.is_zero() {
-            State::Done
-        } else {
-            State::Idle
-        };
-        let deadline = now.saturating_add(nanos_of(duration));
-        Sleep {
-            deadline,
-            timers: Rc::clone(timers),
-            state,
-        }
-    })
+    let timers = Timers::current(Rc::clone);
+    let nanos = nanos_of(duration);
+    let state = if nanos == 0 { State::Done } else { State::Idle };
+    Sleep {
+        deadline: timers.clock.now().saturating_add(nanos),
+        timers,
+        state,
+    }
 }
 
 /// Waits until `deadline`, an instant of the runtime's clock.

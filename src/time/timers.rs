@@ -1,6 +1,7 @@
 //! The timers of one runtime: its clock and its wheel, and which ones are current on this thread.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::rc::Rc;
 use std::task::Waker;
@@ -10,7 +11,10 @@ use super::clock::{Clock, Reading};
 use super::wheel::{Nanos, Wheel};
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Timers>>> = const { RefCell::new(None) };
+    /// Only [`Entered`] drops what is in here, so that there is no destructor: the value can be read
+    /// for as long as the thread lives, and nothing has to be checked before.
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Timers>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
     /// Where the current timers are, for comparison only: to read it costs one instruction.
     static CURRENT_ADDRESS: Cell<*const Timers> = const { Cell::new(ptr::null()) };
 }
@@ -44,13 +48,9 @@ impl Timers {
     /// Makes these the timers of this thread until the guard is dropped. Guards are dropped in the
     /// reverse order of their making.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
-        // A runtime that is kept in a thread-local may end after this one is gone.
-        let previous = CURRENT.try_with(|current| current.replace(Some(Rc::clone(self))));
-        if previous.is_ok() {
-            CURRENT_ADDRESS.set(Rc::as_ptr(self));
-        }
+        CURRENT_ADDRESS.set(Rc::as_ptr(self));
         Entered {
-            previous: previous.ok().flatten(),
+            previous: replace_current(Some(Rc::clone(self))),
         }
     }
 
@@ -62,15 +62,13 @@ impl Timers {
     }
 
     /// This thread's timers, if it runs a runtime.
+    #[inline]
     pub(super) fn try_current<T>(read: impl FnOnce(&Rc<Timers>) -> T) -> Option<T> {
-        // While the thread is torn down it has no timers any more.
-        CURRENT
-            .try_with(|current| current.borrow().as_ref().map(read))
-            .ok()
-            .flatten()
+        CURRENT.with_borrow(|current| current.as_ref().map(read))
     }
 
     /// This thread's timers.
+    #[inline]
     pub(super) fn current<T>(read: impl FnOnce(&Rc<Timers>) -> T) -> T {
         match Timers::try_current(read) {
             Some(value) => value,
@@ -161,6 +159,10 @@ impl Timers {
     }
 }
 
+fn replace_current(timers: Option<Rc<Timers>>) -> Option<Rc<Timers>> {
+    ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(timers)))
+}
+
 /// Gives back memory that many timers of this thread at once needed.
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
 pub(crate) fn shrink() {
@@ -177,6 +179,6 @@ impl Drop for Entered {
         let address = self.previous.as_ref().map_or(ptr::null(), Rc::as_ptr);
         CURRENT_ADDRESS.set(address);
         // What was current is dropped after the cell is free again: it may be the last reference.
-        let _entered = CURRENT.try_with(|current| current.replace(self.previous.take()));
+        drop(replace_current(self.previous.take()));
     }
 }
