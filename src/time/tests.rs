@@ -391,11 +391,37 @@ fn entries_are_used_again() {
     let mut wheel = Wheel::new();
     let first = wheel.arm(5 * MS, Waker::noop().clone());
     let second = wheel.arm(5 * MS, Waker::noop().clone());
+    let _third = wheel.arm(5 * MS, Waker::noop().clone());
     drop(wheel.free(first));
     drop(wheel.free(second));
     assert_eq!(wheel.arm(9 * MS, Waker::noop().clone()), second);
     assert_eq!(wheel.arm(9 * MS, Waker::noop().clone()), first);
-    assert_eq!(wheel.pending_count(), 2);
+    assert_eq!(wheel.pending_count(), 3);
+}
+
+#[test]
+fn an_empty_wheel_uses_its_entries_in_their_order_again() {
+    let mut wheel = Wheel::new();
+    let arm_four = |wheel: &mut Wheel, deadline| -> Vec<u32> {
+        (0..4)
+            .map(|_| wheel.arm(deadline, Waker::noop().clone()))
+            .collect()
+    };
+    let first = arm_four(&mut wheel, 5 * MS);
+    let mut woken = Vec::new();
+    wheel.fire(5 * MS, &mut woken);
+    assert_eq!((woken.len(), wheel.pending_count()), (4, 0));
+    let second = arm_four(&mut wheel, 9 * MS);
+    assert!(
+        first.iter().all(|index| !second.contains(index)),
+        "an entry that is due is in use until it is freed"
+    );
+    for at in [2, 0, 3, 1] {
+        assert!(wheel.free(first[at]).is_none());
+        assert!(wheel.free(second[at]).is_some());
+    }
+    assert_eq!(wheel.pending_count(), 0);
+    assert_eq!(arm_four(&mut wheel, 9 * MS), first);
 }
 
 // Sleep.

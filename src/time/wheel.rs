@@ -33,14 +33,22 @@ const FREE: u16 = u16::MAX - 1;
 struct Entry {
     deadline: Nanos,
     waker: Option<Waker>,
-    previous: u32,
-    /// Also the link of the free list.
-    next: u32,
     /// The index of its slot, [`DUE`] or [`FREE`].
     slot_index: u16,
 }
 
-const _: () = assert!(size_of::<Entry>() <= 40);
+/// The neighbours of an entry in its slot.
+///
+/// Whoever walks along a slot has to wait for each link before it knows the next one, so these are
+/// kept apart from the entries, in as few cache lines as possible.
+#[derive(Clone, Copy)]
+struct Link {
+    previous: u32,
+    /// Also the link of the free list.
+    next: u32,
+}
+
+const _: () = assert!(size_of::<Entry>() + size_of::<Link>() <= 40);
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -70,8 +78,16 @@ pub(super) struct Wheel {
     occupied: [u64; LEVEL_COUNT],
     slots: [Slot; LEVEL_COUNT * LEVEL_SLOT_COUNT],
     entries: Vec<Entry>,
+    /// One for each entry.
+    links: Vec<Link>,
+    /// The entries from this index on are free and were not used since the table was last empty.
+    /// What is armed in a row then lies in a row, which the processor foresees.
+    fresh: u32,
+    /// The free entries below `fresh`.
     first_free: u32,
-    pending_count: usize,
+    /// How many entries are pending or due.
+    used_count: usize,
+    due_count: usize,
     fired_count: u64,
 }
 
@@ -97,14 +113,17 @@ impl Wheel {
             occupied: [0; LEVEL_COUNT],
             slots: [EMPTY; LEVEL_COUNT * LEVEL_SLOT_COUNT],
             entries: Vec::new(),
+            links: Vec::new(),
+            fresh: 0,
             first_free: NONE,
-            pending_count: 0,
+            used_count: 0,
+            due_count: 0,
             fired_count: 0,
         }
     }
 
     pub(super) fn pending_count(&self) -> usize {
-        self.pending_count
+        self.used_count - self.due_count
     }
 
     pub(super) fn fired_count(&self) -> u64 {
@@ -127,41 +146,53 @@ impl Wheel {
     /// until it calls [`Wheel::free`].
     #[inline]
     pub(super) fn arm(&mut self, deadline: Nanos, waker: Waker) -> u32 {
-        if self.first_free == NONE {
-            self.add_free();
-        }
-        let index = self.first_free;
+        let index = if self.first_free == NONE {
+            self.take_fresh()
+        } else {
+            let index = self.first_free;
+            self.first_free = self.links[index as usize].next;
+            index
+        };
         let (slot_index, previous) = self.append(index, deadline);
+        self.links[index as usize] = Link {
+            previous,
+            next: NONE,
+        };
         let entry = &mut self.entries[index as usize];
-        assert!(
-            entry.slot_index == FREE,
-            "the free list holds free entries only"
-        );
-        self.first_free = entry.next;
+        let other = entry.waker.replace(waker);
+        assert!(other.is_none(), "an entry that is given out is free");
         entry.deadline = deadline;
-        entry.waker = Some(waker);
-        entry.previous = previous;
-        entry.next = NONE;
         entry.slot_index = slot_index;
-        self.pending_count += 1;
+        self.used_count += 1;
         index
     }
 
-    /// Adds an entry to the free list, which is empty.
+    /// An entry that is not on the free list.
+    #[inline]
+    fn take_fresh(&mut self) -> u32 {
+        let index = self.fresh;
+        if index as usize == self.entries.len() {
+            self.add_fresh();
+        }
+        self.fresh += 1;
+        index
+    }
+
     #[cold]
-    fn add_free(&mut self) {
-        let index = u32::try_from(self.entries.len())
-            .ok()
-            .filter(|&index| index != NONE)
-            .expect("fewer than 2^32 timers fit into a process");
+    fn add_fresh(&mut self) {
+        assert!(
+            self.fresh != NONE,
+            "fewer than 2^32 timers fit into a process"
+        );
         self.entries.push(Entry {
             deadline: 0,
             waker: None,
-            previous: NONE,
-            next: NONE,
             slot_index: FREE,
         });
-        self.first_free = index;
+        self.links.push(Link {
+            previous: NONE,
+            next: NONE,
+        });
     }
 
     #[inline]
@@ -197,14 +228,22 @@ impl Wheel {
     /// Ends an entry, pending or due. The caller drops or wakes the waker after the borrow.
     #[inline]
     pub(super) fn free(&mut self, index: u32) -> Option<Waker> {
-        if self.entries[index as usize].slot_index != DUE {
+        if self.entries[index as usize].slot_index == DUE {
+            self.due_count -= 1;
+        } else {
             self.unlink(index);
-            self.pending_count -= 1;
+        }
+        self.used_count -= 1;
+        if self.used_count == 0 {
+            // The table begins anew, whatever the order in which its entries were freed.
+            self.fresh = 0;
+            self.first_free = NONE;
+        } else {
+            self.links[index as usize].next = self.first_free;
+            self.first_free = index;
         }
         let entry = &mut self.entries[index as usize];
         entry.slot_index = FREE;
-        entry.next = self.first_free;
-        self.first_free = index;
         entry.waker.take()
     }
 
@@ -218,10 +257,14 @@ impl Wheel {
             self.entries.pop();
         }
         self.entries.shrink_to_fit();
+        self.links.truncate(self.entries.len());
+        self.links.shrink_to_fit();
+        // It was counted up to here by `take_fresh`.
+        self.fresh = self.entries.len() as u32;
         self.first_free = NONE;
-        for (index, entry) in self.entries.iter_mut().enumerate() {
+        for (index, entry) in self.entries.iter().enumerate() {
             if entry.slot_index == FREE {
-                entry.next = self.first_free;
+                self.links[index].next = self.first_free;
                 // An index that was given out once fits.
                 self.first_free = index as u32;
             }
@@ -242,9 +285,8 @@ impl Wheel {
         let mut earliest = Nanos::MAX;
         let mut index = self.slots[slot_index].first;
         while index != NONE {
-            let entry = &self.entries[index as usize];
-            earliest = earliest.min(entry.deadline);
-            index = entry.next;
+            earliest = earliest.min(self.entries[index as usize].deadline);
+            index = self.links[index as usize].next;
         }
         Some(earliest)
     }
@@ -261,7 +303,7 @@ impl Wheel {
             self.slots[slot_index] = EMPTY;
             self.occupied[slot_index / LEVEL_SLOT_COUNT] &= !(1 << (slot_index % LEVEL_SLOT_COUNT));
             while index != NONE {
-                let next = self.entries[index as usize].next;
+                let next = self.links[index as usize].next;
                 if slot_index < LEVEL_SLOT_COUNT {
                     self.make_due(index, woken);
                 } else {
@@ -286,12 +328,8 @@ impl Wheel {
             if let Some((slot_index, _)) = self.earliest_slot() {
                 let mut index = self.slots[slot_index].first;
                 while index != NONE {
-                    let Entry {
-                        next,
-                        deadline: found,
-                        ..
-                    } = self.entries[index as usize];
-                    if found <= deadline {
+                    let next = self.links[index as usize].next;
+                    if self.entries[index as usize].deadline <= deadline {
                         self.unlink(index);
                         self.make_due(index, woken);
                     }
@@ -317,7 +355,7 @@ impl Wheel {
         let entry = &mut self.entries[index as usize];
         entry.slot_index = DUE;
         woken.extend(entry.waker.take());
-        self.pending_count -= 1;
+        self.due_count += 1;
         self.fired_count += 1;
     }
 
@@ -325,10 +363,11 @@ impl Wheel {
     fn link(&mut self, index: u32) {
         let deadline = self.entries[index as usize].deadline;
         let (slot_index, previous) = self.append(index, deadline);
-        let entry = &mut self.entries[index as usize];
-        entry.previous = previous;
-        entry.next = NONE;
-        entry.slot_index = slot_index;
+        self.links[index as usize] = Link {
+            previous,
+            next: NONE,
+        };
+        self.entries[index as usize].slot_index = slot_index;
     }
 
     /// Makes `index` the last of the slot of `deadline`, and returns that slot and the entry that
@@ -355,7 +394,7 @@ impl Wheel {
             self.slots[slot_index].first = index;
             self.occupied[level as usize] |= 1 << slot;
         } else {
-            self.entries[last as usize].next = index;
+            self.links[last as usize].next = index;
         }
         (slot_index as u16, last)
     }
@@ -363,12 +402,8 @@ impl Wheel {
     /// Takes a pending entry out of its slot.
     #[inline]
     fn unlink(&mut self, index: u32) {
-        let Entry {
-            previous,
-            next,
-            slot_index,
-            ..
-        } = self.entries[index as usize];
+        let slot_index = self.entries[index as usize].slot_index;
+        let Link { previous, next } = self.links[index as usize];
         if previous != NONE || next != NONE {
             return self.unlink_from_others(previous, next, slot_index);
         }
@@ -381,12 +416,12 @@ impl Wheel {
     fn unlink_from_others(&mut self, previous: u32, next: u32, slot_index: u16) {
         let slot = &mut self.slots[usize::from(slot_index)];
         // No entry has the index `NONE`.
-        match self.entries.get_mut(previous as usize) {
-            Some(entry) => entry.next = next,
+        match self.links.get_mut(previous as usize) {
+            Some(link) => link.next = next,
             None => slot.first = next,
         }
-        match self.entries.get_mut(next as usize) {
-            Some(entry) => entry.previous = previous,
+        match self.links.get_mut(next as usize) {
+            Some(link) => link.previous = previous,
             None => slot.last = previous,
         }
     }
