@@ -42,32 +42,35 @@ impl State {
     }
 }
 
+/// What spawning and other threads touch stands at the beginning; what a wake and a turn touch stands
+/// at the end, beside the future.
+#[repr(C)]
 pub(super) struct Header {
-    pub(super) vtable: &'static Vtable,
-    state: Cell<State>,
-    /// The references that the owner's side counts. Only the owner's thread touches it.
-    ///
-    /// Invariant: it is 0 exactly when `word` is merged.
-    pub(super) local: Cell<u32>,
-    pub(super) ready_next: Cell<Option<TaskRef>>,
-    /// The owner's inbox, which also says who the owner is.
-    ///
-    /// Invariant: alive as long as the header. The owner keeps it until it has merged every task,
-    /// and a merged task has a strong count of its own.
-    pub(super) inbox: *const Inbox,
+    /// Where it was spawned.
+    pub(super) location: &'static Location<'static>,
+    /// The next older task in the inbox. It belongs to the one who set `QUEUED`, and from the
+    /// push on to the owner.
+    pub(super) inbox_next: Cell<*mut Header>,
     /// Neighbours in the owner's list of all tasks that are not merged.
     ///
     /// Invariant: `TaskRef::adopt` makes a task its own neighbour; from then on both are alive.
     pub(super) previous: Cell<NonNull<Header>>,
     pub(super) next: Cell<NonNull<Header>>,
+    pub(super) word: Word,
     /// Whom to tell when the task has finished. Only the join handle sets it.
     pub(super) join_waker: Cell<Option<Waker>>,
-    pub(super) word: Word,
-    /// The next older task in the inbox. It belongs to the one who set `QUEUED`, and from the
-    /// push on to the owner.
-    pub(super) inbox_next: Cell<*mut Header>,
-    /// Where it was spawned.
-    pub(super) location: &'static Location<'static>,
+    /// The owner's inbox, which also says who the owner is.
+    ///
+    /// Invariant: alive as long as the header. The owner keeps it until it has merged every task,
+    /// and a merged task has a strong count of its own.
+    pub(super) inbox: *const Inbox,
+    state: Cell<State>,
+    /// The references that the owner's side counts. Only the owner's thread touches it.
+    ///
+    /// Invariant: it is 0 exactly when `word` is merged.
+    pub(super) local: Cell<u32>,
+    pub(super) vtable: &'static Vtable,
+    pub(super) ready_next: Cell<Option<TaskRef>>,
 }
 
 impl Header {
