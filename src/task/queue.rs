@@ -30,7 +30,10 @@ impl ReadyQueue {
     pub(super) fn pop(&self) -> Option<TaskRef> {
         let task = self.first.take()?;
         match task.ready_next.take() {
-            Some(next) => self.first.set(Some(next)),
+            Some(next) => {
+                next.prefetch();
+                self.first.set(Some(next));
+            }
             None => self.last.set(None),
         }
         Some(task)
