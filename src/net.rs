@@ -51,4 +51,9 @@ pub use unix_listen_options::UnixListenOptions;
 pub use unix_listener::UnixListener;
 pub use unix_stream::UnixStream;
 #[cfg(feature = "http")]
-pub(crate) use {outbox::Outbox, receive::GoneWait, send_queue::SendAll, socket::Socket};
+pub(crate) use {
+    outbox::Outbox,
+    receive::{Flood, GoneWait},
+    send_queue::SendAll,
+    socket::Socket,
+};

@@ -18,10 +18,19 @@ use super::{
     timer::Timer,
     transport::BULK_BYTES_MAX,
 };
-use crate::{pool::ManagedBuf, time};
+use crate::{net::Flood, pool::ManagedBuf, time};
 
 /// How much of a body that nobody read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
+
+/// A wait for a client that sends a flood may last until so much of it is there: otherwise each
+/// segment wakes the server, which is done with it before the next one. CPU time for a GiB in a bare
+/// C loop, beside hyper's: 1.09 without this, 0.79 for one receive's worth, 0.73 for two, 0.63 for
+/// four, which is as much as the window that a connection begins with (2-vCPU guest, Linux 6.18).
+const GATHER_BYTES: usize = 2 * BULK_BYTES_MAX;
+
+/// How long the first of those bytes wait for the others at the most.
+const GATHER_TIME: Duration = Duration::from_millis(2);
 
 /// What an exchange knows of its request's body besides the bytes.
 pub(super) struct Pull {
@@ -45,7 +54,16 @@ pub(super) struct Pull {
     quiet: Cell<Duration>,
     /// How long it has waited until the last byte.
     waited: Cell<Duration>,
+    /// The client did not send enough in [`GATHER_TIME`].
+    is_slow: Cell<bool>,
     timer: Timer,
+}
+
+/// How a wait for the client ends without a byte of it.
+enum Waited {
+    /// There will be no more that is worth the wait, if there is anything.
+    ForMore,
+    TooLong,
 }
 
 /// A task that waits for the body.
@@ -67,6 +85,7 @@ impl Pull {
             since: Cell::new(None),
             quiet: Cell::new(Duration::ZERO),
             waited: Cell::new(Duration::ZERO),
+            is_slow: Cell::new(false),
             timer: Timer::default(),
         }
     }
@@ -80,6 +99,7 @@ impl Pull {
         self.since.set(None);
         self.quiet.set(Duration::ZERO);
         self.waited.set(Duration::ZERO);
+        self.is_slow.set(false);
         self.number.get()
     }
 
@@ -178,20 +198,38 @@ impl Pull {
         }
     }
 
-    /// Notes that the client sent something.
-    fn arrived(&self) {
+    /// Notes that the client sent something; whether it was as much as is received at once.
+    fn arrived(&self, is_full: bool) {
+        if is_full {
+            self.is_slow.set(false);
+        }
         self.stop_clock();
         let waited = self.waited.get().saturating_add(self.quiet.take());
         self.waited.set(waited);
+    }
+
+    /// How to receive: no more than the body has, where that is known. Only then is the client's last
+    /// byte sure to end a wait for more.
+    fn flood(&self, body: &BodyDecoder) -> Flood {
+        let at_most = |bytes: usize, left: u64| left.min(bytes as u64) as usize;
+        let gather_bytes = match body.left() {
+            Some(left) if !self.is_slow.get() => at_most(GATHER_BYTES, left),
+            _ => 0,
+        };
+        Flood {
+            bytes_max: at_most(BULK_BYTES_MAX, body.left().unwrap_or(u64::MAX)),
+            gather_bytes,
+        }
     }
 
     /// Waits for a client of which `received` bytes have come, at most until a limit.
     fn poll_limit(
         &self,
         received: u64,
+        gathers: bool,
         timeouts: &Timeouts,
         context: &mut Context<'_>,
-    ) -> Poll<BodyError> {
+    ) -> Poll<Waited> {
         let since = self.since.get().unwrap_or_else(time::now);
         self.since.set(Some(since));
         let quiet = self.quiet.get();
@@ -202,21 +240,17 @@ impl Pull {
             let waited = self.waited.get().saturating_add(quiet);
             left = left.min(allowed.saturating_sub(waited));
         }
+        let mut waited = Waited::TooLong;
+        let gather = GATHER_TIME.saturating_sub(quiet);
+        if gathers && gather < left {
+            (left, waited) = (gather, Waited::ForMore);
+        }
         match since.checked_add(left) {
-            Some(deadline) => self
-                .timer
-                .poll(deadline, context)
-                .map(|()| BodyError::TimedOut),
+            Some(deadline) => self.timer.poll(deadline, context).map(|()| waited),
             // So long a time never passes.
             None => Poll::Pending,
         }
     }
-}
-
-/// How many bytes to receive at once: no more than the body has, where that is known.
-fn receive_bytes(body: &BodyDecoder) -> usize {
-    let left = body.left().unwrap_or(u64::MAX);
-    left.min(BULK_BYTES_MAX as u64) as usize
 }
 
 impl Exchange {
@@ -252,7 +286,7 @@ impl Exchange {
 
     fn poll_piece(&self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {
         loop {
-            let (received, bytes_max) = {
+            let (received, flood) = {
                 let mut input = self.input.borrow_mut();
                 let mut body = self.body.borrow_mut();
                 if body.is_end() {
@@ -269,10 +303,10 @@ impl Exchange {
                     }
                     continue;
                 }
-                (body.received(), receive_bytes(&body))
+                (body.received(), self.pull.flood(&body))
             };
             self.ask_for_body()?;
-            match self.poll_receive_up_to(bytes_max, context) {
+            match self.poll_receive_up_to(flood, context) {
                 Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
                     return Poll::Ready(match self.body.borrow_mut().eof() {
                         Ok(()) => Ok(None),
@@ -280,16 +314,21 @@ impl Exchange {
                     });
                 }
                 Poll::Ready(Ok(bytes)) => {
-                    self.pull.arrived();
+                    self.pull.arrived(bytes.len() >= BULK_BYTES_MAX);
                     self.input.borrow_mut().push(bytes);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => {
                     let timeouts = &self.shared.settings.timeouts;
-                    return match self.pull.poll_limit(received, timeouts, context) {
-                        Poll::Ready(error) => Poll::Ready(Err(error.into())),
-                        Poll::Pending => Poll::Pending,
-                    };
+                    let gathers = self.with_transport(|transport| Ok(transport.is_gathering()))?;
+                    match self.pull.poll_limit(received, gathers, timeouts, context) {
+                        // What there is comes now.
+                        Poll::Ready(Waited::ForMore) => self.pull.is_slow.set(true),
+                        Poll::Ready(Waited::TooLong) => {
+                            return Poll::Ready(Err(BodyError::TimedOut.into()));
+                        }
+                        Poll::Pending => return Poll::Pending,
+                    }
                 }
             }
         }
@@ -297,11 +336,11 @@ impl Exchange {
 
     fn poll_receive_up_to(
         &self,
-        bytes_max: usize,
+        flood: Flood,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<ManagedBuf>> {
         match &*self.transport.borrow() {
-            Some(transport) => transport.poll_recv_up_to(bytes_max, context),
+            Some(transport) => transport.poll_recv_up_to(flood, context),
             None => Poll::Ready(Ok(ManagedBuf::empty())),
         }
     }

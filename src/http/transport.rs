@@ -22,7 +22,7 @@ use crate::{
     buf::IoBuf,
     future::Either,
     io::ByteStream,
-    net::{GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
+    net::{Flood, GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
     pool::ManagedBuf,
     sync::Semaphore,
 };
@@ -119,15 +119,23 @@ impl Transport {
         }
     }
 
-    /// The next bytes, as many as `bytes_max` at once when they are there.
+    /// The next bytes, as many as a flood allows at once when they are there.
     pub(super) fn poll_recv_up_to(
         &self,
-        bytes_max: usize,
+        flood: Flood,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<ManagedBuf>> {
         match &self.0 {
-            Kind::Socket { socket, .. } => socket.poll_recv_up_to(bytes_max, context),
+            Kind::Socket { socket, .. } => socket.poll_recv_up_to(flood, context),
             Kind::Other(other) => other.poll_recv(context),
+        }
+    }
+
+    /// Whether a receive waits for more than there may be.
+    pub(super) fn is_gathering(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.is_gathering(),
+            Kind::Other(_) => false,
         }
     }
 

@@ -13,11 +13,13 @@
 //! caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in flight,
 //! it keeps its turn in a task of the runtime's until the kernel has let go of the memory, and what
 //! it received is parked. `poll_next_up_to` does so by plain receives into memory of its own, so
-//! that nothing is in flight when it is dropped.
+//! that nothing is in flight when it is dropped. Its waits may last until some amount has gathered
+//! (`SO_RCVLOWAT`): whoever receives without asking for that takes it back first.
 //!
 //! One future at a time has the turn; the others queue in [`Turns`]. The state outlives them all:
 //! dropping a future leaves it as it is, and the next one goes on from there.
 
+mod bulk;
 mod gone;
 mod read;
 mod try_next;
@@ -36,6 +38,7 @@ use super::{
     socket::Shared,
     turns::{Ticket, Turns},
 };
+pub(crate) use bulk::Flood;
 pub(crate) use gone::{Gone, GoneWait};
 pub(super) use read::Read;
 
@@ -46,17 +49,6 @@ use crate::{
     pool::{self, ManagedBuf, Pool},
     sys::{PollEvents, errno},
 };
-
-/// After so many receives that filled their buffer, a `read` receives into the caller's memory.
-const FULL_RECEIVES_BEFORE_BULK: u8 = 4;
-
-/// A buffer of fewer receive buffers than this is filled faster by copying: a receive of its own
-/// costs an enter, which has to bring that much.
-const BULK_RECEIVE_BUFFERS_MIN: usize = 4;
-
-/// Plain receives of a flood before the other tasks get their turn: the peer may send as fast as
-/// they take, so that they never have to wait.
-const BULK_RECEIVES_PER_TURN: u8 = 8;
 
 #[derive(Clone, Copy)]
 enum State {
@@ -80,6 +72,8 @@ pub(super) struct Receive {
     bulk_receives: Cell<u8>,
     /// The last of them left nothing, as far as anybody can tell.
     drained: Cell<bool>,
+    /// How much has to be there for the kernel to say that there is something, when that was set.
+    gather_bytes: Cell<u32>,
     /// Whether one receive may serve for good.
     multishot: bool,
     turns: Turns,
@@ -91,8 +85,17 @@ enum WhenIdle {
     /// That the kernel is asked for bytes.
     Ask,
     /// That many bytes at once, of a flood.
-    AskForMany(usize),
+    AskForMany(Flood),
     Stop,
+}
+
+impl WhenIdle {
+    fn gather_bytes(self) -> usize {
+        match self {
+            Self::AskForMany(flood) => flood.gather_bytes,
+            Self::Ask | Self::Stop => 0,
+        }
+    }
 }
 
 /// What one step of receiving came to.
@@ -126,6 +129,7 @@ impl Receive {
             full_receives: Cell::new(0),
             bulk_receives: Cell::new(0),
             drained: Cell::new(false),
+            gather_bytes: Cell::new(0),
             turns: Turns::default(),
         }
     }
@@ -137,30 +141,6 @@ impl Receive {
         context: &Context<'_>,
     ) -> Poll<io::Result<ManagedBuf>> {
         let received = ready!(self.poll_next_or_idle(shared, context, WhenIdle::Ask)?);
-        Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
-    }
-
-    /// As `poll_next`, by receives of up to `bytes_max` bytes while the peer sends a flood.
-    pub(super) fn poll_next_up_to(
-        &self,
-        bytes_max: usize,
-        shared: &Rc<Shared>,
-        context: &Context<'_>,
-    ) -> Poll<io::Result<ManagedBuf>> {
-        if !self.wants_bulk(bytes_max) {
-            return self.poll_next(shared, context);
-        }
-        if let State::Multi(key) = self.state.get() {
-            // What it still brings is taken first; its last completion leaves us idle.
-            shared.driver().cancel_multi(key);
-        }
-        if self.bulk_receives.get() >= BULK_RECEIVES_PER_TURN {
-            self.bulk_receives.set(0);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let many = WhenIdle::AskForMany(bytes_max);
-        let received = ready!(self.poll_next_or_idle(shared, context, many)?);
         Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
     }
 
@@ -193,11 +173,12 @@ impl Receive {
         loop {
             let step = match self.state.get() {
                 State::Idle => match when_idle {
-                    WhenIdle::Stop => return Poll::Ready(Ok(None)),
-                    WhenIdle::Ask => self.start(shared, context, without_buffer)?,
-                    WhenIdle::AskForMany(bytes_max) => {
-                        self.start_bulk(shared, context, bytes_max)?
+                    WhenIdle::Stop => {
+                        self.gather_at_most(0, shared);
+                        return Poll::Ready(Ok(None));
                     }
+                    WhenIdle::Ask => self.start(shared, context, without_buffer)?,
+                    WhenIdle::AskForMany(flood) => self.start_bulk(shared, context, flood)?,
                 },
                 State::Multi(key) => match driver.poll_multi(key, context) {
                     Poll::Ready(item) => self.take(item),
@@ -207,11 +188,17 @@ impl Receive {
                     Poll::Ready(_) => {
                         self.state.set(State::Idle);
                         match when_idle {
-                            WhenIdle::AskForMany(bytes_max) => self.attempt_bulk(shared, bytes_max),
+                            WhenIdle::AskForMany(flood) => {
+                                self.attempt_bulk(shared, flood.bytes_max)
+                            }
                             WhenIdle::Ask | WhenIdle::Stop => self.attempt(shared),
                         }
                     }
-                    Poll::Pending => Step::Pending,
+                    Poll::Pending => {
+                        // What is there makes the kernel say so, when it is enough now.
+                        self.gather_at_most(when_idle.gather_bytes(), shared);
+                        Step::Pending
+                    }
                 },
                 State::Ended => Step::End,
             };
@@ -238,6 +225,7 @@ impl Receive {
         context: &Context<'_>,
         without_buffer: bool,
     ) -> io::Result<Step> {
+        self.gather_at_most(0, shared);
         let driver = shared.driver();
         let features = driver.features();
         if features.buffer_ring {
@@ -248,28 +236,6 @@ impl Receive {
             // Epoll said that there is something, or was never asked; a ring kernel that has no
             // buffers to pick is waited for first, since most sockets are idle most of the time.
             match self.attempt(shared) {
-                Step::Again => {}
-                step => return Ok(step),
-            }
-        }
-        self.start_ready(shared, context)
-    }
-
-    /// Takes what is there of a flood, and waits for readiness when that is nothing.
-    fn start_bulk(
-        &self,
-        shared: &Rc<Shared>,
-        context: &Context<'_>,
-        bytes_max: usize,
-    ) -> io::Result<Step> {
-        let driver = shared.driver();
-        let has_more = if driver.uses_ring() {
-            !self.drained.replace(false)
-        } else {
-            driver.maybe_ready(shared.source(), PollEvents::READ)
-        };
-        if has_more {
-            match self.attempt_bulk(shared, bytes_max) {
                 Step::Again => {}
                 step => return Ok(step),
             }
@@ -293,6 +259,7 @@ impl Receive {
         if !features.buffer_ring || !self.pool.has_published(driver) {
             return Ok(false);
         }
+        self.gather_at_most(0, shared);
         let waker = Some(context.waker().clone());
         let key = if features.multishot_recv && self.multishot {
             op::recv_multi(driver, shared.raw(), waker)?
@@ -316,21 +283,6 @@ impl Receive {
             self.pool.count_exhausted();
         }
         Step::Bytes(bytes)
-    }
-
-    /// Takes up to `bytes_max` bytes by a plain receive into memory of their own.
-    fn attempt_bulk(&self, shared: &Rc<Shared>, bytes_max: usize) -> Step {
-        let mut bytes = Vec::with_capacity(bytes_max);
-        let count = match self.receive_now(shared, &mut bytes) {
-            Ok(count) => count,
-            Err(step) => return step,
-        };
-        self.bulk_receives.set(self.bulk_receives.get() + 1);
-        self.drained.set(count < bytes_max);
-        self.count_bulk(count >= self.pool.buffer_bytes());
-        // Whoever keeps the bytes keeps no more than that.
-        bytes.shrink_to_fit();
-        Step::Bytes(ManagedBuf::own(bytes))
     }
 
     /// Receives without waiting; what came instead of bytes otherwise.
@@ -404,17 +356,6 @@ impl Receive {
             0
         };
         self.full_receives.set(count);
-    }
-
-    /// As `count_full`, in a flood: where two sends meet there is a small receive now and then, and
-    /// only several of them say that it is over.
-    fn count_bulk(&self, full: bool) {
-        let count = self.full_receives.get();
-        self.full_receives.set(if full {
-            count.saturating_add(1).min(2 * FULL_RECEIVES_BEFORE_BULK)
-        } else {
-            count.saturating_sub(1)
-        });
     }
 
     /// What has been received and not been taken, without asking the kernel for more.
@@ -498,6 +439,7 @@ impl Receive {
     ) -> Poll<io::Result<()>> {
         let driver = shared.driver();
         driver.check_current()?;
+        self.gather_at_most(0, shared);
         loop {
             match self.state.get() {
                 State::Multi(key) => driver.cancel_multi(key),
@@ -535,14 +477,6 @@ impl Receive {
 
     pub(super) fn turns(&self) -> &Turns {
         &self.turns
-    }
-
-    fn wants_bulk(&self, capacity: usize) -> bool {
-        self.full_receives.get() >= FULL_RECEIVES_BEFORE_BULK && self.is_much(capacity)
-    }
-
-    fn is_much(&self, bytes: usize) -> bool {
-        bytes >= BULK_RECEIVE_BUFFERS_MIN * self.pool.buffer_bytes()
     }
 }
 

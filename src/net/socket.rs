@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    receive::{Gone, GoneWait, Read, Receive, Recv},
+    receive::{Flood, Gone, GoneWait, Read, Receive, Recv},
     send_queue::{InTurn, SendAll, SendQueue, SendTurn},
     turns::Ticket,
 };
@@ -108,7 +108,10 @@ impl Socket {
     }
 
     /// As `recv`, for a future of this crate's own that alone receives here.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    #[cfg_attr(
+        not(any(feature = "http", test)),
+        expect(dead_code, reason = "only HTTP uses it")
+    )]
     pub(crate) fn poll_recv(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         self.shared.extra.receive.poll_next(&self.shared, context)
     }
@@ -120,16 +123,27 @@ impl Socket {
         self.shared.extra.receive.is_silent(&self.shared)
     }
 
-    /// As [`poll_recv`](Self::poll_recv), up to `bytes_max` bytes at once while the peer sends as
-    /// fast as they are taken.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    /// As [`poll_recv`](Self::poll_recv), more at once while the peer sends as fast as it is taken.
+    #[cfg_attr(
+        not(any(feature = "http", test)),
+        expect(dead_code, reason = "only HTTP uses it")
+    )]
     pub(crate) fn poll_recv_up_to(
         &self,
-        bytes_max: usize,
+        flood: Flood,
         context: &Context<'_>,
     ) -> Poll<io::Result<ManagedBuf>> {
         let receive = &self.shared.extra.receive;
-        receive.poll_next_up_to(bytes_max, &self.shared, context)
+        receive.poll_next_up_to(flood, &self.shared, context)
+    }
+
+    /// Whether a receive waits for more than there may be.
+    #[cfg_attr(
+        not(any(feature = "http", test)),
+        expect(dead_code, reason = "only HTTP uses it")
+    )]
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.shared.extra.receive.is_gathering()
     }
 
     /// Resolves when the peer is gone: when the connection has failed, or has ended in both

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     io::ByteStream,
-    net::{SendAll, Socket, TcpStream, UnixStream},
+    net::{Flood, SendAll, Socket, TcpStream, UnixStream},
     pool::ManagedBuf,
 };
 
@@ -76,7 +76,13 @@ impl Carrier {
     /// The next bytes; none at the end.
     pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         match &mut self.0 {
-            Kind::Socket { socket, .. } => socket.poll_recv_up_to(RECEIVE_BYTES_MAX, context),
+            Kind::Socket { socket, .. } => {
+                let flood = Flood {
+                    bytes_max: RECEIVE_BYTES_MAX,
+                    gather_bytes: 0,
+                };
+                socket.poll_recv_up_to(flood, context)
+            }
             Kind::Stream { stream, .. } => {
                 let mut bytes = Vec::with_capacity(READ_BYTES);
                 ready!(stream.poll_read(context, &mut bytes))?;

@@ -164,6 +164,37 @@ fn a_flood_in_chunks_of_many_sizes_is_received_whole() {
 }
 
 #[test]
+fn a_client_that_pauses_in_a_flood_is_not_kept_waiting_for_more() {
+    let (tell, told) = mpsc::channel();
+    let addr = serve(
+        async move |mut request: Request| -> http::Result<Response> {
+            let mut body = request.take_body().limit(u64::MAX);
+            let mut received = 0;
+            while let Some(piece) = body.next().await? {
+                received += piece.len();
+                tell.send(received).unwrap();
+            }
+            Ok(Response::text(received.to_string()))
+        },
+    );
+    let mut stream = connect(addr);
+    let head = format!("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: {FLOOD_BYTES}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let body = pattern(FLOOD_BYTES);
+    let mut sent = 0;
+    for bytes in [3 << 20, 1, 2 << 20, 70_001, 100, 3 << 20, 9000] {
+        stream.write_all(&body[sent..sent + bytes]).unwrap();
+        sent += bytes;
+        while told.recv_timeout(BOUND).unwrap() < sent {}
+    }
+    stream.write_all(&body[sent..]).unwrap();
+    let mut answer = [0; 1024];
+    let count = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..count]);
+    assert!(answer.ends_with(&FLOOD_BYTES.to_string()), "{answer}");
+}
+
+#[test]
 fn a_client_that_never_pauses_leaves_the_others_their_turn() {
     static PIECE: [u8; 65_536] = [b'x'; 65_536];
     let addr = serve(async |mut request: Request| -> http::Result<Response> {

@@ -29,6 +29,7 @@ use crate::{
         h1::{BodyDecoder, ResponseHead, Rules},
         transport::BULK_BYTES_MAX,
     },
+    net::Flood,
     pool::ManagedBuf,
     time,
 };
@@ -461,8 +462,11 @@ impl Exchange {
                 return Poll::Ready(Err(Error::new(ErrorKind::Decode(text))));
             };
             let left = self.decoder.left().unwrap_or(u64::MAX);
-            let bytes_max = left.min(BULK_BYTES_MAX as u64) as usize;
-            match connection.transport.poll_recv_up_to(bytes_max, context) {
+            let flood = Flood {
+                bytes_max: left.min(BULK_BYTES_MAX as u64) as usize,
+                gather_bytes: 0,
+            };
+            match connection.transport.poll_recv_up_to(flood, context) {
                 Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
                     self.decoder.eof().map_err(protocol)?;
                     self.finish_later();

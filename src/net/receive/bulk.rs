@@ -1,0 +1,267 @@
+//! Receiving a flood: more at once, from a peer that sends as fast as it is taken.
+
+use std::{
+    io,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use super::{Receive, Shared, State, Step, WhenIdle};
+use crate::{
+    pool::ManagedBuf,
+    sys::{self, PollEvents, option},
+};
+
+/// After so many receives that filled their buffer, a `read` receives into the caller's memory.
+const FULL_RECEIVES_BEFORE_BULK: u8 = 4;
+
+/// A buffer of fewer receive buffers than this is filled faster by copying: a receive of its own
+/// costs an enter, which has to bring that much.
+const BULK_RECEIVE_BUFFERS_MIN: usize = 4;
+
+/// Plain receives of a flood before the other tasks get their turn: the peer may send as fast as
+/// they take, so that they never have to wait.
+const BULK_RECEIVES_PER_TURN: u8 = 8;
+
+/// How a flood is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flood {
+    /// The most that one receive takes.
+    pub(crate) bytes_max: usize,
+    /// How much has to be there for a wait to end; one and less for anything. A peer may wait for
+    /// us before it sends so much, so that the caller asks again for less after some time.
+    pub(crate) gather_bytes: usize,
+}
+
+impl Receive {
+    /// As `poll_next`, by larger receives while the peer sends a flood.
+    pub(in crate::net) fn poll_next_up_to(
+        &self,
+        flood: Flood,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<ManagedBuf>> {
+        if !self.wants_bulk(flood.bytes_max) {
+            return self.poll_next(shared, context);
+        }
+        if let State::Multi(key) = self.state.get() {
+            // What it still brings is taken first; its last completion leaves us idle.
+            shared.driver().cancel_multi(key);
+        }
+        if self.bulk_receives.get() >= BULK_RECEIVES_PER_TURN {
+            self.bulk_receives.set(0);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let many = WhenIdle::AskForMany(flood);
+        let received = ready!(self.poll_next_or_idle(shared, context, many)?);
+        Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
+    }
+
+    /// Takes what is there of a flood, and waits for readiness when that is nothing.
+    pub(super) fn start_bulk(
+        &self,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+        flood: Flood,
+    ) -> io::Result<Step> {
+        let driver = shared.driver();
+        let has_more = if driver.uses_ring() {
+            !self.drained.replace(false)
+        } else {
+            driver.maybe_ready(shared.source(), PollEvents::READ)
+        };
+        if has_more {
+            match self.attempt_bulk(shared, flood.bytes_max) {
+                Step::Again => {}
+                step => return Ok(step),
+            }
+        }
+        let gather_bytes = u32::try_from(flood.gather_bytes).unwrap_or(u32::MAX);
+        if self.gather_bytes.get() != gather_bytes {
+            self.set_gather_bytes(gather_bytes, shared);
+        }
+        self.start_ready(shared, context)
+    }
+
+    /// Has the kernel say that there is something as soon as there is so much, if it would wait for
+    /// more.
+    pub(super) fn gather_at_most(&self, bytes: usize, shared: &Shared) {
+        if self.gather_bytes.get() as usize > bytes {
+            self.set_gather_bytes(bytes as u32, shared);
+        }
+    }
+
+    pub(in crate::net) fn is_gathering(&self) -> bool {
+        self.gather_bytes.get() > 1
+    }
+
+    #[cold]
+    fn set_gather_bytes(&self, bytes: u32, shared: &Shared) {
+        let value = i32::try_from(bytes).unwrap_or(i32::MAX).max(1);
+        let (level, name) = (option::SOL_SOCKET, option::SO_RCVLOWAT);
+        // A kernel that refuses says so whenever there is anything.
+        if sys::set_int_option(shared.raw(), level, name, value).is_ok() {
+            self.gather_bytes.set(bytes);
+        }
+    }
+
+    /// Takes up to `bytes_max` bytes by a plain receive into memory of their own.
+    pub(super) fn attempt_bulk(&self, shared: &Rc<Shared>, bytes_max: usize) -> Step {
+        let mut bytes = Vec::with_capacity(bytes_max);
+        let count = match self.receive_now(shared, &mut bytes) {
+            Ok(count) => count,
+            Err(step) => return step,
+        };
+        self.bulk_receives.set(self.bulk_receives.get() + 1);
+        self.drained.set(count < bytes_max);
+        self.count_bulk(count >= self.pool.buffer_bytes());
+        // Whoever keeps the bytes keeps no more than that.
+        bytes.shrink_to_fit();
+        Step::Bytes(ManagedBuf::own(bytes))
+    }
+
+    /// As `count_full`, in a flood: where two sends meet there is a small receive now and then, and
+    /// only several of them say that it is over.
+    fn count_bulk(&self, full: bool) {
+        let count = self.full_receives.get();
+        self.full_receives.set(if full {
+            count.saturating_add(1).min(2 * FULL_RECEIVES_BEFORE_BULK)
+        } else {
+            count.saturating_sub(1)
+        });
+    }
+
+    pub(super) fn wants_bulk(&self, capacity: usize) -> bool {
+        self.full_receives.get() >= FULL_RECEIVES_BEFORE_BULK && self.is_much(capacity)
+    }
+
+    fn is_much(&self, bytes: usize) -> bool {
+        bytes >= BULK_RECEIVE_BUFFERS_MIN * self.pool.buffer_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Future, poll_fn},
+        task::Poll,
+        time::Duration,
+    };
+
+    use super::Flood;
+    use crate::{
+        Builder, DriverKind,
+        net::{TcpListener, TcpStream, socket::Socket},
+        time,
+    };
+
+    const FLOOD: Flood = Flood {
+        bytes_max: 64 * 1024,
+        gather_bytes: 64 * 1024,
+    };
+
+    /// Runs a test on both drivers, where there is a ring.
+    fn run<F: Future<Output = ()>>(test: impl Fn() -> F) {
+        for kind in [DriverKind::Auto, DriverKind::Poll] {
+            let runtime = Builder::new().driver(kind).build().unwrap();
+            runtime.block_on(async {
+                let done = time::timeout(Duration::from_secs(60), test()).await;
+                done.expect("the test does not hang");
+            });
+        }
+    }
+
+    /// A socket that waits for more of a flood than there is.
+    async fn gathering() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let far = far.unwrap();
+        let (near, _) = listener.accept().await.unwrap();
+        let near = near.into_socket();
+        while !near.is_gathering() {
+            far.write_all(vec![b'x'; 64 * 1024]).await.unwrap();
+            let mut left = 64 * 1024;
+            while left > 0 {
+                let received = poll_fn(|context| {
+                    near.poll_recv_up_to(
+                        Flood {
+                            gather_bytes: 0,
+                            ..FLOOD
+                        },
+                        context,
+                    )
+                });
+                left -= received.await.unwrap().len();
+            }
+            poll_fn(|context| {
+                assert!(near.poll_recv_up_to(FLOOD, context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+        (near, far)
+    }
+
+    #[test]
+    fn a_receive_of_anything_does_not_wait_for_as_much_as_one_of_a_flood() {
+        run(|| async {
+            let (near, far) = gathering().await;
+            far.write_all("a").await.unwrap();
+            let received = poll_fn(|context| near.poll_recv(context)).await;
+            assert_eq!(&*received.unwrap(), b"a");
+            far.write_all("b").await.unwrap();
+            assert_eq!(&*near.recv().await.unwrap(), b"b");
+        });
+    }
+
+    #[test]
+    fn a_receive_of_a_flood_that_asks_for_less_ends_the_wait_for_more() {
+        run(|| async {
+            let (near, far) = gathering().await;
+            far.write_all("a").await.unwrap();
+            let anything = Flood {
+                gather_bytes: 0,
+                ..FLOOD
+            };
+            let received = poll_fn(|context| near.poll_recv_up_to(anything, context)).await;
+            assert_eq!(&*received.unwrap(), b"a");
+        });
+    }
+
+    #[test]
+    fn a_descriptor_that_is_taken_out_tells_of_anything() {
+        run(|| async {
+            let (near, far) = gathering().await;
+            far.write_all("a").await.unwrap();
+            let (fd, bytes, _) = near.detach().await.unwrap();
+            assert!(bytes.is_empty() || bytes == b"a");
+            let option = crate::sys::socket_option(
+                std::os::fd::AsRawFd::as_raw_fd(&fd),
+                crate::sys::option::SOL_SOCKET,
+                crate::sys::option::SO_RCVLOWAT,
+            );
+            assert_eq!(option.unwrap(), 1);
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_flood_is_told_without_the_rest_of_it() {
+        run(|| async {
+            let (near, far) = gathering().await;
+            far.write_all("a").await.unwrap();
+            drop(far);
+            let mut received = Vec::new();
+            loop {
+                let piece = poll_fn(|context| near.poll_recv_up_to(FLOOD, context))
+                    .await
+                    .unwrap();
+                if piece.is_empty() {
+                    break;
+                }
+                received.extend_from_slice(&piece);
+            }
+            assert_eq!(received, b"a");
+        });
+    }
+}
