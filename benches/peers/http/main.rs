@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - `transfer`: CPU time of the server for a GiB over one connection: up, down in pieces of 64 KiB,
-//!   down from a file that is cached.
+//!   down from a file that is cached. `hyper` has buffers of 64 KiB, `hyper-default` those that it
+//!   chooses itself, up to some 400 KiB.
 //! - `churn`: CPU time for a connection with one request, with `Connection: close` and without.
 //! - `head`: CPU time for a request with a bare head, and with that of a browser, 14 fields of which
 //!   the handler reads three.
@@ -92,7 +93,7 @@ fn main() {
 fn candidates(what: &str) -> Vec<Candidate> {
     let this = env::current_exe().expect("this program has a path");
     let names: &[&str] = match what {
-        "transfer" => &["hyper", "tokio", "annulus"],
+        "transfer" => &["hyper", "hyper-default", "tokio", "annulus"],
         "idle" => &["annulus"],
         _ => &["hyper", "annulus"],
     };

@@ -30,9 +30,10 @@ const HELD_BYTES: usize = 4096;
 pub(crate) fn serve(name: &str, port: u16) {
     match name {
         "annulus" => serve_annulus(port),
-        "hyper" => on_tokio(port, serve_hyper),
+        "hyper" => on_tokio(port, async |stream| serve_hyper(stream, Some(PIECE_BYTES)).await),
+        "hyper-default" => on_tokio(port, async |stream| serve_hyper(stream, None).await),
         "tokio" => on_tokio(port, async |stream| drop(serve_tokio(stream).await)),
-        other => panic!("expected annulus, hyper or tokio, found {other}"),
+        other => panic!("expected annulus, hyper, hyper-default or tokio, found {other}"),
     }
 }
 
@@ -115,13 +116,15 @@ fn on_tokio<S: AsyncFn(tokio::net::TcpStream) + Copy + 'static>(port: u16, serve
     });
 }
 
-async fn serve_hyper(stream: tokio::net::TcpStream) {
+/// With buffers of a size, for what it receives and for what it gathers to send, or of its own choice.
+async fn serve_hyper(stream: tokio::net::TcpStream, buf_bytes: Option<usize>) {
     let service = hyper::service::service_fn(answer_with_hyper);
     let stream = hyper_util::rt::TokioIo::new(stream);
-    let connection = hyper::server::conn::http1::Builder::new()
-        .max_buf_size(PIECE_BYTES)
-        .serve_connection(stream, service);
-    let _ = connection.await;
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    if let Some(bytes) = buf_bytes {
+        builder.max_buf_size(bytes);
+    }
+    let _ = builder.serve_connection(stream, service).await;
 }
 
 async fn answer_with_hyper(
