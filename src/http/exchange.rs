@@ -15,7 +15,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -33,7 +33,12 @@ use super::{
     transport::Transport,
     until_stalled::UntilStalled,
 };
-use crate::{net::GoneWait, pool::ManagedBuf, task};
+use crate::{
+    buf::{Interleaved, IoVectored as _},
+    net::GoneWait,
+    pool::ManagedBuf,
+    task,
+};
 
 /// Memory that a used exchange keeps for its input.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
@@ -41,6 +46,9 @@ const KEPT_BYTES_MAX: usize = 32 * 1024;
 /// Times that a handler's output is sent before the other connections get their turn: a client that
 /// takes everything at once would keep them from it for as long as the answer is.
 const SENDS_PER_TURN: u32 = 16;
+
+/// How much may be sent in them: with this many bytes it is the others' turn after fewer.
+const SENT_BYTES_PER_TURN: usize = 1024 * 1024;
 
 /// How serving a connection ended.
 pub(super) enum Ended {
@@ -292,25 +300,22 @@ impl Exchange {
         self.outgoing.is_sending.set(true);
         // Somebody may add something meanwhile.
         while !self.outgoing.is_empty() {
-            let (mut bytes, segment) = self.outgoing.take();
-            if segment.is_none() {
-                let sent = self.with_transport(|transport| transport.send_at_once(&bytes))?;
-                if sent == bytes.len() {
-                    bytes.clear();
-                } else if sent > 0 {
-                    bytes.drain(..sent);
-                }
+            let taken = self.outgoing.take();
+            if !taken.segments.is_empty() {
+                self.write_segments(taken).await?;
+                continue;
             }
-            if segment.is_some() || !bytes.is_empty() {
+            let mut bytes = taken.bytes;
+            let sent = self.with_transport(|transport| transport.send_at_once(&bytes))?;
+            if sent == bytes.len() {
+                bytes.clear();
+            } else if sent > 0 {
+                bytes.drain(..sent);
+            }
+            if !bytes.is_empty() {
                 let before = self.phase.replace(Phase::Writing);
-                bytes = match segment {
-                    None => {
-                        let write =
-                            self.with_transport(|transport| Ok(transport.write_all(bytes)))?;
-                        UntilStalled::new(self, write).await?
-                    }
-                    Some(segment) => self.write_both(bytes, segment).await?,
-                };
+                let write = self.with_transport(|transport| Ok(transport.write_all(bytes)))?;
+                bytes = UntilStalled::new(self, write).await?;
                 self.phase.set(before);
                 bytes.clear();
             }
@@ -321,18 +326,54 @@ impl Exchange {
         Ok(())
     }
 
-    /// A Unix socket gets the segment in pieces, of which it tells whether the client takes them.
-    async fn write_both(&self, bytes: Vec<u8>, mut segment: bytes::Bytes) -> Result<Vec<u8>, Gone> {
+    /// Sends what has large pieces. A Unix socket gets them in smaller ones, of which it tells
+    /// whether the client takes them.
+    async fn write_segments(&self, mut taken: Interleaved) -> Result<(), Gone> {
+        let before = self.phase.replace(Phase::Writing);
+        let bytes = taken.total_len();
         let piece_max = self.with_transport(|transport| Ok(transport.piece_bytes_max()))?;
-        let piece = segment.split_to(segment.len().min(piece_max));
-        let write = self.with_transport(|transport| Ok(transport.write_both(bytes, piece)))?;
-        let bytes = UntilStalled::new(self, pin!(write)).await?;
-        while !segment.is_empty() {
-            let piece = segment.split_to(segment.len().min(piece_max));
-            let write = self.with_transport(|transport| Ok(transport.write_all(piece)))?;
-            UntilStalled::new(self, pin!(write)).await?;
+        let mut at_once = true;
+        if piece_max < usize::MAX {
+            self.write_in_pieces(&taken, piece_max).await?;
+            at_once = false;
+        } else {
+            let write = self.with_transport(|transport| Ok(transport.write_parts(taken)))?;
+            let mut write = pin!(write);
+            let mut write = UntilStalled::new(self, write.as_mut());
+            let written = poll_fn(|context| {
+                let polled = Pin::new(&mut write).poll(context);
+                at_once &= polled.is_ready();
+                polled
+            });
+            taken = written.await?;
         }
-        Ok(bytes)
+        self.phase.set(before);
+        self.outgoing.segments_were_sent(taken, bytes, at_once);
+        Ok(())
+    }
+
+    async fn write_in_pieces(&self, taken: &Interleaved, piece_max: usize) -> Result<(), Gone> {
+        let mut start = 0;
+        for (at, segment) in &taken.segments {
+            let mut bytes = taken.bytes[start..*at].to_vec();
+            start = *at;
+            let mut segment = segment.clone();
+            while !segment.is_empty() {
+                let piece = segment.split_to(segment.len().min(piece_max));
+                let parts = Interleaved {
+                    segments: vec![(bytes.len(), piece)],
+                    bytes: std::mem::take(&mut bytes),
+                };
+                let write = self.with_transport(|transport| Ok(transport.write_parts(parts)))?;
+                UntilStalled::new(self, pin!(write)).await?;
+            }
+        }
+        let last = taken.bytes[start..].to_vec();
+        if !last.is_empty() {
+            let write = self.with_transport(|transport| Ok(transport.write_all(last)))?;
+            UntilStalled::new(self, write).await?;
+        }
+        Ok(())
     }
 
     /// Lets a write that the worker found to take long count its time.
@@ -391,7 +432,7 @@ impl Exchange {
         let mut future = future;
         let mut driven = None;
         let mut wait = GoneWait::default();
-        let mut send_count = 0;
+        let (mut send_count, mut sent_bytes) = (0, 0);
         loop {
             let event = poll_fn(|context| {
                 if self.poll_inside(future.as_mut(), context, &mut driven) {
@@ -407,9 +448,11 @@ impl Exchange {
                 Event::Gone => return Err(Gone(RejectReason::ClientGone)),
                 Event::HasOutput => {
                     self.input.borrow_mut().copy_out();
-                    self.flush().await?;
+                    sent_bytes += self.outgoing.len();
                     send_count += 1;
-                    if send_count % SENDS_PER_TURN == 0 {
+                    self.flush().await?;
+                    if send_count >= SENDS_PER_TURN || sent_bytes >= SENT_BYTES_PER_TURN {
+                        (send_count, sent_bytes) = (0, 0);
                         task::yield_now().await;
                     }
                 }

@@ -15,11 +15,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-
 use super::{ConnectionInfo, Phase};
 use crate::{
-    buf::IoBuf,
+    buf::{Interleaved, IoBuf},
     future::Either,
     io::ByteStream,
     net::{Flood, GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
@@ -199,24 +197,24 @@ impl Transport {
         }
     }
 
-    /// Sends all of `head` and then all of `body`, and gives the first back.
-    pub(super) fn write_both(
+    /// Sends all of `parts` and gives them back.
+    pub(super) fn write_parts(
         &self,
-        head: Vec<u8>,
-        body: Bytes,
-    ) -> impl Future<Output = io::Result<Vec<u8>>> + use<> {
+        parts: Interleaved,
+    ) -> impl Future<Output = io::Result<Interleaved>> + use<> {
         let write = match &self.0 {
-            Kind::Socket { socket, .. } => Either::Left(socket.write_whole_vectored((head, body))),
-            Kind::Other(other) => Either::Right((Rc::clone(other), head, body)),
+            Kind::Socket { socket, .. } => Either::Left(socket.write_whole_vectored(parts)),
+            Kind::Other(other) => Either::Right((Rc::clone(other), parts)),
         };
         async move {
             match write {
-                Either::Left(write) => Ok(write.await?.1.0),
-                Either::Right((other, head, body)) => {
+                Either::Left(write) => Ok(write.await?.1),
+                Either::Right((other, parts)) => {
                     let _turn = other.write_turn.acquire().await;
-                    other.write_in_turn(&head).await?;
-                    other.write_in_turn(&body).await?;
-                    Ok(head)
+                    for part in parts.parts() {
+                        other.write_in_turn(part).await?;
+                    }
+                    Ok(parts)
                 }
             }
         }

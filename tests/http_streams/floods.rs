@@ -164,6 +164,62 @@ fn a_flood_in_chunks_of_many_sizes_is_received_whole() {
 }
 
 #[test]
+fn a_flood_of_pieces_of_many_sizes_goes_out_whole() {
+    let addr = serve(async |request: Request| -> http::Result<Response> {
+        let is_sized = request.path() == "/sized";
+        let response = Response::writer(async |mut out| {
+            let body = pattern(FLOOD_BYTES);
+            let mut rest = &body[..];
+            for size in [65_536, 9000, 1, 300_000, 8192, 20_000, 8191]
+                .iter()
+                .cycle()
+            {
+                let (piece, behind) = rest.split_at(rest.len().min(*size));
+                out.write(piece.to_vec()).await?;
+                rest = behind;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        Ok(if is_sized {
+            response.field(header::CONTENT_LENGTH, FLOOD_BYTES.into())
+        } else {
+            response
+        })
+    });
+    // One connection after the other uses the same exchange.
+    for path in ["/sized", "/chunks", "/sized", "/chunks"] {
+        let mut stream = connect(addr);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        let mut rest = &answer[head.unwrap() + 4..];
+        let mut body = Vec::new();
+        if path == "/sized" {
+            body.extend_from_slice(rest);
+        } else {
+            loop {
+                let end = rest.windows(2).position(|bytes| bytes == b"\r\n").unwrap();
+                let size = std::str::from_utf8(&rest[..end]).unwrap();
+                let size = usize::from_str_radix(size, 16).unwrap();
+                body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+                assert_eq!(&rest[end + 2 + size..end + 4 + size], b"\r\n");
+                rest = &rest[end + 4 + size..];
+                if size == 0 {
+                    break;
+                }
+            }
+            assert!(rest.is_empty());
+        }
+        assert!(body == pattern(FLOOD_BYTES), "{path}: {} bytes", body.len());
+    }
+}
+
+#[test]
 fn a_client_that_pauses_in_a_flood_is_not_kept_waiting_for_more() {
     let (tell, told) = mpsc::channel();
     let addr = serve(
