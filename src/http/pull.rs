@@ -211,7 +211,7 @@ impl Pull {
     /// How to receive: no more than the body has, where that is known. Only then is the client's last
     /// byte sure to end a wait for more.
     fn flood(&self, body: &BodyDecoder) -> Flood {
-        let at_most = |bytes: usize, left: u64| left.min(bytes as u64) as usize;
+        let at_most = |bytes: usize, left: u64| left.min(bytes as u64) as u32;
         let gather_bytes = match body.left() {
             Some(left) if !self.is_slow.get() => at_most(GATHER_BYTES, left),
             _ => 0,

@@ -81,16 +81,16 @@ pub(super) struct Receive {
 
 /// What somebody who receives wants when nothing is under way.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum WhenIdle {
+enum WhenIdle<'a> {
     /// That the kernel is asked for bytes.
     Ask,
     /// That many bytes at once, of a flood.
-    AskForMany(Flood),
+    AskForMany(&'a Flood),
     Stop,
 }
 
-impl WhenIdle {
-    fn gather_bytes(self) -> usize {
+impl WhenIdle<'_> {
+    fn gather_bytes(self) -> u32 {
         match self {
             Self::AskForMany(flood) => flood.gather_bytes,
             Self::Ask | Self::Stop => 0,
@@ -162,7 +162,7 @@ impl Receive {
         &self,
         shared: &Rc<Shared>,
         context: &Context<'_>,
-        when_idle: WhenIdle,
+        when_idle: WhenIdle<'_>,
     ) -> Poll<io::Result<Option<ManagedBuf>>> {
         let driver = shared.driver();
         driver.check_current()?;
@@ -189,7 +189,7 @@ impl Receive {
                         self.state.set(State::Idle);
                         match when_idle {
                             WhenIdle::AskForMany(flood) => {
-                                self.attempt_bulk(shared, flood.bytes_max)
+                                self.attempt_bulk(shared, flood.bytes_max as usize)
                             }
                             WhenIdle::Ask | WhenIdle::Stop => self.attempt(shared),
                         }

@@ -18,7 +18,7 @@ use crate::{
 /// How much is read at once from a stream that is not one of our sockets: a record, nearly always.
 const READ_BYTES: usize = 16 * 1024 + 512;
 /// How much may be received at once from a socket whose peer sends a flood.
-const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+const RECEIVE_BYTES_MAX: u32 = 64 * 1024;
 /// Memory of what was sent that is kept for the next send. An idle stream keeps none.
 const KEPT_BYTES_MAX: usize = 128 * 1024;
 

@@ -463,7 +463,7 @@ impl Exchange {
             };
             let left = self.decoder.left().unwrap_or(u64::MAX);
             let flood = Flood {
-                bytes_max: left.min(BULK_BYTES_MAX as u64) as usize,
+                bytes_max: left.min(BULK_BYTES_MAX as u64) as u32,
                 gather_bytes: 0,
             };
             match connection.transport.poll_recv_up_to(flood, context) {

@@ -27,10 +27,10 @@ const BULK_RECEIVES_PER_TURN: u8 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flood {
     /// The most that one receive takes.
-    pub(crate) bytes_max: usize,
+    pub(crate) bytes_max: u32,
     /// How much has to be there for a wait to end; one and less for anything. A peer may wait for
     /// us before it sends so much, so that the caller asks again for less after some time.
-    pub(crate) gather_bytes: usize,
+    pub(crate) gather_bytes: u32,
 }
 
 impl Receive {
@@ -41,7 +41,7 @@ impl Receive {
         shared: &Rc<Shared>,
         context: &Context<'_>,
     ) -> Poll<io::Result<ManagedBuf>> {
-        if !self.wants_bulk(flood.bytes_max) {
+        if !self.wants_bulk(flood.bytes_max as usize) {
             return self.poll_next(shared, context);
         }
         if let State::Multi(key) = self.state.get() {
@@ -53,7 +53,7 @@ impl Receive {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let many = WhenIdle::AskForMany(flood);
+        let many = WhenIdle::AskForMany(&flood);
         let received = ready!(self.poll_next_or_idle(shared, context, many)?);
         Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
     }
@@ -63,7 +63,7 @@ impl Receive {
         &self,
         shared: &Rc<Shared>,
         context: &Context<'_>,
-        flood: Flood,
+        flood: &Flood,
     ) -> io::Result<Step> {
         let driver = shared.driver();
         let has_more = if driver.uses_ring() {
@@ -72,23 +72,22 @@ impl Receive {
             driver.maybe_ready(shared.source(), PollEvents::READ)
         };
         if has_more {
-            match self.attempt_bulk(shared, flood.bytes_max) {
+            match self.attempt_bulk(shared, flood.bytes_max as usize) {
                 Step::Again => {}
                 step => return Ok(step),
             }
         }
-        let gather_bytes = u32::try_from(flood.gather_bytes).unwrap_or(u32::MAX);
-        if self.gather_bytes.get() != gather_bytes {
-            self.set_gather_bytes(gather_bytes, shared);
+        if self.gather_bytes.get() != flood.gather_bytes {
+            self.set_gather_bytes(flood.gather_bytes, shared);
         }
         self.start_ready(shared, context)
     }
 
     /// Has the kernel say that there is something as soon as there is so much, if it would wait for
     /// more.
-    pub(super) fn gather_at_most(&self, bytes: usize, shared: &Shared) {
-        if self.gather_bytes.get() as usize > bytes {
-            self.set_gather_bytes(bytes as u32, shared);
+    pub(super) fn gather_at_most(&self, bytes: u32, shared: &Shared) {
+        if self.gather_bytes.get() > bytes {
+            self.set_gather_bytes(bytes, shared);
         }
     }
 
