@@ -42,6 +42,7 @@ mod elapsed;
 mod interval;
 mod missed_ticks;
 mod sleep;
+mod slots;
 mod timeout;
 mod timers;
 mod wheel;

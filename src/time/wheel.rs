@@ -1,4 +1,4 @@
-//! The timer wheel: entries in a table, linked into slots by index.
+//! The timer wheel: entries in a table, in slots by index.
 //!
 //! A level has 64 slots. A slot of level 0 is one tick (1 ms) wide, a slot of level `n` is `64^n`
 //! ticks. An entry stands on the lowest level on which its tick and the wheel's position differ in
@@ -15,6 +15,8 @@
 
 use std::task::Waker;
 
+use super::slots::{Chunk, NONE, Place, Slots};
+
 /// Nanoseconds since the clock's base, the deadlines' unit.
 pub(super) type Nanos = i64;
 
@@ -23,8 +25,6 @@ const LEVEL_COUNT: usize = 8;
 const LEVEL_BITS: u32 = 6;
 const LEVEL_SLOT_COUNT: usize = 1 << LEVEL_BITS;
 
-/// In the place of an entry's index: no entry.
-const NONE: u32 = u32::MAX;
 /// In the place of a slot's index: the entry has fired.
 const DUE: u16 = u16::MAX;
 /// In the place of a slot's index: the entry is on the free list.
@@ -33,33 +33,15 @@ const FREE: u16 = u16::MAX - 1;
 struct Entry {
     deadline: Nanos,
     waker: Option<Waker>,
+    /// Its chunk in the slot. Also the link of the free list.
+    chunk: u32,
     /// The index of its slot, [`DUE`] or [`FREE`].
     slot_index: u16,
+    /// Its position in the chunk.
+    position: u8,
 }
 
-/// The neighbours of an entry in its slot.
-///
-/// Whoever walks along a slot has to wait for each link before it knows the next one, so these are
-/// kept apart from the entries, in as few cache lines as possible.
-#[derive(Clone, Copy)]
-struct Link {
-    previous: u32,
-    /// Also the link of the free list.
-    next: u32,
-}
-
-const _: () = assert!(size_of::<Entry>() + size_of::<Link>() <= 40);
-
-#[derive(Clone, Copy)]
-struct Slot {
-    first: u32,
-    last: u32,
-}
-
-const EMPTY: Slot = Slot {
-    first: NONE,
-    last: NONE,
-};
+const _: () = assert!(size_of::<Entry>() <= 32);
 
 /// What a look at an entry found.
 pub(super) enum Look {
@@ -76,10 +58,8 @@ pub(super) struct Wheel {
     position: u64,
     /// For each level a bit for each slot that holds an entry.
     occupied: [u64; LEVEL_COUNT],
-    slots: [Slot; LEVEL_COUNT * LEVEL_SLOT_COUNT],
+    slots: Slots<{ LEVEL_COUNT * LEVEL_SLOT_COUNT }>,
     entries: Vec<Entry>,
-    /// One for each entry.
-    links: Vec<Link>,
     /// The entries from this index on are free and were not used since the table was last empty.
     /// What is armed in a row then lies in a row, which the processor foresees.
     fresh: u32,
@@ -111,9 +91,8 @@ impl Wheel {
         Wheel {
             position: 0,
             occupied: [0; LEVEL_COUNT],
-            slots: [EMPTY; LEVEL_COUNT * LEVEL_SLOT_COUNT],
+            slots: Slots::new(),
             entries: Vec::new(),
-            links: Vec::new(),
             fresh: 0,
             first_free: NONE,
             used_count: 0,
@@ -150,19 +129,15 @@ impl Wheel {
             self.take_fresh()
         } else {
             let index = self.first_free;
-            self.first_free = self.links[index as usize].next;
+            self.first_free = self.entries[index as usize].chunk;
             index
         };
-        let (slot_index, previous) = self.append(index, deadline);
-        self.links[index as usize] = Link {
-            previous,
-            next: NONE,
-        };
+        let (slot_index, place) = self.append(index, deadline);
         let entry = &mut self.entries[index as usize];
         let other = entry.waker.replace(waker);
         assert!(other.is_none(), "an entry that is given out is free");
         entry.deadline = deadline;
-        entry.slot_index = slot_index;
+        entry.stand(slot_index, place);
         self.used_count += 1;
         index
     }
@@ -187,11 +162,9 @@ impl Wheel {
         self.entries.push(Entry {
             deadline: 0,
             waker: None,
+            chunk: NONE,
             slot_index: FREE,
-        });
-        self.links.push(Link {
-            previous: NONE,
-            next: NONE,
+            position: 0,
         });
     }
 
@@ -234,16 +207,16 @@ impl Wheel {
             self.unlink(index);
         }
         self.used_count -= 1;
+        let entry = &mut self.entries[index as usize];
+        entry.slot_index = FREE;
         if self.used_count == 0 {
             // The table begins anew, whatever the order in which its entries were freed.
             self.fresh = 0;
             self.first_free = NONE;
         } else {
-            self.links[index as usize].next = self.first_free;
+            entry.chunk = self.first_free;
             self.first_free = index;
         }
-        let entry = &mut self.entries[index as usize];
-        entry.slot_index = FREE;
         entry.waker.take()
     }
 
@@ -257,16 +230,14 @@ impl Wheel {
             self.entries.pop();
         }
         self.entries.shrink_to_fit();
-        self.links.truncate(self.entries.len());
-        self.links.shrink_to_fit();
+        self.slots.shrink();
         // It was counted up to here by `take_fresh`.
         self.fresh = self.entries.len() as u32;
         self.first_free = NONE;
-        for (index, entry) in self.entries.iter().enumerate() {
+        for (index, entry) in (0..).zip(&mut self.entries) {
             if entry.slot_index == FREE {
-                self.links[index].next = self.first_free;
-                // An index that was given out once fits.
-                self.first_free = index as u32;
+                entry.chunk = self.first_free;
+                self.first_free = index;
             }
         }
     }
@@ -282,13 +253,10 @@ impl Wheel {
     /// The exact earliest deadline. It takes as long as its slot has entries.
     pub(super) fn earliest_deadline(&self) -> Option<Nanos> {
         let (slot_index, _) = self.earliest_slot()?;
-        let mut earliest = Nanos::MAX;
-        let mut index = self.slots[slot_index].first;
-        while index != NONE {
-            earliest = earliest.min(self.entries[index as usize].deadline);
-            index = self.links[index as usize].next;
-        }
-        Some(earliest)
+        let indices = self.slots.chunks(slot_index).flat_map(Chunk::indices);
+        indices
+            .map(|index| self.entries[index as usize].deadline)
+            .min()
     }
 
     /// Fires every entry whose tick has come.
@@ -299,17 +267,16 @@ impl Wheel {
                 break;
             }
             self.position = tick;
-            let mut index = self.slots[slot_index].first;
-            self.slots[slot_index] = EMPTY;
-            self.occupied[slot_index / LEVEL_SLOT_COUNT] &= !(1 << (slot_index % LEVEL_SLOT_COUNT));
-            while index != NONE {
-                let next = self.links[index as usize].next;
-                if slot_index < LEVEL_SLOT_COUNT {
-                    self.make_due(index, woken);
-                } else {
-                    self.link(index);
+            self.mark_empty(slot_index);
+            let mut at = self.slots.take(slot_index);
+            while let Some(chunk) = self.slots.pop(&mut at) {
+                for index in chunk.indices() {
+                    if slot_index < LEVEL_SLOT_COUNT {
+                        self.make_due(index, woken);
+                    } else {
+                        self.link(index);
+                    }
                 }
-                index = next;
             }
         }
         self.position = self.position.max(now);
@@ -326,14 +293,13 @@ impl Wheel {
             // position to the tick before.
             self.fire(deadline, woken);
             if let Some((slot_index, _)) = self.earliest_slot() {
-                let mut index = self.slots[slot_index].first;
-                while index != NONE {
-                    let next = self.links[index as usize].next;
+                let chunks = self.slots.chunks(slot_index);
+                let indices: Vec<u32> = chunks.flat_map(Chunk::indices).collect();
+                for index in indices {
                     if self.entries[index as usize].deadline <= deadline {
                         self.unlink(index);
                         self.make_due(index, woken);
                     }
-                    index = next;
                 }
             }
         }
@@ -362,18 +328,14 @@ impl Wheel {
     /// Appends an entry to the slot of its deadline.
     fn link(&mut self, index: u32) {
         let deadline = self.entries[index as usize].deadline;
-        let (slot_index, previous) = self.append(index, deadline);
-        self.links[index as usize] = Link {
-            previous,
-            next: NONE,
-        };
-        self.entries[index as usize].slot_index = slot_index;
+        let (slot_index, place) = self.append(index, deadline);
+        self.entries[index as usize].stand(slot_index, place);
     }
 
-    /// Makes `index` the last of the slot of `deadline`, and returns that slot and the entry that
-    /// was the last before. The entry itself is the caller's to write.
+    /// Makes `index` the last of the slot of `deadline`, and returns that slot and where it stands.
+    /// The entry itself is the caller's to write.
     #[inline]
-    fn append(&mut self, index: u32, deadline: Nanos) -> (u16, u32) {
+    fn append(&mut self, index: u32, deadline: Nanos) -> (u16, Place) {
         let tick = tick_after(deadline);
         debug_assert!(tick >= self.position);
         // The lowest 6 bits never decide, since they tell the slot of level 0.
@@ -388,41 +350,43 @@ impl Wheel {
         };
         let slot = (tick >> (LEVEL_BITS * level)) as usize % LEVEL_SLOT_COUNT;
         let slot_index = level as usize * LEVEL_SLOT_COUNT + slot;
-
-        let last = std::mem::replace(&mut self.slots[slot_index].last, index);
-        if last == NONE {
-            self.slots[slot_index].first = index;
+        let (place, is_alone) = self.slots.append(slot_index, index);
+        if is_alone {
             self.occupied[level as usize] |= 1 << slot;
-        } else {
-            self.links[last as usize].next = index;
         }
-        (slot_index as u16, last)
+        (slot_index as u16, place)
     }
 
     /// Takes a pending entry out of its slot.
     #[inline]
     fn unlink(&mut self, index: u32) {
-        let slot_index = self.entries[index as usize].slot_index;
-        let Link { previous, next } = self.links[index as usize];
-        if previous != NONE || next != NONE {
-            return self.unlink_from_others(previous, next, slot_index);
+        let entry = &self.entries[index as usize];
+        let slot_index = usize::from(entry.slot_index);
+        if self.slots.remove(slot_index, entry.place()) {
+            self.mark_empty(slot_index);
         }
-        self.slots[usize::from(slot_index)] = EMPTY;
-        let level = usize::from(slot_index) / LEVEL_SLOT_COUNT;
-        self.occupied[level] &= !(1 << (usize::from(slot_index) % LEVEL_SLOT_COUNT));
     }
 
-    /// As [`unlink`](Self::unlink) for an entry that is not alone in its slot.
-    fn unlink_from_others(&mut self, previous: u32, next: u32, slot_index: u16) {
-        let slot = &mut self.slots[usize::from(slot_index)];
-        // No entry has the index `NONE`.
-        match self.links.get_mut(previous as usize) {
-            Some(link) => link.next = next,
-            None => slot.first = next,
-        }
-        match self.links.get_mut(next as usize) {
-            Some(link) => link.previous = previous,
-            None => slot.last = previous,
+    #[inline]
+    fn mark_empty(&mut self, slot_index: usize) {
+        self.occupied[slot_index / LEVEL_SLOT_COUNT] &= !(1 << (slot_index % LEVEL_SLOT_COUNT));
+    }
+}
+
+impl Entry {
+    #[inline]
+    fn stand(&mut self, slot_index: u16, place: Place) {
+        self.slot_index = slot_index;
+        self.chunk = place.chunk;
+        self.position = place.position;
+    }
+
+    /// Where it stands in its slot, while it is pending.
+    #[inline]
+    fn place(&self) -> Place {
+        Place {
+            chunk: self.chunk,
+            position: self.position,
         }
     }
 }
