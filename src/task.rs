@@ -106,6 +106,7 @@ pub(crate) use inbox::Unpark;
 #[cfg(any(feature = "http", test))]
 pub(crate) use index_wakes::IndexWakes;
 pub(crate) use tasks::{SystemSpawner, Tasks};
+pub(crate) use waker::wake_all;
 
 /// Starts a task on this thread's runtime and returns its handle.
 ///

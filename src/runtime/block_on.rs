@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Runtime;
-use crate::{driver, pool, sys::Wait};
+use crate::{driver, pool, sys::Wait, task};
 
 /// Polls between two looks at what other threads posted.
 const POLLS_PER_LOOK: usize = 61;
@@ -121,7 +121,7 @@ impl Runtime {
         }
         let now = self.timers.now();
         self.timers.fire(now, due);
-        due.drain(..).for_each(Waker::wake);
+        task::wake_all(due);
         if self.timers.is_paused() {
             // What the kernel has ready comes first; then the clock goes on by itself.
             return Wait::No;

@@ -73,6 +73,21 @@ pub(super) struct Header {
     pub(super) ready_next: Cell<Option<TaskRef>>,
 }
 
+/// Has the processor fetch what a wake and a turn touch of the task at `header`, where it can be
+/// told to: the end of the header and the beginning of the future behind it. Any address will do.
+#[inline]
+pub(super) fn prefetch(header: *const ()) {
+    #[cfg(target_arch = "x86_64")]
+    for line in [64, 128] {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+        // SAFETY: a hint, which touches nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(header.cast::<i8>().wrapping_add(line)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = header;
+}
+
 impl Header {
     /// A header with one reference on the owner's side.
     pub(super) fn new(

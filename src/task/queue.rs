@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, ptr::NonNull};
 
-use super::{header::Header, task_ref::TaskRef};
+use super::{
+    header::{self, Header},
+    task_ref::TaskRef,
+};
 
 #[derive(Default)]
 pub(super) struct ReadyQueue {
@@ -31,7 +34,7 @@ impl ReadyQueue {
         let task = self.first.take()?;
         match task.ready_next.take() {
             Some(next) => {
-                next.prefetch();
+                header::prefetch(next.as_raw().as_ptr().cast());
                 self.first.set(Some(next));
             }
             None => self.last.set(None),

@@ -49,20 +49,6 @@ impl TaskRef {
         self.task
     }
 
-    /// Has the processor fetch the future, which comes behind the header, where that can be said.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
-            // Of a task without alignment of its own, this is in the line behind the header's end.
-            let address = self.task.as_ptr().cast::<i8>().wrapping_add(128);
-            // SAFETY: a hint, for which any address will do.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
-        }
-    }
-
     /// Puts this task in front of `anchor`, which makes it the last one of the list that begins
     /// behind `anchor`. It is not in a list yet.
     pub(super) fn link_before(&self, anchor: &TaskRef) {

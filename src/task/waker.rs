@@ -10,7 +10,12 @@ use std::{
     task::{RawWaker, RawWakerVTable, Waker},
 };
 
-use super::{current, header::Header, task_ref, task_ref::TaskRef};
+use super::{
+    current,
+    header::{self, Header},
+    task_ref,
+    task_ref::TaskRef,
+};
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, release);
 
@@ -35,6 +40,21 @@ impl Deref for BorrowedWaker<'_> {
 
     fn deref(&self) -> &Waker {
         &self.waker
+    }
+}
+
+/// Wakes all of `wakers`, in their order, and takes them out.
+///
+/// Many tasks are woken together after a sleep, and what is needed of each has left the caches by
+/// then. So it is fetched while others are woken.
+pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
+    const AHEAD: usize = 4;
+    let mut wakers = wakers.drain(..);
+    while let Some(waker) = wakers.next() {
+        if let Some(later) = wakers.as_slice().get(AHEAD) {
+            header::prefetch(later.data());
+        }
+        waker.wake();
     }
 }
 
