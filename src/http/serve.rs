@@ -166,7 +166,12 @@ async fn serve<H: Handler>(
                     exchanged.error = response.take_error();
                 }
                 match answer_at_once(exchange, &received.head, &mut driven) {
-                    Some(answered) => Ok(answered),
+                    Some(answered) => {
+                        // A copied body may be a buffer of the kernel's, and is not kept while
+                        // anything is waited for.
+                        drop(driven);
+                        Ok(answered)
+                    }
                     None => answer(exchange, &received.head, number, driven).await,
                 }
             }

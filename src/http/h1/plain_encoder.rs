@@ -6,6 +6,9 @@ use super::{
     AnswerTo, BodyLength, DateCache, ResponseEncoder, ResponseFraming, write::write_number,
 };
 
+const BEFORE_TYPE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: ";
+const BEHIND_TYPE: &[u8] = b"\r\nContent-Length: ";
+
 /// Writes whole answers whose body is at hand and whose only field is `Content-Type`, as
 /// [`ResponseEncoder`] would.
 ///
@@ -13,8 +16,8 @@ use super::{
 /// type differs in length and date at most.
 #[derive(Debug)]
 pub(crate) struct PlainEncoder {
-    content_type: HeaderValue,
-    /// The usual head.
+    /// The usual head. It has a copy of the type: a clone would be dropped when the next comes, and
+    /// what it runs then is the user's.
     head: Vec<u8>,
     /// Where the length begins in it.
     length_at: usize,
@@ -25,7 +28,6 @@ pub(crate) struct PlainEncoder {
 impl PlainEncoder {
     pub(crate) fn new() -> Self {
         Self {
-            content_type: HeaderValue::from_static(""),
             head: Vec::new(),
             length_at: 0,
             told: None,
@@ -52,7 +54,7 @@ impl PlainEncoder {
         if status != StatusCode::OK || answer_to != USUAL {
             return encode_unusual(out, status, content_type, body, answer_to, date);
         }
-        if self.head.is_empty() || !is_same(&self.content_type, content_type) {
+        if !self.has_type(content_type) {
             self.begin_head(content_type);
         }
         let told = Some((body.len(), date.second()));
@@ -69,14 +71,19 @@ impl PlainEncoder {
         }
     }
 
+    #[inline]
+    fn has_type(&self, content_type: &HeaderValue) -> bool {
+        // There is no head at first.
+        let end = self.length_at.saturating_sub(BEHIND_TYPE.len());
+        self.head.get(BEFORE_TYPE.len()..end) == Some(content_type.as_bytes())
+    }
+
     #[cold]
     fn begin_head(&mut self, content_type: &HeaderValue) {
-        self.content_type = content_type.clone();
         self.head.clear();
-        self.head
-            .extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Type: ");
+        self.head.extend_from_slice(BEFORE_TYPE);
         self.head.extend_from_slice(content_type.as_bytes());
-        self.head.extend_from_slice(b"\r\nContent-Length: ");
+        self.head.extend_from_slice(BEHIND_TYPE);
         self.length_at = self.head.len();
         self.told = None;
     }
@@ -88,13 +95,6 @@ impl PlainEncoder {
         self.head.extend_from_slice(date.line());
         self.head.extend_from_slice(b"\r\n");
     }
-}
-
-/// Whether two values are the same, which nearly always come from the same place.
-#[inline]
-fn is_same(one: &HeaderValue, other: &HeaderValue) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    std::ptr::eq(one, other) || one == other
 }
 
 fn encode_unusual(

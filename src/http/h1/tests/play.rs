@@ -94,7 +94,7 @@ impl<'a> Connection<'a> {
         if self.is_closed {
             self.seen.push("close".into());
         }
-        self.head.clear();
+        self.head.renew();
     }
 
     fn refuse(&mut self, reason: RejectReason) {
