@@ -342,3 +342,53 @@ fn a_head_tells_the_same_whatever_was_read_before() {
         used.renew();
     }
 }
+
+#[test]
+fn fields_that_are_repeated_behind_a_longer_line_still_count_for_the_limit() {
+    let block = format!("Host: a\r\nA: {}\r\n\r\n", "x".repeat(300));
+    for limit in [400, usize::MAX] {
+        let mut rules = Rules::default();
+        rules.limits.head_bytes_max = limit;
+        let limit = limit.min(65_535);
+        let block = match limit {
+            400 => block.clone(),
+            _ => format!("Host: a\r\nA: {}\r\n\r\n", "x".repeat(65_000)),
+        };
+        let line = |len: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(len - 16));
+        let longest = limit - block.len();
+        let mut head = RequestHead::new();
+        for (len, is_fine) in [(16, true), (longest, true), (longest + 1, false)] {
+            let text = line(len) + &block;
+            let read = head.read(text.as_bytes(), &rules);
+            assert_eq!(read.is_ok(), is_fine, "{len} {read:?}");
+            if is_fine {
+                assert_eq!(head.header("host"), Some(&b"a"[..]));
+            }
+            head.renew();
+        }
+    }
+}
+
+#[test]
+fn a_head_that_was_not_read_to_its_end_is_not_repeated() {
+    let first = "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
+    // Incomplete, refused by its fields, and refused by its meaning, each with a line of 22 bytes.
+    for between in [
+        "GET /aaaaaa HTTP/1.1\r\nHo",
+        "GET /aaaaaa HTTP/1.1\r\nHost : a\r\n\r\n",
+        "GET /aaaaaa HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        "GET /aaaa#a HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let mut used = RequestHead::new();
+        for text in [first, between] {
+            let _ = used.read(text.as_bytes(), &Rules::default());
+            used.renew();
+        }
+        let text = format!("GET / HTTP/1.1\r\n{}", &first[22..]);
+        let mut fresh = RequestHead::new();
+        let expected = fresh.read(text.as_bytes(), &Rules::default());
+        assert!(expected.is_err());
+        let read = used.read(text.as_bytes(), &Rules::default());
+        assert_eq!(tell(&used, read), tell(&fresh, expected), "{between:?}");
+    }
+}
