@@ -209,7 +209,7 @@ impl Outgoing {
     pub(super) fn begin(&self, length: BodyLength) {
         self.encoder.set(Some(BodyEncoder::new(length)));
         self.segments_room.set(1);
-        self.trailers.borrow_mut().clear();
+        drop(self.trailers.take());
     }
 
     /// Whether a writer has to wait; its task is woken when there is room.
@@ -294,7 +294,7 @@ impl Outgoing {
         self.answer.set(Answer::None);
         self.is_sending.set(false);
         self.encoder.set(None);
-        self.trailers.borrow_mut().clear();
+        drop(self.trailers.take());
         self.drop_segments();
         self.wake_writer();
     }

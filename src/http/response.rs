@@ -239,7 +239,7 @@ impl Response {
         }
     }
 
-    /// Takes it.
+    /// Takes the body, if it is here.
     pub(super) fn take_bytes(&mut self) -> Option<Bytes> {
         match &mut self.body {
             ResponseBody::Bytes(bytes) => Some(std::mem::take(bytes)),

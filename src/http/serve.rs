@@ -89,6 +89,9 @@ async fn serve<H: Handler>(
     // Answers that stand in the output, unless they were sent meanwhile.
     let mut gathered = 0;
     let idle_empty_lines = exchange.empty_line_count();
+    if let Some(last) = Rc::get_mut(received) {
+        last.head.begin_connection();
+    }
     let mut empty_lines = idle_empty_lines;
     loop {
         // A handler that kept its request has the old one, and this exchange makes another.
@@ -405,7 +408,8 @@ fn write_whole(exchange: &Exchange, response: &mut Response, answer_to: AnswerTo
     }
     let framing = encode(exchange, response, Some(body_len), answer_to);
     if framing.body != BodyLength::None && body_len > 0 {
-        exchange.outgoing.push(response.take_bytes()?);
+        let body = response.take_bytes().expect("its length was taken");
+        exchange.outgoing.push(body);
     }
     Some(framing.keeps_alive)
 }

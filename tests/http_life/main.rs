@@ -1,6 +1,7 @@
 //! How a server lives and ends: stop, overload, failures, and what it tells of itself.
 #![cfg(feature = "http")]
 
+mod answers;
 mod connections;
 mod listening;
 mod overload;

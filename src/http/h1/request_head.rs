@@ -18,10 +18,12 @@ use super::target::{TargetForm, TargetParts, split_target};
 use super::token::list;
 use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules};
 
+/// In the place of a request line's length: nothing is known of the fields.
+const UNKNOWN: usize = usize::MAX;
 /// As many fields as a program's requests have.
-const FEW_FIELDS: usize = 6;
+const FEW_FIELD_COUNT: usize = 6;
 /// More fields than nearly every browser's request has, with those that proxies add.
-const MANY_FIELDS: usize = 24;
+const MANY_FIELD_COUNT: usize = 24;
 /// The longest `Host` that is remembered.
 const LAST_HOST_BYTES_MAX: usize = 64;
 
@@ -40,16 +42,19 @@ pub(crate) struct RequestHead {
     fields: Fields,
     method: Method,
     is_http10: bool,
-    /// Where the target is in the head, whether it is ASCII without a query and a fragment, and
-    /// what it consists of.
+    /// Where the target is in the head.
     target: Span,
+    /// Whether the target is ASCII and has no query and no fragment.
     is_plain: bool,
+    /// What the target consists of.
     parts: TargetParts,
     framing: Framing,
     body_length: BodyLength,
     consumed: usize,
-    /// The length of the request line. What is behind it in the bytes are the fields whose places
-    /// and framing are known.
+    /// The length of the request line, or [`UNKNOWN`].
+    ///
+    /// Invariant: between two reads, what is behind it in the bytes is nothing, or the fields whose
+    /// places and framing are known. A read that fails in between goes through `forget`.
     line_len: usize,
     /// The last `Host` that was found to be one. Survives [`clear`](Self::clear), since it says
     /// nothing of any request.
@@ -70,7 +75,7 @@ impl RequestHead {
             framing: Framing::default(),
             body_length: BodyLength::None,
             consumed: 0,
-            line_len: 0,
+            line_len: UNKNOWN,
             last_host: Vec::new(),
         }
     }
@@ -91,16 +96,23 @@ impl RequestHead {
         self.parts = TargetParts::default();
         self.framing = Framing::default();
         self.consumed = 0;
-        self.line_len = 0;
+        self.line_len = UNKNOWN;
     }
 
-    /// Makes it ready for the next head, of another connection maybe. What the last one said stays
-    /// until that one is read.
+    /// Makes it ready for the next head, of the same connection. What the last one said stays until
+    /// that one is read.
     #[inline]
     pub(crate) fn renew(&mut self) {
         if !self.scanner.is_fresh() {
             self.scanner.reset();
         }
+    }
+
+    /// Makes it ready for the heads of another connection, which are not compared with those before:
+    /// the time that takes would tell one client how much of another's fields it has guessed.
+    #[inline]
+    pub(crate) fn begin_connection(&mut self) {
+        self.line_len = UNKNOWN;
     }
 
     /// Reads the head at the start of `bytes`. Returns the number of bytes that belong to it, or
@@ -190,7 +202,7 @@ impl RequestHead {
         let line = RequestLine::parse(bytes, rules)?;
         let (before, line_len) = (self.line_len, line.len);
         self.take_line(line);
-        // Clients repeat their fields, which say then what they said before.
+        // Who sends several requests at once repeats the fields, which say what they said before.
         let known = self.fields.bytes.get(before..).unwrap_or_default();
         let len = line_len + known.len();
         if !known.is_empty()
@@ -234,10 +246,10 @@ impl RequestHead {
     /// Splits what stands behind the request line's `line_len` bytes.
     #[inline]
     fn split_rest(&mut self, bytes: &[u8], line_len: usize, rules: &Rules) -> Option<usize> {
-        // The slots of the fields have to be set up for each head, so they are about as many as
-        // the last one needed.
-        let split = if self.fields.len() <= FEW_FIELDS {
-            self.split_fields::<FEW_FIELDS>(bytes, line_len, rules)
+        // The slots of the fields have to be set up for each head, so they are few for those who
+        // sent few the last time.
+        let split = if self.fields.len() <= FEW_FIELD_COUNT {
+            self.split_fields::<FEW_FIELD_COUNT>(bytes, line_len, rules)
         } else {
             Err(TooMany)
         };
@@ -247,7 +259,7 @@ impl RequestHead {
     /// The same for a head with more fields.
     #[inline(never)]
     fn split_many(&mut self, bytes: &[u8], line_len: usize, rules: &Rules) -> Option<usize> {
-        let split = self.split_fields::<MANY_FIELDS>(bytes, line_len, rules);
+        let split = self.split_fields::<MANY_FIELD_COUNT>(bytes, line_len, rules);
         split.unwrap_or_else(|TooMany| self.split_most(bytes, line_len, rules))
     }
 
