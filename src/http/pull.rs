@@ -27,7 +27,7 @@ const DRAIN_BYTES_MAX: u64 = 256 * 1024;
 /// segment wakes the server, which is done with it before the next one. CPU time for a GiB in a bare
 /// C loop, beside hyper's: 1.09 without this, 0.79 for one receive's worth, 0.73 for two, 0.63 for
 /// four, which is as much as the window that a connection begins with (2-vCPU guest, Linux 6.18).
-const GATHER_BYTES: usize = 2 * BULK_BYTES_MAX;
+const GATHER_BYTES: usize = 238 * 1024;
 
 /// How long the first of those bytes wait for the others at the most.
 const GATHER_TIME: Duration = Duration::from_millis(2);
