@@ -24,6 +24,9 @@ mod gone;
 mod read;
 mod try_next;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::Cell,
     future::Future,

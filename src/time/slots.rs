@@ -205,3 +205,59 @@ impl<const COUNT: usize> Slots<COUNT> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn indices(slots: &Slots<2>, slot: usize) -> Vec<u32> {
+        slots.chunks(slot).flat_map(Chunk::indices).collect()
+    }
+
+    #[test]
+    fn lists_are_what_was_added_and_not_removed_in_that_order() {
+        let mut slots = Slots::<2>::new();
+        let mut lists: [Vec<(u32, Place)>; 2] = Default::default();
+        let (mut next, mut chunks_max) = (0, 0);
+        // A number that looks random, the same in every run.
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        for step in 0..20_000 {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let (slot, choice) = ((random >> 33) as usize % 2, (random >> 40) as usize);
+            let list = &mut lists[slot];
+            // They grow, shrink, and are taken as a whole now and then.
+            let grows = step / 500 % 2 == 0;
+            if choice % 400 == 0 {
+                let mut at = slots.take(slot);
+                let mut taken = Vec::new();
+                while let Some(chunk) = slots.pop(&mut at) {
+                    taken.extend(chunk.indices());
+                }
+                let expected: Vec<u32> = list.drain(..).map(|(index, _)| index).collect();
+                assert_eq!(taken, expected);
+            } else if list.is_empty() || (choice % 3 == 0) != grows {
+                let (place, is_alone) = slots.append(slot, next);
+                assert_eq!(is_alone, list.is_empty());
+                list.push((next, place));
+                next += 1;
+            } else {
+                let (_, place) = list.remove(choice / 3 % list.len());
+                assert_eq!(slots.remove(slot, place), list.is_empty());
+            }
+            let expected: Vec<u32> = list.iter().map(|&(index, _)| index).collect();
+            assert_eq!(indices(&slots, slot), expected);
+            chunks_max = chunks_max.max(slots.chunks.len());
+            if step % 777 == 0 {
+                slots.shrink();
+            }
+        }
+        assert!(chunks_max > 4, "the lists had gaps in few chunks only");
+        for (slot, list) in lists.into_iter().enumerate() {
+            for (_, place) in list {
+                slots.remove(slot, place);
+            }
+        }
+        slots.shrink();
+        assert!(slots.chunks.is_empty() && slots.first_free == NONE);
+    }
+}

@@ -81,7 +81,7 @@ impl RequestHead {
     }
 
     /// Forgets everything about the request that was read.
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.scanner.reset();
         self.forget();
     }
@@ -174,6 +174,7 @@ impl RequestHead {
         rules: &Rules,
     ) -> Result<Option<usize>, RejectReason> {
         if self.scanner.is_fresh() {
+            // A first look may have taken over parts of it.
             self.forget();
         }
         match self.scanner.scan(bytes, rules) {

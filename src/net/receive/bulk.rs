@@ -142,42 +142,22 @@ impl Receive {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::{Future, poll_fn},
-        task::Poll,
-        time::Duration,
-    };
+    use std::{future::poll_fn, task::Poll};
 
-    use super::Flood;
-    use crate::{
-        Builder, DriverKind,
-        net::{TcpListener, TcpStream, socket::Socket},
-        time,
+    use super::{
+        super::tests::{pair, run},
+        Flood,
     };
+    use crate::net::{TcpStream, socket::Socket};
 
     const FLOOD: Flood = Flood {
         bytes_max: 64 * 1024,
         gather_bytes: 64 * 1024,
     };
 
-    /// Runs a test on both drivers, where there is a ring.
-    fn run<F: Future<Output = ()>>(test: impl Fn() -> F) {
-        for kind in [DriverKind::Auto, DriverKind::Poll] {
-            let runtime = Builder::new().driver(kind).build().unwrap();
-            runtime.block_on(async {
-                let done = time::timeout(Duration::from_secs(60), test()).await;
-                done.expect("the test does not hang");
-            });
-        }
-    }
-
     /// A socket that waits for more of a flood than there is.
     async fn gathering() -> (Socket, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let far = TcpStream::connect(listener.local_addr().unwrap()).await;
-        let far = far.unwrap();
-        let (near, _) = listener.accept().await.unwrap();
-        let near = near.into_socket();
+        let (near, far) = pair().await;
         while !near.is_gathering() {
             far.write_all(vec![b'x'; 64 * 1024]).await.unwrap();
             let mut left = 64 * 1024;

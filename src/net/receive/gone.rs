@@ -151,7 +151,7 @@ fn broken(fd: i32, driver: &Rc<Driver>, fin: bool) -> Option<Stage> {
 #[cfg(test)]
 mod tests {
     use std::{
-        future::{Future, poll_fn},
+        future::poll_fn,
         net::Shutdown,
         sync::{
             Arc,
@@ -161,31 +161,15 @@ mod tests {
         time::Duration,
     };
 
-    use super::{Gone, GoneWait, broken};
+    use super::{
+        super::tests::{pair, run},
+        Gone, GoneWait, broken,
+    };
     use crate::{
-        Builder, DriverKind, driver,
-        net::{TcpListener, TcpStream, UnixStream, socket::Socket},
-        time,
+        driver,
+        net::{UnixStream, socket::Socket},
     };
     use Gone::{Fin, Reset};
-
-    /// Runs a test on both drivers, where there is a ring.
-    fn run<F: Future<Output = ()>>(test: impl Fn() -> F) {
-        for kind in [DriverKind::Auto, DriverKind::Poll] {
-            let runtime = Builder::new().driver(kind).build().unwrap();
-            runtime.block_on(async {
-                let done = time::timeout(Duration::from_secs(60), test()).await;
-                done.expect("the test does not hang");
-            });
-        }
-    }
-
-    async fn pair() -> (Socket, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let far = TcpStream::connect(listener.local_addr().unwrap()).await;
-        let (near, _) = listener.accept().await.unwrap();
-        (near.into_socket(), far.unwrap())
-    }
 
     async fn gone(near: &Socket, wait: &mut GoneWait, fin_counts: bool) -> Gone {
         poll_fn(|context| near.poll_gone(context, wait, fin_counts)).await

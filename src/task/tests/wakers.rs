@@ -284,3 +284,33 @@ fn a_waker_whose_drop_spawns_and_drops_others_does_no_harm() {
     run_all(&tasks);
     tasks.shutdown();
 }
+
+#[test]
+fn wakers_are_woken_together_in_their_order() {
+    let (tasks, _unpark) = new_tasks();
+    let _entered = tasks.enter();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let mut wakers = Vec::new();
+    let mut handles = Vec::new();
+    // Fewer and more than are looked at ahead, and one that is no task's among them.
+    for number in 0..9 {
+        let slot = Rc::new(RefCell::new(None));
+        let (shown, order) = (slot.clone(), order.clone());
+        let mut is_woken = false;
+        handles.push(spawn(poll_fn(move |cx| {
+            if std::mem::replace(&mut is_woken, true) {
+                order.borrow_mut().push(number);
+                return Poll::Ready(());
+            }
+            shown.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        })));
+        run_all(&tasks);
+        wakers.push(slot.borrow().clone().unwrap());
+    }
+    wakers.insert(5, Waker::noop().clone());
+    super::super::wake_all(&mut wakers);
+    assert!(wakers.is_empty());
+    run_all(&tasks);
+    assert_eq!(*order.borrow(), (0..9).collect::<Vec<_>>());
+}

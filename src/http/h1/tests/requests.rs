@@ -182,7 +182,7 @@ fn a_head_is_reused_without_a_trace_of_the_one_before() {
     let second = b"GET /c HTTP/1.1\r\nHost: i\r\n\r\n";
     for clear in [false, true] {
         if clear {
-            head.clear();
+            head.renew();
         }
         assert_eq!(head.read(second, &rules), Ok(Some(second.len())));
         assert_eq!(head.method(), Method::GET);
@@ -255,7 +255,7 @@ fn what_may_stay_open_says_how_to_go_on() {
 fn a_host_that_is_remembered_lets_no_other_through() {
     let mut head = RequestHead::new();
     let mut read = |host: &str| {
-        head.clear();
+        head.renew();
         let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         head.read(text.as_bytes(), &Rules::default()).map(drop)
     };
