@@ -1,0 +1,117 @@
+//! The turn of one connection: from idle to served and back.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{Handler, Running, Worker, discard};
+use crate::{
+    http::{
+        connections::Doing,
+        exchange::{Ended, Exchange},
+        serve::serve_all,
+    },
+    pool::ManagedBuf,
+};
+
+/// Used exchanges that are kept for the next connection.
+const SPARE_MAX: usize = 64;
+/// Times that one connection is served before the others get their turn.
+const ROUNDS_PER_TURN: usize = 4;
+
+impl<H: Handler> Worker<H> {
+    /// The turn of one connection.
+    pub(super) fn serve_index(&mut self, index: u32) {
+        let waker = self.wakes.waker(index);
+        let mut context = Context::from_waker(&waker);
+        for _ in 0..ROUNDS_PER_TURN {
+            let number = match self.connections.doing(index) {
+                Some(Doing::Active(number)) => *number,
+                Some(Doing::Idle(stream)) => match stream.poll_recv(&mut context) {
+                    Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.activate(index, bytes),
+                    // What is still to be sent to it is waited for.
+                    Poll::Ready(Ok(end)) if stream.is_sending() => self.activate(index, end),
+                    Poll::Pending if stream.is_sending() && self.stopping.is_some() => {
+                        self.activate(index, ManagedBuf::empty())
+                    }
+                    Poll::Ready(_) => return drop(self.connections.remove(index)),
+                    Poll::Pending if self.closes_idle(index) => {
+                        return drop(self.connections.remove(index));
+                    }
+                    Poll::Pending => return,
+                },
+                None => return,
+            };
+            let running = &mut self.running[number as usize];
+            let poll = || running.serving.as_mut().poll(&mut context);
+            if catch_unwind(AssertUnwindSafe(poll)).is_err() {
+                let broken = self.running.remove(number as usize);
+                drop(self.connections.remove(index));
+                discard(broken);
+                return self.count_finished();
+            }
+            match running.exchange.take_ended() {
+                None => return,
+                Some(Ended::Idle(stream)) => {
+                    self.count_finished();
+                    self.recycle(number);
+                    self.connections.rest(index, stream, self.now);
+                }
+                Some(Ended::Closed) => {
+                    self.count_finished();
+                    self.recycle(number);
+                    return drop(self.connections.remove(index));
+                }
+            }
+        }
+        waker.wake();
+    }
+
+    /// Gives a connection that is idle but for its answer to an exchange, which waits until that is
+    /// sent.
+    pub(super) fn wait_for_write(&mut self, index: u32) {
+        self.activate(index, ManagedBuf::empty());
+        self.wakes.waker(index).wake();
+    }
+
+    /// Gives an idle connection to an exchange, and returns that one's number.
+    fn activate(&mut self, index: u32, bytes: ManagedBuf) -> u32 {
+        let mut running = self.spare.pop().unwrap_or_else(|| {
+            let exchange = Exchange::new(Rc::clone(&self.shared));
+            let serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::clone(&self.handler)));
+            Running {
+                exchange,
+                serving,
+                index,
+            }
+        });
+        running.index = index;
+        let exchange = Rc::clone(&running.exchange);
+        let number = u32::try_from(self.running.insert(running))
+            .expect("there are no more exchanges than connections");
+        let stream = self
+            .connections
+            .activate(index, number)
+            .expect("the connection was idle");
+        exchange.give(stream, bytes);
+        number
+    }
+
+    fn recycle(&mut self, number: u32) {
+        let running = self.running.remove(number as usize);
+        // A request that its handler kept would be told of the next one's body.
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(running);
+        } else {
+            self.burst.note_dropped(1);
+        }
+    }
+
+    fn count_finished(&self) {
+        if self.shared.is_stopping() {
+            self.shared.count(|report| report.finished += 1);
+        }
+    }
+}
