@@ -247,7 +247,7 @@ impl Pull {
         }
         match since.checked_add(left) {
             Some(deadline) => self.timer.poll(deadline, context).map(|()| waited),
-            // So long a time never passes.
+            // The deadline does not fit an `Instant`: there is no limit.
             None => Poll::Pending,
         }
     }

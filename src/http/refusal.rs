@@ -1,11 +1,12 @@
-//! What a client is told when there is no room for it.
+//! Answers 503 when the server is full.
+
+use std::{future::Future, time::Duration};
 
 use super::{Access, RejectReason, serve::close_gently, shared::Shared, transport::Transport};
-use std::{future::Future, time::Duration};
 
 use crate::time;
 
-/// When it should come back, in seconds.
+/// When the client should come back, in seconds.
 const RETRY_AFTER: u32 = 1;
 
 /// How long a client may take for the whole of it.

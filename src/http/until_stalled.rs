@@ -43,7 +43,7 @@ impl<'a, W> UntilStalled<'a, W> {
                 Some(stall) => stall,
                 None => {
                     let limit = exchange.shared.settings.timeouts.write;
-                    // So long a time never passes.
+                    // The deadline does not fit an `Instant`: there is no limit.
                     let Some(until) = time::now().checked_add(limit) else {
                         return Poll::Pending;
                     };

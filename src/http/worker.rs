@@ -177,7 +177,7 @@ impl<H: Handler> Worker<H> {
         }
         self.listeners.clear();
         for running in self.running.drain() {
-            // Whoever only does not close its side has had the whole answer.
+            // Its client has had the whole answer, and has yet to close its side.
             let is_answered = running.exchange.phase.get() == Phase::Closing;
             self.shared.count(|report| {
                 let count = if is_answered {

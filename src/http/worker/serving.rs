@@ -101,7 +101,6 @@ impl<H: Handler> Worker<H> {
 
     fn recycle(&mut self, number: u32) {
         let running = self.running.remove(number as usize);
-        // A request that its handler kept would be told of the next one's body.
         if self.spare.len() < SPARE_MAX {
             self.spare.push(running);
         } else {

@@ -75,7 +75,7 @@ impl<H: Handler> Worker<H> {
             let deadline = self
                 .started
                 .checked_add(since.saturating_add(self.shared.settings.timeouts.idle));
-            // So long a time never passes.
+            // The deadline may not fit an `Instant`: there is no limit then.
             let Some(deadline) = deadline else { return };
             if deadline > time::now() {
                 self.sweep = Some(time::sleep_until(deadline));
