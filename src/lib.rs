@@ -28,7 +28,36 @@
 //! Dropping a future loses no received byte, no connection and no descriptor, and frees no memory
 //! that the kernel may still touch. A write that has begun is sent whole; one that was dropped
 //! before its turn has sent nothing. So `select!`, [`time::timeout`] and
-//! [`JoinHandle::abort`](task::JoinHandle::abort) can be used anywhere.
+//! [`JoinHandle::abort`](task::JoinHandle::abort) can be used around any one call.
+//!
+//! They keep no variable of an `async` block that they drop. A length that one call has returned is
+//! lost there while the next call waits for the body. So a message that takes several reads is read
+//! by one call, whose progress is in the reader:
+//!
+//! ```
+//! use annulus::{io::Reader, net::UnixStream, time};
+//! use std::{io, time::Duration};
+//!
+//! fn frame_len(bytes: &[u8]) -> io::Result<Option<usize>> {
+//!     let head = bytes.first_chunk::<4>();
+//!     Ok(head.map(|length| 4 + u32::from_be_bytes(*length) as usize))
+//! }
+//!
+//! annulus::run(async {
+//!     let (near, far) = UnixStream::pair()?;
+//!     let mut reader = Reader::new(&near);
+//!     far.write_all(&b"\0\0\0\x05hel"[..]).await?;
+//!     let read = reader.read_frame(64 * 1024, frame_len); // and not two times `read_exact`
+//!     assert!(time::timeout(Duration::from_millis(1), read).await.is_err());
+//!     far.write_all(&b"lo"[..]).await?;
+//!     let frame = reader.read_frame(64 * 1024, frame_len).await?;
+//!     assert_eq!(frame.unwrap(), b"\0\0\0\x05hello");
+//!     io::Result::Ok(())
+//! })
+//! # .unwrap();
+//! ```
+//!
+//! `docs/cancellation.md` tells what dropping does to each future.
 //!
 //! # Kernels
 //!
@@ -76,3 +105,8 @@ pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;
 pub use runtime::{Builder, Cores, Runtime, Stats, pin_to_core, run, stats};
 pub use task::spawn;
+
+/// The examples of this page run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/cancellation.md")]
+struct CancellationPage;

@@ -15,6 +15,7 @@ mod cancel {
     mod live_memory;
     mod moment;
     mod random;
+    mod reader;
     mod runtimes;
     mod sockets;
     mod streams;

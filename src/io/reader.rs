@@ -4,12 +4,28 @@ use std::{fmt, io};
 
 use super::Receive;
 
-/// Reads by length or by delimiter from a source that gives pieces as they come.
+/// Memory for joined pieces that a reader keeps when it has given them out.
+const KEPT_BYTES_MAX: usize = 32 * 1024;
+
+/// Reads by length, by delimiter or by frame from a source that gives pieces as they come.
 ///
 /// All progress is in the reader and none in its futures, so a `read_exact` or `read_until` that
 /// was dropped half-way is simply called again.
 ///
+/// # Whole messages
+///
+/// Each call is safe to drop, and two calls in a row are not: when `read_exact(4)` has returned a
+/// length and the `read_exact` of the body is dropped by `select!` or a timeout, the length is gone
+/// with the future that held it, and the next `read_exact(4)` takes bytes of the body for one. So
+/// take a message by one call, [`read_frame`](Self::read_frame), or look at it with
+/// [`fill`](Self::fill) and [`consume`](Self::consume) all of it at the end.
+///
+/// What was received and not consumed is in the reader and goes with it. Keep one reader as long as
+/// its stream; [`into_parts`](Self::into_parts) and [`from_parts`](Self::from_parts) hand it on.
+///
 /// # Examples
+///
+/// A protocol of lines:
 ///
 /// ```no_run
 /// use annulus::{io::Reader, net::TcpStream};
@@ -19,11 +35,50 @@ use super::Receive;
 ///     let stream = TcpStream::connect("127.0.0.1:7000").await?;
 ///     let mut reader = Reader::new(&stream);
 ///     let line = reader.read_until(b'\n', 1024).await?;
-///     let body = reader.read_exact(16).await?;
-///     # let _ = (line, body);
+///     println!("{}", String::from_utf8_lossy(&line));
 ///     Ok(())
 /// })
 /// # }
+/// ```
+///
+/// Frames behind a length of four bytes, and something else that is waited for meanwhile:
+///
+/// ```
+/// use std::{io, time::Duration};
+/// use annulus::{future::{Either, race}, io::Reader, net::UnixStream, time};
+///
+/// const FRAME_BYTES_MAX: usize = 64 * 1024;
+///
+/// /// The length of the frame at the start of `bytes`, with its four bytes of length.
+/// fn frame_len(bytes: &[u8]) -> io::Result<Option<usize>> {
+///     let Some(&length) = bytes.first_chunk::<4>() else {
+///         return Ok(None);
+///     };
+///     Ok(Some(4 + u32::from_be_bytes(length) as usize))
+/// }
+///
+/// annulus::run(async {
+///     let (near, far) = UnixStream::pair()?;
+///     annulus::spawn(async move {
+///         far.write_all(&b"\0\0\0\x05he"[..]).await?;
+///         time::sleep(Duration::from_millis(5)).await;
+///         far.write_all(&b"llo"[..]).await?;
+///         io::Result::Ok(())
+///     });
+///     let mut reader = Reader::new(&near);
+///     let mut ticks = time::interval(Duration::from_millis(1));
+///     loop {
+///         // The race drops whichever comes second, and the reader goes on where it was.
+///         match race(ticks.tick(), reader.read_frame(FRAME_BYTES_MAX, frame_len)).await {
+///             Either::Left(_tick) => {}
+///             Either::Right(frame) => match frame? {
+///                 Some(frame) => assert_eq!(&frame[4..], b"hello"),
+///                 None => return io::Result::Ok(()),
+///             },
+///         }
+///     }
+/// })
+/// # .unwrap();
 /// ```
 pub struct Reader<R: Receive> {
     source: R,
@@ -50,24 +105,64 @@ impl<R: Receive> Reader<R> {
         }
     }
 
-    /// What is here and not consumed, after waiting for something if there is nothing. Empty means
-    /// the end of the stream.
+    /// A reader of `source` that begins with `buffered`, which was received from it before.
+    pub fn from_parts(source: R, buffered: Vec<u8>) -> Self {
+        Self {
+            joined: buffered,
+            ..Self::new(source)
+        }
+    }
+
+    /// Waits until at least `count` bytes are here, and returns all that are here and not consumed.
+    /// `None` is the end of the stream with nothing left to read.
+    ///
+    /// The bytes stay: [`consume`](Self::consume) takes them. To wait for more than is here, ask
+    /// for `reader.buffer().len() + 1`.
     ///
     /// # Errors
     ///
-    /// The source's.
+    /// `UnexpectedEof` when the stream ends with fewer bytes; they stay to be read. The source's
+    /// errors.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost.
-    pub async fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.buffer().is_empty() {
-            self.receive().await?;
+    /// Nothing is lost: call it again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::{io::Reader, net::UnixStream};
+    ///
+    /// annulus::run(async {
+    ///     let (near, far) = UnixStream::pair()?;
+    ///     far.write_all(&b"\x02hi\x03you"[..]).await?;
+    ///     drop(far);
+    ///     let mut reader = Reader::new(near);
+    ///     let mut words = Vec::new();
+    ///     while let Some(head) = reader.fill(1).await? {
+    ///         let count = 1 + usize::from(head[0]);
+    ///         let bytes = reader.fill(count).await?.unwrap_or_default();
+    ///         words.push(String::from_utf8_lossy(&bytes[1..count]).into_owned());
+    ///         reader.consume(count); // length and word together, behind the last `await`
+    ///     }
+    ///     assert_eq!(words, ["hi", "you"]);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// # .unwrap();
+    /// ```
+    pub async fn fill(&mut self, count: usize) -> io::Result<Option<&[u8]>> {
+        while self.buffer().len() < count {
+            if !self.join_next().await? {
+                if self.buffer().is_empty() {
+                    return Ok(None);
+                }
+                return Err(self.ended_early(count));
+            }
         }
-        Ok(self.buffer())
+        Ok(Some(self.buffer()))
     }
 
-    /// Takes the first `count` bytes of what [`fill_buf`](Self::fill_buf) gave.
+    /// Takes the first `count` bytes of what [`fill`](Self::fill) gave.
     ///
     /// # Panics
     ///
@@ -83,6 +178,7 @@ impl<R: Receive> Reader<R> {
             if self.joined_start == self.joined.len() {
                 self.joined.clear();
                 self.joined_start = 0;
+                self.shrink();
             }
         } else {
             self.piece_start += count;
@@ -98,23 +194,16 @@ impl<R: Receive> Reader<R> {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the stream ends before; what there was stays to be read. The source's
-    /// errors.
+    /// `UnexpectedEof` when the stream ends before; what there was stays to be read, and
+    /// [`buffer`](Self::buffer) is empty if that was nothing. The source's errors.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: call it again.
+    /// Nothing is lost: call it again. For a message of several parts see
+    /// [Whole messages](Self#whole-messages).
     pub async fn read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        while self.buffer().len() < count {
-            if !self.join_next().await? {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    format!(
-                        "expected {count} bytes, found the end of the stream after {}",
-                        self.buffer().len()
-                    ),
-                ));
-            }
+        if self.fill(count).await?.is_none() {
+            return Err(self.ended_early(count));
         }
         let bytes = self.buffer()[..count].to_vec();
         self.consume(count);
@@ -126,11 +215,14 @@ impl<R: Receive> Reader<R> {
     /// # Errors
     ///
     /// `InvalidData` when no delimiter stands among the first `len_max` bytes, and `UnexpectedEof`
-    /// when the stream ends before one; either way the bytes stay to be read. The source's errors.
+    /// when the stream ends before one; either way the bytes stay to be read, and
+    /// [`buffer`](Self::buffer) is empty if the stream has ended behind a delimiter. The source's
+    /// errors.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: call it again.
+    /// Nothing is lost: call it again. For a message of several parts see
+    /// [Whole messages](Self#whole-messages).
     pub async fn read_until(&mut self, delimiter: u8, len_max: usize) -> io::Result<Vec<u8>> {
         let mut searched = 0;
         loop {
@@ -157,6 +249,90 @@ impl<R: Receive> Reader<R> {
                     io::ErrorKind::UnexpectedEof,
                     format!("expected a delimiter, found the end of the stream after {end} bytes"),
                 ));
+            }
+        }
+    }
+
+    /// Reads one whole frame, in whichever way its length is told; `None` when the stream has ended
+    /// between two frames.
+    ///
+    /// `frame_len` gets all that is here of the frame, and perhaps of those behind it, and returns
+    /// how many of these bytes are the frame, its header included: `None` as long as too few are
+    /// here to tell. It is called again when more has come, with the same bytes and those behind
+    /// them, until it tells a length, which may be more than is here. The frame is taken from the
+    /// reader when all of it is here, and in one step with the return.
+    ///
+    /// A length is only a number until its bytes have come: no memory is taken for it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a frame of more than `len_max` bytes, as soon as its length is told or so
+    /// many bytes tell none, and for one of 0 bytes. `UnexpectedEof` when the stream ends within a
+    /// frame. The errors of `frame_len` and of the source. In each case the bytes stay to be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: call it again.
+    ///
+    /// # Examples
+    ///
+    /// A line that tells how many bytes follow:
+    ///
+    /// ```
+    /// use std::io;
+    /// use annulus::{io::Reader, net::UnixStream};
+    ///
+    /// fn bulk_len(bytes: &[u8]) -> io::Result<Option<usize>> {
+    ///     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+    ///         return Ok(None);
+    ///     };
+    ///     let digits = std::str::from_utf8(&bytes[..end]).map_err(io::Error::other)?;
+    ///     let count: u32 = digits.parse().map_err(io::Error::other)?;
+    ///     Ok(Some(end + 1 + count as usize))
+    /// }
+    ///
+    /// annulus::run(async {
+    ///     let (near, far) = UnixStream::pair()?;
+    ///     far.write_all("5\nhello3\nyou").await?;
+    ///     drop(far);
+    ///     let mut reader = Reader::new(near);
+    ///     assert_eq!(reader.read_frame(1024, bulk_len).await?.unwrap(), b"5\nhello");
+    ///     assert_eq!(reader.read_frame(1024, bulk_len).await?.unwrap(), b"3\nyou");
+    ///     assert!(reader.read_frame(1024, bulk_len).await?.is_none());
+    ///     io::Result::Ok(())
+    /// })
+    /// # .unwrap();
+    /// ```
+    pub async fn read_frame(
+        &mut self,
+        len_max: usize,
+        mut frame_len: impl FnMut(&[u8]) -> io::Result<Option<usize>>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let mut told = None;
+        loop {
+            let here = self.buffer().len();
+            if told.is_none() && here > 0 {
+                told = frame_len(self.buffer())?;
+                if told.is_some_and(|len| len == 0 || len > len_max)
+                    || (told.is_none() && here >= len_max)
+                {
+                    return Err(not_a_frame(told, len_max));
+                }
+            }
+            if let Some(len) = told.filter(|len| *len <= here) {
+                let frame = self.buffer()[..len].to_vec();
+                self.consume(len);
+                return Ok(Some(frame));
+            }
+            if !self.join_next().await? {
+                return match (here, told) {
+                    (0, _) => Ok(None),
+                    (_, Some(len)) => Err(self.ended_early(len)),
+                    (_, None) => Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        format!("expected a frame, found the end of the stream after {here} bytes"),
+                    )),
+                };
             }
         }
     }
@@ -201,12 +377,13 @@ impl<R: Receive> Reader<R> {
         }
     }
 
-    /// What it reads from.
+    /// What it reads from. Bytes that are received from there meanwhile do not come to the reader.
     pub fn get_ref(&self) -> &R {
         &self.source
     }
 
-    /// The source, and what was received from it and not consumed.
+    /// The source, and what was received from it and not consumed: the parts for
+    /// [`from_parts`](Self::from_parts).
     #[must_use]
     pub fn into_parts(self) -> (R, Vec<u8>) {
         let rest = self.buffer().to_vec();
@@ -243,6 +420,7 @@ impl<R: Receive> Reader<R> {
         if self.joined_start > self.joined.len() / 2 {
             self.joined.drain(..self.joined_start);
             self.joined_start = 0;
+            self.shrink();
         }
         if let Some(piece) = self.piece.take() {
             self.joined
@@ -252,6 +430,31 @@ impl<R: Receive> Reader<R> {
         self.joined.extend_from_slice(next.as_ref());
         Ok(true)
     }
+
+    /// Gives back what one large message needed.
+    fn shrink(&mut self) {
+        let enough = KEPT_BYTES_MAX.max(2 * self.joined.len());
+        if self.joined.capacity() > 2 * enough {
+            self.joined.shrink_to(enough);
+        }
+    }
+
+    fn ended_early(&self, count: usize) -> io::Error {
+        let found = self.buffer().len();
+        io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("expected {count} bytes, found the end of the stream after {found}"),
+        )
+    }
+}
+
+fn not_a_frame(len: Option<usize>, len_max: usize) -> io::Error {
+    let text = match len {
+        Some(0) => "expected a frame of at least one byte, found one of 0".to_owned(),
+        Some(len) => format!("expected a frame of at most {len_max} bytes, found one of {len}"),
+        None => format!("expected the length of a frame in its first {len_max} bytes, found none"),
+    };
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 impl<R: Receive> fmt::Debug for Reader<R> {
@@ -311,10 +514,10 @@ mod tests {
         let mut reader = reader([Some("ab"), Some("c\nde"), Some("f"), Some("ghij")]);
         assert_eq!(ready(poll(reader.read_until(b'\n', 10))).unwrap(), b"abc\n");
         assert_eq!(ready(poll(reader.read_exact(4))).unwrap(), b"defg");
-        assert_eq!(ready(poll(reader.fill_buf())).unwrap(), b"hij");
+        assert_eq!(ready(poll(reader.fill(1))).unwrap().unwrap(), b"hij");
         reader.consume(1);
         assert_eq!(ready(poll(reader.read_to_end(2))).unwrap(), b"ij");
-        assert_eq!(ready(poll(reader.fill_buf())).unwrap(), b"");
+        assert!(ready(poll(reader.fill(1))).unwrap().is_none());
     }
 
     #[test]
@@ -338,6 +541,154 @@ mod tests {
         let error = ready(poll(reader.read_to_end(5))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(ready(poll(reader.read_exact(6))).unwrap(), b"abcdef");
+    }
+
+    #[test]
+    fn fill_waits_for_as_many_bytes_as_it_was_asked_for() {
+        let mut reader = reader([Some("ab"), None, Some("c"), Some("defg"), Some("h")]);
+        assert_eq!(ready(poll(reader.fill(0))).unwrap().unwrap(), b"");
+        assert!(poll(reader.fill(4)).is_pending());
+        assert_eq!(ready(poll(reader.fill(2))).unwrap().unwrap(), b"ab");
+        assert_eq!(ready(poll(reader.fill(4))).unwrap().unwrap(), b"abcdefg");
+        let more = reader.buffer().len() + 1;
+        assert_eq!(
+            ready(poll(reader.fill(more))).unwrap().unwrap(),
+            b"abcdefgh"
+        );
+        let error = ready(poll(reader.fill(9))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        reader.consume(7);
+        assert_eq!(ready(poll(reader.fill(1))).unwrap().unwrap(), b"h");
+        reader.consume(1);
+        assert!(ready(poll(reader.fill(1))).unwrap().is_none());
+        assert_eq!(ready(poll(reader.fill(0))).unwrap().unwrap(), b"");
+    }
+
+    /// Frames whose first byte tells, in decimal, how many follow it.
+    fn digit_len(bytes: &[u8]) -> io::Result<Option<usize>> {
+        match bytes {
+            [] => panic!("it is not asked about nothing"),
+            [digit @ b'0'..=b'9', ..] => Ok(Some(1 + usize::from(digit - b'0'))),
+            _ => Err(io::Error::other("no digit")),
+        }
+    }
+
+    #[test]
+    fn frames_are_taken_whole() {
+        let mut reader = reader([
+            Some("3ab"),
+            None,
+            Some("c0"),
+            None,
+            Some("2xy4w"),
+            Some("xyz"),
+        ]);
+        let mut frames = Vec::new();
+        let mut pending = 0;
+        loop {
+            match poll(reader.read_frame(5, digit_len)) {
+                Poll::Ready(Ok(Some(frame))) => frames.push(frame),
+                Poll::Ready(end) => break assert!(end.unwrap().is_none()),
+                Poll::Pending => pending += 1,
+            }
+        }
+        assert_eq!(frames, [&b"3abc"[..], b"0", b"2xy", b"4wxyz"]);
+        assert_eq!(pending, 2);
+    }
+
+    #[test]
+    fn what_is_no_frame_is_an_error_that_loses_nothing() {
+        type FrameLen = fn(&[u8]) -> io::Result<Option<usize>>;
+        let cases: [(&'static str, FrameLen, io::ErrorKind, &str); 7] = [
+            ("9abc", digit_len, io::ErrorKind::InvalidData, "one of 10"),
+            ("abcd", digit_len, io::ErrorKind::Other, "no digit"),
+            (
+                "4abc",
+                digit_len,
+                io::ErrorKind::UnexpectedEof,
+                "expected 5 bytes",
+            ),
+            (
+                "abcd",
+                |_| Ok(Some(0)),
+                io::ErrorKind::InvalidData,
+                "one of 0",
+            ),
+            (
+                "abcd",
+                |_| Ok(Some(usize::MAX)),
+                io::ErrorKind::InvalidData,
+                "one of 1844",
+            ),
+            (
+                "abcde",
+                |_| Ok(None),
+                io::ErrorKind::InvalidData,
+                "its first 5 bytes",
+            ),
+            (
+                "abcd",
+                |_| Ok(None),
+                io::ErrorKind::UnexpectedEof,
+                "after 4 bytes",
+            ),
+        ];
+        for (bytes, frame_len, kind, text) in cases {
+            let mut reader = reader([Some(bytes)]);
+            for _ in 0..2 {
+                let error = ready(poll(reader.read_frame(5, frame_len))).unwrap_err();
+                assert_eq!(error.kind(), kind, "{bytes}: {error}");
+                assert!(error.to_string().contains(text), "{bytes}: {error}");
+                assert_eq!(reader.buffer(), bytes.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_may_have_the_most_bytes_that_are_allowed() {
+        let mut reader = reader([Some("4ab"), Some("cd")]);
+        let frame = ready(poll(reader.read_frame(5, digit_len))).unwrap();
+        assert_eq!(frame.unwrap(), b"4abcd");
+    }
+
+    #[test]
+    fn a_length_is_asked_for_until_it_is_told_and_takes_no_memory() {
+        let mut asked = Vec::new();
+        let mut reader = reader([Some("ab"), Some("c"), Some("d"), Some("e"), None]);
+        let read = reader.read_frame(usize::MAX, |bytes| {
+            asked.push(bytes.len());
+            Ok((bytes.len() >= 3).then_some(usize::MAX))
+        });
+        assert!(poll(read).is_pending());
+        assert_eq!(asked, [2, 3]);
+        assert!(reader.joined.capacity() < 100);
+    }
+
+    #[test]
+    fn memory_of_a_large_message_is_given_back() {
+        let piece: &'static str = Box::leak("x".repeat(10_000).into_boxed_str());
+        let pieces = std::iter::repeat_n(Some(piece), 200);
+        let pieces = pieces.chain([Some("a"), Some("bc"), Some("d")]).collect();
+        let mut reader = Reader::new(Pieces(RefCell::new(pieces)));
+        assert_eq!(
+            ready(poll(reader.read_exact(2_000_000))).unwrap().len(),
+            2_000_000
+        );
+        assert!(reader.joined.capacity() <= 2 * KEPT_BYTES_MAX);
+        assert_eq!(ready(poll(reader.read_to_end(4))).unwrap(), b"abcd");
+    }
+
+    #[test]
+    fn a_reader_goes_on_from_its_parts() {
+        let mut first = reader([Some("ab\ncd"), Some("e\n")]);
+        assert_eq!(ready(poll(first.read_until(b'\n', 10))).unwrap(), b"ab\n");
+        let (source, rest) = first.into_parts();
+        let mut second = Reader::from_parts(source, rest);
+        assert_eq!(second.buffer(), b"cd");
+        assert_eq!(ready(poll(second.read_until(b'\n', 10))).unwrap(), b"cde\n");
+        let (source, rest) = second.into_parts();
+        let mut third = Reader::from_parts(source, rest);
+        assert!(ready(poll(third.fill(1))).unwrap().is_none());
     }
 
     #[test]

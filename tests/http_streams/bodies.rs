@@ -451,7 +451,7 @@ fn a_body_is_what_a_reader_reads_from() {
             async |mut request: Request| -> http::Result<String> {
                 let mut reader = Reader::new(request.take_body());
                 let mut lines = 0;
-                while !reader.fill_buf().await?.is_empty() {
+                while reader.fill(1).await?.is_some() {
                     reader.read_until(b'\n', 100).await?;
                     lines += 1;
                 }
