@@ -36,6 +36,7 @@ mod multi;
 mod poll;
 mod remote;
 mod shutdown;
+mod silent;
 mod slot;
 mod submit;
 #[cfg(test)]
@@ -142,6 +143,8 @@ struct Core {
     in_flight: usize,
     /// Multishots found at their limit, looked at again when the tasks have run.
     over_limit: Vec<Key>,
+    /// Multishot receives that brought data of late.
+    heard: Vec<Key>,
     /// Completions with a provided buffer that wait in slots.
     parked_buffers: usize,
     abandoned: u64,
@@ -162,6 +165,7 @@ impl Driver {
                 generation: 0,
                 in_flight: 0,
                 over_limit: Vec::new(),
+                heard: Vec::new(),
                 parked_buffers: 0,
                 abandoned: 0,
                 stale: 0,

@@ -17,6 +17,7 @@ mod mapping;
 #[cfg(feature = "http")]
 mod memory;
 mod monotonic;
+mod poll;
 mod ring;
 pub(crate) mod signal;
 mod socket;
@@ -26,7 +27,7 @@ mod wake_fd;
 pub(crate) use addr::SocketAddress;
 pub(crate) use cpu::{allowed_cores, pin_to_core};
 pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
-pub(crate) use epoll::{Epoll, PeerState, peer_state, watch_broken};
+pub(crate) use epoll::{Epoll, watch_broken};
 pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open, pread, preadv2_nowait, pwrite, sync, write_fd,
@@ -39,6 +40,7 @@ pub(crate) use mapping::Mapping;
 #[cfg(feature = "http")]
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
+pub(crate) use poll::{PeerState, find_ended, peer_state};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{

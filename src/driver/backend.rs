@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DriverError, DriverKind, DriverStats, Key, PollBackend, Remote, RingSize};
+use super::{DriverError, DriverKind, DriverStats, Key, PollBackend, Remote, RingSize, silent};
 use crate::sys::{Completion, Entry, Features, PollEvents, Ring, Timespec, Version, Wait, errno};
 
 pub(super) enum Backend {
@@ -44,6 +44,14 @@ const IGNORED: u64 = INTERNAL_INDEX as u64;
 /// The wake descriptor is readable.
 const WAKE: u64 = 1 << 32 | INTERNAL_INDEX as u64;
 
+/// The period until the next look at silent receives has ended.
+const LOOK: u64 = (u32::MAX as u64) << 32 | INTERNAL_INDEX as u64;
+/// How long that period lasts. Static, because the kernel reads it when it takes the entry.
+static LOOK_PERIOD: Timespec = Timespec {
+    seconds: 0,
+    nanoseconds: silent::PERIOD.as_nanos() as i64,
+};
+
 /// The user data of the n-th timeout entry.
 fn timeout_user_data(number: u32) -> u64 {
     (u64::from(number % (u32::MAX - 2)) + 2) << 32 | u64::from(INTERNAL_INDEX)
@@ -65,9 +73,42 @@ pub(super) struct RingBackend {
     /// Invariant: boxed, so that the address in a queued timeout entry stays.
     timespec: Box<Timespec>,
     ext_arg: bool,
+    look: Look,
+}
+
+/// What becomes of the period until the next look at silent receives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// No period runs.
+    None,
+    /// A timeout entry is in flight.
+    Later,
+    /// The period has ended.
+    Due,
 }
 
 impl RingBackend {
+    #[inline]
+    pub(super) fn start_look_period(&mut self) {
+        if self.look == Look::None {
+            let entry = Entry::timeout(&raw const LOOK_PERIOD);
+            // It fails only when the ring is dead.
+            if self.ring.push(entry.with_user_data(LOOK)).is_ok() {
+                self.look = Look::Later;
+            }
+        }
+    }
+
+    /// Whether the period has ended since this was asked last.
+    #[inline]
+    pub(super) fn take_look_due(&mut self) -> bool {
+        let is_due = self.look == Look::Due;
+        if is_due {
+            self.look = Look::None;
+        }
+        is_due
+    }
+
     pub(super) fn push(&mut self, entry: Entry) -> io::Result<u64> {
         self.ring.push(entry)
     }
@@ -123,6 +164,8 @@ impl RingBackend {
             if *user_data == WAKE {
                 self.wake_armed = false;
                 self.remote.clear_wake();
+            } else if *user_data == LOOK {
+                self.look = Look::Due;
             } else if self
                 .timeout
                 .is_some_and(|(number, _)| timeout_user_data(number) == *user_data)
@@ -222,6 +265,7 @@ fn ring(
         timeout_number: 0,
         timespec: Box::default(),
         ext_arg: features.ext_arg,
+        look: Look::None,
     };
     Ok((Backend::Ring(Box::new(backend)), features))
 }

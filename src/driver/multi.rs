@@ -20,7 +20,8 @@ pub(crate) enum MultiState {
 }
 
 impl Driver {
-    /// Pushes a multishot `entry`. At `limit` completions that nobody takes, it is cancelled.
+    /// Pushes a multishot `entry`. At `limit` completions that nobody takes, it is cancelled. A
+    /// receive that goes on by itself names its `stream`, whose end the kernel may fail to report.
     ///
     /// # Safety
     ///
@@ -30,8 +31,9 @@ impl Driver {
         entry: Entry,
         limit: u8,
         waker: Option<Waker>,
+        stream: Option<i32>,
     ) -> io::Result<Key> {
-        self.push_slot(State::Multi(Multi::new(limit, waker)), entry)
+        self.push_slot(State::Multi(Multi::new(limit, waker, stream)), entry)
     }
 
     /// The next completion of a multishot. One without `MORE` is the last, and frees the slot.
@@ -174,7 +176,7 @@ impl Driver {
 
 impl Core {
     #[inline]
-    fn multi(&mut self, key: Key) -> &mut Multi {
+    pub(super) fn multi(&mut self, key: Key) -> &mut Multi {
         match &mut self.slot(key).state {
             State::Multi(multi) => multi,
             _ => unreachable!("a multishot's key names a multishot"),

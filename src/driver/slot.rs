@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, task::Waker};
 
+use super::silent::Heard;
 use crate::sys::Completion;
 
 /// Names a slot: an index that is used again, and a generation that is not.
@@ -100,22 +101,44 @@ pub(super) struct Multi {
     first: Option<Item>,
     #[expect(clippy::box_collection, reason = "nearly always empty, in every slot")]
     rest: Option<Box<VecDeque<Item>>>,
+    /// The stream that it receives from, or minus one.
+    fd: i32,
     limit: u8,
+    pub(super) heard: Heard,
     /// Whether the final completion is still to come.
     pub(super) in_flight: bool,
     pub(super) cancelled: bool,
 }
 
 impl Multi {
-    pub(super) fn new(limit: u8, waker: Option<Waker>) -> Self {
+    /// A receive that goes on by itself names its stream.
+    pub(super) fn new(limit: u8, waker: Option<Waker>, stream: Option<i32>) -> Self {
         Self {
             waker,
             first: None,
             rest: None,
+            fd: stream.unwrap_or(-1),
             limit,
+            heard: Heard::Nothing,
             in_flight: true,
             cancelled: false,
         }
+    }
+
+    #[inline]
+    pub(super) fn fd(&self) -> i32 {
+        self.fd
+    }
+
+    /// Notes that data came; whether the driver is to list it from now on.
+    #[inline]
+    pub(super) fn hear(&mut self) -> bool {
+        self.fd >= 0 && std::mem::replace(&mut self.heard, Heard::Lately) == Heard::Nothing
+    }
+
+    /// Whether the kernel still receives for it, so that it waits to be told of an end.
+    pub(super) fn can_miss_an_end(&self) -> bool {
+        self.fd >= 0 && self.in_flight && !self.cancelled
     }
 
     #[inline]
@@ -140,12 +163,12 @@ impl Multi {
         Some(item)
     }
 
-    /// The completion that came last, if it was not taken.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
+    /// The completion that came last, if it was not taken.
     pub(super) fn last(&self) -> Option<Completion> {
         let last = self.rest.as_ref().and_then(|rest| rest.back());
         last.or(self.first.as_ref()).map(Item::completion)
@@ -179,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_multishots_items_come_out_in_order() {
-        let mut multi = Multi::new(2, None);
+        let mut multi = Multi::new(2, None, None);
         assert!(multi.pop().is_none());
         for res in 0..5 {
             assert_eq!(multi.is_over_limit(), res >= 2);

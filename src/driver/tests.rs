@@ -54,7 +54,7 @@ fn submit(driver: &Driver, silent: &WakeFd, waker: Waker) -> Key {
 
 fn submit_multi(driver: &Driver, silent: &WakeFd, limit: u8) -> Key {
     // SAFETY: the entry points to nothing.
-    unsafe { driver.submit_multi(poll_entry(silent), limit, None) }.unwrap()
+    unsafe { driver.submit_multi(poll_entry(silent), limit, None, None) }.unwrap()
 }
 
 /// Acts as if this had come from the kernel.

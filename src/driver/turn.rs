@@ -68,6 +68,7 @@ impl Driver {
         let result = {
             let mut core = self.core.borrow_mut();
             core.stop_over_limit();
+            core.start_look_period();
             let result = core.collect(wait, self.remote(), &mut events.completions);
             self.batch.set(events.completions.len());
             for (user_data, completion) in events.completions.drain(..) {
@@ -77,6 +78,7 @@ impl Driver {
                 }
                 core.complete(user_data, completion, &mut events.after);
             }
+            core.look_if_due();
             result
         };
         let mut all = RunAll(events.after.drain(..));
@@ -173,8 +175,13 @@ impl Core {
                 if last {
                     multi.in_flight = false;
                     self.in_flight -= 1;
-                } else if multi.is_over_limit() {
-                    self.over_limit.push(key);
+                } else {
+                    if multi.is_over_limit() {
+                        self.over_limit.push(key);
+                    }
+                    if multi.hear() {
+                        self.heard.push(key);
+                    }
                 }
                 if let Some(waker) = multi.waker.take() {
                     after.push(After::Wake(waker));

@@ -106,15 +106,14 @@ impl Unattended for Posted {
             let op = InFlight::new(Rc::clone(shared.driver()), op);
             return SendQueue::finish(shared, ticket, op);
         };
-        let queue = &shared.extra.send;
         let bytes = match op.complete(Completion::new(result).result()) {
             Ok((_, bytes)) => bytes,
             Err(error) => {
-                queue.keep_error(&error.error);
+                SendQueue::keep_error(&shared, &error.error);
                 error.buf
             }
         };
-        queue.end_unattended(&self.ticket);
+        shared.extra.send.end_unattended(&self.ticket);
         outbox.put(self, bytes);
     }
 }

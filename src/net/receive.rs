@@ -4,7 +4,8 @@
 //!
 //! - `Idle`: nothing is asked of the kernel. The next one who waits starts a receive.
 //! - `Multi`: the kernel receives into buffers that it picks (6.0), or does so once (5.19). What
-//!   it brought waits in the driver's slot until somebody takes it.
+//!   it brought waits in the driver's slot until somebody takes it. An end that the kernel fails to
+//!   report is found by the driver, which then cancels the receive (`driver/silent.rs`).
 //! - `Ready`: a wait for readiness, after which a plain receive takes what is there. On the poll
 //!   driver, on kernels without provided buffers, and when the buffers have run out.
 //! - `Ended`: end of stream or error, told once everything before it was taken.
@@ -415,6 +416,13 @@ impl Receive {
                 errno => errno > 0 && !says_go_on(errno),
             }),
             _ => false,
+        }
+    }
+
+    /// Makes sure that an end of the connection is reported, after something else on it has failed.
+    pub(super) fn look(&self, driver: &Driver) {
+        if let (State::Multi(key), false) = (self.state.get(), driver.is_closed()) {
+            driver.look_at_multi(key);
         }
     }
 

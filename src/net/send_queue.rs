@@ -61,9 +61,10 @@ impl SendQueue {
     }
 
     /// Keeps the error of a write that nobody waits for.
-    pub(super) fn keep_error(&self, error: &io::Error) {
+    pub(super) fn keep_error(shared: &Shared, error: &io::Error) {
         let errno = error.raw_os_error().unwrap_or(sys::errno::EPIPE);
-        self.error.set(NonZeroI32::new(errno));
+        shared.extra.send.error.set(NonZeroI32::new(errno));
+        shared.extra.receive.look(shared.driver());
     }
 
     /// Whether a write would begin now, with no error to be told first.
@@ -97,11 +98,10 @@ impl SendQueue {
         let driver = Rc::clone(shared.driver());
         driver.spawn_system(async move {
             let result = op.await;
-            let queue = &shared.extra.send;
             if let Err(error) = result {
-                queue.keep_error(&error.error);
+                Self::keep_error(&shared, &error.error);
             }
-            queue.end_unattended(&ticket);
+            shared.extra.send.end_unattended(&ticket);
         });
     }
 
@@ -251,6 +251,9 @@ impl<O: Sending> Future for InTurn<O> {
         };
         this.op = None;
         queue.turns.leave(&this.ticket);
+        if output.is_err() {
+            this.shared.extra.receive.look(this.shared.driver());
+        }
         Poll::Ready(output)
     }
 }

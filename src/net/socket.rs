@@ -202,7 +202,16 @@ impl Socket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         queue.take_error()?;
-        op::send_now(&self.shared, bytes)
+        self.send_now(bytes)
+    }
+
+    /// Sends what the kernel takes at once. What it refuses for good has the receive looked at.
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = op::send_now(&self.shared, bytes);
+        if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {
+            self.shared.extra.receive.look(self.shared.driver());
+        }
+        sent
     }
 
     pub(crate) async fn write_all<B: IoBuf>(&self, buf: B) -> Result<B, BufError<B>> {
@@ -358,7 +367,7 @@ impl Socket {
             return Ok(0);
         }
         queue.take_error()?;
-        match op::send_now(&self.shared, bytes_of(buf)) {
+        match self.send_now(bytes_of(buf)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             result => result,
         }

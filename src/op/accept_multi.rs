@@ -25,7 +25,7 @@ pub(crate) fn accept_multi(driver: &Driver, fd: i32, waker: Option<Waker>) -> io
         Entry::accept(fd, option::SOCK_CLOEXEC)
     };
     // SAFETY: the entry points to nothing: the peer's address is not asked for.
-    unsafe { driver.submit_multi(entry, PARKED_MAX, waker) }
+    unsafe { driver.submit_multi(entry, PARKED_MAX, waker, None) }
 }
 
 /// The connection that a completion brings, or the errno. The caller passes each completion here

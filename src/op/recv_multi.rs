@@ -18,7 +18,7 @@ const PARKED_MAX: u8 = 4;
 pub(crate) fn recv_multi(driver: &Driver, fd: i32, waker: Option<Waker>) -> io::Result<Key> {
     let entry = Entry::recv_multishot(fd, GROUP);
     // SAFETY: the entry points to nothing; the buffers are the pool's, which outlives the ring.
-    unsafe { driver.submit_multi(entry, PARKED_MAX, waker) }
+    unsafe { driver.submit_multi(entry, PARKED_MAX, waker, Some(fd)) }
 }
 
 /// Receives once (5.19); the key behaves as one whose first completion is its last.
@@ -30,7 +30,7 @@ pub(crate) fn recv_one(
 ) -> io::Result<Key> {
     let entry = Entry::recv_select(fd, GROUP, pool.buffer_bytes() as u32);
     // SAFETY: as above.
-    unsafe { driver.submit_multi(entry, PARKED_MAX, waker) }
+    unsafe { driver.submit_multi(entry, PARKED_MAX, waker, None) }
 }
 
 /// A receive whose socket is gone: its buffers go back, and the descriptor is held to the end.

@@ -113,32 +113,6 @@ pub(crate) fn watch_broken(fd: i32, fin_counts: bool) -> io::Result<OwnedFd> {
     Ok(epoll.fd)
 }
 
-/// How a connected socket's peer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PeerState {
-    There,
-    /// It has finished sending.
-    Finished,
-    /// The connection has an error, or is over in both directions.
-    Gone,
-}
-
-/// Looks at a socket, and takes nothing from it.
-pub(crate) fn peer_state(fd: i32) -> PeerState {
-    let mut poll = libc::pollfd {
-        fd,
-        events: libc::POLLRDHUP,
-        revents: 0,
-    };
-    // SAFETY: the kernel reads and writes the one struct during the call.
-    let result = unsafe { libc::poll(&raw mut poll, 1, 0) };
-    match poll.revents {
-        _ if result <= 0 => PeerState::There,
-        events if events & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => PeerState::Gone,
-        _ => PeerState::Finished,
-    }
-}
-
 impl std::fmt::Debug for Epoll {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Epoll")

@@ -15,6 +15,7 @@ mod listener;
 mod options;
 mod reader;
 mod receive;
+mod reset;
 mod runtime;
 mod stats;
 mod support;

@@ -1,0 +1,83 @@
+//! poll(2): how connected sockets stand now, without waiting and without taking anything from them.
+
+/// How a connected socket's peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerState {
+    There,
+    /// It has finished sending.
+    Finished,
+    /// The connection has an error, or is over in both directions.
+    Gone,
+}
+
+/// The sockets of one call. More than `RLIMIT_NOFILE` of them would be refused.
+const FDS_PER_CALL: usize = 64;
+
+const GONE: i16 = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
+
+fn question(fd: i32) -> libc::pollfd {
+    libc::pollfd {
+        fd,
+        events: libc::POLLRDHUP,
+        revents: 0,
+    }
+}
+
+/// Looks at a socket, and takes nothing from it.
+pub(crate) fn peer_state(fd: i32) -> PeerState {
+    let mut poll = question(fd);
+    // SAFETY: the kernel reads and writes the one struct during the call.
+    let result = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    match poll.revents {
+        _ if result <= 0 => PeerState::There,
+        events if events & GONE != 0 => PeerState::Gone,
+        _ => PeerState::Finished,
+    }
+}
+
+/// Calls `found` with the index of each socket whose peer has finished or is gone. One that the
+/// kernel cannot be asked about counts as ended.
+pub(crate) fn find_ended(fds: &[i32], mut found: impl FnMut(usize)) {
+    for (chunk_index, chunk) in fds.chunks(FDS_PER_CALL).enumerate() {
+        let mut polls = [question(-1); FDS_PER_CALL];
+        for (poll, fd) in polls.iter_mut().zip(chunk) {
+            *poll = question(*fd);
+        }
+        // SAFETY: the kernel reads and writes the first structs of the array during the call.
+        let result = unsafe { libc::poll(polls.as_mut_ptr(), chunk.len() as libc::nfds_t, 0) };
+        for (index, poll) in polls[..chunk.len()].iter().enumerate() {
+            if result < 0 || poll.revents != 0 {
+                found(chunk_index * FDS_PER_CALL + index);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::{fd::AsRawFd, unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn the_ended_sockets_among_many_are_found() {
+        let pairs: Vec<_> = (0..150).map(|_| UnixStream::pair().unwrap()).collect();
+        let fds: Vec<i32> = pairs.iter().map(|(near, _)| near.as_raw_fd()).collect();
+        let (mut near, mut far): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let ended = [149, 64, 63, 0];
+        for index in ended {
+            drop(far.remove(index));
+        }
+        let mut found = Vec::new();
+        find_ended(&fds, |index| found.push(index));
+        assert_eq!(found, [0, 63, 64, 149]);
+        assert_eq!(peer_state(fds[63]), PeerState::Gone);
+        assert_eq!(peer_state(fds[62]), PeerState::There);
+        near.clear();
+    }
+
+    #[test]
+    fn no_socket_is_no_call() {
+        find_ended(&[], |index| unreachable!("found {index}"));
+    }
+}
