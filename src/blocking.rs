@@ -18,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+use crate::unwind;
+
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -55,8 +57,10 @@ pub fn run<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Bloc
         let output = catch_unwind(AssertUnwindSafe(call));
         let before = std::mem::replace(&mut *lock(&shared), State::Done(output));
         if let State::Waiting(Some(waker)) = before {
-            waker.wake();
+            unwind::swallow(|| waker.wake());
         }
+        // The output, if nobody waits for it any more.
+        unwind::swallow(|| drop(shared));
     }));
     Blocking { shared }
 }
@@ -139,7 +143,7 @@ pub(crate) fn submit(job: Job) {
                 let job = queue.jobs.pop_front();
                 drop(queue);
                 if let Some(job) = job {
-                    job();
+                    unwind::swallow(job);
                 }
             }
         }
@@ -152,8 +156,8 @@ impl Threads {
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 drop(queue);
-                // A job tells its own panic; this thread goes on.
-                let _ = catch_unwind(AssertUnwindSafe(job));
+                // A job tells its own panic; this thread goes on, whatever the panic's payload does.
+                unwind::swallow(job);
                 queue = lock(&self.queue);
                 continue;
             }

@@ -100,6 +100,7 @@ pub mod task;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod unwind;
 
 pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;

@@ -5,17 +5,7 @@ mod builder;
 mod cores;
 mod stats;
 
-use std::{
-    fmt,
-    future::Future,
-    io,
-    mem::ManuallyDrop,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    rc::Rc,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{fmt, future::Future, io, mem::ManuallyDrop, rc::Rc, sync::Arc, time::Duration};
 
 pub use builder::Builder;
 pub use cores::{Cores, pin_to_core};
@@ -26,6 +16,7 @@ use crate::{
     pool::Pool,
     task::{Tasks, Unpark},
     time::Timers,
+    unwind::FirstPanic,
 };
 
 /// Runs `future` to its end, with a runtime of its own on this thread, and returns its output.
@@ -102,17 +93,13 @@ impl Drop for Runtime {
         // The kernel may write to the buffers that it was lent until it has given up everything,
         // and a panic on the way there must not free them: then they stay for ever.
         let pool = ManuallyDrop::new(Rc::clone(&self.pool));
-        let wound_down = catch_unwind(AssertUnwindSafe(|| self.wind_down()));
-        let left_behind = self.driver.shutdown(self.shutdown_timeout);
+        let mut panic = FirstPanic::default();
+        self.wind_down(&mut panic);
+        let left_behind = self.driver.end(self.shutdown_timeout, &mut panic);
         if left_behind == 0 {
             drop(ManuallyDrop::into_inner(pool));
         }
-        if let Err(panic) = wound_down {
-            // A second panic would end the process.
-            if !thread::panicking() {
-                resume_unwind(panic);
-            }
-        }
+        panic.go_on();
     }
 }
 

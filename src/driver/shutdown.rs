@@ -4,14 +4,25 @@
 use std::time::{Duration, Instant};
 
 use super::{Core, Driver, Key, backend::Backend, slot::State};
-use crate::sys::{Completion, Wait, errno};
+use crate::{
+    sys::{Completion, Wait, errno},
+    unwind::{self, FirstPanic},
+};
 
 impl Driver {
     /// Cancels everything, waits for the final completions until `timeout`, and closes.
     ///
     /// Returns the number of operations whose memory was left behind because the kernel may still
-    /// touch it.
+    /// touch it. A panic of the user's code on the way there goes on when all is done.
     pub(crate) fn shutdown(&self, timeout: Duration) -> usize {
+        let mut panic = FirstPanic::default();
+        let leaked = self.end(timeout, &mut panic);
+        panic.go_on();
+        leaked
+    }
+
+    /// As [`shutdown`](Self::shutdown), but a panic goes to `panic`.
+    pub(crate) fn end(&self, timeout: Duration, panic: &mut FirstPanic) -> usize {
         if self.closed.get() {
             return 0;
         }
@@ -32,10 +43,11 @@ impl Driver {
             } else {
                 Wait::Timeout(left)
             };
-            if left.is_zero() || self.turn(wait).is_err() {
+            let mut turn = |wait| panic.catch(|| self.turn(wait)).unwrap_or(Ok(()));
+            if left.is_zero() || turn(wait).is_err() {
                 // What is staged closes descriptors and cancels what the kernel still does: it
                 // has to reach the kernel also when nobody waits for what comes of it.
-                let _ = self.turn(Wait::No);
+                let _ = turn(Wait::No);
                 break;
             }
         }
@@ -68,8 +80,7 @@ impl Driver {
         });
         drop(guard);
         drop(backend);
-        // Wakers are the user's, and a panic in one must find everything else done.
-        drop(gone);
+        panic.catch(|| unwind::each(gone, drop));
         leaked
     }
 }

@@ -3,7 +3,10 @@
 use std::{cell::Cell, io, sync::Arc, task::Waker};
 
 use super::{Abandoned, Driver, Job, Key, backend::Backend, foreign_runtime, slot::State};
-use crate::sys::{Completion, Entry, PollEvents, errno};
+use crate::{
+    sys::{Completion, Entry, PollEvents, errno},
+    unwind::FirstPanic,
+};
 
 impl Driver {
     /// Pushes `entry`, whose completion wakes `waker`.
@@ -82,7 +85,12 @@ impl Driver {
         if poll.is_ready(source, events) {
             let key = core.insert(State::Done(Completion::new(0)), u64::MAX);
             drop(guard);
-            waker.wake();
+            let mut panic = FirstPanic::default();
+            if panic.catch(|| waker.wake()).is_none() {
+                // Whoever called does not get the key.
+                self.core.borrow_mut().slots.remove(key.index as usize);
+            }
+            panic.go_on();
             return Ok(key);
         }
         let key = core.insert(State::Waiting(waker), u64::from(source.get()));

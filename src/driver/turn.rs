@@ -1,17 +1,16 @@
 //! One turn: submit what was queued, collect what completed, wake who waits.
 
-use std::{
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    task::Waker,
-};
+use std::{io, task::Waker};
 
 use super::{
     Abandoned, Core, Driver, Key,
     backend::{self, Backend},
     slot::State,
 };
-use crate::sys::{Completion, Wait};
+use crate::{
+    sys::{Completion, Wait},
+    unwind,
+};
 
 /// What has to happen once the driver is no longer borrowed.
 pub(super) enum After {
@@ -37,19 +36,6 @@ impl After {
 pub(super) struct Events {
     completions: Vec<(u64, Completion)>,
     after: Vec<After>,
-}
-
-/// Runs every entry of the list, also when one of them panics: a panic in somebody's waker or
-/// buffer must not lose the completions of others.
-struct RunAll<'a>(std::vec::Drain<'a, After>);
-
-impl Drop for RunAll<'_> {
-    fn drop(&mut self) {
-        for after in self.0.by_ref() {
-            // One panic is under way, and a second would end the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| after.run()));
-        }
-    }
 }
 
 impl Driver {
@@ -81,11 +67,8 @@ impl Driver {
             core.look_if_due();
             result
         };
-        let mut all = RunAll(events.after.drain(..));
-        for after in all.0.by_ref() {
-            after.run();
-        }
-        drop(all);
+        // A panic in somebody's waker or buffer must not lose the completions of others.
+        unwind::each(events.after.drain(..), After::run);
         if let Ok(mut kept) = self.events.try_borrow_mut() {
             *kept = events;
         }

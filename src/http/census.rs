@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::ConnectionInfo;
+use crate::unwind;
 
 /// The answers so far.
 #[derive(Default)]
@@ -77,7 +78,8 @@ impl Drop for Ballot {
         let waker = census.waker.take();
         drop(census);
         if let Some(waker) = waker {
-            waker.wake();
+            // A worker has filled in this ballot, whom the panic of the one who asked does not concern.
+            unwind::swallow(|| waker.wake());
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::{
     buf::{Interleaved, IoVectored as _},
     net::GoneWait,
     pool::ManagedBuf,
-    task,
+    task, unwind,
 };
 
 /// Memory that a used exchange keeps for its input.
@@ -403,16 +403,15 @@ impl Exchange {
         driven: &mut Option<Driven<F::Output>>,
     ) -> bool {
         self.is_inside.set(true);
-        let poll = std::panic::AssertUnwindSafe(|| match future.poll(context) {
+        let polled = unwind::caught(|| match future.poll(context) {
             Poll::Ready(output) => {
                 *driven = Some(Driven::Done(output));
                 true
             }
             Poll::Pending => false,
         });
-        let polled = std::panic::catch_unwind(poll);
         self.is_inside.set(false);
-        polled.unwrap_or_else(|_| {
+        polled.unwrap_or_else(|| {
             *driven = Some(Driven::Panicked);
             true
         })

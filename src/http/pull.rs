@@ -18,7 +18,7 @@ use super::{
     timer::Timer,
     transport::BULK_BYTES_MAX,
 };
-use crate::{net::Flood, pool::ManagedBuf, time};
+use crate::{net::Flood, pool::ManagedBuf, time, unwind};
 
 /// How much of a body that nobody read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
@@ -119,12 +119,9 @@ impl Pull {
 
     #[cold]
     fn wake_waiters(&self) {
-        if let Some(last) = self.waiter.take() {
-            last.waker.wake();
-        }
-        for other in self.displaced.take() {
-            other.waker.wake();
-        }
+        let last = self.waiter.take();
+        let all = last.into_iter().chain(self.displaced.take());
+        unwind::each(all, |waiter| waiter.waker.wake());
     }
 
     pub(super) fn is_current(&self, number: u64) -> bool {
@@ -171,9 +168,7 @@ impl Pull {
             let displaced = ticket.and_then(|ticket| self.remove_displaced(ticket));
             return drop(displaced);
         }
-        for other in self.displaced.take() {
-            other.waker.wake();
-        }
+        unwind::each(self.displaced.take(), |other| other.waker.wake());
     }
 
     pub(super) fn set_timeout(&self, timeout: Duration) {

@@ -9,7 +9,6 @@ mod sweeping;
 
 use std::{
     future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -32,6 +31,7 @@ use crate::{
     net::Acceptor,
     task::{IndexWakes, JoinSet},
     time::{self, Sleep},
+    unwind,
 };
 
 /// An exchange and its future.
@@ -209,6 +209,6 @@ impl<H: Handler> Worker<H> {
 
 /// Drops an exchange with what its handler left, which is the user's and may panic.
 fn discard(running: Running) {
-    let _ = catch_unwind(AssertUnwindSafe(|| running.exchange.abort()));
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
+    unwind::swallow(|| running.exchange.abort());
+    unwind::swallow(|| drop(running));
 }

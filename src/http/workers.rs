@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     net::Acceptor,
     runtime::{Builder, pin_to_core},
-    task,
+    task, unwind,
 };
 
 /// Resolves when something is to be done, or fails when that will never be known.
@@ -188,10 +187,10 @@ where
     fn run(self, orders: Option<Orderly>) -> Report {
         let control = Arc::clone(&self.control);
         let serve = || self.serve(orders);
-        match catch_unwind(AssertUnwindSafe(serve)) {
-            Ok(Ok(report)) => return report,
-            Ok(Err(error)) => control.fail(error),
-            Err(_) => control.fail(io::Error::other("a worker has panicked")),
+        match unwind::caught(serve) {
+            Some(Ok(report)) => return report,
+            Some(Err(error)) => control.fail(error),
+            None => control.fail(io::Error::other("a worker has panicked")),
         }
         Report::default()
     }
@@ -200,7 +199,8 @@ where
         // Its end is the worker's, after everything else is dropped.
         let post = self.post;
         let runtime = Builder::new().build()?;
-        runtime.block_on(async {
+        // What a handler waits by may panic, which is no other connection's concern.
+        runtime.block_on_regardless(async {
             if let Some(orders) = orders {
                 drop(task::spawn(orders));
             }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::ByteStream;
+use crate::unwind;
 
 /// Two ends of a connection in memory, each of which takes up to `bytes_max` bytes ahead of its
 /// reader. For tests of whatever speaks over a stream: no socket, no kernel.
@@ -145,9 +146,11 @@ impl ByteStream for Duplex {
 impl Drop for Duplex {
     fn drop(&mut self) {
         self.outgoing.ended.set(true);
-        self.outgoing.wake_reader();
         self.incoming.broken.set(true);
-        self.incoming.wake_writer();
+        unwind::then(
+            || self.outgoing.wake_reader(),
+            || self.incoming.wake_writer(),
+        );
     }
 }
 

@@ -10,7 +10,12 @@ use std::{
 };
 
 use super::Runtime;
-use crate::{driver, pool, sys::Wait, task};
+use crate::{
+    driver, pool,
+    sys::Wait,
+    task,
+    unwind::{self, FirstPanic},
+};
 
 /// Polls between two looks at what other threads posted.
 const POLLS_PER_LOOK: usize = 61;
@@ -56,22 +61,50 @@ impl Runtime {
     /// # Panics
     ///
     /// Inside a runtime, this or another, and when `future` panics.
+    ///
+    /// So it does when a waker panics, or what is dropped when an operation of a dropped future ends.
+    /// All others have been woken by then, and the runtime can be used again.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.run_inside(future, |due| self.turn(due))
+    }
+
+    /// As [`block_on`](Self::block_on), but the panic of a waker, or of what an operation leaves, ends
+    /// nothing.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn block_on_regardless<F: Future>(&self, future: F) -> F::Output {
+        self.run_inside(future, |due| {
+            unwind::caught(|| self.turn(due)).unwrap_or(Ok(()))
+        })
+    }
+
+    fn run_inside<F: Future>(
+        &self,
+        future: F,
+        turn: impl Fn(&mut Vec<Waker>) -> io::Result<()>,
+    ) -> F::Output {
         refuse_nesting();
         let _inside = Inside::enter();
         let _pool = pool::enter(&self.pool);
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
         let _tasks = self.tasks.enter();
-        let output = self.run_root(future);
-        // What was dropped last is ended by entries that the kernel has yet to see, and nobody may
-        // come back here for long. A driver that fails says so to whoever does.
-        let _ = self.driver.turn(Wait::No);
-        output
+        let mut output = None;
+        unwind::then(
+            || output = Some(self.run_root(future, turn)),
+            // What was dropped last is ended by entries that the kernel has yet to see, and nobody
+            // may come back here for long. A driver that fails says so to whoever does, and the
+            // panic of a waker is not the root's.
+            || unwind::swallow(|| drop(self.driver.turn(Wait::No))),
+        );
+        output.expect("it is there when the root did not panic")
     }
 
     /// Polls `future` and the tasks until it is ready, and drops it.
-    fn run_root<F: Future>(&self, future: F) -> F::Output {
+    fn run_root<F: Future>(
+        &self,
+        future: F,
+        turn: impl Fn(&mut Vec<Waker>) -> io::Result<()>,
+    ) -> F::Output {
         let mut future = pin!(future);
         let waker = self.tasks.root_waker();
         let mut context = Context::from_waker(&waker);
@@ -90,7 +123,7 @@ impl Runtime {
                     break;
                 }
             }
-            if let Err(error) = self.turn(&mut due) {
+            if let Err(error) = turn(&mut due) {
                 panic!("the runtime's driver failed: {error}");
             }
         }
@@ -106,11 +139,19 @@ impl Runtime {
         if !self.tasks.prepare_park() {
             return self.driver.turn(Wait::No);
         }
-        let result = self.driver.turn(wait);
-        self.tasks.unparked();
+        let result = self.sleep(wait);
         if self.timers.is_paused() {
             self.advance_if_idle();
         }
+        result
+    }
+
+    /// Visits the kernel when the tasks have been told that this thread sleeps.
+    fn sleep(&self, wait: Wait) -> io::Result<()> {
+        let mut result = Ok(());
+        // A waker may panic. Tasks that took this thread to be asleep after that would never let it
+        // sleep again.
+        unwind::then(|| result = self.driver.turn(wait), || self.tasks.unparked());
         result
     }
 
@@ -139,27 +180,30 @@ impl Runtime {
         }
     }
 
-    /// Ends the user's tasks, and lets the runtime's own finish what they have begun.
-    pub(super) fn wind_down(&self) {
+    /// Ends the user's tasks, and lets the runtime's own finish what they have begun, whatever panics
+    /// meanwhile.
+    pub(super) fn wind_down(&self, panic: &mut FirstPanic) {
         let _inside = Inside::enter();
         let _pool = pool::enter(&self.pool);
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
         let _tasks = self.tasks.enter();
-        self.tasks.shutdown_user();
+        panic.catch(|| self.tasks.shutdown_user());
         // Nobody looks at a stopped clock any more, and waits for the kernel take real time.
         self.timers.resume();
         let deadline = Instant::now().checked_add(self.shutdown_timeout);
         let mut due = Vec::new();
         while self.tasks.system_count() > 0 {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero())
-                || self.wind_down_turn(left, &mut due).is_err()
-            {
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
+            let turn = panic.catch(|| self.wind_down_turn(left, &mut due));
+            if turn.is_some_and(|turn| turn.is_err()) {
                 break;
             }
         }
-        self.tasks.shutdown();
+        panic.catch(|| self.tasks.shutdown());
     }
 
     fn wind_down_turn(
@@ -180,8 +224,6 @@ impl Runtime {
         if !self.tasks.prepare_park() {
             return self.driver.turn(Wait::No);
         }
-        let result = self.driver.turn(wait);
-        self.tasks.unparked();
-        result
+        self.sleep(wait)
     }
 }

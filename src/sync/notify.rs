@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::waiters::{Place, Waiters};
+use super::waiters::{Left, Place, Waiters};
 
 /// Tells waiting tasks that something happened, without saying what.
 ///
@@ -176,7 +176,7 @@ impl Future for Notified<'_> {
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
         if let State::Waiting(place) = std::mem::replace(&mut self.state, State::Done) {
-            if let Some(By::NotifyOne) = self.notify.waiters.remove(place) {
+            if let Left::Chosen(By::NotifyOne) = self.notify.waiters.remove(place) {
                 self.notify.notify_one();
             }
         }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use super::closed::Closed;
 use super::try_recv_error::TryRecvError;
 use super::waker_slot::WakerSlot;
+use crate::unwind;
 
 /// Returns the two sides of a channel for one value.
 ///
@@ -131,8 +132,10 @@ impl<T> Sender<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         self.channel.has_sender.set(false);
-        self.channel.receiver.wake();
-        self.channel.sender.clear();
+        unwind::then(
+            || self.channel.receiver.wake(),
+            || self.channel.sender.clear(),
+        );
     }
 }
 
@@ -197,9 +200,15 @@ impl<T> Future for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.channel.close();
-        self.channel.receiver.clear();
-        drop(self.channel.value.take());
+        unwind::then(
+            || self.channel.close(),
+            || {
+                unwind::then(
+                    || self.channel.receiver.clear(),
+                    || drop(self.channel.value.take()),
+                );
+            },
+        );
     }
 }
 

@@ -5,11 +5,12 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::closed::Closed;
 use super::semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};
-use super::waiters::{Place, Waiters};
+use super::waiters::{Left, Place, Waiters};
+use crate::unwind;
 
 /// Limits how many tasks do something at the same time.
 ///
@@ -167,16 +168,16 @@ impl Semaphore {
 
     /// Grants permits to those in line, as far as they go.
     fn serve(&self) {
-        while let Some(amount) = self.waiters.first_amount() {
-            let Some(permits) = self.permits.get().checked_sub(amount) else {
-                return;
-            };
-            self.permits.set(permits);
-            // Waking is user code, which may come back here: all is settled before.
-            if let Some(waker) = self.waiters.choose_first(Choice::Granted) {
-                waker.wake();
-            }
-        }
+        // Waking is user code, which may come back here: all is settled before. It may panic, and the
+        // next in line has its permits all the same.
+        unwind::each(std::iter::from_fn(|| self.grant()), Waker::wake);
+    }
+
+    /// Grants the first in line its permits, if there are enough.
+    fn grant(&self) -> Option<Waker> {
+        let amount = self.waiters.first_amount()?;
+        self.permits.set(self.permits.get().checked_sub(amount)?);
+        self.waiters.choose_first(Choice::Granted)
     }
 
     /// Takes permits unless that means waiting.
@@ -246,10 +247,10 @@ impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
             match self.semaphore.waiters.remove(place) {
-                Some(Choice::Granted) => self.semaphore.add_permits(self.amount),
-                Some(Choice::Closed) => {}
+                Left::Chosen(Choice::Granted) => self.semaphore.add_permits(self.amount),
+                Left::Chosen(Choice::Closed) => {}
                 // It may have been first in line, and those behind it need less.
-                None => self.semaphore.serve(),
+                Left::Waiting(waker) => unwind::then(|| drop(waker), || self.semaphore.serve()),
             }
         }
     }

@@ -9,6 +9,8 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Poll, Waker};
 
+use crate::unwind;
+
 /// In the place of an index: none.
 const NONE: u32 = u32::MAX;
 
@@ -86,15 +88,14 @@ impl<C: Copy> Waiters<C> {
         self.list.borrow_mut().choose_first(choice)
     }
 
-    /// Chooses and wakes all who wait now, but none who begin to while these are woken.
+    /// Chooses and wakes all who wait now, but none who begin to while these are woken. The panic of
+    /// one waker goes on when all were woken.
     pub(super) fn wake_all(&self, choice: C) {
         let mut wakers = Vec::with_capacity(self.waiting_count.get());
         while let Some(waker) = self.choose_first(choice) {
             wakers.push(waker);
         }
-        for waker in wakers {
-            waker.wake();
-        }
+        unwind::each(wakers, Waker::wake);
     }
 
     /// Returns what the waiter was chosen for, which ends its place, or sets its waker. The caller
@@ -106,27 +107,32 @@ impl<C: Copy> Waiters<C> {
             Look::WaitingForOther => {}
         }
         let waker = waker.clone();
-        // Cloning may have chosen this waiter.
-        let replaced = self.list.borrow_mut().replace_waker(place.0, waker);
-        match replaced {
-            Ok(_old) => Poll::Pending,
-            Err((choice, _new)) => Poll::Ready(choice),
-        }
+        // Cloning may have chosen this waiter, and then it is the new one that is dropped. That may
+        // panic, so the choice is taken after it.
+        let unused = self.list.borrow_mut().replace_waker(place.0, waker);
+        drop(unused);
+        self.list.borrow_mut().take_choice(place.0)
     }
 
-    /// Ends a place, and returns what its waiter was chosen for if it was.
-    pub(super) fn remove(&self, place: Place) -> Option<C> {
+    /// Ends a place. The caller acts on what its waiter was chosen for before it drops the waker.
+    pub(super) fn remove(&self, place: Place) -> Left<C> {
         let state = self.list.borrow_mut().remove(place.0);
         match state {
-            State::Chosen(choice) => Some(choice),
+            State::Chosen(choice) => Left::Chosen(choice),
             State::Waiting(waker) => {
                 self.waiting_count.set(self.waiting_count.get() - 1);
-                drop(waker);
-                None
+                Left::Waiting(waker)
             }
             State::Free => unreachable!("a place is ended once"),
         }
     }
+}
+
+/// What a waiter was that left.
+pub(super) enum Left<C> {
+    Chosen(C),
+    /// In line. Dropping its waker is the user's code.
+    Waiting(Waker),
 }
 
 enum Look<C> {
@@ -185,16 +191,22 @@ impl<C: Copy> List<C> {
         }
     }
 
-    /// Returns the old waker, or the choice and the new waker if the waiter was chosen.
-    fn replace_waker(&mut self, index: u32, waker: Waker) -> Result<Waker, (C, Waker)> {
+    /// Sets the waker of a waiter that is in line, and returns the one that is not needed.
+    fn replace_waker(&mut self, index: u32, waker: Waker) -> Waker {
         match &mut self.nodes[index as usize].state {
-            State::Waiting(stored) => Ok(std::mem::replace(stored, waker)),
-            &mut State::Chosen(choice) => {
-                self.free(index);
-                Err((choice, waker))
-            }
+            State::Waiting(stored) => std::mem::replace(stored, waker),
+            State::Chosen(_) => waker,
             State::Free => unreachable!("a place is ended once"),
         }
+    }
+
+    /// Ends the place of a waiter that was chosen.
+    fn take_choice(&mut self, index: u32) -> Poll<C> {
+        let State::Chosen(choice) = self.nodes[index as usize].state else {
+            return Poll::Pending;
+        };
+        self.free(index);
+        Poll::Ready(choice)
     }
 
     fn remove(&mut self, index: u32) -> State<C> {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{abort_handle::AbortHandle, current, header::State, raw::Output, task_ref::TaskRef};
+use crate::unwind;
 
 /// Waits for a task and returns its output.
 ///
@@ -91,14 +92,13 @@ impl<T> JoinHandle<T> {
             self.task.join_waker.set(registered);
             return;
         }
-        // User code: any of these may do with the task whatever a task may do.
-        drop(registered);
+        // Cloning and dropping wakers is user code, which may do with the task whatever a task may do.
         let waker = waker.clone();
         if self.is_finished() {
-            waker.wake();
+            unwind::then(|| waker.wake(), || drop(registered));
         } else {
             let other = self.task.join_waker.replace(Some(waker));
-            drop(other);
+            unwind::each([registered, other], drop);
         }
     }
 
@@ -139,8 +139,6 @@ impl<T> Drop for JoinHandle<T> {
             .set_state(self.task.state().without(State::JOINABLE));
         let waker = self.task.join_waker.take();
         let output = self.take_output();
-        // User code from here on.
-        drop(waker);
         if let Some(Err(error)) = &output {
             if current::is(self.task.inbox) {
                 if let Some(scheduler) = current::get() {
@@ -148,6 +146,8 @@ impl<T> Drop for JoinHandle<T> {
                 }
             }
         }
+        // User code.
+        unwind::then(|| drop(waker), || drop(output));
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     primitives::{alloc, dealloc},
     task_ref::TaskRef,
 };
+use crate::unwind::swallow;
 
 /// What a finished task leaves to its join handle.
 pub(super) type Output<T> = Result<T, JoinError>;
@@ -282,15 +283,4 @@ unsafe fn dealloc_task<F: Future, N>(task: NonNull<Header>) {
     unsafe { ptr::drop_in_place(task) };
     // SAFETY: it was allocated with this layout.
     unsafe { dealloc(task.cast(), Layout::new::<Task<F, N>>()) };
-}
-
-/// Runs user code whose panic has nobody to go to. The panic hook has reported it.
-pub(super) fn swallow(code: impl FnOnce()) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(code)) else {
-        return;
-    };
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // A payload whose drop panics with another one: there has to be an end.
-        mem::forget(payload);
-    }
 }

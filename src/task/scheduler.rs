@@ -19,10 +19,11 @@ use super::{
     on_task_panic::{OnTaskPanic, TaskPanic},
     primitives::Arc,
     queue::ReadyQueue,
-    raw::{self, MaybeName, Outcome, Unnamed, swallow},
+    raw::{self, MaybeName, Outcome, Unnamed},
     task_ref::{self, TaskRef},
     waker::BorrowedWaker,
 };
+use crate::unwind::swallow;
 
 /// How many tasks there were, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

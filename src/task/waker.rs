@@ -16,6 +16,7 @@ use super::{
     task_ref,
     task_ref::TaskRef,
 };
+use crate::unwind;
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, release);
 
@@ -43,19 +44,22 @@ impl Deref for BorrowedWaker<'_> {
     }
 }
 
-/// Wakes all of `wakers`, in their order, and takes them out.
+/// Wakes all of `wakers`, in their order, and takes them out. The panic of one goes on when all were
+/// woken.
 ///
 /// Many tasks are woken together after a sleep, and what is needed of each has left the caches by
 /// then. So it is fetched while others are woken.
 pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
     const AHEAD: usize = 4;
     let mut wakers = wakers.drain(..);
-    while let Some(waker) = wakers.next() {
+    let fetched = std::iter::from_fn(|| {
+        let waker = wakers.next()?;
         if let Some(later) = wakers.as_slice().get(AHEAD) {
             header::prefetch(later.data());
         }
-        waker.wake();
-    }
+        Some(waker)
+    });
+    unwind::each(fetched, Waker::wake);
 }
 
 /// The task of a waker.

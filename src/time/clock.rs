@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::hash::{Hash as _, Hasher};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::timers::Timers;
 use super::wheel::Nanos;
+use crate::unwind;
 
 /// What [`now`] is, beside the system's clock.
 #[derive(Clone, Copy)]
@@ -306,8 +307,6 @@ fn fire_next(timers: &Timers, target: Nanos) -> bool {
     timers.clock.advance_to(deadline);
     let mut woken = Vec::new();
     timers.fire_at(timers.clock.now(), &mut woken);
-    for waker in woken {
-        waker.wake();
-    }
+    unwind::each(woken, Waker::wake);
     true
 }

@@ -13,6 +13,7 @@ mod foreign;
 mod halves;
 mod listener;
 mod options;
+mod panics;
 mod reader;
 mod receive;
 mod reset;

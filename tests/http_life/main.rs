@@ -5,6 +5,7 @@ mod answers;
 mod connections;
 mod listening;
 mod overload;
+mod panics;
 mod stop;
 mod support;
 mod unread;

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
+    &["unwind"],
     &["sys", "buf", "task", "time", "sync", "future"],
     &["driver", "io", "blocking"],
     &["pool"],

@@ -7,6 +7,7 @@
 
 use std::{
     future::{Future as _, poll_fn},
+    iter,
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll},
@@ -17,6 +18,7 @@ use super::pool::Pool;
 use crate::{
     task::{self, AbortHandle},
     time::{self, Sleep},
+    unwind,
 };
 
 /// How long an idle connection may outlive its time. One that is asked for is looked at anyway.
@@ -45,10 +47,11 @@ impl Keeper {
             return Poll::Ready(());
         };
         loop {
-            pool.watch();
-            while let Some(index) = pool.wakes().pop() {
-                pool.look_at(index);
-            }
+            // A request that waits is told of a place by its waker, which is the user's. Its panic
+            // must not end the keeper, and with it all idle connections.
+            unwind::swallow(|| pool.watch());
+            let woken = iter::from_fn(|| pool.wakes().pop());
+            unwind::swallow(|| unwind::each(woken, |index| pool.look_at(index)));
             if pool.wakes().poll_ready(context).is_pending() {
                 break;
             }
@@ -60,7 +63,7 @@ impl Keeper {
                 }
                 self.clock = None;
             }
-            if !pool.sweep() {
+            if unwind::caught(|| pool.sweep()) == Some(false) {
                 return Poll::Pending;
             }
             self.clock = Some(time::sleep(SWEEP_PERIOD));

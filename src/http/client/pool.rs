@@ -25,7 +25,7 @@ use crate::{
     driver,
     sync::oneshot,
     task::{AbortHandle, IndexWakes},
-    time,
+    time, unwind,
 };
 
 /// The index that wakes the keeper and stands for no connection.
@@ -284,9 +284,7 @@ impl Pool {
     /// Begins to watch over the connections that have become idle and still are.
     pub(super) fn watch(&self) {
         let mut unwatched = self.unwatched.take();
-        for slot_index in unwatched.drain(..) {
-            self.look_at(slot_index);
-        }
+        unwind::each(unwatched.drain(..), |slot_index| self.look_at(slot_index));
         // It is empty but for what was dropped meanwhile.
         let more = self.unwatched.replace(unwatched);
         self.unwatched.borrow_mut().extend(more);
@@ -341,27 +339,25 @@ impl Pool {
                 .map(|(slot, _)| slot as u32)
                 .collect()
         };
-        for slot_index in over {
-            if let Some(idle) = self.empty(slot_index) {
-                idle.connection.lease.host.unlist(slot_index);
-            }
-        }
+        unwind::each(over, |slot_index| self.close_slot(slot_index));
         self.idle_count.get() > 0
     }
 
     /// Closes all idle connections.
     pub(super) fn close_idle(&self) {
-        loop {
-            let next = self
-                .slots
-                .borrow()
-                .iter()
-                .find(|(_, idle)| idle.is_some())
-                .map(|(slot, _)| slot as u32);
-            let Some(slot_index) = next else { return };
-            if let Some(idle) = self.empty(slot_index) {
-                idle.connection.lease.host.unlist(slot_index);
-            }
+        let idle: Vec<u32> = {
+            let slots = self.slots.borrow();
+            let idle = slots.iter().filter(|(_, idle)| idle.is_some());
+            idle.map(|(slot, _)| slot as u32).collect()
+        };
+        unwind::each(idle, |slot_index| self.close_slot(slot_index));
+    }
+
+    /// Closes the connection of a slot. A request that waited for its place is told, by a waker of the
+    /// user's.
+    fn close_slot(&self, slot_index: u32) {
+        if let Some(idle) = self.empty(slot_index) {
+            idle.connection.lease.host.unlist(slot_index);
         }
     }
 

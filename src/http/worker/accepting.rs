@@ -3,14 +3,13 @@
 use std::{
     future::Future as _,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use super::{Handler, Worker};
-use crate::{http::refusal::refuse, net::Socket, sys::errno, time};
+use crate::{http::refusal::refuse, net::Socket, sys::errno, time, unwind};
 
 /// Connections accepted before those that are here get their turn.
 const ACCEPTS_PER_TURN: usize = 32;
@@ -95,7 +94,7 @@ impl<H: Handler> Worker<H> {
         self.shared.count(|report| report.accepted += 1);
         // The access log is the user's and may panic.
         let refuse = || refuse(socket.into(), &self.shared);
-        if let Ok(refusal) = catch_unwind(AssertUnwindSafe(refuse)) {
+        if let Some(refusal) = unwind::caught(refuse) {
             self.refusals.spawn(refusal);
         }
     }

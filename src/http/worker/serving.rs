@@ -1,7 +1,6 @@
 //! The turn of one connection: from idle to served and back.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll},
 };
@@ -14,6 +13,7 @@ use crate::{
         serve::serve_all,
     },
     pool::ManagedBuf,
+    unwind,
 };
 
 /// Used exchanges that are kept for the next connection.
@@ -46,7 +46,7 @@ impl<H: Handler> Worker<H> {
             };
             let running = &mut self.running[number as usize];
             let poll = || running.serving.as_mut().poll(&mut context);
-            if catch_unwind(AssertUnwindSafe(poll)).is_err() {
+            if unwind::caught(poll).is_none() {
                 let broken = self.running.remove(number as usize);
                 drop(self.connections.remove(index));
                 discard(broken);

@@ -112,6 +112,20 @@ enum Choice {
     Closed,
 }
 
+/// A value on its way to the receiver. It goes back if a sender's waker panics.
+struct Taken<'a, T> {
+    value: Option<T>,
+    channel: &'a Channel<T>,
+}
+
+impl<T> Drop for Taken<'_, T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.value.take() {
+            self.channel.queue.borrow_mut().push_front(value);
+        }
+    }
+}
+
 impl<T> Channel<T> {
     fn len(&self) -> usize {
         self.queue.borrow().len()
@@ -119,7 +133,12 @@ impl<T> Channel<T> {
 
     /// Whether a value can be sent now without overtaking a sender that waits.
     fn has_room(&self) -> bool {
-        self.waiters.is_empty() && self.len() + self.reserved_count.get() < self.capacity
+        self.waiters.is_empty() && self.has_place()
+    }
+
+    /// Whether a place is free.
+    fn has_place(&self) -> bool {
+        self.len() + self.reserved_count.get() < self.capacity
     }
 
     fn push(&self, value: T) {
@@ -128,15 +147,25 @@ impl<T> Channel<T> {
     }
 
     fn pop(&self) -> Option<T> {
-        let value = self.queue.borrow_mut().pop_front();
-        if value.is_some() {
-            self.pass_on_place();
+        let value = self.queue.borrow_mut().pop_front()?;
+        if self.waiters.is_empty() {
+            return Some(value);
         }
-        value
+        let mut taken = Taken {
+            value: Some(value),
+            channel: self,
+        };
+        self.pass_on_place();
+        taken.value.take()
     }
 
     /// Gives a place that has just become free to the sender that has waited longest.
+    ///
+    /// There is one place too few where a value went back.
     fn pass_on_place(&self) {
+        if !self.has_place() {
+            return;
+        }
         if let Some(waker) = self.waiters.choose_first(Choice::Reserved) {
             self.reserved_count.set(self.reserved_count.get() + 1);
             waker.wake();

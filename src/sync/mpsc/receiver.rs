@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use super::Channel;
 use crate::sync::try_recv_error::TryRecvError;
+use crate::unwind;
 
 /// The receiving side of a channel. Dropping it closes the channel and drops what is in it.
 pub struct Receiver<T> {
@@ -80,10 +81,16 @@ impl<T> Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.channel.close();
-        self.channel.receiver.clear();
         let unreceived = self.channel.queue.take();
-        drop(unreceived);
+        unwind::then(
+            || self.channel.close(),
+            || {
+                unwind::then(
+                    || self.channel.receiver.clear(),
+                    || unwind::each(unreceived, drop),
+                );
+            },
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use super::permit::Permit;
 use super::send_error::{SendError, TrySendError};
 use super::{Channel, Choice};
 use crate::sync::closed::Closed;
-use crate::sync::waiters::Place;
+use crate::sync::waiters::{Left, Place};
 
 /// The sending side of a channel. A clone sends into the same channel.
 pub struct Sender<T> {
@@ -192,7 +192,7 @@ impl<'a, T> Future for Reserve<'a, T> {
 impl<T> Drop for Reserve<'_, T> {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            if let Some(Choice::Reserved) = self.channel.waiters.remove(place) {
+            if let Left::Chosen(Choice::Reserved) = self.channel.waiters.remove(place) {
                 drop(Permit::new(self.channel));
             }
         }
