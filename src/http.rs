@@ -152,6 +152,7 @@
 mod access;
 mod activity;
 mod admission;
+mod answering;
 pub mod blocking;
 mod body;
 mod body_writer;

@@ -13,7 +13,8 @@ use std::{
 
 use super::{
     BodyError, HeaderMap, Result, Timeouts,
-    exchange::Exchange,
+    activity::Phase,
+    exchange::{Exchange, Gone},
     h1::{BodyDecoder, CONTINUE},
     timer::Timer,
     transport::BULK_BYTES_MAX,
@@ -397,7 +398,7 @@ impl Exchange {
 
     /// Takes what the handler left of the body out of the input; `None` when more has to come, and
     /// false when the connection has to end for it. `skipped` counts what was skipped so far.
-    pub(super) fn skip_step(&self, skipped: &mut u64) -> Option<bool> {
+    fn skip_step(&self, skipped: &mut u64) -> Option<bool> {
         loop {
             let mut input = self.input.borrow_mut();
             let mut body = self.body.borrow_mut();
@@ -418,6 +419,25 @@ impl Exchange {
             }
             if input.is_empty() {
                 return None;
+            }
+        }
+    }
+
+    /// Skips what the handler left of the body; false when the connection has to end for it.
+    pub(super) async fn skip_body(&self) -> std::result::Result<bool, Gone> {
+        let mut skipped = 0;
+        let mut deadline = None;
+        loop {
+            if let Some(skipped) = self.skip_step(&mut skipped) {
+                return Ok(skipped);
+            }
+            self.phase.set(Phase::Body);
+            self.flush().await?;
+            if deadline.is_none() {
+                deadline = time::now().checked_add(self.shared.settings.timeouts.body);
+            }
+            if !self.receive(deadline).await? {
+                return Ok(false);
             }
         }
     }

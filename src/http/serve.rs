@@ -13,15 +13,14 @@ use std::{
 };
 
 use super::{
-    BodyError, BodyWriter, Error, Handler, RejectReason, Request, Response, Result, StatusCode,
+    Handler, RejectReason, Request,
     activity::Phase,
-    exchange::{Driven, Exchange, Gone, WhenGone},
+    answering::{Next, answer, answer_at_once},
+    exchange::{Driven, Exchange, Gone},
     exchanged::{Exchanged, tell_refused},
-    h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming},
+    h1::{AnswerTo, RequestHead},
     received::Received,
-    response_body::{MakeProducer, MakeTunnel, ResponseBody},
     transport::Transport,
-    upgrade::{Upgraded, WayBack},
 };
 use crate::time;
 
@@ -34,13 +33,6 @@ const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// The future of an exchange, in a box that it never leaves.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
-
-/// What follows an answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Request,
-    Close,
-}
 
 /// What came instead of a request.
 enum NoRequest {
@@ -129,7 +121,7 @@ async fn serve<H: Handler>(
                     answer_to.keeps_alive &=
                         !exchange.shared.is_stopping() && exchange.can_skip_body();
                     exchange.refuse(reason, answer_to);
-                    if answer_to.keeps_alive && skip_body(exchange).await? {
+                    if answer_to.keeps_alive && exchange.skip_body().await? {
                         if !gathers_more(exchange, &mut gathered) {
                             exchange.flush().await?;
                         }
@@ -196,7 +188,7 @@ async fn serve<H: Handler>(
         let (_, _, next) = answered?;
         exchange.shared.count_answer();
         let skips = !exchange.body.borrow().is_end();
-        if next == Next::Close || skips && !skip_body(exchange).await? {
+        if next == Next::Close || skips && !exchange.skip_body().await? {
             exchange.flush().await?;
             return Ok(Next::Close);
         }
@@ -280,274 +272,6 @@ async fn wait_for_head(
         }
         if let Some(read) = look_for_head(exchange, storage) {
             return Ok(read);
-        }
-    }
-}
-
-/// What became of an answer: its status, why it was not the handler's, and what follows it.
-type Answered = (StatusCode, Option<RejectReason>, Next);
-
-/// Adds the answer that most handlers give to the output, and takes it: one whose body is here.
-#[inline]
-fn answer_at_once(
-    exchange: &Exchange,
-    head: &RequestHead,
-    driven: &mut Option<Driven<Response>>,
-) -> Option<Answered> {
-    let Some(Driven::Done(response)) = driven else {
-        return None;
-    };
-    let mut answer_to = AnswerTo::request(head);
-    let status = response.status_code();
-    if status.is_informational() || answer_to.is_connect {
-        return None;
-    }
-    let failed = exchange.pull.failed();
-    answer_to.keeps_alive &=
-        failed.is_none() && !exchange.shared.is_stopping() && exchange.can_skip_body();
-    let keeps_alive = write_whole(exchange, response, answer_to)?;
-    Some((
-        status,
-        failed.map(RejectReason::Body),
-        next_after(keeps_alive),
-    ))
-}
-
-/// Writes any other answer, to the output or beyond.
-async fn answer(
-    exchange: &Rc<Exchange>,
-    head: &RequestHead,
-    number: u64,
-    driven: Option<Driven<Response>>,
-) -> std::result::Result<Answered, Gone> {
-    let mut answer_to = AnswerTo::request(head);
-    if exchange.shared.is_stopping() || exchange.pull.failed().is_some() {
-        answer_to.keeps_alive = false;
-    }
-    let Some(Driven::Done(mut response)) = driven else {
-        return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
-    };
-    let status = response.status_code();
-    let reason = exchange.pull.failed().map(RejectReason::Body);
-    let body = response.take_body();
-    if status.is_informational() || answer_to.is_connect && status.is_success() {
-        return match body {
-            ResponseBody::Tunnel(make)
-                if answer_to.is_connect || status == StatusCode::SWITCHING_PROTOCOLS =>
-            {
-                // The tunnel begins behind the request, whose body nobody can read any more.
-                exchange.retire();
-                exchange.ask_for_body()?;
-                if !exchange.can_skip_body() || !skip_body(exchange).await? {
-                    let error = exchange.pull.failed().unwrap_or(BodyError::TooLarge);
-                    return Ok(refuse(exchange, RejectReason::Body(error), answer_to));
-                }
-                encode(exchange, &response, None, answer_to);
-                exchange.flush().await?;
-                tunnel(exchange, make).await?;
-                Ok((status, None, Next::Close))
-            }
-            // Neither ends an exchange: what follows would be taken for its answer, or for a
-            // tunnel's bytes.
-            _ if answer_to.is_connect => Ok(refuse(
-                exchange,
-                RejectReason::ConnectUnsupported,
-                answer_to,
-            )),
-            _ => Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to)),
-        };
-    }
-    match body {
-        ResponseBody::Producer(make) => {
-            // The body of the request may still be read by who writes the answer.
-            exchange.outgoing.mark_head();
-            let framing = encode(exchange, &response, None, answer_to);
-            produce(exchange, head, number, make, framing, (status, reason)).await
-        }
-        ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
-            Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to))
-        }
-    }
-}
-
-fn next_after(keeps_alive: bool) -> Next {
-    if keeps_alive {
-        Next::Request
-    } else {
-        Next::Close
-    }
-}
-
-/// Answers by ourselves, and closes.
-fn refuse(exchange: &Exchange, reason: RejectReason, answer_to: AnswerTo) -> Answered {
-    let answer_to = AnswerTo {
-        keeps_alive: false,
-        ..answer_to
-    };
-    exchange.refuse(reason, answer_to);
-    (reason.status(), Some(reason), Next::Close)
-}
-
-/// Adds a whole answer to the output, if its body is here; returns whether the connection stays open.
-fn write_whole(exchange: &Exchange, response: &mut Response, answer_to: AnswerTo) -> Option<bool> {
-    let body = response.bytes_here()?;
-    let body_len = body.len() as u64;
-    if let (Some(content_type), [], true) = (
-        response.content_type(),
-        response.field_list(),
-        body.len() < COPIED_BYTES_MAX,
-    ) {
-        let output = &mut *exchange.outgoing.bytes.borrow_mut();
-        let status = response.status_code();
-        let shared = &exchange.shared;
-        let framing = shared.encode_plain(output, status, content_type, body, answer_to);
-        if framing.body != BodyLength::None {
-            exchange.outgoing.body_bytes.set(body_len);
-        }
-        return Some(framing.keeps_alive);
-    }
-    let framing = encode(exchange, response, Some(body_len), answer_to);
-    if framing.body != BodyLength::None && body_len > 0 {
-        let body = response.take_bytes().expect("its length was taken");
-        exchange.outgoing.push(body);
-    }
-    Some(framing.keeps_alive)
-}
-
-/// A body up to this size is copied behind its head.
-const COPIED_BYTES_MAX: usize = 4 * 1024;
-
-/// Adds the head of an answer to the output.
-fn encode(
-    exchange: &Exchange,
-    response: &Response,
-    body_len: Option<u64>,
-    answer_to: AnswerTo,
-) -> ResponseFraming {
-    let output = &mut *exchange.outgoing.bytes.borrow_mut();
-    let mut encoder = ResponseEncoder::new(output, response.status_code(), answer_to);
-    if let Some(content_type) = response.content_type() {
-        encoder.content_type(content_type);
-    }
-    for (name, value) in response.field_list() {
-        encoder.field(name, value);
-    }
-    encoder.finish(body_len, &exchange.shared.date_line())
-}
-
-/// Lets the handler write the body of its answer.
-async fn produce(
-    exchange: &Rc<Exchange>,
-    head: &RequestHead,
-    number: u64,
-    make: Box<MakeProducer>,
-    framing: ResponseFraming,
-    (status, reason): (StatusCode, Option<RejectReason>),
-) -> std::result::Result<Answered, Gone> {
-    let ResponseFraming { body, keeps_alive } = framing;
-    if body == BodyLength::None {
-        // HEAD and 304: nobody would see what it writes.
-        let keeps_alive = keeps_alive && exchange.can_skip_body();
-        return Ok((status, reason, next_after(keeps_alive)));
-    }
-    exchange.outgoing.begin(body);
-    let has_end = matches!(body, BodyLength::Sized(_));
-    if exchange.when_gone.get() == WhenGone::Reset && !has_end {
-        // A client that closed its side of a stream without an end has left.
-        exchange.when_gone.set(WhenGone::HalfClose);
-    }
-    let mut producer = make(BodyWriter::new(Rc::clone(exchange), number));
-    let driven = exchange.drive(producer.as_mut()).await;
-    let ended: Result<()> = match driven {
-        Ok(Driven::Done(Ok(()))) => {
-            if exchange.outgoing.is_much() {
-                exchange.flush().await?;
-            }
-            exchange
-                .outgoing
-                .finish(head.accepts_trailers())
-                .map_err(|_| Error::from(StatusCode::INTERNAL_SERVER_ERROR))
-        }
-        Ok(Driven::Done(Err(error))) => Err(error),
-        Ok(Driven::Panicked) => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
-        Err(gone) => {
-            if body == BodyLength::UntilClose {
-                cut(exchange);
-            }
-            return Err(gone);
-        }
-    };
-    drop(producer);
-    match ended {
-        Ok(()) => Ok((
-            status,
-            reason,
-            next_after(keeps_alive && exchange.can_skip_body()),
-        )),
-        // Nothing has left yet, so that the client can be told.
-        Err(error) if exchange.outgoing.take_back() => {
-            let response = Response::new(error.status());
-            let mut answer_to = AnswerTo::request(head);
-            answer_to.keeps_alive = false;
-            encode(exchange, &response, Some(0), answer_to);
-            Ok((
-                error.status(),
-                Some(RejectReason::HandlerFailed),
-                Next::Close,
-            ))
-        }
-        Err(_) => {
-            // The end must not look like the answer's: chunks lack their last, a length is not
-            // reached, and what would be ended by the close is reset.
-            if body == BodyLength::UntilClose {
-                cut(exchange);
-            } else {
-                exchange.flush().await?;
-            }
-            Err(Gone(RejectReason::AnswerCut))
-        }
-    }
-}
-
-fn cut(exchange: &Exchange) {
-    let _ = exchange.with_transport(|transport| {
-        transport.cut();
-        Ok(())
-    });
-}
-
-/// Hands the connection over, waits until whoever took it is done, and takes it back to be ended,
-/// if it was left.
-async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
-    let Some(transport) = exchange.transport.take() else {
-        return Err(Gone(RejectReason::ClientGone));
-    };
-    exchange.phase.set(Phase::Tunnel);
-    let unread = exchange.input.borrow().bytes().to_vec();
-    exchange.input.borrow_mut().clear();
-    let shared = Rc::clone(&exchange.shared);
-    let way_back = WayBack::default();
-    let upgraded = Upgraded::new(transport, unread, shared, Rc::clone(&way_back));
-    make(upgraded).await;
-    exchange.transport.replace(way_back.take());
-    Ok(())
-}
-
-/// Skips what the handler left of the body; false when the connection has to end for it.
-async fn skip_body(exchange: &Exchange) -> std::result::Result<bool, Gone> {
-    let mut skipped = 0;
-    let mut deadline = None;
-    loop {
-        if let Some(skipped) = exchange.skip_step(&mut skipped) {
-            return Ok(skipped);
-        }
-        exchange.phase.set(Phase::Body);
-        exchange.flush().await?;
-        if deadline.is_none() {
-            deadline = time::now().checked_add(exchange.shared.settings.timeouts.body);
-        }
-        if !exchange.receive(deadline).await? {
-            return Ok(false);
         }
     }
 }
