@@ -7,6 +7,7 @@ use super::{
     activity::Phase,
     exchange::{Driven, Exchange, Gone, WhenGone},
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming},
+    received::Received,
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     upgrade::{Upgraded, WayBack},
 };
@@ -36,6 +37,8 @@ pub(super) fn answer_at_once(
     if status.is_informational() || answer_to.is_connect {
         return None;
     }
+    // One that is written in pieces may be written from the request's body, which is left alone.
+    response.bytes_here()?;
     let failed = exchange.pull.failed();
     answer_to.keeps_alive &=
         failed.is_none() && !exchange.shared.is_stopping() && exchange.can_skip_body();
@@ -50,11 +53,10 @@ pub(super) fn answer_at_once(
 /// Writes any other answer, to the output or beyond.
 pub(super) async fn answer(
     exchange: &Rc<Exchange>,
-    head: &RequestHead,
-    number: u64,
+    received: &Rc<Received>,
     driven: Option<Driven<Response>>,
 ) -> std::result::Result<Answered, Gone> {
-    let mut answer_to = AnswerTo::request(head);
+    let mut answer_to = AnswerTo::request(&received.head);
     if exchange.shared.is_stopping() || exchange.pull.failed().is_some() {
         answer_to.keeps_alive = false;
     }
@@ -72,7 +74,7 @@ pub(super) async fn answer(
                 // The tunnel begins behind the request, whose body nobody can read any more.
                 exchange.retire();
                 exchange.ask_for_body()?;
-                if !exchange.can_skip_body() || !exchange.skip_body().await? {
+                if exchange.pull.failed().is_some() || !exchange.skip_body().await? {
                     let error = exchange.pull.failed().unwrap_or(BodyError::TooLarge);
                     return Ok(refuse(exchange, RejectReason::Body(error), answer_to));
                 }
@@ -93,10 +95,19 @@ pub(super) async fn answer(
     }
     match body {
         ResponseBody::Producer(make) => {
-            // The body of the request may still be read by who writes the answer.
+            // The body of the request may still be read by whoever has the request or its body, such
+            // as the producer, unless that never runs.
+            let is_kept = Rc::strong_count(received) > 1;
+            let has_body = !answer_to.is_head
+                && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            answer_to.keeps_alive &= if is_kept && has_body {
+                exchange.may_end_body()
+            } else {
+                exchange.can_skip_body()
+            };
             exchange.outgoing.mark_head();
             let framing = encode(exchange, &response, None, answer_to);
-            produce(exchange, head, number, make, framing, (status, reason)).await
+            produce(exchange, received, make, framing, (status, reason)).await
         }
         ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
             Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to))
@@ -172,16 +183,14 @@ fn encode(
 /// Lets the handler write the body of its answer.
 async fn produce(
     exchange: &Rc<Exchange>,
-    head: &RequestHead,
-    number: u64,
+    received: &Rc<Received>,
     make: Box<MakeProducer>,
     framing: ResponseFraming,
     (status, reason): (StatusCode, Option<RejectReason>),
 ) -> std::result::Result<Answered, Gone> {
     let ResponseFraming { body, keeps_alive } = framing;
     if body == BodyLength::None {
-        // HEAD and 304: nobody would see what it writes.
-        let keeps_alive = keeps_alive && exchange.can_skip_body();
+        // HEAD, 204 and 304: the client would see nothing of what it writes.
         return Ok((status, reason, next_after(keeps_alive)));
     }
     exchange.outgoing.begin(body);
@@ -190,7 +199,7 @@ async fn produce(
         // A client that closed its side of a stream without an end has left.
         exchange.when_gone.set(WhenGone::HalfClose);
     }
-    let mut producer = make(BodyWriter::new(Rc::clone(exchange), number));
+    let mut producer = make(BodyWriter::new(Rc::clone(exchange), received.number));
     let driven = exchange.drive(producer.as_mut()).await;
     let ended: Result<()> = match driven {
         Ok(Driven::Done(Ok(()))) => {
@@ -199,7 +208,7 @@ async fn produce(
             }
             exchange
                 .outgoing
-                .finish(head.accepts_trailers())
+                .finish(received.head.accepts_trailers())
                 .map_err(|_| Error::from(StatusCode::INTERNAL_SERVER_ERROR))
         }
         Ok(Driven::Done(Err(error))) => Err(error),
@@ -213,15 +222,11 @@ async fn produce(
     };
     drop(producer);
     match ended {
-        Ok(()) => Ok((
-            status,
-            reason,
-            next_after(keeps_alive && exchange.can_skip_body()),
-        )),
+        Ok(()) => Ok((status, reason, next_after(keeps_alive))),
         // Nothing has left yet, so that the client can be told.
         Err(error) if exchange.outgoing.take_back() => {
             let response = Response::new(error.status());
-            let mut answer_to = AnswerTo::request(head);
+            let mut answer_to = AnswerTo::request(&received.head);
             answer_to.keeps_alive = false;
             encode(exchange, &response, Some(0), answer_to);
             Ok((

@@ -11,7 +11,7 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{HeaderMap, Result, exchange::Exchange};
+use super::{HeaderMap, Result, exchange::Exchange, received::Received};
 use crate::{io::Receive, pool::ManagedBuf};
 
 /// A request's body, pulled piece by piece: what is not pulled stays with the client.
@@ -23,7 +23,8 @@ use crate::{io::Receive, pool::ManagedBuf};
 /// [client's request](super::client::Request::body) can carry on to another server.
 #[derive(Debug)]
 pub struct Body {
-    exchange: Rc<Exchange>,
+    /// Held so that the exchange sees that the body may still be read.
+    received: Rc<Received>,
     /// Which of the exchange's requests it belongs to; none for one that was taken before.
     number: Option<u64>,
     /// While it waits as a stream.
@@ -31,9 +32,9 @@ pub struct Body {
 }
 
 impl Body {
-    pub(super) fn new(exchange: Rc<Exchange>, number: Option<u64>) -> Self {
+    pub(super) fn new(received: Rc<Received>, number: Option<u64>) -> Self {
         Self {
-            exchange,
+            received,
             number,
             ticket: None,
         }
@@ -44,7 +45,7 @@ impl Body {
     #[must_use]
     pub fn limit(self, bytes_max: u64) -> Self {
         if self.is_current() {
-            self.exchange.body.borrow_mut().set_bytes_max(bytes_max);
+            self.exchange().body.borrow_mut().set_bytes_max(bytes_max);
         }
         self
     }
@@ -54,21 +55,25 @@ impl Body {
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         if self.is_current() {
-            self.exchange.pull.set_timeout(timeout);
+            self.exchange().pull.set_timeout(timeout);
         }
         self
     }
 
+    fn exchange(&self) -> &Exchange {
+        &self.received.exchange
+    }
+
     fn is_current(&self) -> bool {
         self.number
-            .is_some_and(|number| self.exchange.pull.is_current(number))
+            .is_some_and(|number| self.exchange().pull.is_current(number))
     }
 
     /// How many bytes are still to come, where the client told the length.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
         if self.is_current() {
-            self.exchange.body.borrow().left()
+            self.exchange().body.borrow().left()
         } else {
             Some(0)
         }
@@ -90,7 +95,7 @@ impl Body {
 
     fn pull(&self) -> Pull<'_> {
         Pull {
-            exchange: &self.exchange,
+            exchange: self.exchange(),
             number: self.number,
             ticket: None,
         }
@@ -121,7 +126,7 @@ impl Body {
     #[must_use]
     pub fn trailers(&self) -> HeaderMap {
         self.number
-            .map(|number| self.exchange.trailers(number))
+            .map(|number| self.exchange().trailers(number))
             .unwrap_or_default()
     }
 }
@@ -143,7 +148,10 @@ impl Stream for Body {
         let Some(number) = this.number else {
             return Poll::Ready(None);
         };
-        let polled = this.exchange.poll_body(number, &mut this.ticket, context);
+        let polled = this
+            .received
+            .exchange
+            .poll_body(number, &mut this.ticket, context);
         polled.map(Result::transpose)
     }
 }
@@ -151,7 +159,7 @@ impl Stream for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let (Some(ticket), Some(number)) = (self.ticket, self.number) {
-            self.exchange.give_up_body(number, ticket);
+            self.exchange().give_up_body(number, ticket);
         }
     }
 }

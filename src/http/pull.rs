@@ -21,8 +21,13 @@ use super::{
 };
 use crate::{net::Flood, pool::ManagedBuf, time, unwind};
 
-/// How much of a body that nobody read is skipped to keep the connection.
+/// How much of a body that its handler did not read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
+
+/// How much is skipped of a body that could still be read when the head of the answer was written,
+/// and that head said that the connection stays. A client that has sent all of its request counts on
+/// that, and what it has under way may fill the buffers of both sockets.
+const PROMISED_DRAIN_BYTES_MAX: u64 = 64 << 20;
 
 /// A wait for a client that sends a flood may last until so much of it is there: otherwise each
 /// segment wakes the server, which is done with it before the next one. CPU time for a GiB in a bare
@@ -386,19 +391,43 @@ impl Exchange {
         }
     }
 
-    /// Whether what the handler left of the body can be skipped to keep the connection.
+    /// Whether the connection can stay open behind an answer, as its head is to say, when the body is
+    /// not read any more: the end of the body is here, or it is known to be near.
+    #[inline]
     pub(super) fn can_skip_body(&self) -> bool {
-        let body = self.body.borrow();
-        // A client that still waits for `100 Continue` may send its body or not: nobody can tell.
-        body.is_end()
-            || (!self.pull.expects_continue.get()
-                && self.pull.failed.get().is_none()
-                && body.left().unwrap_or(0) <= DRAIN_BYTES_MAX)
+        self.body.borrow().is_end() || self.can_skip_rest()
+    }
+
+    #[cold]
+    fn can_skip_rest(&self) -> bool {
+        // A client that still waits for `100 Continue` may send its body or not, and nothing on the
+        // connection would tell which.
+        if self.pull.expects_continue.get() || self.pull.failed.get().is_some() {
+            return false;
+        }
+        self.lift_body_limit();
+        match self.skip_step(&mut 0, DRAIN_BYTES_MAX) {
+            Some(is_skipped) => is_skipped,
+            // Where the body ends is not known before it has ended.
+            None => self.body.borrow().left().is_some(),
+        }
+    }
+
+    /// The limit on a body is about what its handler takes, and has no say in what is skipped.
+    fn lift_body_limit(&self) {
+        self.body.borrow_mut().set_bytes_max(u64::MAX);
+    }
+
+    /// The same while somebody may read the body to its end after the head was written.
+    pub(super) fn may_end_body(&self) -> bool {
+        self.body.borrow().is_end()
+            || !self.pull.expects_continue.get() && self.pull.failed.get().is_none()
     }
 
     /// Takes what the handler left of the body out of the input; `None` when more has to come, and
-    /// false when the connection has to end for it. `skipped` counts what was skipped so far.
-    fn skip_step(&self, skipped: &mut u64) -> Option<bool> {
+    /// false when the connection has to end for it: the body broke a rule, or has more than
+    /// `bytes_max` bytes. `skipped` counts what was skipped so far.
+    fn skip_step(&self, skipped: &mut u64, bytes_max: u64) -> Option<bool> {
         loop {
             let mut input = self.input.borrow_mut();
             let mut body = self.body.borrow_mut();
@@ -414,7 +443,7 @@ impl Exchange {
             if body.is_end() {
                 return Some(true);
             }
-            if *skipped > DRAIN_BYTES_MAX {
+            if skipped.saturating_add(body.left().unwrap_or(0)) > bytes_max {
                 return Some(false);
             }
             if input.is_empty() {
@@ -423,13 +452,29 @@ impl Exchange {
         }
     }
 
-    /// Skips what the handler left of the body; false when the connection has to end for it.
+    /// Skips the body of a request, for something else to begin behind it; false when there is too
+    /// much of it.
     pub(super) async fn skip_body(&self) -> std::result::Result<bool, Gone> {
+        self.skip_up_to(DRAIN_BYTES_MAX).await
+    }
+
+    /// Skips what was left of the body behind an answer that said that the connection stays open;
+    /// false when the connection has to end for it nevertheless.
+    pub(super) async fn skip_promised(&self) -> std::result::Result<bool, Gone> {
+        if self.may_end_body() {
+            self.lift_body_limit();
+            self.skip_up_to(PROMISED_DRAIN_BYTES_MAX).await
+        } else {
+            Ok(false)
+        }
+    }
+
+    async fn skip_up_to(&self, bytes_max: u64) -> std::result::Result<bool, Gone> {
         let mut skipped = 0;
         let mut deadline = None;
         loop {
-            if let Some(skipped) = self.skip_step(&mut skipped) {
-                return Ok(skipped);
+            if let Some(is_skipped) = self.skip_step(&mut skipped, bytes_max) {
+                return Ok(is_skipped);
             }
             self.phase.set(Phase::Body);
             self.flush().await?;

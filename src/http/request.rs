@@ -180,7 +180,7 @@ impl Request {
     pub fn take_body(&mut self) -> Body {
         let has_body = self.received.has_body.replace(false);
         let number = has_body.then_some(self.received.number);
-        Body::new(Rc::clone(self.exchange()), number)
+        Body::new(Rc::clone(&self.received), number)
     }
 }
 

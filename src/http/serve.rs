@@ -121,7 +121,7 @@ async fn serve<H: Handler>(
                     answer_to.keeps_alive &=
                         !exchange.shared.is_stopping() && exchange.can_skip_body();
                     exchange.refuse(reason, answer_to);
-                    if answer_to.keeps_alive && exchange.skip_body().await? {
+                    if answer_to.keeps_alive && exchange.skip_promised().await? {
                         if !gathers_more(exchange, &mut gathered) {
                             exchange.flush().await?;
                         }
@@ -167,7 +167,7 @@ async fn serve<H: Handler>(
                         drop(driven);
                         Ok(answered)
                     }
-                    None => answer(exchange, &received.head, number, driven).await,
+                    None => answer(exchange, received, driven).await,
                 }
             }
             Err(gone) => Err(gone),
@@ -188,7 +188,7 @@ async fn serve<H: Handler>(
         let (_, _, next) = answered?;
         exchange.shared.count_answer();
         let skips = !exchange.body.borrow().is_end();
-        if next == Next::Close || skips && !exchange.skip_body().await? {
+        if next == Next::Close || skips && !exchange.skip_promised().await? {
             exchange.flush().await?;
             return Ok(Next::Close);
         }

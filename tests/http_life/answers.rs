@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annulus::http::{HeaderValue, Limits, Request, Response, Router, header};
+use annulus::http::{Client, HeaderValue, Limits, Request, Response, Router, client::Body, header};
 use bytes::Bytes;
 
 use super::support::{BOUND, Running, get, read_answer};
@@ -157,4 +157,31 @@ fn a_content_type_is_dropped_while_nothing_is_borrowed() {
         }
         assert!(answer.ends_with("hello"), "{answer}");
     }
+}
+
+#[test]
+fn a_client_of_ours_goes_on_after_an_upload_that_nobody_read() {
+    let handler = async |request: Request| match request.path() {
+        "/ignore" => Response::text("early"),
+        _ => Response::text("next"),
+    };
+    let server = Running::start(1, |server| server, handler);
+    let url = |path: &str| format!("http://{}{path}", server.addr);
+    annulus::run(async {
+        let client = Client::new();
+        for bytes in [300 << 10, 1 << 20, 3 << 20] {
+            for _ in 0..20 {
+                let body = Body::chunked(vec![b'x'; bytes]);
+                let early = client.post(url("/ignore")).body(body).send().await;
+                // A client that sees the answer while it sends may give up.
+                if let Ok(early) = early {
+                    let _ = early.bytes().await;
+                }
+                let next = client.post(url("/next")).body("small").send().await;
+                assert_eq!(next.unwrap().text().await.unwrap(), "next");
+            }
+        }
+    });
+    server.handle.stop(BOUND);
+    server.ended().unwrap();
 }

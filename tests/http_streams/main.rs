@@ -6,5 +6,6 @@ mod bodies;
 mod client;
 mod floods;
 mod gone;
+mod kept;
 mod overlaps;
 mod timeouts;
