@@ -64,7 +64,7 @@ impl Connection {
     /// What to accept although it breaks the protocol; nothing by default.
     #[must_use]
     pub fn leniency(mut self, leniency: Leniency) -> Self {
-        self.settings.rules.leniency = leniency;
+        self.settings.rules.leniency = leniency.of_server();
         self
     }
 

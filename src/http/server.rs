@@ -135,7 +135,7 @@ impl Server {
     /// What to accept although it breaks the protocol; nothing by default.
     #[must_use]
     pub fn leniency(mut self, leniency: Leniency) -> Self {
-        self.settings.rules.leniency = leniency;
+        self.settings.rules.leniency = leniency.of_server();
         self
     }
 

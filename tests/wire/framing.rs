@@ -216,12 +216,21 @@ fn chunk_lines_and_data_end_with_cr_lf() {
 #[test]
 fn chunk_extensions_are_ignored_when_well_formed() {
     let table = Table::new();
-    for good in ["5;a", "5;a=b", "5;a=\"b;c\"", "5;a;b=c", "5;a=\"\\\"\""] {
+    for good in [
+        "5;a",
+        "5;a=b",
+        "5;a=\"b;c\"",
+        "5;a;b=c",
+        "5;a=\"\\\"\"",
+        "5 ;a",
+        "5\t; a = b ; c",
+    ] {
         table.served(chunk_line(good), "POST / hello");
     }
     for bad in [
         "5;",
-        "5 ;a",
+        "5;a ",
+        "5;a b",
         "5;a\nb",
         "5;a\rb",
         "5;a\0",

@@ -2,7 +2,9 @@
 //!
 //! A chunk is a line with its size, data, and CR LF; the last one has the size 0 and is followed
 //! by trailers and an empty line. Here the length of a message is decided byte by byte, so nothing
-//! is tolerated that another parser could read differently: no LF alone, no blanks, no signs.
+//! is tolerated that another parser could read differently: no LF alone, no signs, and no blanks but
+//! those around the `;` and the `=` of extensions, which every parser has to read (RFC 9110,
+//! section 5.6.3).
 
 use std::ops::Range;
 
@@ -23,11 +25,15 @@ const SIZE_LIMIT: u64 = 1 << 63;
 enum State {
     /// A digit of the size, or what ends it.
     Size,
-    /// The first byte of an extension's name.
+    /// A further blank after the size, or what ends them.
+    SizeBlank,
+    /// The first byte of an extension's name, or a blank before it.
     NameStart,
     /// A later byte of an extension's name, or what ends it.
     Name,
-    /// The first byte of an extension's value.
+    /// A further blank after an extension's name, or what ends them.
+    NameBlank,
+    /// The first byte of an extension's value, or a blank before it.
     ValueStart,
     /// A later byte of a token as value, or what ends it.
     Value,
@@ -37,6 +43,8 @@ enum State {
     QuotedPair,
     /// What follows a quoted string.
     QuotedEnd,
+    /// A further blank after an extension's value, or what ends them.
+    ValueBlank,
     /// The LF of the line with the size.
     SizeLf,
     /// Data of the chunk.
@@ -181,13 +189,24 @@ impl ChunkDecoder {
             }),
             (State::Size, b'\r') => Ok(State::SizeLf),
             (State::Size, b';') => self.extension(State::NameStart, rules),
-            (State::Size, b'\n') => Err(ChunkLineEnd),
-            (State::Size, _) => Err(ChunkSizeInvalid),
+            (State::Size | State::SizeBlank, b'\n') => Err(ChunkLineEnd),
+            (State::Size | State::SizeBlank, b' ' | b'\t') => {
+                self.extension(State::SizeBlank, rules)
+            }
+            (State::SizeBlank, b';') => self.extension(State::NameStart, rules),
+            (State::SizeBlank, b'\r') if rules.leniency.chunk_line_blanks => Ok(State::SizeLf),
+            (State::Size | State::SizeBlank, _) => Err(ChunkSizeInvalid),
 
+            (State::NameStart | State::ValueStart, b' ' | b'\t') => {
+                self.extension(self.state, rules)
+            }
             (State::NameStart | State::Name, _) if is_token_byte(byte) => {
                 self.extension(State::Name, rules)
             }
-            (State::Name, b'=') => self.extension(State::ValueStart, rules),
+            (State::Name | State::NameBlank, b' ' | b'\t') => {
+                self.extension(State::NameBlank, rules)
+            }
+            (State::Name | State::NameBlank, b'=') => self.extension(State::ValueStart, rules),
             (State::ValueStart, b'"') => self.extension(State::Quoted, rules),
             (State::ValueStart | State::Value, _) if is_token_byte(byte) => {
                 self.extension(State::Value, rules)
@@ -196,10 +215,21 @@ impl ChunkDecoder {
             (State::Quoted, b'\\') => self.extension(State::QuotedPair, rules),
             (State::Quoted, _) if is_quoted_byte(byte) => self.extension(State::Quoted, rules),
             (State::QuotedPair, _) if is_text_byte(byte) => self.extension(State::Quoted, rules),
-            (State::Name | State::Value | State::QuotedEnd, b';') => {
-                self.extension(State::NameStart, rules)
+            (State::Value | State::QuotedEnd | State::ValueBlank, b' ' | b'\t') => {
+                self.extension(State::ValueBlank, rules)
             }
+            (
+                State::Name
+                | State::NameBlank
+                | State::Value
+                | State::QuotedEnd
+                | State::ValueBlank,
+                b';',
+            ) => self.extension(State::NameStart, rules),
             (State::Name | State::Value | State::QuotedEnd, b'\r') => Ok(State::SizeLf),
+            (State::NameBlank | State::ValueBlank, b'\r') if rules.leniency.chunk_line_blanks => {
+                Ok(State::SizeLf)
+            }
 
             (State::SizeLf, b'\n') => self.size_end(room),
             (State::SizeLf, _) => Err(ChunkLineEnd),

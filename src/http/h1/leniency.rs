@@ -25,4 +25,18 @@ pub struct Leniency {
 
     /// Accepts several `Content-Length` values when all of them are equal.
     pub merge_equal_lengths: bool,
+
+    /// Accepts blanks at the end of the line with a chunk's size, which some old servers pad to one
+    /// width. Of responses only: a server refuses such requests all the same.
+    pub chunk_line_blanks: bool,
+}
+
+impl Leniency {
+    /// The switches that a server may follow.
+    pub(crate) fn of_server(self) -> Self {
+        Self {
+            chunk_line_blanks: false,
+            ..self
+        }
+    }
 }

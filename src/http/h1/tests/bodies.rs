@@ -3,7 +3,8 @@
 use super::super::body_decoder::BodyStep;
 use super::super::chunk_encoder::{ChunkHeader, LAST_CHUNK};
 use super::super::{
-    BodyDecoder, BodyEncoder, BodyError, BodyLength, HeadError, Limits, PromiseBroken, Rules,
+    BodyDecoder, BodyEncoder, BodyError, BodyLength, HeadError, Leniency, Limits, PromiseBroken,
+    Rules,
 };
 use super::play::{check, play_with};
 
@@ -133,10 +134,18 @@ fn chunk_extensions_follow_their_grammar() {
         "5;a=\"",
         "5;a=\"b",
         "5;a=\"b\"c",
-        "5; a",
+        "5; ",
         "5;a ",
-        "5;a =b",
-        "5;a= b",
+        "5;a=b ",
+        "5;a=\"b\"\t",
+        "5;a b",
+        "5;a =",
+        "5;a= ",
+        "5;a=b c",
+        "5;a=\"b\" c",
+        "5;a=b =c",
+        "5;a ; ",
+        "5;a\x0b=b",
         "5;a\0",
         "5;a=\"\0\"",
         "5;a=\"\\\0\"",
@@ -165,7 +174,65 @@ fn chunk_extensions_follow_their_grammar() {
         "400 chunk-extension-invalid",
     );
     body("5;a\rhello\r\n0\r\n\r\n", "400 chunk-line-end");
-    line("5 ;a", "400 chunk-size-invalid");
+}
+
+#[test]
+fn blanks_around_the_marks_of_extensions_are_read() {
+    for blank in [" ", "\t", " \t  "] {
+        good(format!("5{blank};a=b"));
+        good(format!("5;{blank}a=b"));
+        good(format!("5;a{blank}=b"));
+        good(format!("5;a={blank}b"));
+        good(format!("5;a={blank}\"b\""));
+        good(format!("5;a{blank};c"));
+        good(format!("5;a=b{blank};c"));
+        good(format!("5;a=\"b\"{blank};{blank}c{blank}={blank}d"));
+        line(format!("5{blank}"), "400 chunk-size-invalid");
+        line(format!("5{blank}a"), "400 chunk-size-invalid");
+        line(format!("5{blank}5"), "400 chunk-size-invalid");
+        line(format!("5{blank}=b"), "400 chunk-size-invalid");
+        line(format!("5{blank};"), "400 chunk-extension-invalid");
+        body(
+            format!("5\r\nhello\r\n0{blank};a\r\n\r\n"),
+            "POST / hello; GET /next",
+        );
+    }
+    body("5 \nhello\r\n0\r\n\r\n", "400 chunk-line-end");
+    body("5 ;a\nhello\r\n0\r\n\r\n", "400 chunk-extension-invalid");
+    // They count as extensions do.
+    good(format!("5{};a", " ".repeat(4094)));
+    line(
+        format!("5{};a", " ".repeat(4095)),
+        "400 chunk-extension-too-large",
+    );
+}
+
+#[test]
+fn blanks_at_the_end_of_a_chunk_line_are_a_leniency() {
+    let rules = Rules {
+        leniency: Leniency {
+            chunk_line_blanks: true,
+            ..Leniency::default()
+        },
+        ..Rules::default()
+    };
+    let play = |chunks: &str| play_with(format!("{START}{chunks}").as_bytes(), &rules);
+    for end in [" ", "\t", " \t ", ";a ", ";a=b\t", ";a=\"b\" ", " ;a= b "] {
+        assert_eq!(
+            play(&format!("5{end}\r\nhello\r\n0{end}\r\n\r\n")),
+            "POST / hello",
+            "{end:?}"
+        );
+    }
+    for start in ["5 5", "5; ", "5;a= ", "5;a b", "5 \n", "5 \r", " 5"] {
+        let outcome = play(&format!("{start}\r\nhello\r\n0\r\n\r\n"));
+        assert!(outcome.starts_with("400 chunk-"), "{start:?}: {outcome}");
+    }
+    let spaces = " ".repeat(5000);
+    assert_eq!(
+        play(&format!("5{spaces}\r\n")),
+        "400 chunk-extension-too-large"
+    );
 }
 
 #[test]

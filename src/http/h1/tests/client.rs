@@ -295,6 +295,7 @@ fn chunks_are_read_as_a_server_reads_them() {
     chunked("2;a=b\r\nhi\r\n0;c\r\nA: b\r\n\r\n", "200 hi A=b keep");
     chunked("0x2\r\nhi\r\n0\r\n\r\n", "200  chunk-size-invalid");
     chunked("2 \r\nhi\r\n0\r\n\r\n", "200  chunk-size-invalid");
+    chunked("2 ; a = b\r\nhi\r\n0\t;c\r\n\r\n", "200 hi keep");
     chunked(" 2\r\nhi\r\n0\r\n\r\n", "200  chunk-size-invalid");
     chunked("2_\r\nhi\r\n0\r\n\r\n", "200  chunk-size-invalid");
     chunked("2\r\nhi\r\n\r\n", "200 hi chunk-size-missing");

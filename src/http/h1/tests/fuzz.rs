@@ -26,12 +26,13 @@ const RESPONSES: [&[u8]; 6] = [
 ];
 
 /// Bodies in chunks, fine and not.
-const CHUNKS: [&[u8]; 6] = [
+const CHUNKS: [&[u8]; 7] = [
     b"5\r\nhello\r\n0\r\n\r\n",
     b"A;x=\"\\\"y\"\r\n0123456789\r\n000\r\nT: u\r\n\r\n",
     b"1\r\na\r\n2\r\nbc\r\n3\r\ndef\r\n0;last\r\nContent-Length: 3\r\n\r\n",
     b"7fffffffffffffff\r\nx",
     b"5 \r\nhello\r\n0\r\n\r\n",
+    b"5 ;\ta = \"b\" ; c\r\nhello\r\n0\t; d\r\n\r\n",
     b"5\r\nhello\n0\r\n\r\n",
 ];
 

@@ -365,7 +365,7 @@ enum Plain {
     Malformed,
 }
 
-/// A chunked body by the grammar of RFC 9112, section 7.1, without the optional blanks.
+/// A chunked body by the grammar of RFC 9112, section 7.1.
 fn plain_chunks(input: &[u8]) -> Plain {
     let mut data = Vec::new();
     let mut at = 0;
@@ -443,14 +443,19 @@ fn plain_line(input: &[u8], at: usize) -> Result<&[u8], Plain> {
     }
 }
 
+/// `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`
 fn is_extensions(mut text: &[u8]) -> bool {
-    while let [b';', rest @ ..] = text {
+    while let [b';', rest @ ..] = without_blanks(text) {
+        let rest = without_blanks(rest);
         let name = rest.iter().take_while(|&&byte| is_token(byte)).count();
         if name == 0 {
             return false;
         }
         text = &rest[name..];
-        let [b'=', value @ ..] = text else { continue };
+        let [b'=', value @ ..] = without_blanks(text) else {
+            continue;
+        };
+        let value = without_blanks(value);
         let len = match value {
             [b'"', quoted @ ..] => {
                 let mut len = 1;
@@ -479,6 +484,12 @@ fn is_extensions(mut text: &[u8]) -> bool {
         text = &value[len..];
     }
     text.is_empty()
+}
+
+fn without_blanks(text: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let count = text.iter().take_while(|byte| is_blank(byte)).count();
+    &text[count..]
 }
 
 fn is_token(byte: u8) -> bool {
