@@ -52,6 +52,27 @@ fn parts_stand_between_single_spaces() {
 }
 
 #[test]
+fn a_client_of_another_protocol_is_answered_while_it_waits() {
+    let table = Table::new();
+    for text in [
+        &b"SSH-2.0-OpenSSH_9.2p1\r\n"[..],
+        b"EHLO client.example\r\n",
+        b"*1\r\n$4\r\nPING\r\n",
+        b"GET /x\r\n",
+        b"\0",
+        b"\x16\x03\x01\x02\0\x01",
+        b"\x80\x2e\x01\x03\x01",
+        b"\r\n\0",
+    ] {
+        // It sends no more, and would be told 408 when its head is late.
+        let mut client = Client::connect(table.server.addr());
+        client.send(text);
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.closes()), (400, true), "{text:?}");
+    }
+}
+
+#[test]
 fn empty_lines_before_a_request_are_skipped_up_to_four() {
     let table = Table::new();
     let get = line("GET / HTTP/1.1");

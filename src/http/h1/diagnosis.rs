@@ -1,13 +1,16 @@
-//! Says precisely what is wrong with a head that could not be split.
+//! Says precisely what is wrong with a head that could not be split, or never can be.
 //!
 //! Splitting is made for heads that are right and tells little about the others. This looks at
-//! the lines again, in order, which costs nothing while heads are right.
+//! the lines again, in order, which costs nothing while heads are right. It looks at the start line
+//! of an incomplete head, too: a peer that speaks another protocol often sends one line, or less,
+//! and waits.
 
 use std::str;
 
 use super::fields::FieldLine;
+use super::scan::StartLine;
 use super::token::{is_text_byte, is_token};
-use super::{HeadError, Leniency, RejectReason, ResponseError};
+use super::{HeadError, Leniency, RejectReason, ResponseError, Rules};
 
 /// What is wrong with `head`, a whole request head.
 #[cold]
@@ -29,6 +32,67 @@ pub(super) fn diagnose_response(head: &[u8]) -> ResponseError {
         return error;
     }
     diagnose_fields(lines).map_or(ResponseError::StatusLineInvalid, ResponseError::Head)
+}
+
+/// What is wrong with a request line that has arrived, or will be wrong with one that has begun.
+#[cold]
+pub(super) fn check_begun_request(line: StartLine<'_>, rules: &Rules) -> Result<(), RejectReason> {
+    check_request_bytes(line, rules)?;
+    if !line.is_complete {
+        return Ok(());
+    }
+    // Text in the target is no matter of the line alone: it is judged with the whole head.
+    let leniency = Leniency {
+        raw_utf8_target: true,
+        ..rules.leniency
+    };
+    check_request_line(line.content, leniency)
+}
+
+/// What is wrong with a status line that has arrived, or will be wrong with one that has begun.
+#[cold]
+pub(super) fn check_begun_response(line: StartLine<'_>) -> Result<(), ResponseError> {
+    const START: &[u8] = b"HTTP/";
+    let start = &line.content[..line.content.len().min(START.len())];
+    if !START.starts_with(start) {
+        return Err(ResponseError::VersionInvalid);
+    }
+    if line.is_complete {
+        check_status_line(line.content)
+    } else {
+        Ok(())
+    }
+}
+
+/// Looks for bytes that no request line has, among those before its limits.
+fn check_request_bytes(line: StartLine<'_>, rules: &Rules) -> Result<(), RejectReason> {
+    let is_control = |byte: &u8| matches!(byte, 0..=0x08 | 0x0B..=0x1F | 0x7F);
+    let limits = &rules.limits;
+    let bytes_max = limits.start_line_bytes_max.min(rules.head_bytes_max());
+    let content = &line.content[..line.content.len().min(bytes_max)];
+    let start = &content[..content.len().min(limits.method_bytes_max.saturating_add(1))];
+    let method_len = start.iter().position(|&byte| byte == b' ');
+    let method = &start[..method_len.unwrap_or(start.len())];
+    if method
+        .iter()
+        .any(|byte| is_control(byte) || !byte.is_ascii())
+    {
+        return Err(RejectReason::Head(HeadError::MethodInvalid));
+    }
+    // A method over its limit is the scanner's to tell.
+    let Some(method_len) = method_len else {
+        return Ok(());
+    };
+    let unseen = line.seen.clamp(method_len, content.len());
+    let Some(offset) = content[unseen..].iter().position(is_control) else {
+        return Ok(());
+    };
+    let target = &content[method_len + 1..unseen + offset];
+    Err(if target.contains(&b' ') {
+        RejectReason::VersionInvalid
+    } else {
+        RejectReason::TargetInvalid
+    })
 }
 
 fn diagnose_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<HeadError> {

@@ -7,12 +7,12 @@ use std::str;
 use ::http::uri::InvalidUri;
 use ::http::{HeaderMap, Method, Uri, Version, request};
 
-use super::diagnosis::diagnose_request;
+use super::diagnosis::{check_begun_request, diagnose_request};
 use super::framing::Framing;
 use super::host::is_host;
 use super::request_line::RequestLine;
 use super::rules::FIELDS_LIMIT;
-use super::scan::HeadKind;
+use super::scan::{HeadKind, is_past_empty_lines};
 use super::span::Span;
 use super::target::{TargetForm, TargetParts, split_target};
 use super::token::list;
@@ -177,7 +177,16 @@ impl RequestHead {
             // A first look may have taken over parts of it.
             self.forget();
         }
-        match self.scanner.scan(bytes, rules) {
+        let next = self.scanner.next_in_start_line();
+        let scanned = self.scanner.scan(bytes, rules);
+        if let (Some(next), true) = (next, is_past_empty_lines(&scanned)) {
+            let line = self.scanner.start_line(bytes, next);
+            if let Err(reason) = check_begun_request(line, rules) {
+                self.clear();
+                return Err(reason);
+            }
+        }
+        match scanned {
             Ok(None) => Ok(None),
             Ok(Some(span)) => {
                 self.clear();

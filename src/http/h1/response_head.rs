@@ -5,10 +5,10 @@ use std::mem::{self, MaybeUninit};
 
 use ::http::{HeaderMap, Method, StatusCode, Version};
 
-use super::diagnosis::{diagnose_response, newer_minor_version};
+use super::diagnosis::{check_begun_response, diagnose_response, newer_minor_version};
 use super::framing::{Framing, parse_length};
 use super::rules::FIELDS_LIMIT;
-use super::scan::HeadKind;
+use super::scan::{HeadKind, is_past_empty_lines};
 use super::token::list;
 use super::{BodyLength, Fields, HeadScanner, ResponseError, Rules};
 
@@ -91,7 +91,12 @@ impl ResponseHead {
             }
         }
         if consumed.is_none() {
-            let Some(span) = self.scanner.scan(bytes, rules)? else {
+            let next = self.scanner.next_in_start_line();
+            let scanned = self.scanner.scan(bytes, rules);
+            if let (Some(next), true) = (next, is_past_empty_lines(&scanned)) {
+                check_begun_response(self.scanner.start_line(bytes, next))?;
+            }
+            let Some(span) = scanned? else {
                 return Ok(None);
             };
             consumed = Some(span.end);

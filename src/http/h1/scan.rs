@@ -19,6 +19,25 @@ pub(crate) enum HeadKind {
     Response,
 }
 
+/// Whether what was scanned is about a head, and not about what comes before one.
+pub(super) fn is_past_empty_lines<T>(scanned: &Result<T, HeadError>) -> bool {
+    !matches!(
+        scanned,
+        Err(HeadError::LeadingLines | HeadError::TlsClientHello)
+    )
+}
+
+/// A start line as far as it has arrived.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StartLine<'a> {
+    /// Its bytes, without its end.
+    pub(super) content: &'a [u8],
+    /// How many of them were looked at before.
+    pub(super) seen: usize,
+    /// Whether its end is here.
+    pub(super) is_complete: bool,
+}
+
 /// Finds the end of a head, line by line, and enforces the limits as they are crossed.
 ///
 /// Give it all bytes since the end of the message before, each time with more of them at the end.
@@ -77,6 +96,22 @@ impl HeadScanner {
         self.line -= bytes;
         self.next -= bytes;
         bytes
+    }
+
+    /// Where the next call begins to look, unless the start line is complete.
+    pub(super) fn next_in_start_line(&self) -> Option<usize> {
+        (self.line_count == 0).then_some(self.next)
+    }
+
+    /// The start line in `bytes`, whose end is not before `next`.
+    pub(super) fn start_line<'a>(&self, bytes: &'a [u8], next: usize) -> StartLine<'a> {
+        let next = next.max(self.begin);
+        let end = memchr2(b'\r', b'\n', &bytes[next..]).map_or(bytes.len(), |len| next + len);
+        StartLine {
+            content: &bytes[self.begin..end],
+            seen: next - self.begin,
+            is_complete: self.line_count > 0,
+        }
     }
 
     /// How many empty lines came before the head so far.

@@ -288,6 +288,25 @@ fn framing_in_doubt_is_an_error() {
 }
 
 #[test]
+fn a_server_of_another_protocol_is_seen_at_its_first_line() {
+    for (line, error) in [
+        ("220 mail.example ESMTP", "version-invalid"),
+        ("SSH-2.0-OpenSSH_9.2p1", "version-invalid"),
+        ("-ERR unknown command", "version-invalid"),
+        ("HTTP/2.0 200", "version-unsupported"),
+        ("HTTP/1.1 OK", "status-line-invalid"),
+        ("HTTP/1.1 099 Low", "status-invalid"),
+    ] {
+        check(format!("{line}\r\n"), error);
+        check(format!("{line}\r\nA: b\r\nC"), error);
+    }
+    // What cannot become `HTTP/` is no status line, however it goes on.
+    for start in ["2", "H2", "http", "\0", "\x15\x03\x01", "HTTP1", " H"] {
+        check(start, "version-invalid");
+    }
+}
+
+#[test]
 fn chunks_are_read_as_a_server_reads_them() {
     let chunked = |chunks: &str, expected: &str| {
         response("Transfer-Encoding: chunked", chunks, expected);

@@ -277,7 +277,7 @@ fn junk_behind_a_message_is_refused_after_the_answer() {
     );
     check(
         post("Content-Length: 5", "hello\0\0\r\n\r\n"),
-        "POST / hello; 400 request-line-invalid",
+        "POST / hello; 400 method-invalid",
     );
     check(
         post("Content-Length: 5", "hello\x16\x03"),

@@ -139,9 +139,13 @@ fn what_comes_first_in_the_bytes_is_told() {
         "431 head-too-large",
     );
     check(format!("GET / HTTP/1.1\r\nX: a\rb{long}"), "400 bare-cr");
-    // What only the whole head can tell comes after what a part of it told.
     check(
         format!("GET  / HTTP/3.0\r\nX: {long}"),
+        "400 request-line-invalid",
+    );
+    // What only the whole head can tell comes after what a part of it told.
+    check(
+        format!("GET / HTTP/1.1\r\nX : {long}"),
         "431 head-too-large",
     );
 }

@@ -81,9 +81,83 @@ fn a_request_line_has_three_parts() {
     line("GET  HTTP/1.1", "400 request-line-invalid");
     line("garbage", "400 request-line-invalid");
     check("GET /x\r\n\r\n", "400 request-line-invalid");
-    check(b"\xff\xfe\x00garbage\r\n\r\n", "400 request-line-invalid");
+    check(b"\xff\xfe\x00garbage\r\n\r\n", "400 method-invalid");
     check("GET / HT", "cut");
     check("", "");
+}
+
+#[test]
+fn a_first_line_that_is_no_request_line_is_refused_when_it_is_there() {
+    for (line, reason) in [
+        ("SSH-2.0-OpenSSH_9.2p1 Debian-2", "400 request-line-invalid"),
+        ("EHLO client.example", "400 request-line-invalid"),
+        ("HELO", "400 request-line-invalid"),
+        ("*1", "400 request-line-invalid"),
+        ("PING", "400 request-line-invalid"),
+        ("GET /x", "400 request-line-invalid"),
+        ("OPTIONS rtsp://a/b RTSP/1.0", "400 version-invalid"),
+        ("INVITE sip:a@b SIP/2.0", "400 version-invalid"),
+        ("GET /a b HTTP/1.1", "400 request-line-invalid"),
+        ("PRI * HTTP/2.0", "505 http2-preface"),
+        ("GET / HTTP/3.0", "505 version-unsupported"),
+        ("<policy-file-request/>", "400 request-line-invalid"),
+        ("{\"method\": \"x\"}", "400 request-line-invalid"),
+        ("GET\t/\tHTTP/1.1", "400 request-line-invalid"),
+    ] {
+        check(format!("{line}\r\n"), reason);
+        check(format!("\r\n{line}\r\n"), reason);
+        check(format!("{line}\r\nHost: a\r\nX"), reason);
+        check(
+            format!("GET / HTTP/1.1\r\nHost: a\r\n\r\n{line}\r\n"),
+            &format!("GET /; {reason}"),
+        );
+        // Nothing is said before the line is here.
+        check(line, "cut");
+        check(format!("{line}\r"), "cut");
+    }
+    // What a whole head may still be is left to it.
+    for line in [
+        "GET /\u{e9} HTTP/1.1",
+        "X / HTTP/1.7",
+        "GET nowhere HTTP/1.1",
+    ] {
+        check(format!("{line}\r\n"), "cut");
+    }
+}
+
+#[test]
+fn a_byte_that_no_request_line_has_is_refused_at_once() {
+    for byte in (0..=0x08).chain(0x0B..=0x1F).chain([0x7F]) {
+        // A TLS client is told so, and CR is half of a line's end.
+        if byte == 0x16 || byte == b'\r' {
+            continue;
+        }
+        check([byte], "400 method-invalid");
+        check([b'G', byte], "400 method-invalid");
+        check([b"GET /a", &[byte][..]].concat(), "400 target-invalid");
+        check([b"GET / HT", &[byte][..]].concat(), "400 version-invalid");
+        check(
+            [b"GET / HTTP/1.1 ", &[byte][..]].concat(),
+            "400 version-invalid",
+        );
+        check([b"\r\n\r\n", &[byte][..]].concat(), "400 method-invalid");
+    }
+    for byte in 0x80..=0xFF {
+        check([byte], "400 method-invalid");
+        check([b'G', byte], "400 method-invalid");
+        check([b"GET /", &[byte][..]].concat(), "cut");
+    }
+    // The hello of SSL 2, a query of DNS over TCP, and the startup message of PostgreSQL.
+    check(b"\x80\x2e\x01\x03\x01", "400 method-invalid");
+    check(b"\x00\x1d\xab\xcd", "400 method-invalid");
+    check(b"\x00\x00\x00\x08\x04\xd2\x16\x2f", "400 method-invalid");
+    // Fields are looked at as lines.
+    check(b"GET / HTTP/1.1\r\nA: \0", "cut");
+    // Behind a limit that is crossed nothing is looked at.
+    let long = format!("GET /{}", "x".repeat(9000));
+    check(format!("{long}\0"), "414 start-line-too-long");
+    check(format!("{}\0", "M".repeat(33)), "501 method-too-long");
+    check(format!("{}\0", "M".repeat(32)), "400 method-invalid");
 }
 
 #[test]
