@@ -9,7 +9,7 @@ use std::{
 use annulus::{
     http::{
         self, BodyWriter, Connection, Event, EventSender, HeaderName, HeaderValue, Request,
-        Response, StatusCode, Upgraded, header,
+        Response, StatusCode, header,
     },
     io::Reader,
     spawn, task,
@@ -329,67 +329,6 @@ fn early_hints_come_before_the_answer_and_not_to_http_1_0() {
         assert!(answer.starts_with("HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n"), "{answer}");
         client.send("GET / HTTP/1.0\r\n\r\n").await;
         assert!(client.rest().await.starts_with("HTTP/1.1 200 OK\r\n"));
-    });
-}
-
-#[test]
-fn an_upgraded_connection_has_what_came_behind_the_request() {
-    annulus::run(async {
-        let mut client = Client::of(Connection::new(), async |request: Request| {
-            assert_eq!(request.upgrades().collect::<Vec<_>>(), ["chat"]);
-            Response::upgrade(
-                HeaderValue::from_static("chat"),
-                async |mut peer: Upgraded| {
-                    loop {
-                        let bytes = peer.recv().await.unwrap();
-                        if bytes.is_empty() {
-                            return;
-                        }
-                        peer.write_all(bytes.to_ascii_uppercase()).await.unwrap();
-                    }
-                },
-            )
-        });
-        client
-            .send("GET / HTTP/1.1\r\nHost: t\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nahead")
-            .await;
-        let answer = client.until("AHEAD").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
-            "{answer}"
-        );
-        assert!(answer.contains("upgrade: chat\r\n") || answer.contains("Upgrade: chat\r\n"));
-        client.send("more").await;
-        client.until("MORE").await;
-        client.shut_down().await;
-        assert_eq!(client.rest().await, "");
-    });
-}
-
-#[test]
-fn a_connect_becomes_a_tunnel_and_without_one_is_refused() {
-    annulus::run(async {
-        let mut client = Client::of(Connection::new(), async |request: Request| {
-            if request.target() == "no:1" {
-                return Response::text("not a tunnel");
-            }
-            Response::tunnel(async |mut peer: Upgraded| {
-                let bytes = peer.recv().await.unwrap();
-                peer.write_all(bytes.to_vec()).await.unwrap();
-            })
-        });
-        client
-            .send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nping")
-            .await;
-        let answer = client.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nping"));
-        assert!(!answer.contains("Content-Length") && !answer.contains("Transfer-Encoding"));
-
-        let mut client = Client::of(Connection::new(), async |_: Request| "no tunnel");
-        client
-            .send("CONNECT no:1 HTTP/1.1\r\nHost: no:1\r\n\r\n")
-            .await;
-        assert!(client.rest().await.starts_with("HTTP/1.1 501 "));
     });
 }
 

@@ -9,3 +9,4 @@ mod gone;
 mod kept;
 mod overlaps;
 mod timeouts;
+mod tunnels;

@@ -40,6 +40,8 @@ pub enum RejectReason {
     AsteriskWithoutOptions,
     /// A `CONNECT` has a target that is not a host and a port.
     ConnectTargetInvalid,
+    /// A `CONNECT` has a `Content-Length` above 0 or a `Transfer-Encoding`.
+    ConnectWithContent,
     /// An HTTP/1.1 request has no `Host`.
     HostMissing,
     /// A request has more than one `Host`.
@@ -87,6 +89,7 @@ impl RejectReason {
             Self::SchemeUnsupported => "scheme-unsupported",
             Self::AsteriskWithoutOptions => "asterisk-without-options",
             Self::ConnectTargetInvalid => "connect-target-invalid",
+            Self::ConnectWithContent => "connect-with-content",
             Self::HostMissing => "host-missing",
             Self::HostRepeated => "host-repeated",
             Self::HostInvalid => "host-invalid",
@@ -126,6 +129,7 @@ impl RejectReason {
                 "expected OPTIONS with the target *, found another method"
             }
             Self::ConnectTargetInvalid => "expected host and port as target of CONNECT, found else",
+            Self::ConnectWithContent => "expected no content in CONNECT, found some announced",
             Self::HostMissing => "expected a host field, found none",
             Self::HostRepeated => "expected one host field, found several",
             Self::HostInvalid => "expected a host with an optional port, found something else",

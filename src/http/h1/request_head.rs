@@ -338,6 +338,10 @@ impl RequestHead {
     fn judge(&mut self, rules: &Rules) -> Result<(), RejectReason> {
         // First what makes it uncertain where the message ends.
         self.body_length = self.framing.body_length(self.is_http10)?;
+        // Its content would be taken for a body by some and for a tunnel's first bytes by others.
+        if !self.body_length.is_empty() && self.method == Method::CONNECT {
+            return Err(RejectReason::ConnectWithContent);
+        }
         let target = self.target.of(&self.fields.bytes);
         if !self.is_plain && !rules.leniency.raw_utf8_target && !target.is_ascii() {
             return Err(RejectReason::TargetNotAscii);

@@ -270,6 +270,39 @@ fn with_length_there_is_a_body_whatever_the_method() {
 }
 
 #[test]
+fn a_connect_has_no_content() {
+    let start = "CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n";
+    let refused = "400 connect-with-content";
+    for content in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Content-Length: 1048577\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n",
+        "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    ] {
+        check(format!("{start}{content}"), refused);
+    }
+    check(
+        "CONNECT h:1 HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello",
+        refused,
+    );
+    // Lengths that are wrong are wrong first.
+    check(
+        format!("{start}Content-Length: x\r\n\r\n"),
+        "400 content-length-invalid",
+    );
+    // None is what old clients announce.
+    check(
+        format!("{start}Content-Length: 0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "CONNECT h:1; GET /",
+    );
+    check(
+        "connect / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        "connect / hello",
+    );
+}
+
+#[test]
 fn junk_behind_a_message_is_refused_after_the_answer() {
     check(
         post("Content-Length: 5", "hellojunk\r\n\r\n"),

@@ -1,0 +1,89 @@
+//! Connections that leave HTTP.
+
+use annulus::http::{Connection, HeaderValue, Request, Response, Upgraded};
+
+use crate::client::{Client, GET};
+
+#[test]
+fn an_upgraded_connection_has_what_came_behind_the_request() {
+    annulus::run(async {
+        let mut client = Client::of(Connection::new(), async |request: Request| {
+            assert_eq!(request.upgrades().collect::<Vec<_>>(), ["chat"]);
+            Response::upgrade(
+                HeaderValue::from_static("chat"),
+                async |mut peer: Upgraded| {
+                    loop {
+                        let bytes = peer.recv().await.unwrap();
+                        if bytes.is_empty() {
+                            return;
+                        }
+                        peer.write_all(bytes.to_ascii_uppercase()).await.unwrap();
+                    }
+                },
+            )
+        });
+        client
+            .send("GET / HTTP/1.1\r\nHost: t\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nahead")
+            .await;
+        let answer = client.until("AHEAD").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("upgrade: chat\r\n") || answer.contains("Upgrade: chat\r\n"));
+        client.send("more").await;
+        client.until("MORE").await;
+        client.shut_down().await;
+        assert_eq!(client.rest().await, "");
+    });
+}
+
+#[test]
+fn a_connect_becomes_a_tunnel_and_without_one_is_refused() {
+    annulus::run(async {
+        let mut client = Client::of(Connection::new(), async |request: Request| {
+            if request.target() == "no:1" {
+                return Response::text("not a tunnel");
+            }
+            Response::tunnel(async |mut peer: Upgraded| {
+                let bytes = peer.recv().await.unwrap();
+                peer.write_all(bytes.to_vec()).await.unwrap();
+            })
+        });
+        client
+            .send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nping")
+            .await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nping"));
+        assert!(!answer.contains("Content-Length") && !answer.contains("Transfer-Encoding"));
+
+        let mut client = Client::of(Connection::new(), async |_: Request| "no tunnel");
+        client
+            .send("CONNECT no:1 HTTP/1.1\r\nHost: no:1\r\n\r\n")
+            .await;
+        assert!(client.rest().await.starts_with("HTTP/1.1 501 "));
+    });
+}
+
+#[test]
+fn a_connect_with_content_is_refused_and_its_bytes_are_no_tunnel_s() {
+    annulus::run(async {
+        for content in [
+            "Content-Length: 5\r\n\r\nhello",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ] {
+            let mut client = Client::of(Connection::new(), async |_: Request| -> Response {
+                panic!("the handler is not asked")
+            });
+            client
+                .send(format!(
+                    "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{content}{GET}"
+                ))
+                .await;
+            let answer = client.rest().await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+            assert!(answer.contains("\r\nConnection: close\r\n"), "{answer:?}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer:?}");
+        }
+    });
+}
