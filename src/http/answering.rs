@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use super::{
-    BodyError, BodyWriter, Error, RejectReason, Response, Result, StatusCode,
+    BodyError, BodyWriter, Error, HeaderValue, RejectReason, Response, Result, StatusCode,
     activity::Phase,
     exchange::{Driven, Exchange, Gone, WhenGone},
     h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder, ResponseFraming},
+    header,
     received::Received,
     response_body::{MakeProducer, MakeTunnel, ResponseBody},
     upgrade::{Upgraded, WayBack},
@@ -67,10 +68,12 @@ pub(super) async fn answer(
     let reason = exchange.pull.failed().map(RejectReason::Body);
     let body = response.take_body();
     if status.is_informational() || answer_to.is_connect && status.is_success() {
+        let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
         return match body {
-            ResponseBody::Tunnel(make)
-                if answer_to.is_connect || status == StatusCode::SWITCHING_PROTOCOLS =>
-            {
+            ResponseBody::Tunnel(_) if is_upgrade && !is_offered(&received.head, &response) => {
+                Ok(refuse_upgrade(exchange, response, answer_to))
+            }
+            ResponseBody::Tunnel(make) if is_upgrade || status.is_success() => {
                 // The tunnel begins behind the request, whose body nobody can read any more.
                 exchange.retire();
                 exchange.ask_for_body()?;
@@ -131,6 +134,38 @@ fn refuse(exchange: &Exchange, reason: RejectReason, answer_to: AnswerTo) -> Ans
     };
     exchange.refuse(reason, answer_to);
     (reason.status(), Some(reason), Next::Close)
+}
+
+/// Whether the client offers the protocols that `response` changes to.
+fn is_offered(head: &RequestHead, response: &Response) -> bool {
+    let mut protocols = protocols(response).peekable();
+    protocols.peek().is_some() && protocols.all(|protocol| head.offers(protocol.as_bytes()))
+}
+
+fn protocols(response: &Response) -> impl Iterator<Item = &HeaderValue> {
+    let fields = response.field_list().iter();
+    fields
+        .filter(|(name, _)| *name == header::UPGRADE)
+        .map(|(_, value)| value)
+}
+
+/// Answers 426 where the handler would change to a protocol that the client did not offer (RFC 9110,
+/// section 7.8), and names that protocol. Without one the handler is at fault.
+fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: AnswerTo) -> Answered {
+    let reason = RejectReason::UpgradeRequired;
+    let mut refusal = Response::text(format!("{reason}\n")).status(reason.status());
+    for protocol in protocols(&response) {
+        refusal = refusal.field(header::UPGRADE, protocol.clone());
+    }
+    if refusal.field_list().is_empty() {
+        return refuse(exchange, RejectReason::HandlerFailed, answer_to);
+    }
+    // What would have used the connection is the user's, and dropped before anything is borrowed.
+    drop(response);
+    answer_to.keeps_alive &= exchange.can_skip_body();
+    let keeps_alive = write_whole(exchange, &mut refusal, answer_to);
+    let next = next_after(keeps_alive == Some(true));
+    (reason.status(), Some(reason), next)
 }
 
 /// Adds a whole answer to the output, if its body is here; returns whether the connection stays open.

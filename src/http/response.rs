@@ -179,8 +179,10 @@ impl Response {
     /// `101 Switching Protocols`: hands the connection to `use_it`, with whatever the client sent
     /// behind its request. It is closed when that returns.
     ///
-    /// That the client asked for `protocol` is the handler's to see, by
-    /// [`Request::upgrades`](super::Request::upgrades); a client that did not is broken by this.
+    /// A client that did not offer `protocol`, by `Upgrade` and `Connection: upgrade` in HTTP/1.1, is
+    /// answered `426 Upgrade Required` with the protocol's name instead, and `use_it` is dropped.
+    /// [`Request::upgrades`](super::Request::upgrades) tells what was offered, to handlers that choose
+    /// among several or have another answer.
     #[must_use]
     pub fn upgrade<F>(protocol: HeaderValue, use_it: F) -> Self
     where

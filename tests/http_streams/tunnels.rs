@@ -1,6 +1,6 @@
 //! Connections that leave HTTP.
 
-use annulus::http::{Connection, HeaderValue, Request, Response, Upgraded};
+use annulus::http::{Connection, HeaderValue, Request, Response, StatusCode, Upgraded};
 
 use crate::client::{Client, GET};
 
@@ -35,6 +35,89 @@ fn an_upgraded_connection_has_what_came_behind_the_request() {
         client.until("MORE").await;
         client.shut_down().await;
         assert_eq!(client.rest().await, "");
+    });
+}
+
+#[test]
+fn an_upgrade_that_was_not_offered_is_answered_with_426() {
+    const NONE: &str = "GET / HTTP/1.1\r\nHost: t\r\n";
+    annulus::run(async {
+        for (request, protocol, is_taken) in [
+            ("Upgrade: chat\r\nConnection: upgrade", "chat", true),
+            ("Upgrade: a, Chat\r\nConnection: x, Upgrade", "chat", true),
+            (
+                "Upgrade: chat/2, tls\r\nConnection: upgrade",
+                "tls, chat/2",
+                true,
+            ),
+            ("X: y", "chat", false),
+            ("Upgrade: chat", "chat", false),
+            ("Connection: upgrade", "chat", false),
+            ("Upgrade: \r\nConnection: upgrade", "chat", false),
+            (
+                "Upgrade: other, chatter\r\nConnection: upgrade",
+                "chat",
+                false,
+            ),
+            ("Upgrade: chat\r\nConnection: upgrade", "chat/2", false),
+            ("Upgrade: chat\r\nConnection: upgrade", "chat, tls", false),
+            ("Connection: upgrade\r\nContent-Length: 4", "chat", false),
+        ] {
+            let mut client = Client::of(Connection::new(), async move |request: Request| {
+                if request.path() == "/next" {
+                    return Response::text("next");
+                }
+                Response::upgrade(HeaderValue::from_static(protocol), async |_: Upgraded| ())
+            });
+            let body = if request.contains("Length") {
+                "body"
+            } else {
+                ""
+            };
+            client.send(format!("{NONE}{request}\r\n\r\n{body}")).await;
+            let answer = client.until("\r\n\r\n").await.to_ascii_lowercase();
+            let (status, next) = if is_taken {
+                ("http/1.1 101 ", "")
+            } else {
+                client.until("found none\n").await;
+                ("http/1.1 426 ", "next")
+            };
+            assert!(answer.starts_with(status), "{request}: {answer}");
+            assert!(
+                answer.contains(&format!("\r\nupgrade: {protocol}\r\n")),
+                "{answer}"
+            );
+            assert!(answer.contains("\r\nconnection: upgrade\r\n"), "{answer}");
+            if !is_taken {
+                client
+                    .send("GET /next HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+                    .await;
+            }
+            assert!(client.rest().await.ends_with(next), "{request}");
+        }
+        // HTTP/1.0 cannot offer one, and a tunnel that is called an upgrade names none.
+        for (request, status) in [
+            (
+                "GET /chat HTTP/1.0\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\n",
+                426,
+            ),
+            (GET, 500),
+            ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 500),
+        ] {
+            let mut client = Client::of(Connection::new(), async |request: Request| {
+                if request.path() == "/chat" {
+                    return Response::upgrade(HeaderValue::from_static("chat"), async |_| ());
+                }
+                Response::tunnel(async |_| ()).status(StatusCode::SWITCHING_PROTOCOLS)
+            });
+            client.send(request).await;
+            let answer = client.rest().await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{answer}"
+            );
+            assert!(answer.contains("close\r\n"), "{answer}");
+        }
     });
 }
 

@@ -1,7 +1,5 @@
 //! The answers that the server gives by itself.
 
-use ::http::StatusCode;
-
 use super::date::DATE_LINE_LEN;
 use super::response_encoder::write_status_line;
 use super::write::write_content_length;
@@ -25,17 +23,10 @@ pub(crate) fn encode_reject(
     write_status_line(out, status);
     out.extend_from_slice(b"Content-Type: text/plain\r\n");
     write_content_length(out, text.len() as u64 + 1);
-    let upgrade = status == StatusCode::UPGRADE_REQUIRED;
-    if upgrade {
-        out.extend_from_slice(b"Upgrade: websocket\r\n");
-    }
-    out.extend_from_slice(match (upgrade, keeps_alive, answer_to.is_http10) {
-        (false, false, _) => b"Connection: close\r\n",
-        (false, true, true) => b"Connection: keep-alive\r\n",
-        (false, true, false) => b"",
-        (true, false, _) => b"Connection: upgrade, close\r\n",
-        (true, true, true) => b"Connection: upgrade, keep-alive\r\n",
-        (true, true, false) => b"Connection: upgrade\r\n",
+    out.extend_from_slice(match (keeps_alive, answer_to.is_http10) {
+        (false, _) => b"Connection: close\r\n",
+        (true, true) => b"Connection: keep-alive\r\n",
+        (true, false) => b"",
     });
     out.extend_from_slice(date_line);
     out.extend_from_slice(b"\r\n");

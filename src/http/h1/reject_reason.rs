@@ -62,7 +62,7 @@ pub enum RejectReason {
     ConnectUnsupported,
     /// The request is for a host that this server does not serve.
     Misdirected,
-    /// The resource is for a WebSocket only.
+    /// The handler changes to a protocol that the request did not offer.
     UpgradeRequired,
     /// The handler failed before it gave an answer.
     HandlerFailed,
@@ -140,7 +140,7 @@ impl RejectReason {
             Self::AnswerCut => "expected the rest of the answer, found the handler's end",
             Self::ConnectUnsupported => "expected another method, found CONNECT",
             Self::Misdirected => "expected a host of this server, found another",
-            Self::UpgradeRequired => "expected an upgrade to websocket, found none",
+            Self::UpgradeRequired => "expected an offer to change the protocol, found none",
             Self::HandlerFailed => "the request could not be handled",
             Self::Overloaded => "the server is overloaded",
             Self::Stopping => "the server is stopping",

@@ -475,6 +475,16 @@ impl RequestHead {
             .filter_map(|name| str::from_utf8(name).ok())
     }
 
+    /// Whether the client offers to change to all of the protocols in `value`, of which there is at
+    /// least one.
+    pub(crate) fn offers(&self, value: &[u8]) -> bool {
+        let is_offered = |protocol: &[u8]| {
+            self.upgrades()
+                .any(|offered| offered.as_bytes().eq_ignore_ascii_case(protocol))
+        };
+        list(value).next().is_some() && list(value).all(is_offered)
+    }
+
     /// Whether the client accepts trailers in a chunked answer.
     pub(crate) fn accepts_trailers(&self) -> bool {
         self.fields
