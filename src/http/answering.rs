@@ -102,7 +102,10 @@ pub(super) async fn answer(
             // as the producer, unless that never runs.
             let is_kept = Rc::strong_count(received) > 1;
             let has_body = !answer_to.is_head
-                && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+                && !matches!(
+                    status,
+                    StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+                );
             answer_to.keeps_alive &= if is_kept && has_body {
                 exchange.may_end_body()
             } else {
@@ -225,7 +228,7 @@ async fn produce(
 ) -> std::result::Result<Answered, Gone> {
     let ResponseFraming { body, keeps_alive } = framing;
     if body == BodyLength::None {
-        // HEAD, 204 and 304: the client would see nothing of what it writes.
+        // HEAD, 204, 205 and 304: the client would see nothing of what it writes.
         return Ok((status, reason, next_after(keeps_alive)));
     }
     exchange.outgoing.begin(body);

@@ -85,6 +85,9 @@ impl Response {
     ///
     /// `Content-Length`, `Transfer-Encoding` and `Connection: keep-alive` are left out when the
     /// answer is written, since the server decides them; `Connection: close` closes the connection.
+    /// A `Content-Length` counts where there is no body to measure: it promises the length of a body
+    /// that is written in pieces, and tells the length of the one that an answer to HEAD, or a 304,
+    /// leaves out.
     #[must_use]
     pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if name == header::CONTENT_TYPE {

@@ -63,9 +63,9 @@ impl<'a> ResponseEncoder<'a> {
     /// Adds a field.
     ///
     /// `Connection: close` closes the connection, its other options are not sent on. A
-    /// `Content-Length` counts where the length of the body is not known otherwise: in a stream
-    /// it is a promise, in an answer to `HEAD` and in a 304 it is the length of what is left out.
-    /// `Transfer-Encoding` is ignored. A `Date` takes the place of ours.
+    /// `Content-Length` counts where there is no body to measure: in a stream it is a promise, in an
+    /// answer to `HEAD` and in a 304 it is the length of what is left out. `Transfer-Encoding` is
+    /// ignored. A `Date` takes the place of ours.
     pub(crate) fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
         if *name == CONTENT_LENGTH {
             self.promised = self.promised.or(parse_length(value.as_bytes()).ok());
@@ -110,12 +110,18 @@ impl<'a> ResponseEncoder<'a> {
         let is_tunnel = is_connect && self.status.is_success();
         let body = if is_tunnel || self.status == StatusCode::NO_CONTENT {
             BodyLength::None
+        } else if self.status == StatusCode::RESET_CONTENT {
+            // RFC 9110, section 15.3.6.
+            write_content_length(self.out, 0);
+            BodyLength::None
         } else if is_head || self.status == StatusCode::NOT_MODIFIED {
-            // A 304 may tell the length of the representation, but an empty body is not that.
+            // A body that is here is the one of a GET. An empty one may stand for what is left out.
+            let here = body_len.filter(|&length| length > 0);
             let known = if is_head {
-                self.promised.or(body_len)
+                here.or(self.promised).or(body_len)
             } else {
-                self.promised
+                // A 304 may tell the length of the representation. Nothing says that it is this one.
+                self.promised.map(|promised| here.unwrap_or(promised))
             };
             if let Some(length) = known {
                 write_content_length(self.out, length);
