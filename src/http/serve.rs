@@ -16,7 +16,7 @@ use super::{
     Handler, RejectReason, Request,
     activity::Phase,
     answering::{Next, answer, answer_at_once},
-    exchange::{Driven, Exchange, Gone},
+    exchange::{Driven, Exchange, Gone, WhenGone},
     exchanged::{Exchanged, tell_refused},
     h1::{AnswerTo, RequestHead},
     received::Received,
@@ -140,6 +140,7 @@ async fn serve<H: Handler>(
         exchange.phase.set(Phase::Handler);
         // It is written once, where it is: an answer is large.
         let mut driven = None;
+        let mut is_late = false;
         let handled = {
             let mut answer = pin!(handler.handle(request));
             let poll = |context: &mut Context<'_>| {
@@ -149,6 +150,7 @@ async fn serve<H: Handler>(
             if poll_fn(poll).await {
                 Ok(())
             } else {
+                is_late = true;
                 let late = exchange.drive(answer).await;
                 late.map(|late| driven = Some(late))
             }
@@ -167,7 +169,10 @@ async fn serve<H: Handler>(
                         drop(driven);
                         Ok(answered)
                     }
-                    None => answer(exchange, received, driven).await,
+                    None => {
+                        is_late = true;
+                        answer(exchange, received, driven).await
+                    }
                 }
             }
             Err(gone) => Err(gone),
@@ -192,7 +197,10 @@ async fn serve<H: Handler>(
             exchange.flush().await?;
             return Ok(Next::Close);
         }
-        if !gathers_more(exchange, &mut gathered) {
+        // Nobody has watched over the client while such a handler ran: a connection that has ended
+        // meanwhile shows now, and the request behind is not begun.
+        let is_unwatched = is_late && exchange.when_gone.get() == WhenGone::GoOn;
+        if is_unwatched || !gathers_more(exchange, &mut gathered) {
             exchange.flush().await?;
         }
     }

@@ -182,6 +182,46 @@ fn a_handler_that_keeps_running_is_not_dropped() {
 }
 
 #[test]
+fn a_request_behind_one_that_keeps_running_ends_with_the_connection() {
+    annulus::run(async {
+        for is_streamed in [false, true] {
+            let (gate, running) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
+            let (opened, runs) = (Rc::clone(&gate), Rc::clone(&running));
+            let paths: Rc<RefCell<Vec<String>>> = Rc::default();
+            let seen = Rc::clone(&paths);
+            let (client, served) = client_of(async move |request: Request| {
+                seen.borrow_mut().push(request.path().to_owned());
+                request.keep_running();
+                let (opened, runs) = (Rc::clone(&opened), Rc::clone(&runs));
+                if is_streamed {
+                    return Response::writer(async move |mut out: BodyWriter| {
+                        runs.notify_one();
+                        opened.notified().await;
+                        out.write("nobody reads it").await
+                    });
+                }
+                runs.notify_one();
+                opened.notified().await;
+                Response::text("nobody reads it")
+            })
+            .await;
+            let requests = "GET /first HTTP/1.1\r\nHost: t\r\n\r\n\
+                            GET /second HTTP/1.1\r\nHost: t\r\n\r\n";
+            send(&client, requests).await;
+            soon(running.notified()).await;
+            reset(client);
+            // The reset is here once the kernel tells this end of it.
+            for _ in 0..100 {
+                task::yield_now().await;
+            }
+            gate.notify_one();
+            soon(served).await.unwrap();
+            assert_eq!(*paths.borrow(), ["/first"]);
+        }
+    });
+}
+
+#[test]
 fn a_body_that_another_task_pulls_arrives_while_the_handler_waits_for_that_task() {
     annulus::run(async {
         let (client, _served) = client_of(async |mut request: Request| -> http::Result<String> {
