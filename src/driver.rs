@@ -44,6 +44,7 @@ mod tests;
 mod turn;
 
 use std::{
+    any::Any,
     cell::{Cell, OnceCell, RefCell},
     future::Future,
     io,
@@ -122,7 +123,8 @@ pub(crate) struct Driver {
     /// Copies of the core's, readable without a borrow.
     features: Features,
     uses_ring: bool,
-    /// Whether this thread is inside this driver's runtime.
+    /// Whether this driver is the current one of its thread. It is not while another runtime runs
+    /// inside of its own.
     entered: Cell<bool>,
     closed: Cell<bool>,
     attempts: Cell<u64>,
@@ -133,6 +135,9 @@ pub(crate) struct Driver {
     remote: Arc<Remote>,
     helpers: OnceCell<Rc<dyn Helpers>>,
     system_tasks: OnceCell<SystemSpawner>,
+    /// The receive buffers, which `pool` knows more of. They belong to the driver because the
+    /// kernel names them by numbers that mean others elsewhere, and go after the ring.
+    buffers: OnceCell<Rc<dyn Any>>,
 }
 
 struct Core {
@@ -182,6 +187,7 @@ impl Driver {
             remote,
             helpers: OnceCell::new(),
             system_tasks: OnceCell::new(),
+            buffers: OnceCell::new(),
         })
     }
 
@@ -218,6 +224,17 @@ impl Driver {
         assert!(given.is_ok(), "a driver gets its tasks once");
     }
 
+    /// The receive buffers of this driver. Given once, by their pool.
+    pub(crate) fn set_buffers(&self, buffers: Rc<dyn Any>) {
+        let given = self.buffers.set(buffers);
+        assert!(given.is_ok(), "a driver gets its buffers once");
+    }
+
+    pub(crate) fn buffers(&self) -> &Rc<dyn Any> {
+        let buffers = self.buffers.get();
+        buffers.expect("a runtime's driver has buffers from the start")
+    }
+
     /// Starts a short job of the runtime's own: in this driver's runtime, whichever this thread is
     /// inside of. When that is gone, the future is dropped.
     #[track_caller]
@@ -232,10 +249,17 @@ impl Driver {
         &self.remote
     }
 
-    /// An error unless this thread is running this driver's runtime.
+    /// Whether this driver's runtime is the one that this thread runs now. To ask again is due
+    /// after every await: a future may go on in another runtime.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.entered.get()
+    }
+
+    /// An error unless this driver's runtime is the one that this thread runs now.
     #[inline]
     pub(crate) fn check_current(&self) -> io::Result<()> {
-        if self.entered.get() {
+        if self.is_current() {
             Ok(())
         } else {
             Err(foreign_runtime())

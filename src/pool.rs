@@ -17,6 +17,7 @@
 mod managed_buf;
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     io,
     mem::offset_of,
@@ -69,12 +70,18 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Makes a pool, and registers it where the kernel can pick buffers.
+    /// Makes the pool of `driver`, and registers it where the kernel can pick buffers.
     ///
     /// # Errors
     ///
     /// No memory, or no locked memory left for this user, in a sentence that says what to raise.
     pub(crate) fn new(driver: &Driver, size: PoolSize) -> io::Result<Rc<Self>> {
+        let pool = Rc::new(Self::registered(driver, size)?);
+        driver.set_buffers(Rc::clone(&pool) as Rc<dyn Any>);
+        Ok(pool)
+    }
+
+    fn registered(driver: &Driver, size: PoolSize) -> io::Result<Self> {
         let provided = driver.features().buffer_ring;
         let mut size = size;
         size.buffer_count = size.buffer_count.clamp(1, 1 << 15).next_power_of_two();
@@ -82,17 +89,17 @@ impl Pool {
             let pool = Self::mapped(size, provided)?;
             if !provided {
                 pool.free.borrow_mut().extend((0..size.buffer_count).rev());
-                return Ok(Rc::new(pool));
+                return Ok(pool);
             }
             (0..size.buffer_count).for_each(|id| pool.publish(id));
-            // SAFETY: the descriptors are at the start of a mapping, page-aligned. The runtime
+            // SAFETY: the descriptors are at the start of a mapping, page-aligned. The driver
             // keeps the pool until the ring is gone, and leaks it when the ring could not be
             // drained.
             let registered = unsafe {
                 driver.register_buffer_ring(pool.memory.as_ptr(), size.buffer_count, GROUP)
             };
             match registered {
-                Ok(()) => return Ok(Rc::new(pool)),
+                Ok(()) => return Ok(pool),
                 Err(error)
                     if error.raw_os_error() == Some(sys::errno::ENOMEM)
                         && size.buffer_count > DESCRIPTORS_PER_PAGE =>
@@ -197,7 +204,7 @@ impl Pool {
     /// The address of buffer `id`.
     #[inline]
     fn buffer(&self, id: u16) -> *mut u8 {
-        debug_assert!(
+        assert!(
             id < self.size.buffer_count,
             "the kernel names buffers that it was given"
         );
@@ -262,40 +269,8 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<Rc<Pool>>> = const { RefCell::new(None) };
-}
-
-/// The pool of the runtime that this thread is inside of.
-pub(crate) fn current() -> Rc<Pool> {
-    CURRENT.with(|current| {
-        Rc::clone(
-            current
-                .borrow()
-                .as_ref()
-                .expect("whoever checked for a driver has a pool"),
-        )
-    })
-}
-
-/// Makes `pool` this thread's until the guard is dropped.
-pub(crate) fn enter(pool: &Rc<Pool>) -> Entered {
-    // A runtime that is kept in a thread-local may end after this one is gone.
-    let before = CURRENT.try_with(|current| current.replace(Some(Rc::clone(pool))));
-    Entered {
-        before: before.ok().flatten(),
-    }
-}
-
-/// Brings back the pool from before when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    before: Option<Rc<Pool>>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let left = CURRENT.try_with(|current| current.replace(self.before.take()));
-        drop(left);
-    }
+/// The receive buffers of `driver`, which are those of its runtime.
+pub(crate) fn of(driver: &Driver) -> Rc<Pool> {
+    let buffers = Rc::clone(driver.buffers());
+    buffers.downcast().expect("a driver's buffers are a pool")
 }

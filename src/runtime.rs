@@ -5,7 +5,7 @@ mod builder;
 mod cores;
 mod stats;
 
-use std::{fmt, future::Future, io, mem::ManuallyDrop, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, rc::Rc, sync::Arc, time::Duration};
 
 pub use builder::Builder;
 pub use cores::{Cores, pin_to_core};
@@ -90,15 +90,9 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // The kernel may write to the buffers that it was lent until it has given up everything,
-        // and a panic on the way there must not free them: then they stay for ever.
-        let pool = ManuallyDrop::new(Rc::clone(&self.pool));
         let mut panic = FirstPanic::default();
         self.wind_down(&mut panic);
-        let left_behind = self.driver.end(self.shutdown_timeout, &mut panic);
-        if left_behind == 0 {
-            drop(ManuallyDrop::into_inner(pool));
-        }
+        self.driver.end(self.shutdown_timeout, &mut panic);
         panic.go_on();
     }
 }

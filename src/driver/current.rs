@@ -1,11 +1,14 @@
 //! The driver of the runtime that this thread is inside of.
 
-use std::{cell::RefCell, io, rc::Rc};
+use std::{cell::RefCell, io, mem::ManuallyDrop, rc::Rc};
 
 use super::{Driver, error::no_runtime};
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Driver>>> = const { RefCell::new(None) };
+    /// Only [`Entered`] drops what is in here, so that there is no destructor: a runtime that is
+    /// kept in a thread-local may end when the thread does, and finds this as it was.
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Driver>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// This thread's driver.
@@ -14,32 +17,43 @@ thread_local! {
 ///
 /// Outside a runtime there is none.
 pub(crate) fn current() -> io::Result<Rc<Driver>> {
-    let current = CURRENT.try_with(|current| current.borrow().clone());
-    current.ok().flatten().ok_or_else(no_runtime)
+    let current = CURRENT.with_borrow(|current| Option::clone(current));
+    current.ok_or_else(no_runtime)
 }
 
-/// Makes `driver` this thread's until the guard is dropped.
+/// Makes `driver` this thread's until the guard is dropped. Meanwhile the one before is not
+/// current: a runtime may end, or be dropped, inside a task of another.
 pub(crate) fn enter(driver: &Rc<Driver>) -> Entered {
-    driver.entered.set(true);
-    // A runtime that is kept in a thread-local may end after this one is gone.
-    let before = CURRENT.try_with(|current| current.replace(Some(Rc::clone(driver))));
-    Entered {
-        driver: Rc::clone(driver),
-        before: before.ok().flatten(),
+    let before = replace(Some(Rc::clone(driver)));
+    if let Some(before) = &before {
+        before.entered.set(false);
     }
+    driver.entered.set(true);
+    Entered { before }
 }
 
-/// Brings back the driver from before when it is dropped. A runtime may be dropped inside another.
+fn replace(driver: Option<Rc<Driver>>) -> Option<Rc<Driver>> {
+    ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(driver)))
+}
+
+/// Brings back the driver from before when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    driver: Rc<Driver>,
     before: Option<Rc<Driver>>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let left = CURRENT.try_with(|current| current.replace(self.before.take()));
-        self.driver.entered.set(false);
+        let before = self.before.take();
+        let is_back = before.clone();
+        let left = replace(before);
+        if let Some(left) = &left {
+            left.entered.set(false);
+        }
+        if let Some(before) = is_back {
+            before.entered.set(!before.is_closed());
+        }
+        // It may be the last reference, and is dropped when nothing is borrowed any more.
         drop(left);
     }
 }

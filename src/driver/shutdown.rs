@@ -1,7 +1,10 @@
 //! The end of a driver: everything is cancelled and waited for, and what the kernel still holds then
 //! is left to it.
 
-use std::time::{Duration, Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use super::{Core, Driver, Key, backend::Backend, slot::State};
 use crate::{
@@ -55,6 +58,10 @@ impl Driver {
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
         let leaked = core.in_flight;
+        if let (Some(buffers), true) = (self.buffers.get(), leaked > 0) {
+            // The kernel may still write there, so they must never be freed.
+            std::mem::forget(Rc::clone(buffers));
+        }
         let backend = std::mem::replace(&mut core.backend, Backend::Closed);
         core.in_flight = 0;
         core.slots.retain(|_, slot| match &mut slot.state {

@@ -112,6 +112,8 @@ impl OpenOptions {
         })?;
         let open = Open::new(path, self.flags()?, self.mode);
         let fd = InFlight::new(Rc::clone(&driver), open).await?;
+        // It may have been awaited to its end in another runtime, where the file is of no use.
+        driver.check_current()?;
         Ok(File::from_fd(fd, driver))
     }
 

@@ -64,6 +64,7 @@ enum State {
 
 /// What a stream keeps for its receives.
 pub(super) struct Receive {
+    /// Invariant: that of the socket's driver.
     pool: Rc<Pool>,
     state: Cell<State>,
     /// Bytes that were received and only partly taken. Their room is made when it is first needed,
@@ -123,10 +124,11 @@ fn says_go_on(errno: i32) -> bool {
 }
 
 impl Receive {
-    pub(super) fn new(multishot: bool) -> Self {
+    /// The receiving side of a socket of `driver`.
+    pub(super) fn new(driver: &Driver, multishot: bool) -> Self {
         Self {
             multishot,
-            pool: pool::current(),
+            pool: pool::of(driver),
             state: Cell::new(State::Idle),
             parked: Cell::new(None),
             error: Cell::new(None),

@@ -65,7 +65,7 @@ impl Socket {
     /// Takes over a connected socket.
     pub(super) fn from_fd(fd: OwnedFd, family: Family, driver: &Rc<Driver>) -> Self {
         let directions = Directions {
-            receive: Receive::new(family == Family::Tcp),
+            receive: Receive::new(driver, family == Family::Tcp),
             send: SendQueue::default(),
             family,
         };

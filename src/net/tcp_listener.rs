@@ -76,7 +76,10 @@ impl ListenOptions {
     pub async fn bind(&self, addrs: impl ToAddrs) -> io::Result<TcpListener> {
         let driver = driver::current()?;
         let mut failed = None;
-        for addr in addrs.to_addrs().await? {
+        let addrs = addrs.to_addrs().await?;
+        // The look-up may have ended in another runtime.
+        driver.check_current()?;
+        for addr in addrs {
             match self.bind_one(addr, &driver) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => failed = Some(error),

@@ -125,6 +125,8 @@ impl TcpStream {
         }
         let op = Connect::new(stream.socket.any_fd(), addr);
         InFlight::new(Rc::clone(driver), op).await?;
+        // It may have been awaited to its end in another runtime, where the stream is of no use.
+        driver.check_current()?;
         Ok(stream)
     }
 

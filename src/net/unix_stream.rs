@@ -107,6 +107,8 @@ impl UnixStream {
                 result if result == -errno::EINTR => {}
                 result if result == -errno::EAGAIN => {
                     time::sleep(pause).await;
+                    // The sleep may have ended in another runtime.
+                    driver.check_current()?;
                     pause = (2 * pause).min(FULL_PAUSE_MAX);
                 }
                 result => {

@@ -11,7 +11,7 @@ use std::{
 
 use super::Runtime;
 use crate::{
-    driver, pool,
+    driver,
     sys::Wait,
     task,
     unwind::{self, FirstPanic},
@@ -84,7 +84,6 @@ impl Runtime {
     ) -> F::Output {
         refuse_nesting();
         let _inside = Inside::enter();
-        let _pool = pool::enter(&self.pool);
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
         let _tasks = self.tasks.enter();
@@ -184,7 +183,6 @@ impl Runtime {
     /// meanwhile.
     pub(super) fn wind_down(&self, panic: &mut FirstPanic) {
         let _inside = Inside::enter();
-        let _pool = pool::enter(&self.pool);
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
         let _tasks = self.tasks.enter();

@@ -47,6 +47,6 @@ pub fn stats() -> Stats {
         driver: driver.stats(),
         tasks: task::counters(),
         timers_fired: time::fired_count(),
-        buffers_exhausted: pool::current().exhausted(),
+        buffers_exhausted: pool::of(&driver).exhausted(),
     }
 }

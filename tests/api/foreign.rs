@@ -1,10 +1,23 @@
 //! A handle is used in its own runtime only; elsewhere it says so.
 
-use std::{io, net::Shutdown};
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    io,
+    net::Shutdown,
+    os::unix::net as std_unix,
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+};
 
-use annulus::{Runtime, buf::BufResult, net::TcpStream};
+use annulus::{
+    Builder, Runtime,
+    buf::BufResult,
+    net::{TcpStream, UnixStream},
+};
 
-use crate::support::{Folder, guarded, listen, pair, run};
+use crate::support::{Folder, guarded, listen, pair, recv_exact, run};
 
 fn says_so(error: &io::Error) {
     assert_eq!(error.kind(), io::ErrorKind::NotConnected);
@@ -106,4 +119,81 @@ fn a_file_in_another_runtime() {
     });
     drop(runtime);
     assert_eq!(std::fs::read(&path).unwrap(), b"content");
+}
+
+/// Polls a future once under `runtime`, where it has to wait.
+fn begin<F: Future + Unpin>(runtime: &Runtime, future: &mut F) {
+    runtime.block_on(poll_fn(|context| {
+        let poll = pin!(&mut *future).poll(context);
+        assert!(poll.is_pending(), "it has to wait");
+        Poll::Ready(())
+    }));
+}
+
+#[test]
+fn a_unix_stream_whose_connect_goes_on_in_another_runtime() {
+    let folder = Folder::new("foreign-connect");
+    let path = folder.path("socket");
+    let listener = annulus::net::UnixListener::options();
+    let listener = listener.backlog(0).listen(&path).unwrap();
+    // It fills the backlog.
+    let _first = std_unix::UnixStream::connect(&path).unwrap();
+    let here = Runtime::new().unwrap();
+    let mut connecting = Box::pin(UnixStream::connect(&path));
+    begin(&here, &mut connecting);
+    let _ = listener.accept().unwrap();
+    says_so(&run(connecting).unwrap_err());
+}
+
+/// Calls a function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A destructor runs while a small runtime ends inside a task of a large one, and meets sockets of
+/// both: those of the small one are at home, with its own buffers.
+#[test]
+fn destructors_of_a_runtime_that_ends_inside_another() {
+    let large = Runtime::new().unwrap();
+    let small = Builder::new()
+        .receive_buffers(1)
+        .receive_buffer_bytes(64)
+        .build()
+        .unwrap();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let (near, far) = large.block_on(guarded(pair()));
+    let near = Rc::new(near);
+    let on_drop = {
+        let (near, seen) = (Rc::clone(&near), Rc::clone(&seen));
+        OnDrop(move || {
+            seen.borrow_mut().push(near.try_recv().unwrap_err());
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            assert_eq!(theirs.try_write(b"of the small one").unwrap(), 16);
+            assert_eq!(&*ours.try_recv().unwrap(), b"of the small one");
+        })
+    };
+    small.block_on(async {
+        let _ = annulus::spawn(async move {
+            let _on_drop = on_drop;
+            std::future::pending::<()>().await;
+        });
+        annulus::task::yield_now().await;
+    });
+    large.block_on(guarded(async {
+        // So many buffers are taken that the next one's number means nothing in a small pool.
+        let mut held = Vec::new();
+        for _ in 0..20 {
+            far.write_all(vec![b'x'; 100]).await.unwrap();
+            held.push(near.recv().await.unwrap());
+        }
+        far.write_all("of the large one").await.unwrap();
+        drop(small);
+        assert_eq!(recv_exact(&near, 16).await, b"of the large one");
+    }));
+    assert_eq!(seen.borrow().len(), 1);
+    says_so(&seen.borrow()[0]);
 }
