@@ -51,7 +51,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub(crate) use current::{current, enter};
@@ -61,7 +61,7 @@ pub(crate) use remote::{Helpers, Job, Remote};
 pub(crate) use slot::{Abandoned, Item, Key, Withdrawn};
 
 use crate::{
-    sys::{Completion, Entry, Features, PollEvents, errno, opcode},
+    sys::{Completion, Entry, Features, PollEvents, Wait, errno, opcode},
     task::SystemSpawner,
 };
 use backend::Backend;
@@ -407,6 +407,27 @@ impl Driver {
     /// Asks the kernel to end a one-shot operation, whose future goes on waiting for it.
     pub(crate) fn cancel_op(&self, key: Key) {
         self.core.borrow_mut().cancel(key);
+    }
+
+    /// Cancels a one-shot operation in flight and waits until it has ended, for at most `timeout`.
+    /// It is for futures that are polled outside of this driver's runtime, which alone would wait.
+    pub(crate) fn end_op(&self, key: Key, timeout: Duration) {
+        self.cancel_op(key);
+        let start = Instant::now();
+        // When a waker that runs in a turn closes the driver, there is no slot any more.
+        let is_under_way = || {
+            let core = self.core.borrow();
+            let slot = core.slots.get(key.index as usize);
+            slot.is_some_and(|slot| {
+                slot.generation == key.generation && !matches!(slot.state, State::Done(_))
+            })
+        };
+        while is_under_way() {
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() || self.turn(Wait::Timeout(left)).is_err() {
+                return;
+            }
+        }
     }
 
     /// Leaves an operation in flight to the driver, which finishes it at its final completion.

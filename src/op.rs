@@ -98,6 +98,12 @@ pub(crate) unsafe trait Op: 'static {
 
     /// The output, which owns whatever the kernel handed over.
     fn complete(self, result: io::Result<u32>) -> Self::Output;
+
+    /// The output of an operation that the kernel keeps for good, with all that it holds. There is
+    /// none when a buffer would have to come back.
+    fn left_behind(_error: io::Error) -> Option<Self::Output> {
+        None
+    }
 }
 
 /// How an operation runs without an entry.

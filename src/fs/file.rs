@@ -2,9 +2,12 @@
 
 use std::{
     cell::Cell,
-    fmt, io,
+    fmt,
+    future::{Future as _, poll_fn},
+    io,
     os::fd::{AsRawFd, IntoRawFd as _, OwnedFd, RawFd},
     path::Path,
+    pin::pin,
     rc::Rc,
 };
 
@@ -209,9 +212,15 @@ impl File {
         let (sender, receiver) = oneshot::channel();
         self.fd.extra.taker.set(Some(sender));
         drop(self);
-        let fd = receiver
-            .await
-            .expect("a descriptor is handed over when its last user is gone");
+        let mut receiver = pin!(receiver);
+        // Its last user may be a call that only ends in the runtime of this file. The descriptor is
+        // closed then, when nobody waits any more.
+        let fd = poll_fn(|context| {
+            driver.check_current()?;
+            receiver.as_mut().poll(context).map(Ok::<_, io::Error>)
+        })
+        .await?
+        .expect("a descriptor is handed over when its last user is gone");
         InFlight::new(driver, Close::new(fd.into_raw_fd())).await
     }
 

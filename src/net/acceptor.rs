@@ -11,7 +11,7 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -111,9 +111,8 @@ impl Acceptor {
             ticket: Ticket::new(),
         };
         poll_fn(|context| {
-            if !self.shared.extra.turns.poll(&turn.ticket, context) {
-                return Poll::Pending;
-            }
+            let (turns, driver) = (&self.shared.extra.turns, self.shared.driver());
+            ready!(turns.poll_turn(driver, &turn.ticket, context))?;
             self.poll_accept(context)
         })
         .await
@@ -121,6 +120,10 @@ impl Acceptor {
 
     pub(super) fn turns(&self) -> &Turns {
         &self.shared.extra.turns
+    }
+
+    pub(super) fn driver(&self) -> &Driver {
+        self.shared.driver()
     }
 
     /// The next connection. The caller has the turn.
@@ -173,6 +176,9 @@ impl Acceptor {
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn poll_stop(&self, context: &mut Context<'_>) -> Poll<Option<Socket>> {
         let driver = self.shared.driver();
+        if !driver.is_current() {
+            return Poll::Ready(None);
+        }
         let accept = &self.shared.extra;
         loop {
             let accepted = match accept.state.get() {

@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     marker::PhantomData,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use super::{TcpStream, acceptor::Acceptor, socket::Stream, turns::Ticket};
@@ -34,9 +34,8 @@ impl<S: Stream> futures_core::Stream for Incoming<'_, S> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let turns = self.acceptor.turns();
-        if !turns.poll(&self.ticket, context) {
-            return Poll::Pending;
-        }
+        let driver = self.acceptor.driver();
+        ready!(turns.poll_turn(driver, &self.ticket, context))?;
         let Poll::Ready(result) = self.acceptor.poll_accept(context) else {
             return Poll::Pending;
         };

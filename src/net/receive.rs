@@ -513,9 +513,8 @@ impl Future for Recv<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let receive = &self.shared.extra.receive;
-        if !receive.turns.poll(&self.ticket, context) {
-            return Poll::Pending;
-        }
+        let driver = self.shared.driver();
+        ready!(receive.turns.poll_turn(driver, &self.ticket, context))?;
         let Poll::Ready(result) = receive.poll_next(self.shared, context) else {
             return Poll::Pending;
         };

@@ -12,7 +12,7 @@ use std::{
     num::NonZeroI32,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -96,12 +96,12 @@ impl SendQueue {
             Self::bound_time(&shared);
         }
         let driver = Rc::clone(shared.driver());
+        let turn = Finishing { shared, ticket };
         driver.spawn_system(async move {
-            let result = op.await;
-            if let Err(error) = result {
-                Self::keep_error(&shared, &error.error);
+            if let Err(error) = op.await {
+                Self::keep_error(&turn.shared, &error.error);
             }
-            shared.extra.send.end_unattended(&ticket);
+            drop(turn);
         });
     }
 
@@ -137,8 +137,9 @@ impl SendQueue {
         let shared = Rc::clone(shared);
         let driver = Rc::clone(shared.driver());
         driver.spawn_system(async move {
-            SendTurn::new(&shared).wait().await;
-            sys::shutdown(shared.raw(), option::SHUT_WR);
+            if SendTurn::new(&shared).wait().await.is_ok() {
+                sys::shutdown(shared.raw(), option::SHUT_WR);
+            }
         });
     }
 }
@@ -166,35 +167,43 @@ impl<B: IoVectored> Sending for SendVectored<B> {
     }
 }
 
+/// The turn of a write that nobody waits for. Dropped with the task that has it, when the runtime
+/// ends, it goes to the next one all the same.
+struct Finishing {
+    shared: Rc<Shared>,
+    ticket: Ticket,
+}
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        self.shared.extra.send.end_unattended(&self.ticket);
+    }
+}
+
 /// A place in the queue of writes that sends nothing.
 pub(super) struct SendTurn<'a> {
-    queue: &'a SendQueue,
+    shared: &'a Shared,
     ticket: Ticket,
 }
 
 impl<'a> SendTurn<'a> {
-    pub(super) fn new(shared: &'a Rc<Shared>) -> Self {
+    pub(super) fn new(shared: &'a Shared) -> Self {
         Self {
-            queue: &shared.extra.send,
+            shared,
             ticket: Ticket::new(),
         }
     }
 
-    pub(super) async fn wait(&self) {
-        std::future::poll_fn(|context| {
-            if self.queue.turns.poll(&self.ticket, context) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+    pub(super) async fn wait(&self) -> io::Result<()> {
+        let turns = &self.shared.extra.send.turns;
+        std::future::poll_fn(|context| turns.poll_turn(self.shared.driver(), &self.ticket, context))
+            .await
     }
 }
 
 impl Drop for SendTurn<'_> {
     fn drop(&mut self) {
-        self.queue.turns.leave(&self.ticket);
+        self.shared.extra.send.turns.leave(&self.ticket);
     }
 }
 
@@ -234,11 +243,10 @@ impl<O: Sending> Future for InTurn<O> {
             .as_mut()
             .expect("a future is not polled after it is ready");
         if !this.has_turn {
-            if !queue.turns.poll(&this.ticket, context) {
-                return Poll::Pending;
-            }
+            let driver = this.shared.driver();
+            let turn = ready!(queue.turns.poll_turn(driver, &this.ticket, context));
             this.has_turn = true;
-            if let Err(error) = queue.take_error() {
+            if let Err(error) = turn.and_then(|()| queue.take_error()) {
                 queue.turns.leave(&this.ticket);
                 let op = this.op.take().and_then(InFlight::into_op);
                 let op = op.expect("an operation that never started is still there");

@@ -299,9 +299,8 @@ impl Socket {
     }
 
     pub(super) async fn flush(&self) -> io::Result<()> {
-        self.shared.driver().check_current()?;
         let turn = SendTurn::new(&self.shared);
-        turn.wait().await;
+        turn.wait().await?;
         self.shared.extra.send.take_error()
     }
 
@@ -316,7 +315,7 @@ impl Socket {
             Shutdown::Both => option::SHUT_RDWR,
         };
         let turn = SendTurn::new(&self.shared);
-        turn.wait().await;
+        turn.wait().await?;
         let sent = self.shared.extra.send.take_error();
         let result = sys::shutdown(self.shared.raw(), how);
         sent.and(sys::Completion::new(result).result().map(drop))
@@ -337,7 +336,7 @@ impl Socket {
             shared: &self.shared,
             ticket: Ticket::new(),
         };
-        turn.wait().await;
+        turn.wait().await?;
         std::future::poll_fn(|context| receive.poll_stop(&self.shared, context, &mut bytes))
             .await?;
         let error = receive.take_error();
@@ -399,16 +398,10 @@ struct ReceiveTurn<'a> {
 }
 
 impl ReceiveTurn<'_> {
-    async fn wait(&self) {
+    async fn wait(&self) -> io::Result<()> {
         let turns = self.shared.extra.receive.turns();
-        std::future::poll_fn(|context| {
-            if turns.poll(&self.ticket, context) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        std::future::poll_fn(|context| turns.poll_turn(self.shared.driver(), &self.ticket, context))
+            .await
     }
 }
 

@@ -3,8 +3,11 @@
 use std::{
     cell::Cell,
     collections::VecDeque,
-    task::{Context, Waker},
+    io,
+    task::{Context, Poll, Waker},
 };
+
+use crate::driver::Driver;
 
 /// The place of one user in the queue. Zero is nobody's.
 #[derive(Debug, Default)]
@@ -68,6 +71,30 @@ impl Turns {
         self.waiting.set(Some(waiting));
         drop(old);
         false
+    }
+
+    /// Resolves when `ticket` has the turn.
+    ///
+    /// # Errors
+    ///
+    /// Outside of the runtime of `driver`, where waiting could last for ever. The ticket has left
+    /// the queue then.
+    #[inline]
+    pub(super) fn poll_turn(
+        &self,
+        driver: &Driver,
+        ticket: &Ticket,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Err(error) = driver.check_current() {
+            self.leave(ticket);
+            return Poll::Ready(Err(error));
+        }
+        if self.poll(ticket, context) {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Takes the turn without waiting, when nobody has it.

@@ -47,6 +47,10 @@ unsafe impl Op for Close {
         }
         result.map(drop)
     }
+
+    fn left_behind(error: io::Error) -> Option<io::Result<()>> {
+        Some(Err(error))
+    }
 }
 
 /// Whether the kernel was never asked, which an error that is not its own says, or was told to

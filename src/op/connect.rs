@@ -60,4 +60,8 @@ unsafe impl Op for Connect {
     fn complete(self, result: io::Result<u32>) -> io::Result<()> {
         result.map(drop)
     }
+
+    fn left_behind(error: io::Error) -> Option<io::Result<()>> {
+        Some(Err(error))
+    }
 }

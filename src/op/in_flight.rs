@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{Op, Progress, WithoutRing, abandon};
@@ -14,15 +15,22 @@ use crate::{
     sys::{Completion, PollEvents, errno},
 };
 
+/// How long a future that is polled outside of its runtime waits for the kernel to give its buffer
+/// back. Sockets do at once; only a call of a helper thread, or a slow device, takes longer.
+const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// An operation on its way. Nothing happens before the first poll.
 ///
 /// Dropped before the kernel saw it, it has done nothing; dropped in flight, it is cancelled and
 /// left to the driver until its final completion.
 ///
+/// Polled outside of its runtime, or after that has ended, it tells what came of it, or is cancelled
+/// and fails: nobody else would go on with it.
+///
 /// # Panics
 ///
-/// When it is polled after its runtime ended and the kernel had not let go of it by then: the
-/// output would have to give back memory that the kernel may still write to.
+/// When the kernel does not let go of it then, and the output would have to give back memory that
+/// the kernel may still write to.
 pub(crate) struct InFlight<O: Op> {
     driver: Rc<Driver>,
     /// `None` once the output is out.
@@ -95,9 +103,6 @@ impl<O: Op> InFlight<O> {
 
     /// Asks the kernel, in the first way that this kernel and this driver offer.
     fn start(&mut self, context: &Context<'_>) -> Poll<O::Output> {
-        if let Err(error) = self.driver.check_current() {
-            return self.finish(Err(error));
-        }
         let op = self
             .op
             .as_mut()
@@ -203,9 +208,11 @@ impl<O: Op> Future for InFlight<O> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output> {
         let this = self.get_mut();
+        if !this.driver.is_current() {
+            return this.poll_elsewhere();
+        }
         match this.stage {
             Stage::Start => this.start(context),
-            _ if this.driver.is_closed() => this.poll_after_end(),
             Stage::Submitted(key) => {
                 let Poll::Ready(completion) = this.driver.poll_op(key, context) else {
                     return Poll::Pending;
@@ -254,33 +261,49 @@ impl<O: Op> InFlight<O> {
         }
     }
 
-    /// What came of an operation whose runtime has ended meanwhile. Nobody will complete it any
-    /// more, and nothing more can be asked for.
-    fn poll_after_end(&mut self) -> Poll<O::Output> {
+    /// Ends an operation whose future is polled where nothing can be asked for it: outside of its
+    /// runtime, or after that has ended.
+    #[cold]
+    fn poll_elsewhere(&mut self) -> Poll<O::Output> {
         let key = match self.stage {
+            Stage::Start => return self.finish(Err(foreign_runtime())),
             Stage::Submitted(key) => key,
-            // The operation itself is here, whatever became of the wait.
-            Stage::Start | Stage::Waiting(..) => return self.finish(Err(foreign_runtime())),
+            // The operation itself is here, and only the wait is given up.
+            Stage::Waiting(key, _) => {
+                let fd = self.op.as_ref().and_then(Op::fd).map(Rc::clone);
+                abandon::wait(&self.driver, key, fd);
+                return self.finish(Err(foreign_runtime()));
+            }
         };
-        match self.driver.withdraw(key) {
+        let withdrawn = match self.driver.withdraw(key) {
+            Withdrawn::InFlight => {
+                self.driver.end_op(key, ELSEWHERE_TIMEOUT);
+                self.driver.withdraw(key)
+            }
+            withdrawn => withdrawn,
+        };
+        match withdrawn {
             Withdrawn::Done(completion) => {
                 let op = self
                     .op
                     .as_mut()
                     .expect("a future is not polled after it is ready");
-                match op.progress(completion.res) {
-                    Progress::Done(result) => self.finish(Completion::new(result).result()),
-                    Progress::Again => self.finish(Err(foreign_runtime())),
+                match completion.res {
+                    res if res == -errno::ECANCELED => self.finish(Err(foreign_runtime())),
+                    res => match op.progress(res) {
+                        Progress::Done(result) => self.finish(Completion::new(result).result()),
+                        Progress::Again => self.finish(Err(foreign_runtime())),
+                    },
                 }
             }
             Withdrawn::NeverRan => self.finish(Err(foreign_runtime())),
             Withdrawn::InFlight | Withdrawn::Lost => {
-                // The kernel may still write there, so nobody may ever own that memory again.
-                std::mem::forget(self.op.take());
-                panic!(
-                    "an operation was polled after its annulus runtime had ended without waiting \
-                     for it"
-                );
+                self.give_up();
+                let output = O::left_behind(foreign_runtime());
+                Poll::Ready(output.expect(
+                    "an operation is not polled outside of its annulus runtime, or after that has \
+                     ended, while the kernel holds on to its buffer",
+                ))
             }
         }
     }

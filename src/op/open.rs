@@ -45,4 +45,8 @@ unsafe impl Op for Open {
         // SAFETY: the kernel made this descriptor for us and told it in this result only.
         result.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
     }
+
+    fn left_behind(error: io::Error) -> Option<io::Result<OwnedFd>> {
+        Some(Err(error))
+    }
 }

@@ -102,8 +102,9 @@ impl Builder {
 
     /// How long the end of the runtime waits, first for writes that were dropped in flight, then
     /// for the kernel to give back what it was lent; five seconds by default. What it still holds
-    /// then is left to it: memory is leaked, never freed under the kernel's hands, and a future
-    /// that was waiting for it panics when it is polled again.
+    /// then is left to it: memory is leaked, never freed under the kernel's hands. A future that was
+    /// waiting for it fails when it is polled again, and panics when it would have to give back a
+    /// buffer that is among that memory.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;

@@ -177,10 +177,11 @@ fn destructors_of_a_runtime_that_ends_inside_another() {
         })
     };
     small.block_on(async {
-        let _ = annulus::spawn(async move {
+        let detached = annulus::spawn(async move {
             let _on_drop = on_drop;
             std::future::pending::<()>().await;
         });
+        drop(detached);
         annulus::task::yield_now().await;
     });
     large.block_on(guarded(async {

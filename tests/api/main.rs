@@ -8,6 +8,7 @@ mod clock;
 mod closed;
 mod connect;
 mod detach;
+mod elsewhere;
 mod files;
 mod foreign;
 mod halves;

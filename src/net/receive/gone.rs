@@ -87,16 +87,15 @@ impl Receive {
                 Stage::Broken { wait, fin: true } => {
                     return match ready!(Pin::new(wait).poll(context)) {
                         Ok(()) => Poll::Ready(Gone::Reset),
-                        Err(_) => Poll::Pending,
+                        Err(_) => unknown(shared),
                     };
                 }
                 Stage::Closed(readiness)
                 | Stage::Broken {
                     wait: readiness, ..
                 } => {
-                    // An error is that of the end of the runtime, after which nobody waits.
                     if ready!(Pin::new(readiness).poll(context)).is_err() {
-                        return Poll::Pending;
+                        return unknown(shared);
                     }
                     let fin = match sys::peer_state(shared.raw()) {
                         PeerState::Gone => return Poll::Ready(Gone::Reset),
@@ -135,6 +134,16 @@ impl Receive {
             State::Ended if self.error.get().is_some() => Known::Reset,
             State::Ended | State::Ready(_) => Known::Look,
         }
+    }
+}
+
+/// The answer when the wait itself has failed: outside of the socket's runtime nothing can be sent
+/// any more, and otherwise nobody is told.
+fn unknown(shared: &Shared) -> Poll<Gone> {
+    if shared.driver().is_current() {
+        Poll::Pending
+    } else {
+        Poll::Ready(Gone::Reset)
     }
 }
 

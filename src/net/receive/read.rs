@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use super::{Shared, State, Ticket, WhenIdle};
@@ -95,8 +95,13 @@ impl<B: IoBufMut> Future for Read<'_, B> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let turns = &this.shared.extra.receive.turns;
-        if !turns.poll(&this.ticket, context) {
-            return Poll::Pending;
+        if this.bulk.is_none() {
+            let turn = turns.poll_turn(this.shared.driver(), &this.ticket, context);
+            if let Err(error) = ready!(turn) {
+                let buf = this.buf.take();
+                let buf = buf.expect("a future is not polled after it is ready");
+                return Poll::Ready(Err(BufError::new(error, buf)));
+            }
         }
         let Poll::Ready(result) = this.poll_turn(context) else {
             return Poll::Pending;
@@ -115,12 +120,13 @@ impl<B: IoBufMut> Drop for Read<'_, B> {
         // The kernel may already have put bytes into the caller's memory. They are parked, and
         // the turn is kept until then, so that nothing overtakes them.
         bulk.cancel();
-        let shared = Rc::clone(self.shared);
-        let ticket = std::mem::take(&mut self.ticket);
-        let driver = Rc::clone(shared.driver());
-        driver.spawn_system(async move {
+        let turn = KeptTurn {
+            shared: Rc::clone(self.shared),
+            ticket: std::mem::take(&mut self.ticket),
+        };
+        self.shared.driver().spawn_system(async move {
             let result = bulk.await;
-            let receive = &shared.extra.receive;
+            let receive = &turn.shared.extra.receive;
             match result {
                 Ok((0, _)) => drop(receive.end(None)),
                 // A buffer that is a slice has its old length still: the count says what came.
@@ -132,7 +138,20 @@ impl<B: IoBufMut> Drop for Read<'_, B> {
                     errno => drop(receive.end(errno)),
                 },
             }
-            receive.turns.leave(&ticket);
+            drop(turn);
         });
+    }
+}
+
+/// The turn of a read that nobody waits for. Dropped with the task that has it, when the runtime
+/// ends, it goes to the next one all the same.
+struct KeptTurn {
+    shared: Rc<Shared>,
+    ticket: Ticket,
+}
+
+impl Drop for KeptTurn {
+    fn drop(&mut self) {
+        self.shared.extra.receive.turns.leave(&self.ticket);
     }
 }
