@@ -30,6 +30,7 @@
 //! has to be woken, finished or dropped leaves the borrow in a list and runs after it.
 
 mod backend;
+mod catch_up;
 mod current;
 mod error;
 mod multi;
@@ -65,6 +66,7 @@ use crate::{
     task::SystemSpawner,
 };
 use backend::Backend;
+use catch_up::CollectedAt;
 pub(crate) use poll::NO_SOURCE;
 use poll::PollBackend;
 use slot::{Slot, State};
@@ -130,6 +132,7 @@ pub(crate) struct Driver {
     attempts: Cell<u64>,
     /// Completions that the last turn brought.
     batch: Cell<usize>,
+    collected_at: CollectedAt,
     /// Provided buffers that the kernel has filled since the start.
     buffers_taken: Cell<u32>,
     remote: Arc<Remote>,
@@ -183,6 +186,7 @@ impl Driver {
             closed: Cell::new(false),
             attempts: Cell::new(0),
             batch: Cell::new(0),
+            collected_at: CollectedAt::default(),
             buffers_taken: Cell::new(0),
             remote,
             helpers: OnceCell::new(),

@@ -25,3 +25,5 @@ mod routes;
 mod support;
 #[path = "client/timeouts.rs"]
 mod timeouts;
+#[path = "client/unsolicited.rs"]
+mod unsolicited;

@@ -123,6 +123,11 @@ impl RingBackend {
         self.ring.push(entry.with_user_data(IGNORED)).map(drop)
     }
 
+    /// Whether the kernel has completions that only an enter brings.
+    pub(super) fn wants_enter(&mut self) -> bool {
+        self.ring.wants_enter()
+    }
+
     pub(super) fn cancel(&mut self, key: Key) {
         // It fails only when the ring is dead, and then there is nothing left to cancel.
         let _ = self.push_ignored(Entry::cancel(key.user_data()));

@@ -67,6 +67,7 @@ impl Driver {
             core.look_if_due();
             result
         };
+        self.collected_at.note();
         // A panic in somebody's waker or buffer must not lose the completions of others.
         unwind::each(events.after.drain(..), After::run);
         if let Ok(mut kept) = self.events.try_borrow_mut() {

@@ -21,7 +21,9 @@
 //! # Connections
 //!
 //! Connections are kept and used again, each thread by itself. A receive stays armed on those that
-//! are idle, so one that the server closes leaves the pool at once, before anybody asks for it. Where
+//! are idle, so one that the server closes leaves the pool at once, before anybody asks for it. The
+//! kernel is asked as well when the thread has worked for long: what has come before a request is
+//! sent never answers it (RFC 9112, section 9.2). Where
 //! a request still meets a closing connection it is sent once more on a fresh one, if it may be
 //! repeated or nothing of it has left. A connection on which anything is left over is never used
 //! again, and a request that is dropped, in whatever phase, closes its own.

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use annulus::{Builder, DriverKind};
+
 /// How long a test waits for what must come.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
 
@@ -171,4 +173,16 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
             .await
             .expect("a test ends in time")
     })
+}
+
+/// Runs a test on each driver.
+pub(crate) fn run_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let runtime = Builder::new().driver(kind).build().unwrap();
+        runtime.block_on(async {
+            annulus::time::timeout(BOUND, test())
+                .await
+                .expect("a test ends in time");
+        });
+    }
 }

@@ -1,6 +1,14 @@
 //! Connections that are idle, and sessions that are resumed.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::{
+    net::Shutdown,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use annulus::{http::client::Client, task};
 
@@ -156,6 +164,58 @@ fn an_idle_connection_that_ends_leaves_the_pool() {
                     annulus::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
                 assert_eq!(client.pool_state().died, 1);
+            });
+        }
+    }
+}
+
+#[test]
+fn what_came_to_an_idle_connection_while_the_thread_worked_answers_nothing() {
+    let Some(certificates) = Certificates::get() else {
+        return;
+    };
+    for (versions, _) in EACH {
+        let kind = Kind {
+            versions,
+            ..Kind::default()
+        };
+        for how in 0..3 {
+            run(async || {
+                let (bell, echo) = (Bell::default(), Bell::default());
+                let (heard, said) = (bell.clone(), echo.clone());
+                let is_first = AtomicBool::new(true);
+                let server = TlsServer::new(certificates, &kind, move |conn| {
+                    conn.request()?;
+                    conn.send(ok("hello"))?;
+                    if is_first.swap(false, Ordering::SeqCst) {
+                        heard.wait();
+                        match how {
+                            0 => conn.send(ok("evil"))?,
+                            1 => {
+                                conn.tls.send_close_notify();
+                                conn.send(b"")?;
+                            }
+                            _ => conn.stream.shutdown(Shutdown::Write)?,
+                        }
+                        said.ring();
+                    }
+                    conn.wait_close();
+                    Ok(())
+                });
+                let client = client(certificates);
+                for _ in 0..2 {
+                    let request = client.post(server.url("/")).body("x");
+                    let response = request.send().await.unwrap();
+                    assert_eq!(response.text().await.unwrap(), "hello");
+                    if client.pool_state().opened == 1 {
+                        bell.ring();
+                        echo.wait();
+                        // It is on its way through the kernel.
+                        thread::sleep(Duration::from_millis(10));
+                    }
+                }
+                let state = client.pool_state();
+                assert_eq!((state.opened, state.reused, state.died), (2, 0, 1));
             });
         }
     }

@@ -138,9 +138,14 @@ impl Pool {
         })
     }
 
-    /// The idle connection that was used last and is still good. `now` may be a little old.
+    /// The idle connection that was used last and is still good: nothing has come to it, as far as
+    /// the kernel knows (RFC 9112, section 9.2). `now` may be a little old.
     pub(super) fn take(&self, key: &str, now: Instant) -> Option<Box<Connection>> {
         let host = self.known_host(key)?;
+        if host.idle.borrow().is_empty() {
+            return None;
+        }
+        catch_up(now);
         loop {
             let slot = host.idle.borrow_mut().pop_back()?;
             let idle = self.empty(slot)?;
@@ -171,11 +176,21 @@ impl Pool {
         }
         let granted = self.enqueue(&host)?;
         let mut granted = granted.await.map_err(|_| QueueFull)?;
-        let acquired = granted.0.take().expect("it is taken once");
-        Ok(match acquired {
-            Acquired::Idle(connection) if fresh => Acquired::Fresh(connection.lease),
-            acquired => acquired,
-        })
+        let connection = match granted.0.take().expect("it is taken once") {
+            Acquired::Idle(connection) => connection,
+            lease => return Ok(lease),
+        };
+        if fresh {
+            return Ok(Acquired::Fresh(connection.lease));
+        }
+        // It was good when it was handed over, and other tasks may have run for long since.
+        catch_up(time::now());
+        if !connection.is_good_now() {
+            self.died.set(self.died.get() + 1);
+            return Ok(Acquired::Fresh(connection.lease));
+        }
+        self.reused.set(self.reused.get() + 1);
+        Ok(Acquired::Idle(connection))
     }
 
     fn enqueue(&self, host: &Rc<Host>) -> Result<oneshot::Receiver<Granted>, QueueFull> {
@@ -267,7 +282,6 @@ impl Pool {
     /// Gives a connection to the one who has waited longest.
     fn hand_over(&self, host: &Host, connection: Box<Connection>) {
         if let Some(waiter) = host.next_waiter() {
-            self.reused.set(self.reused.get() + 1);
             let _ = waiter.send(Granted(Some(Acquired::Idle(connection))));
         }
     }
@@ -414,6 +428,13 @@ impl Pool {
         if hosts.get(&host.key).is_some_and(is_same) {
             hosts.remove(&host.key);
         }
+    }
+}
+
+/// Has the driver know what has come to this thread's connections by now.
+fn catch_up(now: Instant) {
+    if let Ok(driver) = driver::current() {
+        driver.catch_up(now);
     }
 }
 

@@ -1,0 +1,69 @@
+//! Collecting in the middle of a turn, for a decision that wants to know what has come by now.
+//!
+//! A task sees what the kernel had when its turn began. That is a moment ago, unless a task of the
+//! turn has worked for long. How long ago is known from a look at the clock at the end of each
+//! collection, which only threads make that have asked for it before.
+
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
+use super::{Driver, backend::Backend};
+use crate::sys::Wait;
+
+/// What was collected this lately is taken for the present. It is longer than the turn of a busy
+/// thread, which would else make a second visit to the kernel in each.
+const PRESENT: Duration = Duration::from_micros(500);
+
+/// When the last collection ended, on a thread that keeps count of that.
+#[derive(Default)]
+pub(super) struct CollectedAt(Cell<Option<Instant>>);
+
+impl CollectedAt {
+    /// Notes the end of a collection.
+    #[inline]
+    pub(super) fn note(&self) {
+        if self.0.get().is_some() {
+            self.0.set(Some(Instant::now()));
+        }
+    }
+
+    fn is_present(&self, now: Instant) -> bool {
+        // A clock that tests have stopped is behind, and tells nothing.
+        let age = self.0.get().and_then(|at| now.checked_duration_since(at));
+        age.is_some_and(|age| age < PRESENT)
+    }
+}
+
+impl Driver {
+    /// Collects what the kernel has now, unless that was done a moment before `now`. What waits for
+    /// it is woken. An error is left for the next turn to find.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    #[inline]
+    pub(crate) fn catch_up(&self, now: Instant) {
+        if !self.collected_at.is_present(now) {
+            self.collect_now();
+        }
+    }
+
+    #[cold]
+    fn collect_now(&self) {
+        let busy = self.batch.get();
+        self.collected_at.0.set(Some(Instant::now()));
+        if self.turn(Wait::No).is_ok() && self.holds_back() {
+            // Completions that were there already kept the turn from asking for more.
+            let _ = self.turn(Wait::No);
+        }
+        // The thread is as busy as it was when the turn began.
+        self.batch.set(self.batch.get().max(busy));
+    }
+
+    /// Whether the kernel says that it has more.
+    fn holds_back(&self) -> bool {
+        match &mut self.core.borrow_mut().backend {
+            Backend::Ring(ring) => ring.wants_enter(),
+            Backend::Poll(_) | Backend::Closed => false,
+        }
+    }
+}
