@@ -37,7 +37,7 @@
 //! |---|---|---|
 //! | The whole request, queue, redirects and body included | 30 s | [`Builder::timeout`] |
 //! | Look-up, connect, TLS | 10 s | [`Builder::connect_timeout`] |
-//! | Between two pieces of the request | 30 s | [`Builder::send_timeout`] |
+//! | For the server to take any of the request | 30 s | [`Builder::send_timeout`] |
 //! | Until the first byte of the response | 30 s | [`Builder::first_byte_timeout`] |
 //! | Between two pieces of the response | 30 s | [`Builder::read_timeout`] |
 //! | A body in memory, decompressed | 10 MiB | [`Builder::body_bytes_max`] |

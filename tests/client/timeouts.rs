@@ -1,10 +1,19 @@
 //! What takes too long, and what it was doing.
 
-use std::time::Duration;
+use std::{
+    io::{self, Read, Write},
+    os::unix::net::UnixListener,
+    thread,
+    time::Duration,
+};
 
-use annulus::http::client::{Body, Builder, Client, Error, ErrorKind, Phase};
+use annulus::{
+    http::client::{Body, Builder, Client, Error, ErrorKind, Phase},
+    time,
+};
+use futures_util::{StreamExt as _, stream};
 
-use super::support::{Script, ok, run};
+use super::support::{BOUND, Script, ok, run, run_each};
 
 const SHORT: Duration = Duration::from_millis(60);
 
@@ -101,11 +110,82 @@ fn a_server_that_does_not_read_runs_into_the_send() {
         let request = client.post(server.url("/")).body(vec![0; 64 << 20]);
         let error = request.send().await.unwrap_err();
         check(&error, Phase::Send, Phase::Send);
-        // A source that gives nothing counts as well.
-        let body = Body::stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
-        let error = client.post(server.url("/")).body(body).send().await;
-        check(&error.unwrap_err(), Phase::Send, Phase::Send);
     });
+}
+
+#[test]
+fn a_source_that_pauses_is_not_the_servers_doing() {
+    let server = Script::answering(ok("x"));
+    run_each(|| {
+        let url = server.url("/");
+        async move {
+            let client = client(|builder| builder.send_timeout(SHORT).first_byte_timeout(BOUND));
+            let pieces = stream::unfold(0, |count| async move {
+                time::sleep(2 * SHORT).await;
+                (count < 3).then(|| (io::Result::Ok("piece"), count + 1))
+            });
+            let body = Body::stream(pieces);
+            client.post(&url).body(body).send().await.unwrap();
+
+            let pieces = stream::iter([io::Result::Ok("piece")]);
+            let never = stream::pending::<io::Result<&str>>();
+            let body = Body::stream(pieces.chain(never));
+            let request = client.post(&url).body(body).timeout(3 * SHORT);
+            let error = request.send().await.unwrap_err();
+            let (phase, after) = (Phase::Total, 3 * SHORT);
+            assert_eq!(error.kind(), ErrorKind::Timeout { phase, after });
+            assert_eq!(error.phase(), Some(Phase::Send));
+        }
+    });
+}
+
+/// Reads a body slowly for longer than its client may wait, without a pause as long as that.
+fn read_slowly(mut stream: impl Read + Write) {
+    let mut buf = vec![0; 512 << 10];
+    let mut left = SLOW_BYTES;
+    while left > 0 {
+        thread::sleep(Duration::from_millis(100));
+        let mut room = buf.len();
+        while room > 0 && left > 0 {
+            let count = stream.read(&mut buf[..room]).unwrap();
+            assert_ne!(count, 0, "the client goes on");
+            room -= count;
+            left = left.saturating_sub(count);
+        }
+    }
+    stream.write_all(ok("slow").as_bytes()).unwrap();
+}
+
+/// More than what the sockets hold.
+const SLOW_BYTES: usize = 20 << 20;
+
+#[test]
+fn a_server_that_reads_slowly_reads() {
+    let limit = Duration::from_secs(1);
+    let builder = || Client::builder().send_timeout(limit);
+    let sent = async |client: Client, url: String| {
+        let whole = Body::from(vec![0; SLOW_BYTES]);
+        let chunk = Body::chunked(vec![0; SLOW_BYTES]);
+        let sent = [whole, chunk].map(|body| client.post(&url).body(body).send());
+        for response in futures_util::future::join_all(sent).await {
+            assert_eq!(response.unwrap().text().await.unwrap(), "slow");
+        }
+    };
+    let server = Script::new(|conn| read_slowly(&conn.stream));
+    let path = std::env::temp_dir().join(format!("annulus-slow-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(|| read_slowly(stream.unwrap()));
+        }
+    });
+    run_each(|| async {
+        let by_path = builder().unix(&path).build();
+        let tcp = sent(builder().build(), server.url("/"));
+        annulus::future::join(tcp, sent(by_path, "http://a.test/".to_owned())).await;
+    });
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -101,7 +101,10 @@ impl Builder {
         self
     }
 
-    /// A time limit on each piece of a request that the connection takes; 30 seconds by default.
+    /// A time limit on the wait for the server to take anything of the request; 30 seconds by default.
+    /// A server that takes a large body slowly goes on, and time in which the body's own source gives
+    /// nothing does not count. The kernel is asked twice in that time, so that a server that takes
+    /// nothing may be given half as long again.
     pub fn send_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.limits.send_timeout = timeout.into();
         self

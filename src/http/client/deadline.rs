@@ -3,7 +3,7 @@
 use std::{
     future::Future as _,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -66,41 +66,90 @@ impl Total {
     }
 }
 
+/// What is waited for, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) phase: Phase,
+    /// None where only the total limit acts.
+    pub(super) timeout: Option<Duration>,
+}
+
 /// The limit that acts now: that of a phase, which begins again whenever something moves, or the
 /// total one.
+///
+/// A write may be large, and says nothing until it is over. The time for sending therefore is over
+/// only when the peer has taken nothing, as far as the kernel knows. It is asked twice in that time,
+/// and not when the wait begins, since most waits are short.
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
     sleep: Option<Sleep>,
-    phase: Option<Phase>,
+    wait: Option<Wait>,
+    /// What the peer had taken at a look, and since when it has taken nothing more.
+    stall: Option<(Option<u64>, Instant)>,
     has_waited: bool,
 }
 
 impl Watchdog {
-    /// Pending until `timeout` has passed since the phase began or something moved. `began`
-    /// is when the exchange did.
+    /// Pending until the time of `wait` has passed since that began or something moved. `began` is
+    /// when the exchange did, and `taken` a figure that changes when the peer takes something.
     pub(super) fn poll(
         &mut self,
         total: Total,
-        phase: Phase,
-        timeout: Option<Duration>,
+        wait: Wait,
         moved: bool,
         began: Instant,
+        taken: impl Fn() -> Option<u64>,
         context: &mut Context<'_>,
     ) -> Poll<Error> {
-        if moved || self.phase != Some(phase) {
-            self.phase = Some(phase);
+        if moved || self.wait != Some(wait) {
+            self.wait = Some(wait);
+            self.stall = None;
             // The first wait follows at once on the beginning.
             let now = if self.has_waited { time::now() } else { began };
             self.has_waited = true;
-            self.set(total, timeout, now);
+            let first = match wait.phase {
+                Phase::Send => wait.timeout.map(|timeout| timeout / 2),
+                _ => wait.timeout,
+            };
+            self.set(total, first.and_then(|after| now.checked_add(after)));
         }
-        let Some(sleep) = &mut self.sleep else {
-            return Poll::Pending;
+        loop {
+            let Some(sleep) = &mut self.sleep else {
+                return Poll::Pending;
+            };
+            ready!(Pin::new(sleep).poll(context));
+            let now = time::now();
+            let next = match wait.timeout {
+                Some(timeout) if wait.phase == Phase::Send && total.check(now).is_none() => {
+                    self.next_look(timeout, taken(), now)
+                }
+                _ => None,
+            };
+            let Some(next) = next else {
+                self.wait = None;
+                return Poll::Ready(total.passed(wait.phase, wait.timeout));
+            };
+            self.set(total, Some(next));
+        }
+    }
+
+    /// When to look again whether the peer takes anything, or `None` when it has had its time.
+    fn next_look(
+        &mut self,
+        timeout: Duration,
+        taken: Option<u64>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let half = timeout / 2;
+        let since = match self.stall {
+            Some((before, since)) if before == taken => since,
+            // Where the kernel does not tell, the first half counts.
+            None if taken.is_none() => now.checked_sub(half)?,
+            _ => now,
         };
-        Pin::new(sleep).poll(context).map(|()| {
-            self.phase = None;
-            total.passed(phase, timeout)
-        })
+        self.stall = Some((taken, since));
+        let end = since.checked_add(timeout)?;
+        (end > now).then(|| end.min(now + half))
     }
 
     /// Whether anything had to be waited for.
@@ -108,8 +157,8 @@ impl Watchdog {
         self.has_waited
     }
 
-    fn set(&mut self, total: Total, timeout: Option<Duration>, now: Instant) {
-        let own = timeout.and_then(|after| now.checked_add(after));
+    /// Has it look at `own`, or when the total limit passes.
+    fn set(&mut self, total: Total, own: Option<Instant>) {
         let total = total.limit.map(|(deadline, _)| deadline);
         let deadline = own.into_iter().chain(total).min();
         match (&mut self.sleep, deadline) {

@@ -17,7 +17,7 @@ use std::{
 use super::{
     Error, ErrorKind, Informational, Phase,
     connection::Connection,
-    deadline::{Total, Watchdog},
+    deadline::{Total, Wait, Watchdog},
     message::Message,
     options::{ExchangeLimits, Options},
     timings::{Timings, Watch},
@@ -490,19 +490,26 @@ impl Exchange {
 
     /// Pending while there is time. Ready when something else is to be done now.
     fn poll_watchdog(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let limits = &self.limits;
         let (phase, timeout) = if self.upload.is_held() {
             (Phase::FirstByte, Some(CONTINUE_TIMEOUT))
+        } else if self.upload.waits_for_source() {
+            // That is no fault of the server's.
+            (Phase::Send, None)
         } else if !self.upload.is_handed_over() {
-            (Phase::Send, self.limits.send_timeout)
+            (Phase::Send, limits.send_timeout)
         } else if !self.has_received {
-            (Phase::FirstByte, self.limits.first_byte_timeout)
+            (Phase::FirstByte, limits.first_byte_timeout)
         } else {
-            (Phase::Body, self.limits.read_timeout)
+            (Phase::Body, limits.read_timeout)
         };
+        let wait = Wait { phase, timeout };
         let moved = std::mem::take(&mut self.moved);
+        let connection = self.connection.as_ref();
+        let taken = || connection?.transport.bytes_taken();
         let polled = self
             .watchdog
-            .poll(self.total, phase, timeout, moved, self.began, context);
+            .poll(self.total, wait, moved, self.began, taken, context);
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) if self.upload.is_held() && self.total.check(time::now()).is_none() => {

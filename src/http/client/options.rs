@@ -51,7 +51,7 @@ impl Default for Options {
 /// The limits of one exchange.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExchangeLimits {
-    /// Between two pieces of the request that the connection takes.
+    /// For the connection to take any of the request.
     pub(super) send_timeout: Option<Duration>,
     /// From the last byte sent to the first byte received.
     pub(super) first_byte_timeout: Option<Duration>,

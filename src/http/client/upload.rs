@@ -42,6 +42,8 @@ enum Write {
 pub(super) struct Upload {
     /// Encoded and not sent.
     output: Vec<u8>,
+    /// What of a large piece is to be written next.
+    rest: Bytes,
     source: Source,
     encoder: BodyEncoder,
     write: Write,
@@ -65,6 +67,7 @@ impl Upload {
     pub(super) fn new() -> Self {
         Self {
             output: Vec::new(),
+            rest: Bytes::new(),
             source: Source::None,
             encoder: BodyEncoder::new(BodyLength::None),
             write: Write::None,
@@ -108,6 +111,7 @@ impl Upload {
         if self.output.capacity() > KEPT_BYTES_MAX {
             self.output.shrink_to(KEPT_BYTES_MAX);
         }
+        self.rest = Bytes::new();
         self.source = Source::None;
         self.write = Write::None;
         self.is_held = false;
@@ -129,6 +133,15 @@ impl Upload {
         self.is_held
     }
 
+    /// Whether the connection has taken all that there was, and the body's source has yet to give
+    /// more.
+    pub(super) fn waits_for_source(&self) -> bool {
+        !self.is_done
+            && !self.is_held
+            && self.output.is_empty()
+            && matches!(self.write, Write::None)
+    }
+
     /// Whether anything may have left this process.
     pub(super) fn has_sent(&self) -> bool {
         self.has_sent
@@ -145,6 +158,10 @@ impl Upload {
             if !matches!(self.write, Write::None) {
                 ready!(self.poll_write(context)).map_err(UploadError::Connection)?;
                 *progressed = true;
+            }
+            if !self.rest.is_empty() {
+                self.send_rest(transport);
+                continue;
             }
             if !self.output.is_empty() {
                 self.send_output(transport)?;
@@ -220,6 +237,13 @@ impl Upload {
     /// Sends what was encoded. When it is the last of a request, and the kernel is given it along
     /// with others, its success wakes nobody: the response will.
     fn send_output(&mut self, transport: &Transport) -> Result<(), UploadError> {
+        if self.output.len() > SMALL_BODY_BYTES_MAX
+            && self.output.len() > transport.piece_bytes_max()
+        {
+            self.has_sent = true;
+            self.rest = std::mem::take(&mut self.output).into();
+            return Ok(());
+        }
         let sent = transport.send_at_once(&self.output);
         let sent = sent.map_err(UploadError::Connection)?;
         let is_first = !self.has_sent;
@@ -252,8 +276,16 @@ impl Upload {
             return self.encoder.write(&mut self.output, &bytes).map_err(broken);
         }
         self.encoder.frame(bytes.len()).map_err(broken)?;
-        self.write = Write::Piece(transport.write_all(bytes));
+        self.rest = bytes;
+        self.send_rest(transport);
         Ok(())
+    }
+
+    /// Sends what is left of a large piece: as much of it as the connection tells the progress of.
+    fn send_rest(&mut self, transport: &Transport) {
+        let len = self.rest.len().min(transport.piece_bytes_max());
+        let piece = self.rest.split_to(len);
+        self.write = Write::Piece(transport.write_all(piece));
     }
 }
 
