@@ -2,7 +2,11 @@
 
 use std::io::Write as _;
 
-use annulus::http::client::{Client, ErrorKind};
+use annulus::http::{
+    HeaderValue,
+    client::{Client, ErrorKind},
+    header,
+};
 
 use super::support::{Script, field, run};
 
@@ -148,4 +152,140 @@ fn whoever_does_not_want_it_undone_gets_it_as_it_came() {
     assert_eq!(field(&requests[0], "accept-encoding"), Some("identity"));
     let accepted = field(&requests[1], "accept-encoding");
     assert_eq!(accepted, Some("gzip, deflate, br, zstd"));
+}
+
+/// A response with these fields before its length, pulled with this client.
+fn ask_with(fields: &str, body: &[u8]) -> Result<(Vec<u8>, Vec<&'static str>, bool), ErrorKind> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {length}\r\nX: y\r\n\r\n");
+    let server = Script::answering([head.as_bytes(), body].concat());
+    run(async {
+        let response = Client::new().get(server.url("/")).send().await.unwrap();
+        let codings = response.decoded_codings().to_vec();
+        let was_decoded = response.was_decoded();
+        assert_eq!(was_decoded, !codings.is_empty());
+        let has = |name| response.header(name).is_some() || response.headers().contains_key(name);
+        assert_eq!(has("content-length"), !was_decoded);
+        assert!(has("x"));
+        let stands = has("content-encoding");
+        let bytes = response.bytes().await.map_err(|error| error.kind())?;
+        Ok((bytes, codings, stands))
+    })
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_codings_of_all_field_lines_are_one_list() {
+    let twice = gzip(&gzip(b"hello"));
+    let brotli_in_gzip = gzip(BROTLI);
+    let four = gzip(&gzip(&twice));
+    let one = gzip(b"hello");
+    let list = |fields: &[&str]| -> String {
+        let line = |value: &&str| format!("Content-Encoding: {value}\r\n");
+        fields.iter().map(line).collect()
+    };
+    for (fields, body, codings) in [
+        (&["gzip", "gzip"][..], &twice, &["gzip", "gzip"][..]),
+        (&["gzip, x-gzip"], &twice, &["gzip", "gzip"]),
+        (
+            &["", "GZIP ,, identity", ",gzip"],
+            &twice,
+            &["gzip", "gzip"],
+        ),
+        (&["identity", "gzip"], &one, &["gzip"]),
+        (&["gzip", "identity"], &one, &["gzip"]),
+        (&["br", "gzip"], &brotli_in_gzip, &["br", "gzip"]),
+        (&["gzip, gzip", "gzip,gzip"], &four, &["gzip"; 4]),
+    ] {
+        let found = ask_with(&list(fields), body);
+        assert_eq!(
+            found,
+            Ok((b"hello".to_vec(), codings.to_vec(), false)),
+            "{fields:?}"
+        );
+    }
+    // Those that cannot be undone all are left as they are, with their fields.
+    for fields in [
+        &["unheard-of", "gzip"][..],
+        &["gzip", "unheard-of"],
+        &["gzip, unheard-of"],
+        &["gzip;q=1"],
+        &["identity"],
+        &["", " , "],
+    ] {
+        let found = ask_with(&list(fields), &one);
+        assert_eq!(found, Ok((one.clone(), vec![], true)), "{fields:?}");
+    }
+    // Codings that do not fit the body, and too many of them, are errors and nothing half done.
+    for fields in [&["gzip", "gzip"][..], &["br, gzip"], &["gzip"; 5]] {
+        let found = ask_with(&list(fields), &one);
+        assert!(matches!(found, Err(ErrorKind::Decode(_))), "{fields:?}");
+    }
+}
+
+#[test]
+fn lists_of_codings_are_undone_piece_by_piece_and_within_the_limit() {
+    let text: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
+    let body = gzip(&gzip(&gzip(&text)));
+    let fields = "Content-Encoding: gzip, gzip\r\nContent-Encoding: gzip\r\n";
+    assert_eq!(ask_with(fields, &body).unwrap().0, text);
+    for end in (1..body.len()).step_by(1000) {
+        let found = ask_with(fields, &body[..end]);
+        assert!(matches!(found, Err(ErrorKind::Decode(_))), "{end}");
+    }
+    let zeros = gzip(&vec![0; 11 << 20]);
+    let found = ask_with("Content-Encoding: gzip, gzip\r\n", &gzip(&zeros));
+    let bytes_max = 10 << 20;
+    assert_eq!(found, Err(ErrorKind::TooLarge { bytes_max }));
+    // Members without content stand for nothing, and a little of another coding for many of them.
+    let nothing = gzip(b"").repeat((5 << 20) / gzip(b"").len());
+    let found = ask_with("Content-Encoding: gzip, gzip\r\n", &gzip(&nothing));
+    assert!(matches!(found, Err(ErrorKind::Decode(_))));
+}
+
+#[test]
+fn a_part_of_a_body_is_neither_asked_for_coded_nor_decoded() {
+    let part = b"\x1f\x8b";
+    let head = "HTTP/1.1 206 Partial Content\r\nContent-Encoding: gzip\r\n\
+                Content-Range: bytes 0-1/52\r\nContent-Length: 2\r\n\r\n";
+    let server = Script::answering([head.as_bytes(), part].concat());
+    run(async {
+        let client = Client::new();
+        let own = Client::builder().header(header::RANGE, HeaderValue::from_static("bytes=0-1"));
+        let own = own.build();
+        let coded = || client.get(server.url("/")).header("Range", "bytes=0-1");
+        for request in [
+            coded(),
+            own.get(server.url("/")),
+            coded().header("Accept-Encoding", "gzip"),
+        ] {
+            let response = request.send().await.unwrap();
+            assert!(!response.was_decoded());
+            assert_eq!(response.header("content-encoding"), Some(&b"gzip"[..]));
+            assert_eq!(response.header("content-length"), Some(&b"2"[..]));
+            assert_eq!(response.bytes().await.unwrap(), part);
+        }
+    });
+    let said =
+        |index: usize| field(&server.requests()[index], "accept-encoding").map(str::to_owned);
+    assert_eq!((said(0), said(1)), (None, None));
+    assert_eq!(said(2).as_deref(), Some("gzip"));
+}
+
+#[test]
+fn a_response_without_a_body_keeps_its_fields() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 52\r\n\r\n";
+    let server = Script::answering(head);
+    run(async {
+        let response = Client::new().head(server.url("/")).send().await.unwrap();
+        assert!(!response.was_decoded());
+        assert_eq!(response.header("content-encoding"), Some(&b"gzip"[..]));
+        assert_eq!(response.header("content-length"), Some(&b"52"[..]));
+        assert_eq!(response.bytes().await.unwrap(), b"");
+    });
 }

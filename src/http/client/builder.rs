@@ -11,6 +11,7 @@ use std::{
 use super::{
     Client, Informational, Proxy, Resolve, Retry, Url, compress,
     connector::Connector,
+    message::DefaultFields,
     options::Options,
     pool::{Pool, PoolLimits},
     shared::Shared,
@@ -171,7 +172,9 @@ impl Builder {
     }
 
     /// Whether compressed responses are asked for and decompressed; they are by default, in a build
-    /// with the feature `compress`.
+    /// with the feature `compress`. [`Response::was_decoded`](super::Response::was_decoded) tells
+    /// what became of one. A request with a `Range` asks for no compression, and a part of a body is
+    /// given out as it came.
     pub fn decompress(mut self, decompresses: bool) -> Self {
         self.options.decompresses = decompresses;
         self
@@ -240,23 +243,26 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Client {
         let mut fields = self.fields;
+        let takes_part = fields.iter().any(|(name, _)| *name == header::RANGE);
         let mut add = |name: HeaderName, value: HeaderValue| {
-            if !fields.iter().any(|(other, _)| *other == name) {
+            let is_missing = !fields.iter().any(|(other, _)| *other == name);
+            if is_missing {
                 fields.push((name, value));
             }
+            is_missing
         };
         if let Some(value) = self.user_agent {
             add(header::USER_AGENT, value);
         }
         add(header::ACCEPT, HeaderValue::from_static("*/*"));
-        if let Some(codings) = compress::ACCEPTED {
-            add(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
-        }
+        let codings = compress::ACCEPTED.filter(|_| !takes_part);
+        let adds_codings = codings
+            .is_some_and(|codings| add(header::ACCEPT_ENCODING, HeaderValue::from_static(codings)));
         let pool = Pool::new(self.pool);
         Client::from_shared(Shared::new(
             self.options,
             self.rules,
-            fields,
+            DefaultFields::new(fields, adds_codings),
             pool,
             self.connector,
         ))

@@ -27,3 +27,6 @@ pub(super) trait Decode {
     /// More was to come.
     fn finish(&mut self) -> Result<()>;
 }
+
+/// What undoes the codings of a body, and their names in the order in which they were applied.
+pub(super) type Decoder = (Box<dyn Decode>, Vec<&'static str>);

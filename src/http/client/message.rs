@@ -26,12 +26,15 @@ pub(super) struct Message {
 /// The fields of every request of a client that does not have them itself.
 pub(super) struct DefaultFields {
     fields: Vec<(HeaderName, HeaderValue)>,
+    /// Whether `Accept-Encoding` among them is not the caller's.
+    adds_codings: bool,
     lines: FieldLines,
 }
 
 impl DefaultFields {
-    pub(super) fn new(fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+    pub(super) fn new(fields: Vec<(HeaderName, HeaderValue)>, adds_codings: bool) -> Self {
         Self {
+            adds_codings,
             lines: FieldLines::new(fields.iter().map(|(name, value)| (name, value))),
             fields,
         }
@@ -123,8 +126,12 @@ impl Message {
         if self.fields.is_empty() {
             encoder.lines(&defaults.lines);
         } else {
+            // A part of a body that was coded for us alone is of no use.
+            let takes_part = self.has(&header::RANGE);
             for (name, value) in &defaults.fields {
-                if !self.has(name) {
+                let is_for_whole = defaults.adds_codings && *name == header::ACCEPT_ENCODING;
+                let is_left_out = is_for_whole && takes_part;
+                if !is_left_out && !self.has(name) {
                     encoder.field(name, value);
                 }
             }

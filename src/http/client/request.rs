@@ -169,7 +169,7 @@ impl Request {
     }
 
     /// Whether a compressed response is asked for and decompressed; it is by default, in a build
-    /// with the feature `compress`.
+    /// with the feature `compress`, unless the request has a `Range`.
     pub fn decompress(self, decompresses: bool) -> Self {
         self.with(|message| message.options_mut().decompresses = decompresses)
     }

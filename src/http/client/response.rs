@@ -17,11 +17,12 @@ use super::{
     exchange::Exchange, message::Message, shared::Shared,
 };
 use crate::{
-    http::{HeaderMap, StatusCode, Version},
+    http::{HeaderMap, StatusCode, Version, h1::BodyLength},
     io::{Reader, Receive},
     pool::ManagedBuf,
 };
 
+const CONTENT_ENCODING: &str = "content-encoding";
 /// A body that nobody wants is read up to this size to keep its connection.
 const SKIPPED_BYTES_MAX: u64 = 64 << 10;
 /// About how many decoded bytes are given out at once.
@@ -44,6 +45,8 @@ pub struct Response {
 /// What turns a compressed body into the one that was meant.
 struct Decoding {
     decoder: Box<dyn Decode>,
+    /// What it undoes.
+    codings: Vec<&'static str>,
     /// What was received and not decoded yet.
     piece: ManagedBuf,
     /// The decoder has more without another byte.
@@ -71,20 +74,55 @@ impl Response {
 
     /// It is what the caller of `message` gets.
     pub(super) fn arrive(&mut self, mut message: Box<Message>) {
-        if message.options.decompresses {
-            let codings = self.header("content-encoding");
-            let decoder = codings.and_then(compress::decoder);
-            self.decoding = decoder.map(|decoder| {
-                Box::new(Decoding {
-                    decoder,
-                    piece: ManagedBuf::empty(),
-                    has_more: false,
-                    is_over: false,
-                })
-            });
+        if message.options.decompresses && self.header(CONTENT_ENCODING).is_some() {
+            self.begin_decoding();
         }
         message.forget();
         self.exchange_mut().message = Some(message);
+    }
+
+    /// Has the codings of the body undone, if there is a whole one and all of them are known.
+    fn begin_decoding(&mut self) {
+        let head = &mut self.exchange_mut().head;
+        // A part of a coded body cannot be decoded.
+        if head.body_length() == BodyLength::None || head.status() == StatusCode::PARTIAL_CONTENT {
+            return;
+        }
+        let codings = head.fields().elements(CONTENT_ENCODING);
+        let Some((decoder, codings)) = compress::decoder(codings) else {
+            return;
+        };
+        // They speak of the body that came, and the caller gets another one.
+        head.remove(CONTENT_ENCODING);
+        head.remove("content-length");
+        self.decoding = Some(Box::new(Decoding {
+            decoder,
+            codings,
+            piece: ManagedBuf::empty(),
+            has_more: false,
+            is_over: false,
+        }));
+    }
+
+    /// Whether the body is decompressed. `Content-Encoding` and `Content-Length`, which spoke of the
+    /// body as it came, are not among the fields then, so that fields and body fit together.
+    ///
+    /// A body is left as it came, with its fields, when [`Request::decompress`] or the client says
+    /// so, when one of its codings is unknown, and when it is a part of a whole (206).
+    ///
+    /// [`Request::decompress`]: super::Request::decompress
+    #[must_use]
+    pub fn was_decoded(&self) -> bool {
+        self.decoding.is_some()
+    }
+
+    /// The codings that are undone, in the order in which the server has applied them; none when the
+    /// body is given out as it came.
+    #[must_use]
+    pub fn decoded_codings(&self) -> &[&'static str] {
+        self.decoding
+            .as_ref()
+            .map_or(&[], |decoding| &decoding.codings)
     }
 
     /// The status.

@@ -10,7 +10,7 @@ use super::{
     options::Options,
     pool::Pool,
 };
-use crate::http::{HeaderName, HeaderValue, Method, h1::Rules, header};
+use crate::http::{Method, h1::Rules, header};
 
 /// Used exchanges, and messages, that are kept for the next request.
 const SPARE_MAX: usize = 64;
@@ -38,14 +38,14 @@ impl Shared {
     pub(super) fn new(
         options: Options,
         rules: Rules,
-        fields: Vec<(HeaderName, HeaderValue)>,
+        fields: DefaultFields,
         pool: Rc<Pool>,
         connector: Connector,
     ) -> Rc<Self> {
         Rc::new(Self {
             options: Rc::new(options),
             rules,
-            fields: DefaultFields::new(fields),
+            fields,
             pool,
             connector,
             spare: RefCell::default(),

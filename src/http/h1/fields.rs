@@ -7,7 +7,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::HeadError;
 use super::span::Span;
-use super::token::{is_same_name, is_text_byte, is_token_byte, trim};
+use super::token::{is_same_name, is_text_byte, is_token_byte, list, trim};
 
 /// Where the name and the value of a field are in the head.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,19 @@ impl Fields {
         };
         let places = self.places.0.iter().filter(named);
         places.map(|place| self.value_bytes(place))
+    }
+
+    /// The elements of the list that all fields called `name` make together (RFC 9110, section 5.3),
+    /// trimmed, without the empty ones.
+    pub(crate) fn elements<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.get_all(name).flat_map(list)
+    }
+
+    /// Forgets the fields called `name`, whatever the case. What was read from them stays.
+    pub(crate) fn remove(&mut self, name: &str) {
+        let bytes = &self.bytes;
+        let places = &mut self.places.0;
+        places.retain(|place| !is_same_name(place.name.of(bytes), name.as_bytes()));
     }
 
     /// Names, as they were sent, and values of all fields.

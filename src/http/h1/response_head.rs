@@ -9,7 +9,6 @@ use super::diagnosis::{check_begun_response, diagnose_response, newer_minor_vers
 use super::framing::{Framing, parse_length};
 use super::rules::FIELDS_LIMIT;
 use super::scan::{HeadKind, is_past_empty_lines};
-use super::token::list;
 use super::{BodyLength, Fields, HeadScanner, ResponseError, Rules};
 
 /// The head of a response: status, version, fields, and what they say about framing.
@@ -205,6 +204,11 @@ impl ResponseHead {
         &self.fields
     }
 
+    /// Forgets the fields called `name`, but for what they say about framing.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.fields.remove(name);
+    }
+
     /// The value of the first field called `name`, whatever the case.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(name)
@@ -224,16 +228,13 @@ impl ResponseHead {
 
     /// The seconds for which the server says that it keeps an idle connection open.
     pub(crate) fn keep_alive_seconds(&self) -> Option<u64> {
-        self.fields
-            .get_all("keep-alive")
-            .flat_map(list)
-            .find_map(|parameter| {
-                let (name, value) = parameter.split_at_checked(8)?;
-                let seconds = || parse_length(value).ok();
-                name.eq_ignore_ascii_case(b"timeout=")
-                    .then(seconds)
-                    .flatten()
-            })
+        self.fields.elements("keep-alive").find_map(|parameter| {
+            let (name, value) = parameter.split_at_checked(8)?;
+            let seconds = || parse_length(value).ok();
+            name.eq_ignore_ascii_case(b"timeout=")
+                .then(seconds)
+                .flatten()
+        })
     }
 
     /// The fields as a map of the `http` crate.
