@@ -249,6 +249,45 @@ fn lists_of_codings_are_undone_piece_by_piece_and_within_the_limit() {
 }
 
 #[test]
+fn frames_of_zstd_that_are_to_be_skipped_are() {
+    let skipped = |magic: u8, len: u32| {
+        let head = [&[magic, 0x2a, 0x4d, 0x18], &len.to_le_bytes()[..]].concat();
+        [head, vec![7; len as usize]].concat()
+    };
+    let text = b"compressed text ".repeat(8);
+    for (frames, count) in [
+        (vec![skipped(0x50, 4), ZSTD.to_vec()], 1),
+        (vec![ZSTD.to_vec(), skipped(0x5f, 4)], 1),
+        (vec![ZSTD.to_vec(), skipped(0x5a, 0), ZSTD.to_vec()], 2),
+        (
+            vec![skipped(0x50, 0), skipped(0x51, 1 << 20), ZSTD.to_vec()],
+            1,
+        ),
+        (vec![skipped(0x50, 9)], 0),
+        (vec![skipped(0x50, 0).repeat(100_000), ZSTD.to_vec()], 1),
+    ] {
+        assert_eq!(ask("zstd", &frames.concat()).unwrap(), text.repeat(count));
+    }
+    let hello =
+        b"\x50\x2a\x4d\x18\x04\0\0\0SKIP\x28\xb5\x2f\xfd\x04\x58\x29\0\0hello\xa3\x6d\x9f\x88";
+    assert_eq!(ask("zstd", hello).unwrap(), b"hello");
+    for end in 1..hello.len() {
+        // Behind the skipped frame nothing is missing.
+        let found = ask("zstd", &hello[..end]);
+        assert_eq!(found.is_ok(), end == 12, "{end}");
+    }
+    for broken in [
+        &b"\x50\x2a\x4d\x19\0\0\0\0"[..],
+        b"\x60\x2a\x4d\x18\0\0\0\0",
+    ] {
+        assert!(matches!(ask("zstd", broken), Err(ErrorKind::Decode(_))));
+    }
+    // One that announces more than is to be skipped of any body is refused before it comes.
+    let huge = b"\x50\x2a\x4d\x18\xff\xff\xff\xff";
+    assert!(matches!(ask("zstd", huge), Err(ErrorKind::Decode(_))));
+}
+
+#[test]
 fn a_part_of_a_body_is_neither_asked_for_coded_nor_decoded() {
     let part = b"\x1f\x8b";
     let head = "HTTP/1.1 206 Partial Content\r\nContent-Encoding: gzip\r\n\

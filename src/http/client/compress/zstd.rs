@@ -6,14 +6,22 @@ use super::{Decode, Result, Step, broken, cut};
 
 /// How much of what was decoded a frame may refer to (RFC 9659).
 const WINDOW_BYTES_MAX: u64 = 8 << 20;
+/// How much of a body may be in frames that are to be skipped: tables for seeking are.
+const SKIPPED_BYTES_MAX: u64 = 16 << 20;
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What a frame that is to be skipped begins with, behind a byte from 0x50 to 0x5f.
+const SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
 
 pub(super) struct Zstd {
     decoder: FrameDecoder,
-    /// What came and belongs to a block that has not come whole.
+    /// What came and belongs to a block that has not come whole, behind what was used.
     parked: Vec<u8>,
+    used: usize,
     in_frame: bool,
     has_checksum: bool,
+    /// How much is left of a frame that is to be skipped.
+    skip: u64,
+    skipped: u64,
 }
 
 impl Zstd {
@@ -21,39 +29,91 @@ impl Zstd {
         Self {
             decoder: FrameDecoder::new(),
             parked: Vec::new(),
+            used: 0,
             in_frame: false,
             has_checksum: false,
+            skip: 0,
+            skipped: 0,
         }
     }
 
-    /// Reads a header or a block from what is parked. Returns whether there was a whole one.
+    /// Reads a header or a block from what is parked, or skips a part of it. Returns whether there
+    /// was a whole one.
     fn advance(&mut self) -> Result<bool> {
+        if self.skip > 0 {
+            let len = self.skip.min(self.rest().len() as u64);
+            self.used += len as usize;
+            self.skip -= len;
+            return Ok(len > 0);
+        }
+        if !self.in_frame
+            && self
+                .rest()
+                .first()
+                .is_some_and(|first| first & 0xf0 == 0x50)
+        {
+            return self.begin_skipping();
+        }
         if !self.in_frame {
-            let Some(header) = Header::parse(&self.parked)? else {
+            let Some(header) = Header::parse(self.rest())? else {
                 return Ok(false);
             };
-            let mut bytes = &self.parked[..header.len];
+            let mut bytes = &self.parked[self.used..self.used + header.len];
             self.decoder.reset(&mut bytes).map_err(|_| broken())?;
-            self.parked.drain(..header.len);
+            self.used += header.len;
             self.in_frame = true;
             self.has_checksum = header.has_checksum;
             return Ok(true);
         }
-        let Some(len) = block_len(&self.parked, self.has_checksum) else {
+        let Some(len) = block_len(self.rest(), self.has_checksum) else {
             return Ok(false);
         };
-        let mut bytes = &self.parked[..len];
+        let mut bytes = &self.parked[self.used..self.used + len];
         self.decoder
             .decode_blocks(&mut bytes, BlockDecodingStrategy::UptoBlocks(1))
             .map_err(|_| broken())?;
-        self.parked.drain(..len);
+        self.used += len;
+        Ok(true)
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.parked[self.used..]
+    }
+
+    /// Adds what came. What was used is dropped when it is most of what there is, so that small
+    /// blocks do not have the rest moved for each of them.
+    fn park(&mut self, piece: &[u8]) {
+        if self.used * 2 >= self.parked.len() {
+            self.parked.drain(..self.used);
+            self.used = 0;
+        }
+        self.parked.extend_from_slice(piece);
+    }
+
+    /// Reads the header of a frame that is to be skipped (RFC 8878, section 3.1.2).
+    fn begin_skipping(&mut self) -> Result<bool> {
+        let rest = self.rest();
+        let magic = &rest[1..rest.len().min(4)];
+        if !SKIPPABLE_MAGIC.starts_with(magic) {
+            return Err(broken());
+        }
+        let Some(size) = rest.get(4..8) else {
+            return Ok(false);
+        };
+        let size = size.try_into().expect("these are four bytes");
+        self.skip = u64::from(u32::from_le_bytes(size));
+        self.skipped += 8 + self.skip;
+        if self.skipped > SKIPPED_BYTES_MAX {
+            return Err(broken());
+        }
+        self.used += 8;
         Ok(true)
     }
 }
 
 impl Decode for Zstd {
     fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>, _len_max: usize) -> Result<Step> {
-        self.parked.extend_from_slice(piece);
+        self.park(piece);
         let mut has_more = true;
         while out.is_empty() && has_more {
             has_more = self.advance()?;
@@ -77,7 +137,7 @@ impl Decode for Zstd {
     }
 
     fn finish(&mut self) -> Result<()> {
-        match self.in_frame || !self.parked.is_empty() {
+        match self.in_frame || self.skip > 0 || !self.rest().is_empty() {
             true => Err(cut()),
             false => Ok(()),
         }
