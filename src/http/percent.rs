@@ -45,13 +45,18 @@ pub(super) fn encode_invisible(text: &str) -> String {
         if byte.is_ascii_graphic() {
             encoded.push(char::from(byte));
         } else {
-            encoded.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                encoded.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
+            push_encoded(&mut encoded, byte);
         }
     }
     encoded
+}
+
+/// Appends `byte` as `%41`.
+pub(super) fn push_encoded(text: &mut String, byte: u8) {
+    text.push('%');
+    for digit in [byte >> 4, byte & 15] {
+        text.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
+    }
 }
 
 #[cfg(test)]

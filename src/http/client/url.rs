@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{Error, ErrorKind, base64};
-use crate::http::{HeaderValue, h1};
+use crate::http::{HeaderValue, h1, percent};
 
 /// Bytes of a URL. It has to fit a request line.
 const URL_BYTES_MAX: usize = 64 << 10;
@@ -396,7 +396,7 @@ fn split_query(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// `Authorization` for `user:password`, which may be percent-encoded.
 fn authorization(userinfo: &[u8]) -> Option<Box<HeaderValue>> {
-    let value = base64::basic(&percent_decode(userinfo));
+    let value = base64::basic(&percent::decode(userinfo, false));
     (!userinfo.is_empty()).then(|| Box::new(value))
 }
 
@@ -406,30 +406,9 @@ fn push_target(text: &mut String, target: &[u8]) {
         if h1::is_target_byte(byte) {
             text.push(char::from(byte));
         } else {
-            push_percent(text, byte);
+            percent::push_encoded(text, byte);
         }
     }
-}
-
-fn push_percent(text: &mut String, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    text.push('%');
-    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    text.push(char::from(DIGITS[usize::from(byte & 15)]));
-}
-
-fn percent_decode(bytes: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [first, behind @ ..] = rest {
-        let digits = behind.get(..2).filter(|_| *first == b'%');
-        let byte = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &behind[2..] } else { behind };
-    }
-    decoded
 }
 
 /// Appends `name=value` as `application/x-www-form-urlencoded` has it.
@@ -445,7 +424,7 @@ fn push_form(text: &mut String, part: &str) {
             b' ' => text.push('+'),
             b'*' | b'-' | b'.' | b'_' => text.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => text.push(char::from(byte)),
-            _ => push_percent(text, byte),
+            _ => percent::push_encoded(text, byte),
         }
     }
 }
@@ -491,6 +470,8 @@ mod tests {
             "http://a\r\nX: y/",
             "http://a:x/",
             "http://a:65536/",
+            "http://a:+80/",
+            "http://a: 80/",
             "http://\u{e9}/",
             "http://[::1/",
             "http://u@/",
@@ -511,6 +492,21 @@ mod tests {
         assert_eq!(url.take_authorization().unwrap(), "Basic dXM6ZXI6cGEgc3M=");
         url.append_query([("a b", "c&d"), ("e", "")]);
         assert_eq!(url.target(), "/p/q?r=s&a+b=c%26d&e=");
+    }
+
+    #[test]
+    fn only_two_hex_digits_make_an_escape_of_userinfo() {
+        for (userinfo, expected) in [
+            ("us%+1er:p", "us%+1er:p"),
+            ("us%-1er", "us%-1er"),
+            ("a% 1%:%", "a% 1%:%"),
+            ("%4g%41+%25", "%4gA+%"),
+            ("u:%c3%BC", "u:\u{fc}"),
+        ] {
+            let mut url = Url::parse(&format!("http://{userinfo}@h.test/")).unwrap();
+            let value = url.take_authorization().unwrap();
+            assert_eq!(value, base64::basic(expected.as_bytes()), "{userinfo}");
+        }
     }
 
     #[test]
