@@ -67,6 +67,7 @@
 mod base64;
 mod body;
 mod builder;
+mod bypass;
 mod charset;
 #[cfg(feature = "compress")]
 mod compress;

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use super::{IntoUrl, Result, Url};
+use super::{IntoUrl, Result, Url, bypass};
 use crate::http::HeaderValue;
 
 /// Which requests go by which HTTP proxy.
@@ -13,7 +13,7 @@ use crate::http::HeaderValue;
 pub struct Proxy {
     http: Option<ProxyServer>,
     https: Option<ProxyServer>,
-    bypass: Vec<String>,
+    bypass: Vec<bypass::Entry>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,7 +69,8 @@ impl Proxy {
         })
     }
 
-    /// What the environment says: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, the
+    /// What the environment says: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`
+    /// ([`bypass`](Self::bypass) tells what it may say), the
     /// latter three also in upper case. `HTTP_PROXY` is not looked at: in a CGI program it is what
     /// a client sent as its field `Proxy`. What is no URL is ignored.
     #[must_use]
@@ -99,15 +100,24 @@ impl Proxy {
         .bypass(&no_proxy)
     }
 
-    /// Hosts that are asked directly: names and addresses with commas between them. A name stands
-    /// for those below it, too; `*` stands for all.
+    /// Hosts that are asked directly: a list as in `no_proxy`, with commas or blanks between its
+    /// entries.
+    ///
+    /// | Entry | Stands for |
+    /// |---|---|
+    /// | `a.test`, `.a.test`, `*.a.test` | This name and those below it |
+    /// | `10.1.2.3`, `fd00::1`, `[fd00::1]` | This address |
+    /// | `10.0.0.0/8`, `fd00::/8` | The addresses in this network |
+    /// | any but a network, with a port behind a colon | The same at this port; of IPv6 in brackets |
+    /// | `*` | All hosts |
+    ///
+    /// Case, and a dot at the end of a name, make no difference. An address of IPv4 in the form of
+    /// IPv6 (`::ffff:10.1.2.3`) is that of IPv4. Names are compared with names and addresses with
+    /// addresses, as the URL has them: nothing is looked up for this. An entry that makes no sense
+    /// stands for nothing.
     #[must_use]
     pub fn bypass(mut self, hosts: &str) -> Self {
-        let names = hosts.split(',').map(|name| {
-            let name = name.trim().trim_start_matches("*.");
-            name.trim_start_matches('.').to_ascii_lowercase()
-        });
-        self.bypass.extend(names.filter(|name| !name.is_empty()));
+        self.bypass.extend(bypass::entries(hosts));
         self
     }
 
@@ -118,19 +128,9 @@ impl Proxy {
         } else {
             &self.http
         };
-        server.as_ref().filter(|_| !self.is_bypassed(url))
-    }
-
-    fn is_bypassed(&self, url: &Url) -> bool {
-        let host = url.host();
-        let literal = host.trim_start_matches('[').trim_end_matches(']');
-        self.bypass.iter().any(|name| {
-            let below = host.strip_suffix(name.as_str());
-            name == "*"
-                || name == literal
-                || name == url.authority()
-                || below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
+        server
+            .as_ref()
+            .filter(|_| !bypass::includes(&self.bypass, url))
     }
 }
 
