@@ -2,10 +2,10 @@
 
 use annulus::http::{
     Method,
-    client::{Body, Client, ErrorKind},
+    client::{Body, Client, ErrorKind, Retry},
 };
 
-use super::support::{Script, field, ok, run};
+use super::support::{Script, field, ok, run, run_each};
 
 /// A server that redirects `/STATUS` to `location`, and answers everything else.
 fn redirecting(location: impl Into<String>) -> Script {
@@ -186,5 +186,62 @@ fn what_leads_nowhere_is_an_error_or_the_answer() {
     run(async {
         let response = annulus::http::fetch(server.url("/")).await.unwrap();
         assert_eq!(response.status(), 302);
+    });
+}
+
+/// A server that redirects and retries with a head and the beginning of a body that does not go on.
+fn stalling(head: &'static str) -> Script {
+    Script::new(move |conn| {
+        while let Some(request) = conn.request() {
+            if request.starts_with("GET /end") || (head.contains("503") && conn.index > 0) {
+                conn.send(ok("end"));
+            } else {
+                conn.send(format!("HTTP/1.1 {head}\r\nLocation: /end\r\n\r\n"));
+            }
+        }
+    })
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_not_waited_for() {
+    for head in [
+        "302 Found",
+        "302 Found\r\nConnection: close\r\nContent-Length: 5",
+        "302 Found\r\nContent-Length: 1000000",
+        "302 Found\r\nContent-Length: 5",
+        "302 Found\r\nTransfer-Encoding: chunked",
+        "503 Busy",
+        "503 Busy\r\nConnection: keep-alive, close\r\nTransfer-Encoding: chunked",
+        "503 Busy\r\nContent-Length: 5",
+    ] {
+        run_each(|| async move {
+            let server = stalling(head);
+            // No limit of the request passes before the test's own does.
+            let client = Client::builder().retry(Retry::new(1)).build();
+            let response = client.get(server.url("/")).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), "end", "{head}");
+            let state = client.pool_state();
+            assert_eq!((state.opened, state.busy()), (2, 0), "{head}");
+        });
+    }
+}
+
+#[test]
+fn a_small_body_that_comes_keeps_its_connection() {
+    let server = Script::new(|conn| {
+        while let Some(request) = conn.request() {
+            if request.starts_with("GET /end") {
+                conn.send(ok("end"));
+                continue;
+            }
+            let head = "HTTP/1.1 302 Found\r\nLocation: /end\r\nContent-Length: 60000\r\n\r\n";
+            conn.send([head.as_bytes(), &[b'x'; 60_000]].concat());
+        }
+    });
+    run(async {
+        let client = Client::new();
+        let response = client.get(server.url("/")).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "end");
+        assert_eq!(client.pool_state().opened, 1);
     });
 }

@@ -403,11 +403,7 @@ impl Exchange {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let stays = self.keeps_alive
-            && self.head.keeps_alive()
-            && self.upload.is_done()
-            && connection.input.is_empty();
-        if !stays {
+        if !self.may_stay() || !connection.input.is_empty() {
             return;
         }
         let idle_timeout = match self.head.keep_alive_seconds() {
@@ -417,6 +413,11 @@ impl Exchange {
         };
         let pool = connection.lease.pool().clone();
         pool.release(connection, idle_timeout, now);
+    }
+
+    /// Whether the connection may be used again once the response has come whole.
+    pub(super) fn may_stay(&self) -> bool {
+        self.keeps_alive && self.head.keeps_alive() && self.upload.is_done()
     }
 
     /// The next piece of the body.

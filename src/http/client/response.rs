@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_core::Stream;
@@ -20,11 +21,14 @@ use crate::{
     http::{HeaderMap, StatusCode, Version, h1::BodyLength},
     io::{Reader, Receive},
     pool::ManagedBuf,
+    time,
 };
 
 const CONTENT_ENCODING: &str = "content-encoding";
 /// A body that nobody wants is read up to this size to keep its connection.
 const SKIPPED_BYTES_MAX: u64 = 64 << 10;
+/// How long such a body is waited for.
+const SKIP_TIMEOUT: Duration = Duration::from_millis(100);
 /// About how many decoded bytes are given out at once.
 const DECODED_BYTES_MAX: usize = 64 << 10;
 /// First memory for a body of unknown length, and the most that a length is believed at first.
@@ -336,18 +340,25 @@ impl Response {
         }
     }
 
-    /// Reads what is left of the body if it is small, so that its connection can be used again.
+    /// Reads what is left of the body, so that its connection can be used again, if that is worth it:
+    /// the connection stays, the body is small and it comes soon.
     pub(super) async fn skip_small_body(&mut self) {
-        if self.exchange().left().unwrap_or(0) > SKIPPED_BYTES_MAX {
+        let exchange = self.exchange();
+        let is_small = exchange.left().unwrap_or(0) <= SKIPPED_BYTES_MAX;
+        if exchange.is_complete() || !is_small || !exchange.may_stay() {
             return;
         }
-        let mut skipped = 0;
-        while let Ok(Some(piece)) = self.next().await {
-            skipped += piece.len() as u64;
-            if skipped > SKIPPED_BYTES_MAX {
-                return;
+        let skip = async {
+            let mut skipped = 0;
+            while let Ok(Some(piece)) = self.next().await {
+                skipped += piece.len() as u64;
+                if skipped > SKIPPED_BYTES_MAX {
+                    return;
+                }
             }
-        }
+        };
+        // A new connection costs less than a long wait.
+        let _ = time::timeout(SKIP_TIMEOUT, skip).await;
     }
 }
 
