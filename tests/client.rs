@@ -8,6 +8,8 @@ mod bodies;
 #[cfg(feature = "compress")]
 #[path = "client/compressed.rs"]
 mod compressed;
+#[path = "client/errors.rs"]
+mod errors;
 #[path = "client/hostile.rs"]
 mod hostile;
 #[cfg(feature = "json")]

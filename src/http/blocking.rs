@@ -56,7 +56,8 @@ impl Page {
     /// As [`client::Response::text`].
     pub fn text(self) -> Result<String> {
         let content_type = self.headers.get(super::header::CONTENT_TYPE);
-        client::text(self.body, content_type.map(super::HeaderValue::as_bytes))
+        let content_type = content_type.map(super::HeaderValue::as_bytes);
+        client::text(self.body, content_type, &self.url)
     }
 }
 

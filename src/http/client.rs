@@ -261,9 +261,9 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The text of a body that came with this `Content-Type`.
-pub(super) fn text(body: Vec<u8>, content_type: Option<&[u8]>) -> Result<String> {
-    charset::decode(body, content_type)
+/// The text of a body that came from `url` with this `Content-Type`.
+pub(super) fn text(body: Vec<u8>, content_type: Option<&[u8]>, url: &Url) -> Result<String> {
+    charset::decode(body, content_type).map_err(|error| error.asking(url))
 }
 
 pub(super) fn no_runtime(error: std::io::Error) -> Error {

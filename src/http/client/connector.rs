@@ -1,6 +1,6 @@
 //! Opens connections: directly, by a proxy, by a unix socket; with TLS or without.
 
-use std::{borrow::Cow, cell::Cell, future::poll_fn, path::PathBuf};
+use std::{borrow::Cow, cell::Cell, future::poll_fn, net::SocketAddr, path::PathBuf};
 
 use super::{
     Error, ErrorKind, Phase, Proxy, Result, Url, exchange::INFORMATIONAL_MAX, happy_eyeballs,
@@ -29,6 +29,23 @@ pub(super) struct Connector {
     pub(super) local: LocalAddrs,
 }
 
+/// How far a connection that is being opened has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) phase: Cell<Phase>,
+    /// The address that was tried last.
+    tried: Cell<Option<SocketAddr>>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Cell::new(Phase::Dns),
+            tried: Cell::new(None),
+        }
+    }
+}
+
 impl Connector {
     /// What connections are shared under.
     pub(super) fn key<'a>(&self, url: &'a Url) -> Cow<'a, str> {
@@ -53,22 +70,37 @@ impl Connector {
         }
     }
 
-    /// Opens a connection for requests to `url`. `phase` tells what it is doing.
+    /// Adds to the error of a request to `url` how far the way there had come.
+    pub(super) fn name_way(&self, error: Error, url: &Url, progress: &Progress) -> Error {
+        let error = match progress.tried.get() {
+            Some(addr) => error.about(addr.to_string()),
+            None => error,
+        };
+        match self.proxy.server(url) {
+            Some(proxy) => error.by_proxy(&proxy.url),
+            None => error,
+        }
+    }
+
+    /// Opens a connection for requests to `url`, and tells `progress` what it is doing.
     pub(super) async fn open(
         &self,
         url: &Url,
         watch: &mut Watch,
-        phase: &Cell<Phase>,
+        progress: &Progress,
     ) -> Result<Transport> {
         let mut enter = |next: Phase| {
             watch.enter(next, time::now());
-            phase.set(next);
+            progress.phase.set(next);
         };
         let proxy = self.proxy.server(url);
         if let (None, Some(path)) = (proxy, &self.unix) {
             enter(Phase::Connect);
             let stream = UnixStream::connect(path).await;
-            let failed = |error| Error::with_source(ErrorKind::Connect, error);
+            let failed = |error| {
+                let about = path.display().to_string();
+                Error::with_source(ErrorKind::Connect, error).about(about)
+            };
             let transport = Transport::from(stream.map_err(failed)?);
             return self.secure(transport, url, enter).await;
         }
@@ -79,7 +111,7 @@ impl Connector {
             .await
             .map_err(|error| Error::with_source(ErrorKind::Dns, error))?;
         enter(Phase::Connect);
-        let stream = happy_eyeballs::connect(addrs, self.local)
+        let stream = happy_eyeballs::connect(addrs, self.local, &progress.tried)
             .await
             .map_err(|error| Error::with_source(ErrorKind::Connect, error))?;
         let mut transport = Transport::from(stream);

@@ -79,9 +79,10 @@ impl Response {
     ///
     /// What was written stays; what was received and not written is lost.
     pub async fn copy_to_at(&mut self, file: &File, offset: u64) -> Result<u64> {
+        let url = self.url().clone();
         let failed = |error| {
             let text = "the body could not be written to a file";
-            Error::with_source(ErrorKind::Decode(text), error)
+            Error::with_source(ErrorKind::Decode(text), error).asking(&url)
         };
         let (mut gathered, mut spare) = (Gathered::default(), Vec::new());
         let mut write: Option<Write<'_>> = None;
@@ -129,9 +130,10 @@ impl Response {
     ///
     /// What was written stays.
     pub async fn copy_to(mut self, path: impl AsRef<Path>) -> Result<u64> {
+        let url = self.url().clone();
         let failed = |error| {
             let text = "the file for the body could not be opened or closed";
-            Error::with_source(ErrorKind::Decode(text), error)
+            Error::with_source(ErrorKind::Decode(text), error).asking(&url)
         };
         let file = File::create(path).await.map_err(failed)?;
         let copied = self.copy_to_at(&file, 0).await?;

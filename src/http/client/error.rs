@@ -2,7 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use super::{Phase, Response, tls};
+use super::{Phase, Response, Url, tls};
 use crate::http::{self, BodyError, ResponseError, StatusCode};
 
 /// The result of a request.
@@ -11,19 +11,29 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a request has failed.
 ///
 /// It says what went wrong ([`kind`](Self::kind)), what the exchange was doing
-/// ([`phase`](Self::phase)) and, where the system said something, what that was
-/// ([`source`](std::error::Error::source)). A status such as 404 is no error; see
+/// ([`phase`](Self::phase)), with whom ([`url`](Self::url)) and, where the system said something,
+/// what that was ([`source`](std::error::Error::source)). A status such as 404 is no error; see
 /// [`Response::error_for_status`].
-#[derive(Debug)]
+///
+/// Its text begins with the origin of the request, and tells of no more of the URL: paths and queries
+/// may hold secrets. Where no connection could be opened it names the last address that was tried,
+/// and the proxy. A text that is no URL is named without what may be credentials.
+///
+/// ```text
+/// http://a.test:81: no connection could be opened (127.0.0.1:81): Connection refused (os error 111)
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     phase: Option<Phase>,
     source: Option<io::Error>,
+    /// What was asked for.
+    url: Option<Url>,
+    /// What the kind is about: an address, a proxy, a text that is no URL.
+    about: Option<Box<str>>,
 }
 
 /// What went wrong.
@@ -89,6 +99,8 @@ impl Error {
                 kind,
                 phase: None,
                 source: None,
+                url: None,
+                about: None,
             }),
         }
     }
@@ -116,6 +128,34 @@ impl Error {
     pub(super) fn during(mut self, phase: Phase) -> Self {
         self.inner.phase.get_or_insert(phase);
         self
+    }
+
+    /// Sets what was asked for, unless it is known already.
+    pub(super) fn asking(mut self, url: &Url) -> Self {
+        self.inner.url.get_or_insert_with(|| url.clone());
+        self
+    }
+
+    /// Sets what it is about.
+    pub(super) fn about(mut self, text: impl Into<Box<str>>) -> Self {
+        self.inner.about = Some(text.into());
+        self
+    }
+
+    /// Adds the proxy that it happened on the way to, or behind.
+    pub(super) fn by_proxy(self, proxy: &Url) -> Self {
+        let text = match &self.inner.about {
+            Some(about) => format!("{about}, proxy {}", proxy.origin()),
+            None => format!("proxy {}", proxy.origin()),
+        };
+        self.about(text)
+    }
+
+    /// What was asked for, without userinfo; after redirects, the last of them. None when there was
+    /// no URL yet.
+    #[must_use]
+    pub fn url(&self) -> Option<&Url> {
+        self.inner.url.as_ref()
     }
 
     /// What went wrong.
@@ -258,11 +298,30 @@ impl fmt::Display for ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(url) = &self.inner.url {
+            write!(f, "{}: ", url.origin())?;
+        }
         self.inner.kind.fmt(f)?;
+        if let Some(about) = &self.inner.about {
+            write!(f, " ({about})")?;
+        }
         match &self.inner.source {
             Some(source) => write!(f, ": {source}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.inner;
+        f.debug_struct("Error")
+            .field("kind", &inner.kind)
+            .field("phase", &inner.phase)
+            .field("origin", &inner.url.as_ref().map(Url::origin))
+            .field("about", &inner.about)
+            .field("source", &inner.source)
+            .finish()
     }
 }
 
@@ -307,7 +366,7 @@ impl From<Error> for http::Error {
 /// What [`Response::error_for_status`] refused.
 impl From<Response> for Error {
     fn from(refused: Response) -> Self {
-        Self::new(ErrorKind::Status(refused.status()))
+        Self::new(ErrorKind::Status(refused.status())).asking(refused.url())
     }
 }
 

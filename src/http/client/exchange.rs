@@ -224,6 +224,15 @@ impl Exchange {
         }
     }
 
+    /// An error of the body.
+    pub(super) fn in_body(&self, error: Error) -> Error {
+        let error = error.during(Phase::Body);
+        match &self.message {
+            Some(message) => error.asking(&message.url),
+            None => error,
+        }
+    }
+
     /// The connection failed. Why sending did says more, unless the server has told the reason.
     fn failed(&mut self, error: io::Error) -> Error {
         let error = Error::from_connection(error);
@@ -430,7 +439,7 @@ impl Exchange {
         if let Poll::Ready(Err(error)) = polled {
             let connection = self.connection.take();
             drop(connection);
-            return Poll::Ready(Err(error.during(Phase::Body)));
+            return Poll::Ready(Err(self.in_body(error)));
         }
         polled
     }

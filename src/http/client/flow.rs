@@ -10,8 +10,9 @@ use std::{
 };
 
 use super::{
-    Error, ErrorKind, Phase, Response, Result, connection::Connection, deadline::Total,
-    exchange::Failed, message::Message, pool::Acquired, redirect, shared::Shared, timings::Watch,
+    Error, ErrorKind, Phase, Response, Result, connection::Connection, connector::Progress,
+    deadline::Total, exchange::Failed, message::Message, pool::Acquired, redirect, shared::Shared,
+    timings::Watch,
 };
 use crate::{http::StatusCode, time};
 
@@ -43,15 +44,19 @@ pub(super) async fn send(shared: &Rc<Shared>, mut message: Box<Message>) -> Resu
     };
     let mut redirect_count = 0;
     loop {
-        let mut response = send_with_policy(shared, &mut message, &course).await?;
-        let Some(next) = redirect::target(&message, &response)? else {
+        let mut response = match send_with_policy(shared, &mut message, &course).await {
+            Ok(response) => response,
+            Err(error) => return Err(error.asking(&message.url)),
+        };
+        let target = redirect::target(&message, &response);
+        let Some(next) = target.map_err(|error| error.asking(&message.url))? else {
             response.arrive(message);
             return Ok(response);
         };
         redirect_count += 1;
         if redirect_count > message.options.redirects_max {
             let kind = ErrorKind::TooManyRedirects(message.options.redirects_max);
-            return Err(Error::new(kind));
+            return Err(Error::new(kind).asking(&message.url));
         }
         redirect::apply(&mut message, next, response.status());
         // The connection is worth more than a small body's bytes.
@@ -197,11 +202,16 @@ async fn connect(
         Acquired::Fresh(lease) => lease,
     };
     watch.enter(Phase::Dns, time::now());
-    let phase = Cell::new(Phase::Dns);
-    let open = shared.connector.open(&message.url, watch, &phase);
+    let progress = Progress::new();
+    let phase = || progress.phase.get();
+    let connector = &shared.connector;
+    let open = connector.open(&message.url, watch, &progress);
     let timeout = message.options.connect_timeout;
-    let result = course.total.bound(timeout, || phase.get(), open).await;
-    let transport = result.map_err(|error| error.during(phase.get()))?;
+    let result = course.total.bound(timeout, phase, open).await;
+    let transport = result.map_err(|error| {
+        let error = error.during(phase());
+        connector.name_way(error, &message.url, &progress)
+    })?;
     pool.count_opened();
     Ok(Connection::new(transport, lease))
 }

@@ -1,6 +1,7 @@
 //! Opens a connection to the first of a host's addresses that answers (RFC 8305).
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
@@ -20,13 +21,21 @@ const ATTEMPTS_MAX: usize = 16;
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
 /// Connects to one of `addrs`: the families take turns, each address gets a head start of 250 ms,
-/// and one that fails lets the next begin at once.
-pub(super) async fn connect(addrs: Vec<SocketAddr>, local: LocalAddrs) -> io::Result<TcpStream> {
+/// and one that fails lets the next begin at once. `tried` is told the one that was begun last.
+pub(super) async fn connect(
+    addrs: Vec<SocketAddr>,
+    local: LocalAddrs,
+    tried: &Cell<Option<SocketAddr>>,
+) -> io::Result<TcpStream> {
     let addrs = local.reachable(addrs)?;
     if let [addr] = addrs[..] {
+        tried.set(Some(addr));
         return local.connect(addr).await;
     }
-    let connect = |addr| -> Attempt { Box::pin(local.connect(addr)) };
+    let connect = |addr| -> Attempt {
+        tried.set(Some(addr));
+        Box::pin(local.connect(addr))
+    };
     first_of(interleave(addrs), connect).await
 }
 

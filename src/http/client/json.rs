@@ -35,7 +35,7 @@ impl Response {
         let bytes = self.collect().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             let text = "the body is not the JSON that was expected";
-            Error::with_source(ErrorKind::Decode(text), error.into())
+            Error::with_source(ErrorKind::Decode(text), error.into()).asking(self.url())
         })
     }
 }

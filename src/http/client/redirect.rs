@@ -30,7 +30,7 @@ pub(super) fn target(message: &Message, response: &Response) -> Result<Option<Ur
     let url = message.url.join(location)?;
     if message.url.is_https() && !url.is_https() && !message.options.allows_downgrade {
         let text = "expected a redirect to stay on https, found one to http";
-        return Err(Error::new(ErrorKind::Redirect(text)));
+        return Err(Error::new(ErrorKind::Redirect(text)).about(url.origin()));
     }
     let follows = message.options.follows.as_ref();
     let is_followed = follows.is_none_or(|follows| follows(&message.url, &url));

@@ -55,7 +55,7 @@ impl Request {
     pub(super) fn try_with(mut self, change: impl FnOnce(&mut Message) -> Result<()>) -> Self {
         if let Ok(message) = &mut self.message {
             if let Err(error) = change(message) {
-                self.message = Err(error);
+                self.message = Err(error.asking(&message.url));
             }
         }
         self

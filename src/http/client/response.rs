@@ -14,7 +14,7 @@ use std::{
 use futures_core::Stream;
 
 use super::{
-    Error, ErrorKind, Phase, Result, Timings, Upgraded, Url, charset, compress, content::Decode,
+    Error, ErrorKind, Result, Timings, Upgraded, Url, charset, compress, content::Decode,
     exchange::Exchange, message::Message, shared::Shared,
 };
 use crate::{
@@ -234,7 +234,7 @@ impl Response {
                 let step = decoding
                     .decoder
                     .decode(&decoding.piece, &mut out, DECODED_BYTES_MAX)
-                    .map_err(|error| error.during(Phase::Body))?;
+                    .map_err(|error| exchange.in_body(error))?;
                 decoding.piece.advance(step.used);
                 decoding.has_more = step.has_more;
                 if !out.is_empty() {
@@ -252,7 +252,7 @@ impl Response {
                     decoding
                         .decoder
                         .finish()
-                        .map_err(|error| error.during(Phase::Body))?;
+                        .map_err(|error| exchange.in_body(error))?;
                 }
             }
         }
@@ -274,23 +274,23 @@ impl Response {
 
     pub(in crate::http) async fn collect(&mut self) -> Result<Vec<u8>> {
         let bytes_max = self.exchange().limits.bytes_max;
-        let too_large = || Error::new(ErrorKind::TooLarge { bytes_max }).during(Phase::Body);
+        let kind = ErrorKind::TooLarge { bytes_max };
         let left = self.bytes_left();
         if left.is_some_and(|left| left > bytes_max) {
-            return Err(too_large());
+            return Err(self.exchange().in_body(Error::new(kind)));
         }
         let Some(first) = self.next().await? else {
             return Ok(Vec::new());
         };
         let mut bytes = first.into_vec();
         if bytes.len() as u64 > bytes_max {
-            return Err(too_large());
+            return Err(self.exchange().in_body(Error::new(kind)));
         }
         let more = self.bytes_left().unwrap_or(0).min(RESERVED_BYTES_MAX);
         bytes.reserve_exact(more as usize);
         while let Some(piece) = self.next().await? {
             if (bytes.len() + piece.len()) as u64 > bytes_max {
-                return Err(too_large());
+                return Err(self.exchange().in_body(Error::new(kind)));
             }
             bytes.extend_from_slice(&piece);
         }
@@ -310,7 +310,8 @@ impl Response {
     /// As [`bytes`](Self::bytes).
     pub async fn text(mut self) -> Result<String> {
         let bytes = self.collect().await?;
-        charset::decode(bytes, self.header("content-type"))
+        let text = charset::decode(bytes, self.header("content-type"));
+        text.map_err(|error| error.asking(self.url()))
     }
 
     /// The body as a reader, which joins its pieces.
@@ -336,7 +337,7 @@ impl Response {
     pub fn upgrade(mut self) -> Result<Upgraded> {
         match self.exchange_mut().take_upgraded() {
             Some(connection) => Ok(Upgraded::new(*connection)),
-            None => Err(Error::new(ErrorKind::NoUpgrade(self.status()))),
+            None => Err(Error::new(ErrorKind::NoUpgrade(self.status())).asking(self.url())),
         }
     }
 

@@ -8,6 +8,9 @@ use crate::http::{HeaderValue, h1, percent};
 /// Bytes of a URL. It has to fit a request line.
 const URL_BYTES_MAX: usize = 64 << 10;
 
+/// How much of a text that is no URL is named.
+const SHOWN_CHARS: usize = 200;
+
 /// An absolute URL with the scheme `http` or `https`.
 ///
 /// Whatever may not stand in a request target is percent-encoded when the URL is read; what is
@@ -48,7 +51,8 @@ impl Url {
     ///
     /// [`ErrorKind::Url`] says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::read(text.trim_matches([' ', '\t', '\r', '\n']).as_bytes())
+        let text = text.trim_matches([' ', '\t', '\r', '\n']).as_bytes();
+        Self::read(text).map_err(|error| error.about(without_secrets(text)))
     }
 
     fn read(text: &[u8]) -> Result<Self, Error> {
@@ -126,11 +130,13 @@ impl Url {
     /// As [`parse`](Self::parse).
     pub fn join(&self, reference: impl AsRef<[u8]>) -> Result<Self, Error> {
         let reference = without_fragment(reference.as_ref().trim_ascii());
-        if scheme_len(reference).is_some() {
-            return Self::read(reference).map(Self::without_dots);
-        }
-        if let Some(rest) = reference.strip_prefix(b"//") {
-            return Self::from_parts(self.is_https, rest).map(Self::without_dots);
+        let absolute = match reference.strip_prefix(b"//") {
+            Some(rest) => Some(Self::from_parts(self.is_https, rest)),
+            None => scheme_len(reference).map(|_| Self::read(reference)),
+        };
+        if let Some(url) = absolute {
+            let url = url.map_err(|error| error.about(without_secrets(reference)))?;
+            return Ok(url.without_dots());
         }
         let (path, query) = split_query(reference);
         let base = self.path().as_bytes();
@@ -361,6 +367,23 @@ fn invalid(text: &'static str) -> Error {
     Error::new(ErrorKind::Url(text))
 }
 
+/// A text that is no URL, as errors name it: without userinfo and query, or what may be such, and
+/// shortened.
+fn without_secrets(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let scheme_end = text.find("://").map_or(0, |colon| colon + 3);
+    let (scheme, rest) = text.split_at(scheme_end);
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    // A slash or a question mark in a password makes a host of what is before it.
+    let shown = match rest.rfind('@') {
+        Some(at) if at < end => format!("{scheme}..@{}", &rest[at + 1..end]),
+        Some(_) => format!("{scheme}.."),
+        None => format!("{scheme}{}", &rest[..end]),
+    };
+    let short: String = shown.chars().take(SHOWN_CHARS).collect();
+    format!("{short:?}")
+}
+
 fn default_port(is_https: bool) -> u16 {
     if is_https { 443 } else { 80 }
 }
@@ -477,6 +500,36 @@ mod tests {
             "http://u@/",
         ] {
             assert!(Url::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_named_without_its_secrets() {
+        for (text, expected) in [
+            ("http://", "\"http://\""),
+            ("a\r\nb", "\"a\\r\\nb\""),
+            ("http://a b/p?token=secret", "\"http://a b/p\""),
+            ("http://me:secret@a b/", "\"http://..@a b/\""),
+            ("http://me:sec/ret@host/p?q", "\"http://..@host/p\""),
+            ("http://me:sec?ret@host/", "\"http://..\""),
+            ("http://me:s#t@host:x/", "\"http://..\""),
+            ("http:/me:secret@host/", "\"..@host/\""),
+            ("me:secret@host", "\"..@host\""),
+            ("http://a b/?to=x@y&token=secret", "\"http://..\""),
+            ("ftp://me:secret@host/", "\"ftp://..@host/\""),
+        ] {
+            let error = Url::parse(text).unwrap_err().to_string();
+            let (words, about) = error.split_once(" (").unwrap();
+            assert!(words.ends_with("found something else"), "{error}");
+            assert_eq!(about.strip_suffix(')'), Some(expected), "{text}");
+        }
+        let long = Url::parse(&"x".repeat(10_000)).unwrap_err();
+        assert!(long.to_string().len() < 300);
+        let base = Url::parse("http://me:secret@a/").unwrap();
+        for reference in ["mailto:me@b", "//me:secret@", "http://me:secret@b c/"] {
+            let error = base.join(reference).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"));
+            assert!(error.to_string().contains("..@"), "{error}");
         }
     }
 
