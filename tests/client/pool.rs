@@ -10,7 +10,7 @@ use annulus::{
 };
 use futures_util::future::join_all;
 
-use super::support::{BOUND, Script, ok, run};
+use super::support::{BOUND, Script, ok, run, run_each};
 
 /// Lets other tasks run until `is_so`.
 async fn until(is_so: impl Fn() -> bool) {
@@ -285,4 +285,67 @@ fn dropping_the_client_closes_what_is_idle_and_lets_the_rest_finish() {
         drop(client);
         assert_eq!(response.text().await.unwrap(), "ab");
     });
+}
+
+#[test]
+fn a_connection_that_the_server_is_about_to_close_is_not_kept() {
+    for (fields, is_kept) in [
+        ("Connection: close\r\n", false),
+        ("Connection: CLOSE\r\n", false),
+        ("Connection: keep-alive, close\r\n", false),
+        ("Connection: , x,close ,\r\n", false),
+        ("Connection: keep-alive\r\nConnection: close\r\n", false),
+        ("Connection: close\r\nConnection: keep-alive\r\n", false),
+        ("Connection: closed\r\n", true),
+        ("X: close\r\n", true),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 1\r\n\r\nx");
+        let server = Script::answering(answer);
+        run(async {
+            let client = Client::new();
+            for count in 1..=2 {
+                let response = client.post(server.url("/")).body("y").send().await;
+                assert_eq!(response.unwrap().bytes().await.unwrap(), b"x");
+                let idle = client.pool_state().idle();
+                assert_eq!(idle, usize::from(is_kept), "{fields:?} {count}");
+            }
+        });
+        assert_eq!(server.accepted(), if is_kept { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_connection_whose_request_was_not_sent_whole_is_not_kept() {
+    for status in ["200 OK", "413 Content Too Large"] {
+        for comes_whole in [true, false] {
+            let server = Script::new(move |conn| {
+                conn.head().unwrap();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\n");
+                if comes_whole {
+                    conn.send(format!("{head}body"));
+                } else {
+                    conn.send(head);
+                    conn.send("body");
+                }
+                conn.wait_close();
+            });
+            run_each(|| {
+                let url = server.url("/");
+                async move {
+                    let client = Client::new();
+                    let begin = futures_util::stream::iter([std::io::Result::Ok("begin")]);
+                    let never = futures_util::stream::pending();
+                    let pieces = futures_util::StreamExt::chain(begin, never);
+                    let endless = annulus::http::client::Body::stream(pieces);
+                    let large = vec![0; 64 << 20].into();
+                    for body in [endless, large] {
+                        let response = client.post(&url).body(body).send().await.unwrap();
+                        assert_eq!(response.bytes().await.unwrap(), b"body");
+                        let state = client.pool_state();
+                        assert_eq!((state.idle(), state.busy()), (0, 0), "{status}");
+                    }
+                }
+            });
+        }
+    }
 }
