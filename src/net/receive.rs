@@ -301,7 +301,7 @@ impl Receive {
                 0 => Err(self.end(None)),
                 result if result > 0 => {
                     let count = result as usize;
-                    if count < capacity {
+                    if count < capacity && shared.extra.short_receive_takes_all() {
                         driver.not_ready(shared.source(), PollEvents::READ, true);
                     }
                     Ok(count)

@@ -38,6 +38,14 @@ pub(super) struct Directions {
 
 impl Owner for Directions {}
 
+impl Directions {
+    /// Whether a receive that does not fill its buffer has taken all there was, but for what epoll
+    /// tells of. One of a Unix socket also ends where a descriptor was passed.
+    pub(super) fn short_receive_takes_all(&self) -> bool {
+        self.family == Family::Tcp
+    }
+}
+
 /// A connected stream socket of any family. The public streams tell what its methods promise.
 ///
 /// Dropping it closes the connection, once the kernel and the writes under way are done with it.

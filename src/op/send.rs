@@ -169,9 +169,8 @@ pub(crate) fn send_now<T: Owner + ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> i
         match result {
             result if result == -errno::EINTR => {}
             result => {
-                // A short count says as well that there is no more room.
-                if result == -errno::EAGAIN || (0..bytes.len() as i64).contains(&i64::from(result))
-                {
+                // A short count has other reasons than want of room, and then no event follows.
+                if result == -errno::EAGAIN {
                     driver.not_ready(fd.source(), PollEvents::WRITE, false);
                 }
                 return Completion::new(result).result().map(|count| count as usize);

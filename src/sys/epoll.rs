@@ -27,6 +27,12 @@ impl EpollEvent {
         let broken = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
         self.bits & (events.bits() | broken) != 0
     }
+
+    /// Whether a TCP connection has urgent data in front of its reader: a read ends there, with
+    /// however much behind it.
+    pub(crate) fn is_urgent(self) -> bool {
+        self.bits & libc::EPOLLPRI as u32 != 0
+    }
 }
 
 impl Epoll {
@@ -44,8 +50,8 @@ impl Epoll {
 
     /// Watches `fd` for every kind of readiness, edge-triggered: each change is told once.
     pub(crate) fn add(&self, fd: i32, token: u64) -> io::Result<()> {
-        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-        self.add_for(fd, token, events as u32)
+        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI;
+        self.add_for(fd, token, (events | libc::EPOLLET) as u32)
     }
 
     fn add_for(&self, fd: i32, token: u64, events: u32) -> io::Result<()> {

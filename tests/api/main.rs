@@ -19,6 +19,11 @@ mod reader;
 mod receive;
 mod reset;
 mod runtime;
+#[expect(
+    unsafe_code,
+    reason = "descriptors and urgent data are sent by raw system calls"
+)]
+mod short_reads;
 mod stats;
 mod support;
 mod tasks;
