@@ -1,28 +1,34 @@
-//! Helper threads, for calls that block: password hashing, name look-up, a library without an
-//! asynchronous interface.
+//! Helper threads, for calls that block: password hashing, a library without an asynchronous
+//! interface.
 //!
-//! The threads are shared by all runtimes of the process. They start when needed, at most four
-//! times as many as the process has cores (and at least eight), and end when idle for ten seconds.
-//! Jobs beyond that wait in a queue.
+//! The threads are the process's, and all its runtimes share them. There are three kinds of
+//! [`Work`], each with threads and a queue of its own: calls given to [`run`] (up to 512 threads),
+//! look-ups of names (up to 64), and operations on files where the driver has no other way for them
+//! (four for each core and at least eight). Threads start when needed and end when idle for ten
+//! seconds. Jobs beyond the limit wait in order; [`stats`] tells of them, and [`set_threads_max`]
+//! changes a limit.
+//!
+//! So calls that take long delay no file and no name. A call that is made inside of another one, by a
+//! runtime that runs there, does not wait for the limit: the one that made it may be waiting for it.
+//! Calls that wait for each other in another way need as many threads at once, and the limit has to
+//! allow for them.
+
+mod threads;
+mod work;
 
 use std::{
     any::Any,
-    collections::VecDeque,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
-    thread,
-    time::Duration,
 };
 
 use crate::unwind;
-
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-type Job = Box<dyn FnOnce() + Send>;
+use threads::{Job, lock};
+pub use work::{HelperStats, Work, WorkStats};
 
 /// Runs `call` on a helper thread.
 ///
@@ -47,22 +53,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// # }
 /// ```
 pub fn run<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
-    let shared = Arc::new(Mutex::new(State::Waiting(None)));
-    let result = Arc::downgrade(&shared);
-    submit(Box::new(move || {
-        // Nobody waits any more: the call need not begin.
-        let Some(shared) = result.upgrade() else {
-            return;
-        };
-        let output = catch_unwind(AssertUnwindSafe(call));
-        let before = std::mem::replace(&mut *lock(&shared), State::Done(output));
-        if let State::Waiting(Some(waker)) = before {
-            unwind::swallow(|| waker.wake());
-        }
-        // The output, if nobody waits for it any more.
-        unwind::swallow(|| drop(shared));
-    }));
-    Blocking { shared }
+    run_as(Work::Calls, call)
 }
 
 /// The result of a call on a helper thread. Made by [`run`].
@@ -105,78 +96,59 @@ impl<T> fmt::Debug for Blocking<T> {
     }
 }
 
-struct Threads {
-    queue: Mutex<Queue>,
-    work: Condvar,
-    count_max: usize,
+/// How many threads may do one kind of work from now on; none counts as one.
+///
+/// It is for the whole process. Threads beyond a lower limit end when their job has ended.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::blocking::{self, Work};
+///
+/// // Each call takes much memory: the others wait.
+/// blocking::set_threads_max(Work::Calls, 4);
+/// assert_eq!(blocking::stats().calls.threads_max, 4);
+/// ```
+pub fn set_threads_max(work: Work, threads_max: usize) {
+    work.threads().set_threads_max(threads_max);
 }
 
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    threads: usize,
-    idle: usize,
+/// The helper threads of the process, as they are now.
+#[must_use]
+pub fn stats() -> HelperStats {
+    let stats = |work: Work| work.threads().stats(|| work.threads_max_default());
+    HelperStats {
+        calls: stats(Work::Calls),
+        names: stats(Work::Names),
+        files: stats(Work::Files),
+    }
+}
+
+/// As [`run`], for the runtime's own.
+pub(crate) fn run_as<T: Send + 'static>(
+    work: Work,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Blocking<T> {
+    let shared = Arc::new(Mutex::new(State::Waiting(None)));
+    let result = Arc::downgrade(&shared);
+    let job = move || {
+        // Nobody waits any more: the call need not begin.
+        let Some(shared) = result.upgrade() else {
+            return;
+        };
+        let output = catch_unwind(AssertUnwindSafe(call));
+        let before = std::mem::replace(&mut *lock(&shared), State::Done(output));
+        if let State::Waiting(Some(waker)) = before {
+            unwind::swallow(|| waker.wake());
+        }
+        // The output, if nobody waits for it any more.
+        unwind::swallow(|| drop(shared));
+    };
+    submit(work, Box::new(job));
+    Blocking { shared }
 }
 
 /// Runs `job` on a helper thread, sooner or later.
-pub(crate) fn submit(job: Job) {
-    static THREADS: OnceLock<Threads> = OnceLock::new();
-    let threads = THREADS.get_or_init(|| Threads {
-        queue: Mutex::default(),
-        work: Condvar::new(),
-        count_max: thread::available_parallelism().map_or(8, |cores| (cores.get() * 4).max(8)),
-    });
-    let mut queue = lock(&threads.queue);
-    queue.jobs.push_back(job);
-    if queue.idle >= queue.jobs.len() {
-        threads.work.notify_one();
-    } else if queue.threads < threads.count_max {
-        queue.threads += 1;
-        drop(queue);
-        let builder = thread::Builder::new().name("annulus-blocking".to_owned());
-        if builder.spawn(|| threads.serve()).is_err() {
-            // No thread can be had. The job waits for one that is there, and if none is, it is run
-            // here: late is better than never.
-            let mut queue = lock(&threads.queue);
-            queue.threads -= 1;
-            if queue.threads == 0 {
-                let job = queue.jobs.pop_front();
-                drop(queue);
-                if let Some(job) = job {
-                    unwind::swallow(job);
-                }
-            }
-        }
-    }
-}
-
-impl Threads {
-    fn serve(&self) {
-        let mut queue = lock(&self.queue);
-        loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                drop(queue);
-                // A job tells its own panic; this thread goes on, whatever the panic's payload does.
-                unwind::swallow(job);
-                queue = lock(&self.queue);
-                continue;
-            }
-            queue.idle += 1;
-            let (woken, timeout) = self
-                .work
-                .wait_timeout(queue, IDLE_TIMEOUT)
-                .unwrap_or_else(PoisonError::into_inner);
-            queue = woken;
-            queue.idle -= 1;
-            if timeout.timed_out() && queue.jobs.is_empty() {
-                queue.threads -= 1;
-                return;
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these locks; what is inside is whole either way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn submit(work: Work, job: Job) {
+    work.threads().submit(job, || work.threads_max_default());
 }

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _},
 };
 
-use crate::blocking;
+use crate::blocking::{self, Work};
 
 /// An address, or a name that stands for some. Names are looked up on a helper thread, so a slow
 /// name server never stops the thread's other work.
@@ -79,5 +79,6 @@ impl ToAddrs for &String {
 }
 
 async fn look_up(host_and_port: String) -> io::Result<Vec<SocketAddr>> {
-    blocking::run(move || host_and_port.to_socket_addrs().map(Iterator::collect)).await
+    let look_up = move || host_and_port.to_socket_addrs().map(Iterator::collect);
+    blocking::run_as(Work::Names, look_up).await
 }

@@ -4,7 +4,7 @@ use std::{io, rc::Rc, time::Duration};
 
 use super::{Runtime, WakeDriver};
 use crate::{
-    blocking,
+    blocking::{self, Work},
     driver::{Driver, DriverKind, Helpers, Job, RingSize},
     pool::{Pool, PoolSize},
     sys,
@@ -169,6 +169,6 @@ struct BlockingThreads;
 
 impl Helpers for BlockingThreads {
     fn run(&self, job: Job) {
-        blocking::submit(Box::new(move || job.run()));
+        blocking::submit(Work::Files, Box::new(move || job.run()));
     }
 }

@@ -2,13 +2,15 @@
 
 use super::Runtime;
 use crate::{
+    blocking::{self, HelperStats},
     driver::{self, DriverStats},
     pool,
     task::{self, TaskCounters},
     time,
 };
 
-/// What this thread's runtime has done so far. Reading it is cheap, and nothing resets it.
+/// What this thread's runtime has done so far, and how the process's helper threads stand. Reading it
+/// is cheap, and nothing resets it.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -20,6 +22,8 @@ pub struct Stats {
     pub timers_fired: u64,
     /// Receives that found no buffer and brought memory of their own.
     pub buffers_exhausted: u64,
+    /// The helper threads of the whole process, as they are now.
+    pub helpers: HelperStats,
 }
 
 impl Runtime {
@@ -31,6 +35,7 @@ impl Runtime {
             tasks: self.tasks.counters(),
             timers_fired: self.timers.fired_count(),
             buffers_exhausted: self.pool.exhausted(),
+            helpers: blocking::stats(),
         }
     }
 }
@@ -48,5 +53,6 @@ pub fn stats() -> Stats {
         tasks: task::counters(),
         timers_fired: time::fired_count(),
         buffers_exhausted: pool::of(&driver).exhausted(),
+        helpers: blocking::stats(),
     }
 }

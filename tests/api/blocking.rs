@@ -4,16 +4,16 @@ use std::{
     panic::AssertUnwindSafe,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
     thread,
 };
 
-use annulus::{blocking, spawn, task::JoinSet};
+use annulus::{Builder, DriverKind, blocking, fs::File, net::TcpStream, spawn, task::JoinSet};
 
-use crate::support::{poll_once, run, until};
+use crate::support::{guarded, listen, poll_once, run, until};
 
 #[test]
 fn the_result_comes_back_from_another_thread() {
@@ -97,6 +97,97 @@ fn many_calls_are_all_made() {
         }
         assert_eq!(sum, 499 * 500 / 2);
         assert_eq!(made.load(Ordering::Relaxed), 500);
+    });
+}
+
+/// As many calls as there may be threads for files, which wait until the sender is dropped.
+fn calls_that_wait() -> (JoinSet<()>, mpsc::Sender<()>) {
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Arc::new(Mutex::new(may_go_on));
+    let mut calls = JoinSet::new();
+    for _ in 0..blocking::stats().files.threads_max {
+        let may_go_on = Arc::clone(&may_go_on);
+        calls.spawn(blocking::run(move || {
+            let _: Result<(), _> = may_go_on.lock().unwrap().recv();
+        }));
+    }
+    (calls, go_on)
+}
+
+#[test]
+fn calls_that_take_long_delay_no_name_no_file_and_no_other_call() {
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let runtime = Builder::new().driver(kind).build().unwrap();
+        runtime.block_on(guarded(async {
+            let (mut calls, go_on) = calls_that_wait();
+            let (_listener, addr) = listen().await;
+            TcpStream::connect(format!("localhost:{}", addr.port()))
+                .await
+                .unwrap();
+            File::open("Cargo.toml").await.unwrap();
+            assert_eq!(blocking::run(|| 5).await, 5);
+            drop(go_on);
+            while let Some(call) = calls.join_next().await {
+                call.unwrap();
+            }
+        }));
+    }
+}
+
+#[test]
+fn calls_that_wait_for_another_one_end() {
+    run(async {
+        let count = usize::try_from(blocking::stats().files.threads_max).unwrap();
+        let all = Arc::new(Barrier::new(count + 1));
+        let mut calls = JoinSet::new();
+        for _ in 0..=count {
+            let all = Arc::clone(&all);
+            calls.spawn(blocking::run(move || all.wait().is_leader()));
+        }
+        let mut leaders = 0;
+        while let Some(is_leader) = calls.join_next().await {
+            leaders += usize::from(is_leader.unwrap());
+        }
+        assert_eq!(leaders, 1);
+    });
+}
+
+#[test]
+fn runtimes_that_run_on_helper_threads_have_files_and_calls_of_their_own() {
+    run(async {
+        let count = usize::try_from(blocking::stats().files.threads_max).unwrap();
+        let all = Arc::new(Barrier::new(count));
+        let mut calls = JoinSet::new();
+        for _ in 0..count {
+            let all = Arc::clone(&all);
+            calls.spawn(blocking::run(move || {
+                all.wait();
+                let runtime = Builder::new().driver(DriverKind::Poll).build().unwrap();
+                runtime.block_on(async {
+                    File::open("Cargo.toml").await.unwrap();
+                    blocking::run(|| 1).await
+                })
+            }));
+        }
+        while let Some(one) = calls.join_next().await {
+            assert_eq!(one.unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+fn the_counters_tell_of_the_threads() {
+    run(async {
+        let before = annulus::stats().helpers;
+        assert!(before.names.threads_max > 0);
+        let (mut calls, go_on) = calls_that_wait();
+        blocking::run(|| ()).await;
+        let busy = annulus::stats().helpers.calls;
+        assert!(busy.threads >= before.files.threads_max);
+        drop(go_on);
+        while let Some(call) = calls.join_next().await {
+            call.unwrap();
+        }
     });
 }
 

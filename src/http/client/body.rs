@@ -15,7 +15,7 @@ use futures_core::Stream;
 
 use super::{Error, ErrorKind, url::push_form_pair};
 use crate::{
-    blocking,
+    blocking::{self, Work},
     fs::File,
     http::{self, Cause, HeaderMap, h1::BodyLength},
 };
@@ -174,7 +174,7 @@ impl Body {
     pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
         let path: PathBuf = path.as_ref().into();
         let name = path.clone();
-        let metadata = blocking::run(move || std::fs::metadata(name)).await?;
+        let metadata = blocking::run_as(Work::Files, move || std::fs::metadata(name)).await?;
         if !metadata.is_file() {
             let text = "expected a regular file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

@@ -4,7 +4,7 @@ use std::{cell::OnceCell, io};
 
 use super::{Builder, Error, ErrorKind, Result, Url};
 use crate::{
-    blocking,
+    blocking::{self, Work},
     http::Transport,
     tls::{self, Config},
 };
@@ -57,7 +57,9 @@ impl Tls {
             return Ok(config.clone());
         }
         // It reads files.
-        let config = blocking::run(Config::new).await?.with_alpn(&[ALPN]);
+        let config = blocking::run_as(Work::Files, Config::new)
+            .await?
+            .with_alpn(&[ALPN]);
         // Another connection may have been faster, and its sessions are the ones to share.
         Ok(self.config.get_or_init(|| config).clone())
     }
