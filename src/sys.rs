@@ -30,7 +30,7 @@ pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
 pub(crate) use epoll::{Epoll, watch_broken};
 pub(crate) use features::Features;
 pub(crate) use file::{
-    OpenFlags, close, metadata, open, pread, preadv2_nowait, pwrite, sync, write_fd,
+    OpenFlags, close, metadata, open_and_settle, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
 #[cfg(feature = "http")]
 pub(crate) use inherited::inherited_sockets;
@@ -60,7 +60,7 @@ pub(crate) mod errno {
         ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
     };
     #[cfg(feature = "http")]
-    pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT};
+    pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ENXIO};
 }
 
 /// Socket options and flags that code above this module passes on.

@@ -65,7 +65,8 @@ impl Owner for FileEnd {
 }
 
 impl File {
-    /// Opens a file for reading.
+    /// Opens a file for reading. It never waits for a peer; see [`OpenOptions::open`] for what is no
+    /// regular file.
     ///
     /// # Errors
     ///
@@ -166,7 +167,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Those of write(2); the buffer comes back with the error.
+    /// Those of write(2); the buffer comes back with the error. On the poll driver a FIFO or terminal
+    /// that takes nothing now is the error `WouldBlock`; the ring waits for it.
     ///
     /// # Cancel safety
     ///

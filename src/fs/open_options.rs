@@ -1,13 +1,21 @@
 //! How a file is opened.
 
-use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc};
+use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc, time::Duration};
 
 use super::File;
 use crate::{
     driver,
     op::{InFlight, Open},
     sys::OpenFlags,
+    time,
 };
+
+/// How long an open waits for another process to give up its lease on the file. The kernel takes the
+/// lease away after `fs.lease-break-time`, 45 seconds by default.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often it looks meanwhile.
+const LEASE_WAIT: Duration = Duration::from_millis(10);
 
 /// How a file is opened, with std's names and meanings.
 #[derive(Clone, Debug)]
@@ -93,10 +101,15 @@ impl OpenOptions {
 
     /// Opens the file.
     ///
+    /// It never waits for a peer: a FIFO is opened for reading although nothing writes to it. A
+    /// [`File`] is for what has offsets, which FIFOs, terminals and sockets have not: they can be
+    /// opened, and [`File::metadata`] tells them from files. While another process has a lease on the
+    /// file (fcntl(2)), it waits for that to end, for up to a minute.
+    ///
     /// # Errors
     ///
-    /// Those of open(2); `InvalidInput` for a path with a zero byte, or options that make no sense
-    /// together.
+    /// Those of open(2), such as `ENXIO` for a socket, and for a FIFO to write to which nothing reads;
+    /// `InvalidInput` for a path with a zero byte, or options that make no sense together.
     ///
     /// # Cancel safety
     ///
@@ -110,11 +123,28 @@ impl OpenOptions {
                 "expected a path without a zero byte",
             )
         })?;
-        let open = Open::new(path, self.flags()?, self.mode);
-        let fd = InFlight::new(Rc::clone(&driver), open).await?;
-        // It may have been awaited to its end in another runtime, where the file is of no use.
-        driver.check_current()?;
-        Ok(File::from_fd(fd, driver))
+        let flags = self.flags()?;
+        let mut lease_waits = LEASE_TIMEOUT.as_millis() / LEASE_WAIT.as_millis();
+        loop {
+            let open = Open::new(path.clone(), flags, self.mode);
+            let error = match InFlight::new(Rc::clone(&driver), open).await {
+                Ok(fd) => {
+                    // It may have been awaited to its end in another runtime, where the file is of
+                    // no use.
+                    driver.check_current()?;
+                    return Ok(File::from_fd(fd, driver));
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock if lease_waits > 0 => {
+                    lease_waits -= 1;
+                    time::sleep(LEASE_WAIT).await;
+                }
+                _ => return Err(error),
+            }
+        }
     }
 
     fn flags(&self) -> io::Result<i32> {

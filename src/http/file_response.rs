@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use super::{BodyWriter, Error, HeaderValue, Response, Result, StatusCode, header};
-use crate::fs::File;
+use crate::{fs::File, sys::errno};
 
 /// How much is read from a file at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -55,7 +55,7 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// 404 when there is no such file or it is none, 403 when it may not be read, and the error of
+    /// 404 when there is no such file or it is no regular one, 403 when it may not be read, and the error of
     /// open(2) otherwise. A file that has become shorter meanwhile cuts the connection.
     ///
     /// # Examples
@@ -101,6 +101,10 @@ impl Response {
 }
 
 fn not_there(error: io::Error) -> Error {
+    if error.raw_os_error() == Some(errno::ENXIO) {
+        // A socket's name, which cannot be opened.
+        return StatusCode::NOT_FOUND.into();
+    }
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StatusCode::NOT_FOUND.into(),
         io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN.into(),

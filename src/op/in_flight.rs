@@ -228,7 +228,11 @@ impl<O: Op> Future for InFlight<O> {
                     // The descriptor is in non-blocking mode and this kernel does not wait then.
                     res if O::RETRIES && res == -errno::EAGAIN => match op.without_ring() {
                         WithoutRing::Ready(events) => this.try_ready(events, context),
-                        WithoutRing::Thread(_) => this.submit_entry(context),
+                        WithoutRing::Thread(_) if this.driver.uses_ring() => {
+                            this.submit_entry(context)
+                        }
+                        // A helper thread was told so, of something that waits for a peer.
+                        WithoutRing::Thread(_) => this.finish(Completion::new(res).result()),
                     },
                     res => match op.progress(res) {
                         Progress::Done(result) => this.finish(Completion::new(result).result()),

@@ -1,23 +1,34 @@
-//! `IORING_OP_OPENAT`: opens a file.
+//! `IORING_OP_OPENAT`: opens a file, and waits for no peer.
+//!
+//! The open of a FIFO waits for its other end, that of a terminal for a carrier. It is done in
+//! non-blocking mode, where both are there at once or fail. The ring waits by itself for what is
+//! open, so the mode is taken back then. A helper thread must not be held by a peer, and keeps the
+//! mode for what may wait for one.
 
 use std::{
     ffi::CString,
     io,
-    os::fd::{FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
 use super::{AnyFd, Op, WithoutRing};
-use crate::sys::{self, Entry, opcode};
+use crate::sys::{self, Entry, OpenFlags, opcode};
 
 pub(crate) struct Open {
     path: CString,
     flags: i32,
     mode: u32,
+    by_entry: bool,
 }
 
 impl Open {
     pub(crate) fn new(path: CString, flags: i32, mode: u32) -> Self {
-        Self { path, flags, mode }
+        Self {
+            path,
+            flags: flags | OpenFlags::NONBLOCKING,
+            mode,
+            by_entry: false,
+        }
     }
 }
 
@@ -27,14 +38,19 @@ unsafe impl Op for Open {
 
     const OPCODE: u8 = opcode::OPENAT;
 
+    /// "Not now" means that another process has to give up its lease, which takes time.
+    const RETRIES: bool = false;
+
     fn entry(&mut self) -> Entry {
+        self.by_entry = true;
         Entry::openat(self.path.as_ptr(), self.flags, self.mode)
     }
 
     fn without_ring(&mut self) -> WithoutRing {
         // A path is short, and a copy of it needs no promise about this one's life.
         let (path, flags, mode) = (self.path.clone(), self.flags, self.mode);
-        WithoutRing::Thread(Box::new(move || sys::open(&path, flags, mode)))
+        self.by_entry = false;
+        WithoutRing::Thread(Box::new(move || sys::open_and_settle(&path, flags, mode)))
     }
 
     fn fd(&self) -> Option<&AnyFd> {
@@ -43,7 +59,11 @@ unsafe impl Op for Open {
 
     fn complete(self, result: io::Result<u32>) -> io::Result<OwnedFd> {
         // SAFETY: the kernel made this descriptor for us and told it in this result only.
-        result.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+        let fd = result.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })?;
+        if self.by_entry {
+            sys::set_nonblocking(fd.as_raw_fd(), false)?;
+        }
+        Ok(fd)
     }
 
     fn left_behind(error: io::Error) -> Option<io::Result<OwnedFd>> {

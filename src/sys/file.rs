@@ -1,8 +1,13 @@
 //! File calls, as the ring would answer them.
 
-use std::{ffi::CStr, io, mem::ManuallyDrop, os::fd::FromRawFd as _};
+use std::{
+    ffi::CStr,
+    io,
+    mem::ManuallyDrop,
+    os::{fd::FromRawFd as _, unix::fs::FileTypeExt as _},
+};
 
-use super::as_completion;
+use super::{as_completion, socket::set_nonblocking};
 
 /// open(2)'s flags.
 pub(crate) struct OpenFlags;
@@ -16,11 +21,30 @@ impl OpenFlags {
     pub(crate) const CREATE: i32 = libc::O_CREAT;
     pub(crate) const CREATE_NEW: i32 = libc::O_CREAT | libc::O_EXCL;
     pub(crate) const CLOSE_ON_EXEC: i32 = libc::O_CLOEXEC;
+    /// The open does not wait for a peer, as that of a FIFO does.
+    pub(crate) const NONBLOCKING: i32 = libc::O_NONBLOCK;
 }
 
 pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> i32 {
     // SAFETY: the path is a C string that lives through the call.
     as_completion(unsafe { libc::open(path.as_ptr(), flags, mode) } as isize)
+}
+
+/// As [`open`], leaving in non-blocking mode only what may wait for a peer.
+pub(crate) fn open_and_settle(path: &CStr, flags: i32, mode: u32) -> i32 {
+    let fd = open(path, flags, mode);
+    if fd >= 0 && waits_for_nobody(fd) {
+        let _ = set_nonblocking(fd, false);
+    }
+    fd
+}
+
+/// Whether reads and writes of an open file wait for its device at most.
+fn waits_for_nobody(fd: i32) -> bool {
+    metadata(fd).is_ok_and(|metadata| {
+        let kind = metadata.file_type();
+        kind.is_file() || kind.is_dir() || kind.is_block_device()
+    })
 }
 
 pub(crate) fn close(fd: i32) -> i32 {

@@ -13,6 +13,8 @@ mod files;
 mod foreign;
 mod halves;
 mod listener;
+#[expect(unsafe_code, reason = "FIFOs and leases are made by raw system calls")]
+mod opening;
 mod options;
 mod panics;
 mod reader;

@@ -1,10 +1,20 @@
 //! What the access log is told, and files.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use annulus::http::{self, Connection, Request, Response};
+use annulus::{
+    Builder, DriverKind,
+    http::{self, Connection, Request, Response, StatusCode},
+    time,
+};
 
 use crate::client::Client;
+
+/// A test that waits this long hangs.
+const BOUND: Duration = Duration::from_secs(20);
 
 #[test]
 fn the_access_log_is_told_of_answers_refusals_and_cuts() {
@@ -92,4 +102,28 @@ fn a_file_is_sent_as_it_is_and_one_that_is_not_there_is_404() {
             assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 404 "));
         }
     });
+}
+
+#[test]
+fn only_regular_files_are_sent() {
+    let folder = std::env::temp_dir().join(format!("annulus-kinds-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (fifo, socket) = (folder.join("fifo"), folder.join("socket"));
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let paths = [folder.clone(), fifo, socket, "/dev/zero".into()];
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let runtime = Builder::new().driver(kind).build().unwrap();
+        runtime.block_on(async {
+            for path in &paths {
+                let response = time::timeout(BOUND, Response::file(path)).await.unwrap();
+                let status = response.unwrap_err().status();
+                assert_eq!(status, StatusCode::NOT_FOUND, "{}", path.display());
+                let body = time::timeout(BOUND, http::client::Body::file(path)).await;
+                assert!(body.unwrap().is_err(), "{}", path.display());
+            }
+        });
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -15,7 +15,6 @@ use futures_core::Stream;
 
 use super::{Error, ErrorKind, url::push_form_pair};
 use crate::{
-    blocking::{self, Work},
     fs::File,
     http::{self, Cause, HeaderMap, h1::BodyLength},
 };
@@ -172,15 +171,14 @@ impl Body {
     ///
     /// When it cannot be opened or is no regular file.
     pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
-        let path: PathBuf = path.as_ref().into();
-        let name = path.clone();
-        let metadata = blocking::run_as(Work::Files, move || std::fs::metadata(name)).await?;
+        let file = File::open(path).await?;
+        let metadata = file.metadata()?;
         if !metadata.is_file() {
             let text = "expected a regular file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let pieces = FilePieces {
-            file: Rc::new(File::open(&path).await?),
+            file: Rc::new(file),
             read: None,
             offset: 0,
             end: metadata.len(),
