@@ -20,6 +20,13 @@ impl<B> BufError<B> {
         Self { error, buf }
     }
 
+    /// The error of a read whose buffer has no room: a count of zero would look like the end.
+    #[cold]
+    pub(crate) fn no_room(buf: B) -> Self {
+        let text = "expected a buffer with room to read into, found one without";
+        Self::new(io::Error::new(io::ErrorKind::InvalidInput, text), buf)
+    }
+
     /// The same error with another buffer made from this one.
     pub(crate) fn map<C>(self, change: impl FnOnce(B) -> C) -> BufError<C> {
         BufError {

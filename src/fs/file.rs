@@ -105,18 +105,22 @@ impl File {
     }
 
     /// Reads from `offset` into `buf`, overwriting it from its start, and sets its length. Zero
-    /// means the end of the file, or a buffer without room.
+    /// means the end of the file.
     ///
     /// On the ring, what the page cache holds is read at once, without waiting.
     ///
     /// # Errors
     ///
-    /// Those of pread(2); the buffer comes back with the error.
+    /// Those of pread(2), and `InvalidInput` when `buf` has no room; the buffer comes back with the
+    /// error.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost but the buffer, which is dropped as soon as the kernel no longer uses it.
     pub async fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> BufResult<usize, B> {
+        if buf.capacity() == 0 {
+            return Err(BufError::no_room(buf));
+        }
         InFlight::new(self.driver(), Read::new(self.any_fd(), buf, offset)).await
     }
 

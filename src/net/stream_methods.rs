@@ -40,14 +40,15 @@ macro_rules! stream_methods {
             }
 
             /// Reads into `buf`, overwriting it from its start, and sets its length. A count of
-            /// zero means that the peer has finished sending, or that `buf` has no room.
+            /// zero means that the peer has finished sending.
             ///
             /// After several reads in a row that filled their buffers the kernel writes straight
             /// into a large `buf`; otherwise bytes are copied from where they arrived.
             ///
             /// # Errors
             ///
-            /// As [`recv`](Self::recv); the buffer comes back with the error.
+            /// As [`recv`](Self::recv), and `InvalidInput` when `buf` has no room; the buffer comes
+            /// back with the error.
             ///
             /// # Cancel safety
             ///
@@ -57,7 +58,8 @@ macro_rules! stream_methods {
                 self.socket.read(buf)
             }
 
-            /// Reads into the room behind what `buf` holds, and lengthens it.
+            /// Reads into the room behind what `buf` holds, and lengthens it. It makes no room: a
+            /// vector that is full needs `reserve` first.
             ///
             /// # Errors
             ///

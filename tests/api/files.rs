@@ -52,8 +52,10 @@ fn reading_overwrites_and_the_end_is_zero() {
             let (count, buf) = file.read_at(vec![b'x'; 20], offset).await.unwrap();
             assert_eq!((count, buf.len()), (0, 0), "offset {offset}");
         }
-        let (count, _) = file.read_at(Vec::new(), 0).await.unwrap();
-        assert_eq!(count, 0, "no room");
+        for offset in [0, 10] {
+            let error = file.read_at(Vec::new(), offset).await.unwrap_err();
+            assert_eq!(error.error.kind(), io::ErrorKind::InvalidInput);
+        }
         let boxed = vec![b'.'; 4].into_boxed_slice();
         let (count, boxed) = file.read_at(boxed, 7).await.unwrap();
         assert_eq!((count, &boxed[..]), (3, &b"789."[..]));

@@ -8,7 +8,14 @@ use std::{
     time::Duration,
 };
 
-use annulus::{ManagedBuf, buf::IoBufMut as _, net::TcpStream, spawn, task::JoinSet, time};
+use annulus::{
+    ManagedBuf,
+    buf::{BufResult, IoBufMut as _},
+    net::{TcpStream, UnixStream},
+    spawn,
+    task::JoinSet,
+    time,
+};
 use bytes::BytesMut;
 
 use crate::support::{pair, poll_once, recv_exact, run, settle, std_pair, until};
@@ -63,20 +70,37 @@ fn read_append_keeps_what_the_buffer_holds() {
     });
 }
 
+/// Expects the error of a read without room, and returns the buffer.
+fn no_room<B: std::fmt::Debug>(result: BufResult<usize, B>) -> B {
+    let error = result.unwrap_err();
+    assert_eq!(error.error.kind(), io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("room"), "{error}");
+    error.buf
+}
+
 #[test]
-fn a_buffer_without_room_reads_nothing_and_loses_nothing() {
+fn a_buffer_without_room_is_an_error_and_loses_nothing() {
     run(async {
         let (near, far) = pair().await;
         far.write_all("abc").await.unwrap();
-        let (count, _) = near.read(Vec::new()).await.unwrap();
-        assert_eq!(count, 0);
-        let full = vec![b'x'; 4].into_boxed_slice().into_vec();
-        assert_eq!(full.capacity(), 4);
-        let (count, full) = near.read_append(full).await.unwrap();
-        assert_eq!((count, &full[..]), (0, &b"xxxx"[..]));
-        let (count, _) = near.peek(Vec::new()).await.unwrap();
-        assert_eq!(count, 0);
+        for _ in 0..2 {
+            no_room(near.read(Vec::new()).await);
+            let full = vec![b'x'; 4].into_boxed_slice().into_vec();
+            assert_eq!(full.capacity(), 4);
+            assert_eq!(no_room(near.read_append(full).await), b"xxxx");
+            no_room(near.peek(Vec::new()).await);
+            no_room(near.read(vec![b'x'; 4].slice_mut(4)).await);
+        }
         assert_eq!(recv_exact(&near, 3).await, b"abc");
+        // Nor does it look like an end that is there.
+        drop(far);
+        no_room(near.read(Vec::new()).await);
+        assert!(near.recv().await.unwrap().is_empty());
+        no_room(near.read(Vec::new()).await);
+        let (receiver, _sender) = near.into_split();
+        no_room(receiver.read(Vec::new()).await);
+        let (near, _far) = UnixStream::pair().unwrap();
+        no_room(near.read(Box::<[u8]>::default()).await);
     });
 }
 

@@ -58,7 +58,7 @@ impl<'a, B: IoBufMut> Read<'a, B> {
             .take()
             .expect("a future is not polled after it is ready");
         if buf.capacity() == 0 {
-            return Poll::Ready(Ok((0, buf)));
+            return Poll::Ready(Err(BufError::no_room(buf)));
         }
         let bulk = !self.peek && receive.wants_bulk(buf.capacity());
         if let (true, State::Multi(key)) = (bulk, receive.state.get()) {
