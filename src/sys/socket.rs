@@ -74,11 +74,18 @@ pub(crate) unsafe fn send_now(fd: i32, buf: *const u8, len: usize) -> i32 {
     as_completion(unsafe { libc::send(fd, buf.cast(), len, flags) })
 }
 
+/// How many parts a call takes (`IOV_MAX`).
+const PARTS_MAX: usize = 1024;
+
 /// A message header with its parts, for a gathered send. It lives in a box of its own, because
 /// the kernel reads it until the send has completed.
+///
+/// It names the first of the parts that are still to be sent, as many as one call takes.
 pub(crate) struct MessageHeader {
     header: libc::msghdr,
     parts: Vec<libc::iovec>,
+    /// The first part that is not sent yet. What was sent of it is taken off it.
+    first: usize,
 }
 
 impl MessageHeader {
@@ -88,19 +95,35 @@ impl MessageHeader {
         Self {
             header,
             parts: Vec::new(),
+            first: 0,
         }
     }
 
-    /// Names the parts: address and length of each. Only the first 1024 are taken (`IOV_MAX`).
-    pub(crate) fn set_parts(&mut self, parts: impl Iterator<Item = (*const u8, usize)>) {
-        self.parts.clear();
-        self.parts
-            .extend(parts.take(1024).map(|(start, len)| libc::iovec {
+    /// Adds a part by its address and length. An empty one is left out.
+    pub(crate) fn add_part(&mut self, start: *const u8, len: usize) {
+        if len > 0 {
+            self.parts.push(libc::iovec {
                 iov_base: start.cast_mut().cast(),
                 iov_len: len,
-            }));
-        self.header.msg_iov = self.parts.as_mut_ptr();
-        self.header.msg_iovlen = self.parts.len() as _;
+            });
+        }
+    }
+
+    /// Takes `sent` bytes off the front, and names what follows.
+    pub(crate) fn advance(&mut self, sent: usize) {
+        let mut left = sent;
+        while let Some(part) = self.parts.get_mut(self.first) {
+            if left < part.iov_len {
+                part.iov_base = part.iov_base.wrapping_byte_add(left);
+                part.iov_len -= left;
+                break;
+            }
+            left -= part.iov_len;
+            self.first += 1;
+        }
+        let rest = &mut self.parts[self.first..];
+        self.header.msg_iov = rest.as_mut_ptr();
+        self.header.msg_iovlen = rest.len().min(PARTS_MAX) as _;
     }
 
     pub(crate) fn as_ptr(&self) -> *const libc::msghdr {
