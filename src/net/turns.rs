@@ -2,16 +2,28 @@
 
 use std::{
     cell::Cell,
-    collections::VecDeque,
-    io,
+    fmt, io,
+    rc::Rc,
     task::{Context, Poll, Waker},
 };
 
-use crate::driver::Driver;
+use crate::{
+    driver::Driver,
+    sync::{Left, Place, Waiters},
+};
 
-/// The place of one user in the queue. Zero is nobody's.
-#[derive(Debug, Default)]
-pub(super) struct Ticket(Cell<u32>);
+/// The place of one user in the queue.
+#[derive(Default)]
+pub(super) struct Ticket(Cell<Standing>);
+
+#[derive(Default)]
+enum Standing {
+    /// Its user does not want the turn.
+    #[default]
+    Apart,
+    Waiting(Place),
+    HasTurn,
+}
 
 impl Ticket {
     pub(super) fn new() -> Self {
@@ -19,57 +31,48 @@ impl Ticket {
     }
 }
 
-/// Who waits, in order. Boxed where it stands, since it is nearly always empty and every idle
-/// connection has room for it.
-type Waiting = VecDeque<(u32, Waker)>;
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").finish_non_exhaustive()
+    }
+}
 
-/// A queue in which one user at a time has the turn. It allocates only when somebody waits.
+/// A queue in which one user at a time has the turn. It allocates only when somebody waits, and each
+/// of its calls takes the same time however many wait.
 #[derive(Default)]
 pub(super) struct Turns {
-    /// The ticket that has the turn.
-    holder: Cell<u32>,
-    last: Cell<u32>,
-    waiting: Cell<Option<Box<Waiting>>>,
+    /// Whether somebody has the turn. A user that was chosen in the queue has it from then on.
+    is_taken: Cell<bool>,
+    /// Those who wait, and those who were chosen and have not looked. Nearly always absent, and every
+    /// idle connection has room for it.
+    waiting: Cell<Option<Rc<Waiters<()>>>>,
 }
 
 impl Turns {
     /// Whether `ticket` has the turn now; otherwise the context's waker is woken when it does.
     #[inline]
     pub(super) fn poll(&self, ticket: &Ticket, context: &Context<'_>) -> bool {
-        if ticket.0.get() == 0 {
-            let number = self.last.get().wrapping_add(1).max(1);
-            self.last.set(number);
-            ticket.0.set(number);
-            if self.holder.get() == 0 {
-                self.holder.set(number);
-                return true;
-            }
+        match ticket.0.take() {
+            Standing::HasTurn => {}
+            Standing::Apart if !self.is_taken.get() => self.is_taken.set(true),
+            Standing::Apart => return self.enqueue(ticket, context),
+            Standing::Waiting(place) => return self.poll_queue(ticket, place, context),
         }
-        if self.holder.get() == ticket.0.get() {
-            return true;
-        }
+        ticket.0.set(Standing::HasTurn);
+        true
+    }
+
+    #[cold]
+    fn enqueue(&self, ticket: &Ticket, context: &Context<'_>) -> bool {
         let waker = context.waker().clone();
         // That was the user's code, and the one who had the turn may have left in it: nobody would
-        // wake this one then, or it has the turn already.
-        if self.holder.get() == 0 {
-            self.holder.set(ticket.0.get());
-        }
-        if self.holder.get() == ticket.0.get() {
+        // wake this one then.
+        if !self.is_taken.replace(true) {
+            ticket.0.set(Standing::HasTurn);
             return true;
         }
-        let mut waiting = self.waiting.take().unwrap_or_default();
-        let place = waiting
-            .iter_mut()
-            .find(|(number, _)| *number == ticket.0.get());
-        let old = match place {
-            Some((_, old)) => Some(std::mem::replace(old, waker)),
-            None => {
-                waiting.push_back((ticket.0.get(), waker));
-                None
-            }
-        };
-        self.waiting.set(Some(waiting));
-        drop(old);
+        let place = self.waiters().push(waker, 1);
+        ticket.0.set(Standing::Waiting(place));
         false
     }
 
@@ -97,9 +100,34 @@ impl Turns {
         }
     }
 
+    #[cold]
+    fn poll_queue(&self, ticket: &Ticket, place: Place, context: &Context<'_>) -> bool {
+        /// Brings the place back, also when a waker panics.
+        struct Kept<'a>(&'a Ticket, Option<Place>);
+
+        impl Drop for Kept<'_> {
+            fn drop(&mut self) {
+                if let Some(place) = self.1.take() {
+                    self.0.0.set(Standing::Waiting(place));
+                }
+            }
+        }
+
+        let mut kept = Kept(ticket, Some(place));
+        let Some(place) = &kept.1 else { return false };
+        let waiters = self.waiters();
+        if waiters.poll_chosen(place, context.waker()) == Poll::Pending {
+            return false;
+        }
+        kept.1 = None;
+        ticket.0.set(Standing::HasTurn);
+        self.tidy(&waiters);
+        true
+    }
+
     /// Takes the turn without waiting, when nobody has it.
     pub(super) fn try_take(&self, ticket: &Ticket) -> bool {
-        if self.holder.get() != 0 {
+        if self.is_taken.get() {
             return false;
         }
         self.poll(ticket, &Context::from_waker(Waker::noop()))
@@ -108,48 +136,74 @@ impl Turns {
     /// Whether nobody has the turn.
     #[inline]
     pub(super) fn is_free(&self) -> bool {
-        self.holder.get() == 0
+        !self.is_taken.get()
     }
 
     /// Ends a turn, or leaves the queue. The next in the queue has the turn from now on; should it
     /// be dropped before it is polled, it passes the turn on by the same call.
     #[inline]
     pub(super) fn leave(&self, ticket: &Ticket) {
-        let number = ticket.0.replace(0);
-        if number == 0 {
-            return;
-        }
-        if let Some(waiting) = self.waiting.take() {
-            return self.leave_queue(waiting, number);
-        }
-        if self.holder.get() == number {
-            self.holder.set(0);
+        match ticket.0.take() {
+            Standing::Apart => {}
+            Standing::HasTurn => match self.waiting.take() {
+                None => self.is_taken.set(false),
+                Some(waiters) => {
+                    self.waiting.set(Some(waiters));
+                    self.pass_on();
+                }
+            },
+            Standing::Waiting(place) => self.leave_queue(place),
         }
     }
 
-    /// As [`leave`](Self::leave), when others wait.
     #[cold]
-    fn leave_queue(&self, mut waiting: Box<Waiting>, number: u32) {
-        let (mut left, mut next) = (None, None);
-        if self.holder.get() == number {
-            next = waiting.pop_front();
-            self.holder.set(next.as_ref().map_or(0, |(next, _)| *next));
-        } else if let Some(index) = waiting.iter().position(|(other, _)| *other == number) {
-            left = waiting.remove(index);
+    fn pass_on(&self) {
+        let waiters = self.waiters();
+        let next = waiters.choose_first(());
+        self.tidy(&waiters);
+        match next {
+            // The user's code runs last.
+            Some(waker) => waker.wake(),
+            None => self.is_taken.set(false),
         }
-        if !waiting.is_empty() {
-            self.waiting.set(Some(waiting));
+    }
+
+    #[cold]
+    fn leave_queue(&self, place: Place) {
+        let waiters = self.waiters();
+        match waiters.remove(place) {
+            Left::Chosen(()) => self.pass_on(),
+            Left::Waiting(waker) => {
+                self.tidy(&waiters);
+                // It is not woken.
+                drop(waker);
+            }
         }
-        // The user's code runs last. The waker of one that leaves is dropped, and not woken.
-        drop(left);
-        if let Some((_, waker)) = next {
-            waker.wake();
+    }
+
+    /// The queue, made if need be.
+    fn waiters(&self) -> Rc<Waiters<()>> {
+        let waiters = self.waiting.take().unwrap_or_default();
+        self.waiting.set(Some(Rc::clone(&waiters)));
+        waiters
+    }
+
+    /// Drops the queue when nobody has a place in it.
+    fn tidy(&self, waiters: &Waiters<()>) {
+        if waiters.is_unused() {
+            drop(self.waiting.take());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+        sync::Arc,
+        task::Wake,
+    };
+
     use super::*;
 
     fn poll(turns: &Turns, ticket: &Ticket) -> bool {
@@ -188,6 +242,56 @@ mod tests {
         let (a, b, c) = (Ticket::new(), Ticket::new(), Ticket::new());
         assert!(poll(&turns, &a) && !poll(&turns, &b) && !poll(&turns, &c));
         turns.leave(&a);
+        turns.leave(&b);
+        assert!(poll(&turns, &c));
+    }
+
+    #[test]
+    fn of_many_who_wait_each_has_its_turn_and_none_is_looked_for() {
+        // With a look at all who wait for each of them this would take minutes.
+        const COUNT: usize = 100_000;
+        let turns = Turns::default();
+        let tickets: Vec<Ticket> = (0..COUNT).map(|_| Ticket::new()).collect();
+        for (number, ticket) in tickets.iter().enumerate() {
+            assert_eq!(poll(&turns, ticket), number == 0);
+        }
+        for ticket in &tickets[1..] {
+            assert!(!poll(&turns, ticket));
+        }
+        // Every second one gives up, from the last to the first.
+        for ticket in tickets.iter().skip(1).step_by(2).rev() {
+            turns.leave(ticket);
+        }
+        for ticket in tickets.iter().step_by(2) {
+            assert!(poll(&turns, ticket));
+            turns.leave(ticket);
+        }
+        assert!(turns.is_free() && turns.waiting.take().is_none());
+    }
+
+    #[test]
+    fn a_waker_that_panics_as_it_is_replaced_costs_no_place() {
+        struct Panics;
+
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {}
+        }
+
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                resume_unwind(Box::new("a waker's panic"));
+            }
+        }
+
+        let turns = Turns::default();
+        let (a, b, c) = (Ticket::new(), Ticket::new(), Ticket::new());
+        assert!(poll(&turns, &a));
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(!turns.poll(&b, &Context::from_waker(&waker)) && !poll(&turns, &c));
+        drop(waker);
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(&turns, &b))).is_err());
+        turns.leave(&a);
+        assert!(!poll(&turns, &c) && poll(&turns, &b));
         turns.leave(&b);
         assert!(poll(&turns, &c));
     }

@@ -28,5 +28,7 @@ pub use self::semaphore::{Acquire, Semaphore};
 pub use self::semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};
 pub use self::try_recv_error::TryRecvError;
 
+pub(crate) use self::waiters::{Left, Place, Waiters};
+
 #[cfg(test)]
 mod tests;

@@ -14,11 +14,14 @@ use crate::unwind;
 /// In the place of an index: none.
 const NONE: u32 = u32::MAX;
 
+/// The room that a list keeps when nobody waits any more.
+const KEPT_NODES: usize = 256;
+
 /// The place of one waiting future: only the future that pushed it has it.
-pub(super) struct Place(u32);
+pub(crate) struct Place(u32);
 
 /// A queue whose waiters are chosen for a reason `C`.
-pub(super) struct Waiters<C> {
+pub(crate) struct Waiters<C> {
     /// No waker is cloned, woken or dropped while this is borrowed.
     list: RefCell<List<C>>,
     waiting_count: Cell<usize>,
@@ -29,6 +32,8 @@ struct List<C> {
     first: u32,
     last: u32,
     first_free: u32,
+    /// How many nodes are not free.
+    used_count: usize,
 }
 
 struct Node<C> {
@@ -46,26 +51,38 @@ enum State<C> {
     Chosen(C),
 }
 
+impl<C: Copy> Default for Waiters<C> {
+    fn default() -> Waiters<C> {
+        Waiters::new()
+    }
+}
+
 impl<C: Copy> Waiters<C> {
-    pub(super) const fn new() -> Waiters<C> {
+    pub(crate) const fn new() -> Waiters<C> {
         Waiters {
             list: RefCell::new(List {
                 nodes: Vec::new(),
                 first: NONE,
                 last: NONE,
                 first_free: NONE,
+                used_count: 0,
             }),
             waiting_count: Cell::new(0),
         }
     }
 
     /// Whether nobody waits. Those who were chosen do not count.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting_count.get() == 0
     }
 
+    /// Whether nobody has a place, in line or chosen.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.list.borrow().used_count == 0
+    }
+
     /// How much the first in line needs.
-    pub(super) fn first_amount(&self) -> Option<usize> {
+    pub(crate) fn first_amount(&self) -> Option<usize> {
         if self.is_empty() {
             return None;
         }
@@ -74,13 +91,13 @@ impl<C: Copy> Waiters<C> {
     }
 
     /// Takes the last place.
-    pub(super) fn push(&self, waker: Waker, amount: usize) -> Place {
+    pub(crate) fn push(&self, waker: Waker, amount: usize) -> Place {
         self.waiting_count.set(self.waiting_count.get() + 1);
         Place(self.list.borrow_mut().push(waker, amount))
     }
 
     /// Chooses the first in line. The caller wakes its waker.
-    pub(super) fn choose_first(&self, choice: C) -> Option<Waker> {
+    pub(crate) fn choose_first(&self, choice: C) -> Option<Waker> {
         if self.is_empty() {
             return None;
         }
@@ -90,7 +107,7 @@ impl<C: Copy> Waiters<C> {
 
     /// Chooses and wakes all who wait now, but none who begin to while these are woken. The panic of
     /// one waker goes on when all were woken.
-    pub(super) fn wake_all(&self, choice: C) {
+    pub(crate) fn wake_all(&self, choice: C) {
         let mut wakers = Vec::with_capacity(self.waiting_count.get());
         while let Some(waker) = self.choose_first(choice) {
             wakers.push(waker);
@@ -100,7 +117,7 @@ impl<C: Copy> Waiters<C> {
 
     /// Returns what the waiter was chosen for, which ends its place, or sets its waker. The caller
     /// forgets the place when it is ready.
-    pub(super) fn poll_chosen(&self, place: &Place, waker: &Waker) -> Poll<C> {
+    pub(crate) fn poll_chosen(&self, place: &Place, waker: &Waker) -> Poll<C> {
         match self.list.borrow_mut().look(place.0, waker) {
             Look::Chosen(choice) => return Poll::Ready(choice),
             Look::Waiting => return Poll::Pending,
@@ -115,7 +132,7 @@ impl<C: Copy> Waiters<C> {
     }
 
     /// Ends a place. The caller acts on what its waiter was chosen for before it drops the waker.
-    pub(super) fn remove(&self, place: Place) -> Left<C> {
+    pub(crate) fn remove(&self, place: Place) -> Left<C> {
         let state = self.list.borrow_mut().remove(place.0);
         match state {
             State::Chosen(choice) => Left::Chosen(choice),
@@ -129,7 +146,7 @@ impl<C: Copy> Waiters<C> {
 }
 
 /// What a waiter was that left.
-pub(super) enum Left<C> {
+pub(crate) enum Left<C> {
     Chosen(C),
     /// In line. Dropping its waker is the user's code.
     Waiting(Waker),
@@ -149,6 +166,7 @@ impl<C: Copy> List<C> {
             previous: self.last,
             next: NONE,
         };
+        self.used_count += 1;
         let index = self.first_free;
         let index = if index == NONE {
             let index = u32::try_from(self.nodes.len())
@@ -220,7 +238,14 @@ impl<C: Copy> List<C> {
         let node = &mut self.nodes[index as usize];
         node.next = self.first_free;
         self.first_free = index;
-        std::mem::replace(&mut node.state, State::Free)
+        let state = std::mem::replace(&mut node.state, State::Free);
+        self.used_count -= 1;
+        if self.used_count == 0 && self.nodes.capacity() > KEPT_NODES {
+            // They are free all, so that no waker is dropped here.
+            self.nodes = Vec::new();
+            self.first_free = NONE;
+        }
+        state
     }
 
     fn unlink(&mut self, index: u32) {
