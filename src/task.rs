@@ -66,8 +66,10 @@
 mod abort_handle;
 mod builder;
 mod current;
+mod finished;
 mod header;
 mod inbox;
+#[cfg(any(feature = "http", test))]
 mod index_wakes;
 mod join_error;
 mod join_handle;

@@ -141,10 +141,6 @@ impl IndexWakes {
 
     /// Appends all woken indices to `to`, in the order in which they were woken, each once however
     /// often it was woken, and empties the list.
-    #[cfg_attr(
-        not(any(feature = "http", test)),
-        expect(dead_code, reason = "the HTTP server uses it")
-    )]
     pub(crate) fn take(&self, to: &mut Vec<u32>) {
         self.list.take_remote();
         let mut woken = self.list.woken.borrow_mut();

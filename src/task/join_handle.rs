@@ -82,8 +82,16 @@ impl<T> JoinHandle<T> {
         self.is_finished() && !self.task.state().has(State::OUTPUT)
     }
 
+    /// Sets what is woken when the task finishes, and returns what was to be woken before.
+    ///
+    /// It stays on this thread, which is the owner's, as the handle itself does: it is woken by the
+    /// owner, or taken by this handle, which keeps the task until then, and cloned by nobody.
+    pub(super) fn replace_join_waker(&self, waker: Option<Waker>) -> Option<Waker> {
+        self.task.join_waker.replace(waker)
+    }
+
     /// Has `waker` woken when the task is finished, at once if it is.
-    pub(super) fn wake_when_finished(&self, waker: &Waker) {
+    fn wake_when_finished(&self, waker: &Waker) {
         let registered = self.task.join_waker.take();
         if registered
             .as_ref()
@@ -97,7 +105,7 @@ impl<T> JoinHandle<T> {
         if self.is_finished() {
             unwind::then(|| waker.wake(), || drop(registered));
         } else {
-            let other = self.task.join_waker.replace(Some(waker));
+            let other = self.replace_join_waker(Some(waker));
             unwind::each([registered, other], drop);
         }
     }

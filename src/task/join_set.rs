@@ -4,10 +4,20 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     panic::Location,
-    task::{Context, Poll, ready},
+    rc::Rc,
+    task::{Context, Poll},
 };
 
-use super::{AbortHandle, JoinError, JoinHandle, index_wakes::IndexWakes, raw::Unnamed, spawn_as};
+use super::{
+    AbortHandle, JoinError, JoinHandle,
+    finished::{Finished, List, Member},
+    raw::Unnamed,
+    spawn_as,
+};
+use crate::unwind;
+
+/// How many members are kept for further tasks when the set is empty.
+const KEPT_MEMBERS_MAX: usize = 256;
 
 /// A group of tasks, joined in the order in which they finish.
 ///
@@ -34,12 +44,13 @@ use super::{AbortHandle, JoinError, JoinHandle, index_wakes::IndexWakes, raw::Un
 /// # .unwrap();
 /// ```
 pub struct JoinSet<T> {
-    /// The slots whose tasks have finished. Made with the first task.
-    ///
-    /// A slot may be in it although its task is not finished: an earlier task of the slot was.
-    finished: Option<IndexWakes>,
-    slots: Vec<Option<JoinHandle<T>>>,
-    free: Vec<u32>,
+    /// The members whose tasks have finished. Made with the first task.
+    finished: Option<Rc<Finished<T>>>,
+    /// All members, with a task and without.
+    members: Vec<Rc<Member<T>>>,
+    /// Those without.
+    free: List<T>,
+    len: usize,
 }
 
 impl<T> JoinSet<T> {
@@ -47,14 +58,15 @@ impl<T> JoinSet<T> {
     pub const fn new() -> Self {
         Self {
             finished: None,
-            slots: Vec::new(),
-            free: Vec::new(),
+            members: Vec::new(),
+            free: List::new(),
+            len: 0,
         }
     }
 
     /// How many tasks are in the set, finished or not.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.len
     }
 
     /// Whether no task is in the set.
@@ -77,14 +89,16 @@ impl<T> JoinSet<T> {
 
     /// The poll function of [`JoinSet::join_next`]. Only the last caller is woken.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
-        loop {
-            if let Some(output) = self.try_join_next() {
-                return Poll::Ready(Some(output));
-            }
-            match &self.finished {
-                Some(finished) if !self.is_empty() => ready!(finished.poll_ready(cx)),
-                _ => return Poll::Ready(None),
-            }
+        if let Some(output) = self.try_join_next() {
+            return Poll::Ready(Some(output));
+        }
+        match &self.finished {
+            Some(finished) if !self.is_empty() => finished.register(cx),
+            _ => return Poll::Ready(None),
+        }
+        match self.try_join_next() {
+            Some(output) => Poll::Ready(Some(output)),
+            None => Poll::Pending,
         }
     }
 
@@ -94,32 +108,48 @@ impl<T> JoinSet<T> {
     ///
     /// As [`JoinSet::join_next`].
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
-        loop {
-            let index = self.finished.as_ref()?.pop()?;
-            let slot = &mut self.slots[index as usize];
-            let output = slot.as_mut().and_then(JoinHandle::take_output);
-            if output.is_some() {
-                *slot = None;
-                self.free.push(index);
-                return output;
-            }
+        let member = self.finished.as_ref()?.pop()?;
+        let handle = member.handle.take();
+        let output = handle.and_then(|mut handle| handle.take_output());
+        self.len -= 1;
+        self.free.push(member);
+        if self.len == 0 && self.members.len() > KEPT_MEMBERS_MAX {
+            self.free = List::new();
+            self.members = Vec::new();
         }
+        Some(output.expect("a task of the set is in the list once, when it has finished"))
     }
 
     /// Aborts every task. They stay in the set, and [`JoinSet::join_next`] returns them.
     pub fn abort_all(&mut self) {
-        for handle in self.slots.iter().flatten() {
-            handle.abort();
+        for member in &self.members {
+            let handle = member.handle.take();
+            if let Some(handle) = &handle {
+                handle.abort();
+            }
+            member.handle.set(handle);
         }
     }
 
     /// Takes every task out of the set and lets it go on.
     pub fn detach_all(&mut self) {
-        self.free.clear();
-        // Some slots may be in the list, and there will be none.
-        self.finished = None;
+        self.len = 0;
+        self.free = List::new();
+        // With the list, since some members may be in it.
+        if let Some(finished) = self.finished.take() {
+            while finished.pop().is_some() {}
+        }
         // A handle's drop may drop an output, which is user code but cannot reach this set.
-        self.slots.clear();
+        let members = std::mem::take(&mut self.members);
+        unwind::each(members, |member| drop(member.handle.take()));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl<T> JoinSet<T> {
+    /// How many tasks fit into the set without an allocation but their own.
+    pub(super) fn member_count(&self) -> usize {
+        self.members.len()
     }
 }
 
@@ -148,14 +178,15 @@ impl<T: 'static> JoinSet<T> {
             !handle.has_returned(),
             "the join handle has returned its output already"
         );
-        let finished = self.finished.get_or_insert_with(IndexWakes::new);
         let abort_handle = handle.abort_handle();
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).expect("four billion tasks do not fit in memory")
+        let member = self.free.pop().unwrap_or_else(|| {
+            let finished = self.finished.get_or_insert_with(Finished::new);
+            let member = Member::new(finished);
+            self.members.push(Rc::clone(&member));
+            member
         });
-        handle.wake_when_finished(&finished.waker(index));
-        self.slots[index as usize] = Some(handle);
+        self.len += 1;
+        member.take_in(handle);
         abort_handle
     }
 }
@@ -169,6 +200,7 @@ impl<T> Default for JoinSet<T> {
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
         self.abort_all();
+        self.detach_all();
     }
 }
 

@@ -1,4 +1,11 @@
-use std::future::pending;
+use std::{
+    cell::Cell,
+    future::pending,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
 
 use super::*;
 
@@ -210,4 +217,103 @@ fn outputs_that_use_the_set_while_they_are_dropped_do_no_harm() {
     drop(set);
     run_all(&tasks);
     assert_eq!(tasks.counters().spawned, 6);
+}
+
+/// Panics when it is dropped, and counts that.
+struct Bomb(Rc<Cell<usize>>);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+        std::panic::resume_unwind(Box::new("an output's panic"));
+    }
+}
+
+#[test]
+fn outputs_that_panic_as_they_are_dropped_are_dropped_all() {
+    let (tasks, unpark) = new_tasks();
+    let _entered = tasks.enter();
+    block_on(&tasks, &unpark, async {
+        for detach in [false, true] {
+            let dropped = Rc::new(Cell::new(0));
+            let mut set = JoinSet::new();
+            for _ in 0..3 {
+                let bomb = Bomb(Rc::clone(&dropped));
+                set.spawn(async move { bomb });
+            }
+            turns(3).await;
+            let end = AssertUnwindSafe(|| {
+                if detach {
+                    set.detach_all();
+                }
+                drop(set);
+            });
+            assert!(catch_unwind(end).is_err());
+            assert_eq!(dropped.get(), 3);
+        }
+    });
+}
+
+#[test]
+fn a_set_of_many_tasks_gives_its_memory_back_when_it_is_empty() {
+    let (tasks, unpark) = new_tasks();
+    let _entered = tasks.enter();
+    block_on(&tasks, &unpark, async {
+        let mut set = JoinSet::new();
+        for _ in 0..100_000 {
+            set.spawn(async {});
+        }
+        assert_eq!(set.member_count(), 100_000);
+        while set.join_next().await.is_some() {}
+        assert_eq!(set.member_count(), 0);
+        // What a small set needs is kept.
+        for _ in 0..2 {
+            for _ in 0..100 {
+                set.spawn(async {});
+            }
+            while set.join_next().await.is_some() {}
+            assert_eq!(set.member_count(), 100);
+        }
+    });
+}
+
+#[test]
+fn a_waker_that_panics_leaves_the_other_outputs_to_be_joined() {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("a waker's panic"));
+        }
+    }
+
+    let (tasks, unpark) = new_tasks();
+    let _entered = tasks.enter();
+    block_on(&tasks, &unpark, async {
+        let mut set = JoinSet::new();
+        for number in 0..3 {
+            set.spawn(async move { number });
+        }
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(
+            set.poll_join_next(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        turns(3).await;
+        // Its task has finished, so that it wakes at once.
+        let waker = Waker::from(Arc::new(Panics));
+        let done = spawn(async { 3 });
+        turns(1).await;
+        for number in 0..3 {
+            assert_eq!(set.try_join_next().unwrap().unwrap(), number);
+        }
+        set.spawn(pending());
+        assert!(
+            set.poll_join_next(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        assert!(catch_unwind(AssertUnwindSafe(|| set.insert(done))).is_err());
+        assert_eq!(set.try_join_next().unwrap().unwrap(), 3);
+        assert_eq!(set.len(), 1);
+    });
 }
