@@ -6,17 +6,19 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, btree_map::Entry},
     fmt,
     hash::{BuildHasherDefault, Hasher},
     ptr,
     rc::Rc,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
 };
+
+use crate::unwind;
 
 const _: () = assert!(
     usize::BITS >= 64,
@@ -57,7 +59,34 @@ struct RemoteWoken {
 }
 
 /// The lists of all threads, for wakes from elsewhere.
-static REMOTES: Mutex<BTreeMap<u32, Arc<Remote>>> = Mutex::new(BTreeMap::new());
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry::new());
+
+struct Registry {
+    next_id: u32,
+    lists: BTreeMap<u32, Arc<Remote>>,
+}
+
+impl Registry {
+    const fn new() -> Self {
+        Self {
+            next_id: 0,
+            lists: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a list and returns its id, which no other list of the process has.
+    fn add(&mut self, remote: Arc<Remote>) -> u32 {
+        loop {
+            // After four billion lists the ids begin again; one that is in use is passed over.
+            let id = self.next_id;
+            self.next_id = id.wrapping_add(1);
+            if let Entry::Vacant(entry) = self.lists.entry(id) {
+                entry.insert(remote);
+                return id;
+            }
+        }
+    }
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it holds one of these locks.
@@ -101,20 +130,13 @@ fn position(index: u32) -> (usize, u64) {
 impl IndexWakes {
     /// An empty list.
     pub(crate) fn new() -> Self {
-        let list = LISTS.with_borrow_mut(|lists| {
-            // After four billion lists the ids begin again; one that is in use here is skipped.
-            let mut id = next_id();
-            while lists.all.contains_key(&id) {
-                id = next_id();
-            }
-            let list = Rc::new(List {
-                id,
-                ..List::default()
-            });
-            lists.all.insert(id, Rc::clone(&list));
-            list
+        let remote = Arc::<Remote>::default();
+        let list = Rc::new(List {
+            id: lock(&REGISTRY).add(Arc::clone(&remote)),
+            remote,
+            ..List::default()
         });
-        lock(&REMOTES).insert(list.id, Arc::clone(&list.remote));
+        LISTS.with_borrow_mut(|lists| lists.all.insert(list.id, Rc::clone(&list)));
         Self { list }
     }
 
@@ -171,9 +193,8 @@ impl IndexWakes {
             return Poll::Pending;
         }
         // User code: dropping and cloning wakers may add an index.
-        drop(registered);
         let other = self.list.worker.replace(Some(cx.waker().clone()));
-        drop(other);
+        unwind::each([registered, other], drop);
         if self.is_empty() {
             Poll::Pending
         } else {
@@ -207,7 +228,7 @@ impl List {
         let (ours, theirs) = (waker.clone(), waker.clone());
         let old = self.remote_worker.replace(Some(ours));
         let remote_old = lock(&self.remote.woken).worker.replace(theirs);
-        drop((old, remote_old));
+        unwind::each([old, remote_old], drop);
     }
 }
 
@@ -232,14 +253,18 @@ impl Remote {
 
 impl Drop for IndexWakes {
     fn drop(&mut self) {
-        let remote = lock(&REMOTES).remove(&self.list.id);
-        if let Some(remote) = remote {
-            let worker = lock(&remote.woken).worker.take();
-            drop(worker);
-        }
+        drop(lock(&REGISTRY).lists.remove(&self.list.id));
         // The thread may be past its thread-locals already.
         let removed = LISTS.try_with(|lists| lists.borrow_mut().remove(self.list.id));
         drop(removed);
+        // User code: all of these wake the same.
+        let remote_worker = lock(&self.list.remote.woken).worker.take();
+        let workers = [
+            remote_worker,
+            self.list.worker.take(),
+            self.list.remote_worker.take(),
+        ];
+        unwind::each(workers, drop);
     }
 }
 
@@ -249,11 +274,6 @@ impl fmt::Debug for IndexWakes {
             .field("id", &self.list.id)
             .finish_non_exhaustive()
     }
-}
-
-fn next_id() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 thread_local! {
@@ -319,7 +339,7 @@ unsafe fn wake(data: *const ()) {
     let found = LISTS.try_with(|lists| lists.borrow_mut().find(id));
     let Ok(Some(list)) = found else {
         // Another thread's, or gone.
-        let remote = lock(&REMOTES).get(&id).cloned();
+        let remote = lock(&REGISTRY).lists.get(&id).cloned();
         return remote.into_iter().for_each(|remote| remote.wake(index));
     };
     let is_first = list.woken.borrow_mut().add(index);
@@ -328,5 +348,24 @@ unsafe fn wake(data: *const ()) {
         if let Some(worker) = list.worker.take() {
             worker.wake();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_begins_again_and_is_no_other_lists() {
+        let mut registry = Registry::new();
+        let long_lived: Vec<u32> = (0..3).map(|_| registry.add(Arc::default())).collect();
+        registry.next_id = u32::MAX;
+        let last = registry.add(Arc::default());
+        let after = registry.add(Arc::default());
+        assert_eq!((long_lived, last, after), (vec![0, 1, 2], u32::MAX, 3));
+        registry.lists.remove(&1);
+        registry.next_id = 0;
+        assert_eq!(registry.add(Arc::default()), 1);
+        assert_eq!(registry.lists.len(), 5);
     }
 }
