@@ -291,7 +291,7 @@ impl Socket {
     /// The address of the other end, which a Unix socket has none of.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
-        sys::peer_addr(self.shared.raw()).ok()
+        sys::accepted_addr(self.shared.raw())
     }
 
     pub(super) fn write_vectored<B: IoVectored>(&self, bufs: B) -> InTurn<SendVectored<B>> {

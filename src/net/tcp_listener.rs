@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::{AsRawFd, OwnedFd, RawFd},
     rc::Rc,
 };
@@ -197,6 +197,10 @@ impl TcpListener {
 
     /// Accepts the next connection. Several callers are served in the order of asking.
     ///
+    /// A peer may have sent something and have reset the connection since. That connection is
+    /// returned as well, with its peer's address: what was sent can be read, and then comes
+    /// `ECONNRESET`. Where the system does not tell the address it is `0.0.0.0:0`.
+    ///
     /// # Errors
     ///
     /// `EMFILE` and `ENFILE` mean that this process or the system is out of descriptors. The
@@ -212,18 +216,11 @@ impl TcpListener {
     ///
     /// One operation serves many connections from 5.19 on.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        loop {
-            let stream = self.accept_stream().await?;
-            // A peer that is gone already has no address, and nothing to say either.
-            if let Ok(peer) = stream.peer_addr() {
-                return Ok((stream, peer));
-            }
-        }
-    }
-
-    /// As [`accept`](Self::accept), without asking for the peer's address, which is a system call.
-    pub(crate) async fn accept_stream(&self) -> io::Result<TcpStream> {
-        self.acceptor.accept().await.map(TcpStream::from_socket)
+        let stream = TcpStream::from_socket(self.acceptor.accept().await?);
+        // What a peer has sent is there to be read, whatever is known of the peer.
+        let peer = sys::accepted_addr(stream.as_raw_fd());
+        let peer = peer.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into());
+        Ok((stream, peer))
     }
 
     /// The connections as a stream that never ends.

@@ -229,6 +229,44 @@ pub(crate) fn peer_addr(fd: i32) -> io::Result<SocketAddr> {
     address.to_std()
 }
 
+/// The peer's address of a connection that was accepted, which may be gone by now: getpeername(2)
+/// tells none then, where accept(2) does and the socket remembers it.
+pub(crate) fn accepted_addr(fd: i32) -> Option<SocketAddr> {
+    match peer_addr(fd) {
+        Ok(addr) => Some(addr),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => peer_name(fd),
+        Err(_) => None,
+    }
+}
+
+/// `SO_PEERNAME`, which libc has for another system only. It is the same on all architectures.
+const SO_PEERNAME: i32 = 28;
+
+/// The peer's address as the socket remembers it.
+fn peer_name(fd: i32) -> Option<SocketAddr> {
+    // The kernel refuses a length beyond the address's own.
+    let lens = [
+        size_of::<libc::sockaddr_in6>(),
+        size_of::<libc::sockaddr_in>(),
+    ];
+    lens.into_iter().find_map(|len| {
+        let mut address = SocketAddress::empty();
+        let (storage, _) = address.as_mut_parts();
+        let mut len = len as libc::socklen_t;
+        // SAFETY: the kernel writes at most `len` bytes, and the storage has more.
+        let result = unsafe {
+            libc::getsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                SO_PEERNAME,
+                storage.cast(),
+                &raw mut len,
+            )
+        };
+        (result == 0).then(|| address.to_std().ok()).flatten()
+    })
+}
+
 /// The address of this end of a Unix socket.
 pub(crate) fn unix_local_addr(fd: i32) -> io::Result<UnixAddr> {
     with_unix_socket(fd, UnixStream::local_addr)

@@ -1,6 +1,6 @@
 //! Listening and accepting.
 
-use std::{cell::RefCell, io, net, rc::Rc};
+use std::{cell::RefCell, io, net, rc::Rc, time::Duration};
 
 use annulus::{
     net::{TcpListener, TcpStream},
@@ -242,6 +242,68 @@ fn an_accept_that_was_dropped_leaves_its_connection_to_the_next() {
             let (_far, peer) = listener.accept().await.unwrap();
             assert_eq!(peer, near.local_addr().unwrap());
         }
+    });
+}
+
+/// Connects, sends `bytes` if there are any, and resets; returns the address that it had.
+async fn send_and_reset(addr: net::SocketAddr, bytes: &'static str) -> net::SocketAddr {
+    let client = TcpStream::connect(addr).await.unwrap();
+    let own = client.local_addr().unwrap();
+    client.write_all(bytes).await.unwrap();
+    client.set_linger(Some(Duration::ZERO)).unwrap();
+    // As std's it closes at once.
+    drop(client.detach().await.unwrap().into_std().unwrap());
+    own
+}
+
+#[test]
+fn a_peer_that_resets_before_it_is_accepted_is_delivered_with_its_bytes() {
+    run(async {
+        let (listener, addr) = listen().await;
+        // The first waits in the kernel's backlog, the later ones may be accepted ahead.
+        for round in 0..40 {
+            let own = send_and_reset(addr, "last words").await;
+            if round % 2 == 1 {
+                settle().await;
+            }
+            let (stream, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, own);
+            assert_eq!(&*stream.recv().await.unwrap(), b"last words");
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_only_resets_is_delivered_too_and_each_in_its_place() {
+    run(async {
+        let (listener, addr) = listen().await;
+        let mut peers = Vec::new();
+        for _ in 0..10 {
+            peers.push(send_and_reset(addr, "").await);
+            let client = TcpStream::connect(addr).await.unwrap();
+            peers.push(client.local_addr().unwrap());
+        }
+        for expected in &peers[..10] {
+            assert_eq!(listener.accept().await.unwrap().1, *expected);
+        }
+        let mut incoming = listener.incoming();
+        for _ in 10..20 {
+            incoming.next().await.unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_ipv6_peer_that_has_reset_has_its_address() {
+    if !has_ipv6() {
+        return;
+    }
+    run(async {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let own = send_and_reset(listener.local_addr().unwrap(), "bytes").await;
+        let (stream, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, own);
+        assert_eq!(&*stream.recv().await.unwrap(), b"bytes");
     });
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use annulus::http::{ConnectionInfo, Phase, Request, Response, Server, ServerHandle};
 
-use super::support::{BOUND, Gate, NEVER, Running, get, read_answer};
+use super::support::{BOUND, Gate, NEVER, Running, block, get, read_answer, reset};
 
 /// Answers `/wait` when the gate opens, and everything else at once.
 fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
@@ -156,4 +156,41 @@ fn a_question_under_way_ends_with_its_worker() {
     for asker in askers {
         asker.join().unwrap();
     }
+}
+
+#[test]
+fn a_client_that_resets_before_it_is_accepted_is_served_and_counted() {
+    let (block, held) = block();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&served);
+    let server = Running::start(
+        1,
+        |server| server,
+        async move |request: Request| {
+            if request.path() == "/hold" {
+                block.hold();
+            } else {
+                seen.lock().unwrap().push(request.peer_addr());
+            }
+            Response::text("answer")
+        },
+    );
+    let mut holding = server.send(&get("/hold"));
+    held.wait();
+    let mut peers = Vec::new();
+    for _ in 0..5 {
+        let client = server.send(&get("/gone"));
+        peers.push(Some(client.local_addr().unwrap()));
+        reset(client);
+    }
+    held.release();
+    assert!(read_answer(&mut holding).ends_with("answer"));
+    // It is accepted after those that have gone.
+    let mut last = server.send(&get("/last"));
+    assert!(read_answer(&mut last).ends_with("answer"));
+    server.handle.stop(NEVER);
+    let report = server.ended().unwrap();
+    assert_eq!(report.accepted, 7, "{report}");
+    peers.push(Some(last.local_addr().unwrap()));
+    assert_eq!(*served.lock().unwrap(), peers);
 }

@@ -4,7 +4,6 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use annulus::{
     http::{Request, Response, Server, Timeouts},
 };
 
-use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer};
+use super::support::{BOUND, Gate, NEVER, Running, block, expect_fin, get, read_answer};
 
 /// Answers `/wait` when the gate opens, and everything else at once.
 fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
@@ -53,23 +52,20 @@ fn the_longest_idle_connection_makes_room() {
 #[test]
 fn an_idle_connection_whose_request_has_just_come_does_not_make_room() {
     let change = |server: Server| server.connections_max(3);
-    let (arrive, arrived) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Arc::new(Mutex::new(released));
+    let (block, held) = block();
     let server = Running::start(1, change, async move |request: Request| {
         if request.path() == "/hold" {
             // The whole worker waits, so that what comes meanwhile is there in its next turn.
-            arrive.send(()).unwrap();
-            released.lock().unwrap().recv_timeout(BOUND).unwrap();
+            block.hold();
         }
         Response::text(request.path().to_owned())
     });
     let (mut first, mut second) = (server.idle(), server.idle());
     let mut holding = server.send(&get("/hold"));
-    arrived.recv_timeout(BOUND).unwrap();
+    held.wait();
     first.write_all(get("/late").as_bytes()).unwrap();
     let mut new = server.send(&get("/new"));
-    release.send(()).unwrap();
+    held.release();
     assert!(read_answer(&mut holding).ends_with("/hold"));
     assert!(read_answer(&mut new).ends_with("/new"));
     assert!(read_answer(&mut first).ends_with("/late"));

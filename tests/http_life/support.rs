@@ -93,6 +93,53 @@ impl Running {
     }
 }
 
+/// Ends a connection by a reset.
+pub(crate) fn reset(stream: TcpStream) {
+    annulus::run(async {
+        let stream = annulus::net::TcpStream::from_std(stream).unwrap();
+        stream.set_linger(Some(Duration::ZERO)).unwrap();
+    });
+}
+
+/// A handler that waits here blocks its whole worker, until the other end lets it go on.
+pub(crate) struct Block {
+    arrive: mpsc::Sender<()>,
+    released: Mutex<mpsc::Receiver<()>>,
+}
+
+/// The other end of a [`Block`].
+pub(crate) struct Release {
+    arrived: mpsc::Receiver<()>,
+    release: mpsc::Sender<()>,
+}
+
+pub(crate) fn block() -> (Arc<Block>, Release) {
+    let (arrive, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let block = Arc::new(Block { arrive, released });
+    (block, Release { arrived, release })
+}
+
+impl Block {
+    /// Blocks the thread until it is released.
+    pub(crate) fn hold(&self) {
+        self.arrive.send(()).unwrap();
+        self.released.lock().unwrap().recv_timeout(BOUND).unwrap();
+    }
+}
+
+impl Release {
+    /// Waits until a handler holds its worker.
+    pub(crate) fn wait(&self) {
+        self.arrived.recv_timeout(BOUND).unwrap();
+    }
+
+    pub(crate) fn release(&self) {
+        self.release.send(()).unwrap();
+    }
+}
+
 /// Waits until nobody listens at `addr`.
 pub(crate) fn wait_refused(addr: SocketAddr) {
     let start = Instant::now();
