@@ -3,8 +3,8 @@
 //! Ten thousand connections that are active at once need ten thousand exchanges, of which a few are
 //! kept. The allocator keeps the memory of the others, since a connection's record or socket that
 //! was made in between keeps it from the end of its heap: an idle server would stay as large as it
-//! was at its busiest moment. So the allocator is asked to give back what is free, a second after
-//! the burst.
+//! was at its busiest moment. Large bodies leave as much behind, be they of a single connection. So
+//! the allocator is asked to give back what is free, a second after the burst.
 
 use std::{
     future::Future as _,
@@ -19,6 +19,8 @@ use crate::time::{self, Sleep};
 const KEPT_MAX: usize = 4;
 /// The allocator is asked when so many exchanges were dropped: it takes a look at all memory.
 const DROPPED_MIN: usize = 32;
+/// So many bytes of bodies count as one more that was dropped.
+const BODY_BYTES: usize = 64 * 1024;
 /// After which time to look whether few run.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -27,6 +29,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Burst {
     /// Exchanges that were dropped and whose memory was not given back.
     dropped: usize,
+    /// Bytes of bodies whose memory was not given back.
+    body_bytes: usize,
     look: Option<Sleep>,
 }
 
@@ -45,6 +49,11 @@ impl Burst {
         self.dropped += count;
     }
 
+    /// Notes that so many bytes of bodies went through memory of their own.
+    pub(super) fn note_body_bytes(&mut self, bytes: usize) {
+        self.body_bytes = self.body_bytes.saturating_add(bytes);
+    }
+
     /// Tells when a burst is over, for a worker that has so many exchanges in use and spare.
     pub(super) fn poll_over(
         &mut self,
@@ -52,7 +61,7 @@ impl Burst {
         spare: usize,
         context: &mut Context<'_>,
     ) -> Poll<Over> {
-        let dropped = self.dropped + spare.saturating_sub(KEPT_MAX);
+        let dropped = self.dropped + spare.saturating_sub(KEPT_MAX) + self.body_bytes / BODY_BYTES;
         if dropped == 0 {
             return Poll::Pending;
         }
@@ -65,6 +74,7 @@ impl Burst {
             if running <= KEPT_MAX {
                 let gives_back = dropped >= DROPPED_MIN;
                 self.dropped = if gives_back { 0 } else { dropped };
+                self.body_bytes = 0;
                 return Poll::Ready(Over {
                     kept_max: KEPT_MAX,
                     gives_back,
@@ -103,6 +113,9 @@ mod tests {
             assert_eq!(over(&mut burst, KEPT_MAX + 1, 0).await, None, "it goes on");
             assert_eq!(over(&mut burst, KEPT_MAX, 0).await, Some(true));
             assert_eq!(over(&mut burst, 0, 0).await, None, "it was told already");
+            burst.note_body_bytes(BODY_BYTES * DROPPED_MIN);
+            assert_eq!(over(&mut burst, 1, 0).await, Some(true));
+            assert_eq!(over(&mut burst, 1, 0).await, None, "it was told already");
         });
     }
 }

@@ -331,6 +331,7 @@ impl Exchange {
     async fn write_segments(&self, mut taken: Interleaved) -> Result<(), Gone> {
         let before = self.phase.replace(Phase::Writing);
         let bytes = taken.total_len();
+        self.shared.note_body_bytes(bytes);
         let piece_max = self.with_transport(|transport| Ok(transport.piece_bytes_max()))?;
         let mut at_once = true;
         if piece_max < usize::MAX {

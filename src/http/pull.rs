@@ -316,6 +316,7 @@ impl Exchange {
                 }
                 Poll::Ready(Ok(bytes)) => {
                     self.pull.arrived(bytes.len() >= BULK_BYTES_MAX);
+                    self.shared.note_body_bytes(bytes.len());
                     self.input.borrow_mut().push(bytes);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     has_writes: Cell<bool>,
     /// Answers that are sent while their connections are idle.
     pub(super) outbox: Rc<Outbox>,
+    /// Bytes of bodies that went through memory of their own since the worker asked last.
+    body_bytes: Cell<usize>,
     report: RefCell<Report>,
 }
 
@@ -47,8 +49,19 @@ impl Shared {
             second: Cell::new(None),
             has_writes: Cell::new(false),
             outbox: Rc::default(),
+            body_bytes: Cell::new(0),
             report: RefCell::default(),
         }
+    }
+
+    /// Notes that so many bytes of a body went through memory of their own.
+    pub(super) fn note_body_bytes(&self, bytes: usize) {
+        self.body_bytes
+            .set(self.body_bytes.get().saturating_add(bytes));
+    }
+
+    pub(super) fn take_body_bytes(&self) -> usize {
+        self.body_bytes.take()
     }
 
     /// The `Date` field's line, as of this turn.

@@ -108,6 +108,7 @@ impl<H: Handler> Worker<H> {
     pub(super) fn look_at_burst(&mut self, context: &mut Context<'_>) {
         let (running, spare) = (self.running.len(), self.spare.len());
         self.burst.note_dropped(self.shared.outbox.take_dropped());
+        self.burst.note_body_bytes(self.shared.take_body_bytes());
         let Poll::Ready(over) = self.burst.poll_over(running, spare, context) else {
             return;
         };
