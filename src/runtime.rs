@@ -2,6 +2,7 @@
 
 mod block_on;
 mod builder;
+mod catch_up;
 mod cores;
 mod stats;
 
@@ -10,6 +11,8 @@ use std::{fmt, future::Future, io, rc::Rc, sync::Arc, time::Duration};
 pub use builder::Builder;
 pub use cores::{Cores, pin_to_core};
 pub use stats::{Stats, stats};
+
+use catch_up::CatchUp;
 
 use crate::{
     driver::{Driver, DriverKind, Remote},
@@ -55,6 +58,7 @@ pub struct Runtime {
     pool: Rc<Pool>,
     timers: Rc<Timers>,
     tasks: Tasks,
+    catch_up: CatchUp,
     shutdown_timeout: Duration,
 }
 

@@ -40,7 +40,7 @@ pub(crate) use mapping::Mapping;
 #[cfg(feature = "http")]
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
-pub(crate) use poll::{PeerState, find_ended, peer_state};
+pub(crate) use poll::{PeerState, find_ended, has_unreceived, peer_state};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{

@@ -147,6 +147,43 @@ impl Connections {
         unsent
     }
 
+    /// Since when a connection is idle; none for one that is not, or is gone.
+    pub(super) fn idle_since(&self, index: u32) -> Option<u32> {
+        let connection = self.slots.get(index as usize)?;
+        matches!(connection.doing, Doing::Idle(_)).then(|| connection.idle_since())
+    }
+
+    /// Whether a connection is idle and its client has sent something that was not received.
+    pub(super) fn has_unreceived(&self, index: u32) -> bool {
+        let doing = self
+            .slots
+            .get(index as usize)
+            .map(|connection| &connection.doing);
+        matches!(doing, Some(Doing::Idle(transport)) if transport.has_unreceived())
+    }
+
+    /// Puts an idle connection last in the list, as if it were used now: what its client has sent is
+    /// on the way to us.
+    pub(super) fn postpone(&mut self, index: u32, now: u32) {
+        self.unlink(index);
+        self.slots[index as usize].last_used = now;
+        self.link(index);
+    }
+
+    /// Moves the last use of the idle connections that were used at second `from` or later to `to`.
+    pub(super) fn move_last_use(&mut self, from: u32, to: u32) {
+        let mut next = self.newest;
+        while let Some(connection) = self.slots.get_mut(next as usize) {
+            if connection.idle_since() < from {
+                break;
+            }
+            if connection.last_used != NEVER {
+                connection.last_used = to;
+            }
+            next = connection.older;
+        }
+    }
+
     /// Whether a connection is idle and has something under way to its client.
     pub(super) fn is_unsent(&self, index: u32) -> bool {
         self.slots[index as usize].is_unsent()
@@ -216,6 +253,7 @@ impl std::fmt::Debug for Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{TcpListener, TcpStream};
 
     #[test]
     fn an_idle_connections_record_is_small() {
@@ -225,12 +263,12 @@ mod tests {
     #[test]
     fn the_longest_idle_is_first_in_line() {
         crate::run(async {
-            let listener = crate::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
             let mut connections = Connections::new();
             let mut indices = Vec::new();
             for second in 0..3 {
-                let stream = crate::net::TcpStream::connect(addr).await.unwrap().into();
+                let stream = TcpStream::connect(addr).await.unwrap().into();
                 indices.push(connections.insert(stream, second));
             }
             assert_eq!(connections.longest_idle(), Some((indices[0], 0)));
@@ -245,7 +283,20 @@ mod tests {
             assert_eq!(connections.longest_idle(), Some((indices[2], 2)));
             connections.remove(indices[2]);
             assert_eq!(connections.longest_idle(), Some((indices[0], 3)));
+            // A turn that began in second 3 has lasted until second 7, and another until 9.
+            connections.move_last_use(4, 7);
+            assert_eq!(connections.idle_since(indices[0]), Some(3));
+            connections.move_last_use(3, 7);
+            assert_eq!(connections.idle_since(indices[0]), Some(7));
+            let stream = TcpStream::connect(addr).await.unwrap().into();
+            let new = connections.insert(stream, 7);
+            connections.postpone(indices[0], 9);
+            assert_eq!(connections.longest_idle(), Some((new, 7)));
+            connections.move_last_use(7, 9);
+            assert!(connections.is_fresh(new, 7), "it was never used");
+            connections.remove(new);
             connections.remove(indices[0]);
+            assert_eq!(connections.idle_since(indices[0]), None);
             assert_eq!(connections.longest_idle(), None);
             assert_eq!(connections.idle().next(), None);
             assert!(connections.is_empty());

@@ -38,6 +38,9 @@ const GATHER_BYTES: usize = 238 * 1024;
 /// How long the first of those bytes wait for the others at the most.
 const GATHER_TIME: Duration = Duration::from_millis(2);
 
+/// So long after its limit a wait still counts, by which a timer may be late.
+const LATE: Duration = Duration::from_millis(100);
+
 /// What an exchange knows of its request's body besides the bytes.
 pub(super) struct Pull {
     /// The request that is being answered; bodies of earlier ones are out of date.
@@ -56,6 +59,8 @@ pub(super) struct Pull {
     timeout: Cell<Duration>,
     /// Since when the handler waits for the client.
     since: Cell<Option<Instant>>,
+    /// How long it may wait from then on.
+    limit: Cell<Duration>,
     /// How long it has waited before that, since the last byte.
     quiet: Cell<Duration>,
     /// How long it has waited until the last byte.
@@ -89,6 +94,7 @@ impl Pull {
             failed: Cell::new(None),
             timeout: Cell::new(Duration::ZERO),
             since: Cell::new(None),
+            limit: Cell::new(Duration::ZERO),
             quiet: Cell::new(Duration::ZERO),
             waited: Cell::new(Duration::ZERO),
             is_slow: Cell::new(false),
@@ -191,11 +197,14 @@ impl Pull {
         self.timer.clear();
     }
 
-    /// Notes that the handler does not wait.
+    /// Notes that the handler does not wait. A wait that nobody ended at its limit says that this
+    /// thread was away, and nothing about the client: it does not count.
     fn stop_clock(&self) {
         if let Some(since) = self.since.take() {
             let waited = time::now().saturating_duration_since(since);
-            self.quiet.set(self.quiet.get().saturating_add(waited));
+            if waited <= self.limit.get().saturating_add(LATE) {
+                self.quiet.set(self.quiet.get().saturating_add(waited));
+            }
         }
     }
 
@@ -241,6 +250,7 @@ impl Pull {
             let waited = self.waited.get().saturating_add(quiet);
             left = left.min(allowed.saturating_sub(waited));
         }
+        self.limit.set(left);
         let mut waited = Waited::TooLong;
         let gather = GATHER_TIME.saturating_sub(quiet);
         if gathers && gather < left {

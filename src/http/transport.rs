@@ -117,6 +117,14 @@ impl Transport {
         }
     }
 
+    /// Whether the kernel has something that was not received, of a connection that goes on.
+    pub(super) fn has_unreceived(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.has_unreceived(),
+            Kind::Other(_) => false,
+        }
+    }
+
     /// The next bytes, as many as a flood allows at once when they are there.
     pub(super) fn poll_recv_up_to(
         &self,

@@ -102,7 +102,7 @@ pub(super) async fn serve<H: Handler>(
     };
     let mut woken = Vec::new();
     poll_fn(|context| {
-        worker.look_at_clocks();
+        worker.begin_turn();
         worker.look_at_post(context);
         worker.accept(context);
         worker.wakes.take(&mut woken);
@@ -129,11 +129,40 @@ pub(super) async fn serve<H: Handler>(
 }
 
 impl<H: Handler> Worker<H> {
+    /// Begins a turn of this worker.
+    fn begin_turn(&mut self) {
+        if let Some(end) = time::turn_end() {
+            self.used_until(self.second_of(end));
+        }
+        time::watch_turn();
+        self.set_clocks(self.second_of(time::now()));
+    }
+
+    /// Looks at the clock again in the middle of a turn.
     fn look_at_clocks(&mut self) {
+        let now = self.second_of(time::now());
+        self.used_until(now);
+        self.set_clocks(now);
+    }
+
+    fn set_clocks(&mut self, now: u32) {
         self.shared.look_at_clock();
-        let since = time::now().saturating_duration_since(self.started);
-        self.now = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
-        self.shared.set_second(self.now);
+        self.now = now;
+        self.shared.set_second(now);
+    }
+
+    /// The second of the worker's clock.
+    fn second_of(&self, time: Instant) -> u32 {
+        let since = time.saturating_duration_since(self.started);
+        u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Notes that the last turn has lasted until `second`. When that is long a handler has blocked the
+    /// thread, and what was used in that turn was used then.
+    fn used_until(&mut self, second: u32) {
+        if second > self.now + 1 {
+            self.connections.move_last_use(self.now, second);
+        }
     }
 
     fn look_at_post(&mut self, context: &mut Context<'_>) {

@@ -131,6 +131,12 @@ impl Socket {
         self.shared.extra.receive.is_silent(&self.shared)
     }
 
+    /// Whether the kernel has something that was not received, of a connection that goes on.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn has_unreceived(&self) -> bool {
+        sys::has_unreceived(self.raw())
+    }
+
     /// As [`poll_recv`](Self::poll_recv), more at once while the peer sends as fast as it is taken.
     #[cfg_attr(
         not(any(feature = "http", test)),

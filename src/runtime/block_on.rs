@@ -6,7 +6,7 @@ use std::{
     io,
     pin::pin,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::Runtime;
@@ -154,12 +154,15 @@ impl Runtime {
         result
     }
 
-    /// Wakes whoever waits for a time that has come, and tells how long to sleep.
+    /// Wakes the tasks that wait for a time that has come, and tells how long to sleep.
     fn fire_timers(&self, due: &mut Vec<Waker>) -> Wait {
         if self.timers.is_empty() {
             return Wait::Completion;
         }
-        let now = self.timers.now();
+        let (now, since) = self.timers.look();
+        if !self.timers.is_paused() && self.catches_up(now, since) {
+            return Wait::No;
+        }
         self.timers.fire(now, due);
         task::wake_all(due);
         if self.timers.is_paused() {
@@ -170,6 +173,16 @@ impl Runtime {
             Some(deadline) => Wait::Timeout(deadline.saturating_duration_since(now)),
             None => Wait::Completion,
         }
+    }
+
+    /// Whether what came in time goes before timers that are late.
+    #[inline]
+    fn catches_up(&self, now: Instant, since: Duration) -> bool {
+        let has_more =
+            || self.driver.batch() > 0 || self.tasks.has_ready() || self.tasks.is_root_awake();
+        let next_deadline = || self.timers.next_deadline();
+        self.catch_up
+            .holds_back(now, since, next_deadline, has_more)
     }
 
     /// Moves a paused clock when nothing else is left to do.
@@ -204,11 +217,7 @@ impl Runtime {
         panic.catch(|| self.tasks.shutdown());
     }
 
-    fn wind_down_turn(
-        &self,
-        left: Option<std::time::Duration>,
-        due: &mut Vec<Waker>,
-    ) -> io::Result<()> {
+    fn wind_down_turn(&self, left: Option<Duration>, due: &mut Vec<Waker>) -> io::Result<()> {
         self.tasks.poll_inbox();
         self.tasks.run(POLLS_PER_LOOK);
         let wait = match (self.fire_timers(due), left) {

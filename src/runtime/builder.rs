@@ -2,7 +2,7 @@
 
 use std::{io, rc::Rc, time::Duration};
 
-use super::{Runtime, WakeDriver};
+use super::{Runtime, WakeDriver, catch_up::CatchUp};
 use crate::{
     blocking::{self, Work},
     driver::{Driver, DriverKind, Helpers, Job, RingSize},
@@ -149,6 +149,7 @@ impl Builder {
             pool,
             timers: Timers::new(Some(sys::monotonic_nanos)),
             tasks,
+            catch_up: CatchUp::default(),
             shutdown_timeout,
         })
     }

@@ -15,17 +15,17 @@ const FDS_PER_CALL: usize = 64;
 
 const GONE: i16 = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
 
-fn question(fd: i32) -> libc::pollfd {
+fn question(fd: i32, events: i16) -> libc::pollfd {
     libc::pollfd {
         fd,
-        events: libc::POLLRDHUP,
+        events,
         revents: 0,
     }
 }
 
 /// Looks at a socket, and takes nothing from it.
 pub(crate) fn peer_state(fd: i32) -> PeerState {
-    let mut poll = question(fd);
+    let mut poll = question(fd, libc::POLLRDHUP);
     // SAFETY: the kernel reads and writes the one struct during the call.
     let result = unsafe { libc::poll(&raw mut poll, 1, 0) };
     match poll.revents {
@@ -35,13 +35,21 @@ pub(crate) fn peer_state(fd: i32) -> PeerState {
     }
 }
 
+/// Whether a connection that goes on has bytes, or the end of its stream, to be received.
+pub(crate) fn has_unreceived(fd: i32) -> bool {
+    let mut poll = question(fd, libc::POLLIN);
+    // SAFETY: the kernel reads and writes the one struct during the call.
+    let result = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    result > 0 && poll.revents & GONE == 0
+}
+
 /// Calls `found` with the index of each socket whose peer has finished or is gone. One that the
 /// kernel cannot be asked about counts as ended.
 pub(crate) fn find_ended(fds: &[i32], mut found: impl FnMut(usize)) {
     for (chunk_index, chunk) in fds.chunks(FDS_PER_CALL).enumerate() {
-        let mut polls = [question(-1); FDS_PER_CALL];
+        let mut polls = [question(-1, 0); FDS_PER_CALL];
         for (poll, fd) in polls.iter_mut().zip(chunk) {
-            *poll = question(*fd);
+            *poll = question(*fd, libc::POLLRDHUP);
         }
         // SAFETY: the kernel reads and writes the first structs of the array during the call.
         let result = unsafe { libc::poll(polls.as_mut_ptr(), chunk.len() as libc::nfds_t, 0) };

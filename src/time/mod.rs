@@ -53,9 +53,9 @@ pub use self::interval::{Interval, interval, interval_at};
 pub use self::missed_ticks::MissedTicks;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Timeout, timeout, timeout_at};
-#[cfg(feature = "http")]
-pub(crate) use self::timers::shrink;
 pub(crate) use self::timers::{Timers, fired_count};
+#[cfg(feature = "http")]
+pub(crate) use self::timers::{shrink, turn_end, watch_turn};
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,9 @@ pin_project! {
 /// Waits for `future`, but no longer than `duration`.
 ///
 /// The future is polled before the clock is looked at, so one that is ready wins over a deadline
-/// that has passed. The time counts from this call; see [`sleep()`] for its limits.
+/// that has passed. That holds for what the kernel has ready as well: when the process was stopped,
+/// or a task has blocked the thread, what came meanwhile is taken before a timer that is late says
+/// that it did not come. The time counts from this call; see [`sleep()`] for its limits.
 ///
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::rc::Rc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clock::{Clock, Reading};
 use super::wheel::{Nanos, Wheel};
@@ -28,6 +28,10 @@ pub(crate) struct Timers {
     pub(super) clock: Clock,
     /// No waker is cloned, woken or dropped while this is borrowed.
     pub(super) wheel: RefCell<Wheel>,
+    /// When the runtime looked at the clock last.
+    looked: Cell<Instant>,
+    /// When it looked for the first time since [`watch_turn`] was called.
+    turn_end: Cell<Option<Instant>>,
 }
 
 /// Keeps timers current on this thread; dropping it brings back those of before.
@@ -42,6 +46,8 @@ impl Timers {
         Rc::new(Timers {
             clock: Clock::new(reading),
             wheel: RefCell::new(Wheel::new()),
+            looked: Cell::new(Instant::now()),
+            turn_end: Cell::new(None),
         })
     }
 
@@ -80,6 +86,17 @@ impl Timers {
     /// with it and never with `Instant::now`.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now_instant()
+    }
+
+    /// As [`now`](Self::now), at the end of a turn, and how long ago this was called last.
+    #[inline]
+    pub(crate) fn look(&self) -> (Instant, Duration) {
+        let now = self.now();
+        let since = now.saturating_duration_since(self.looked.replace(now));
+        if self.turn_end.get().is_none() {
+            self.turn_end.set(Some(now));
+        }
+        (now, since)
     }
 
     /// The time until which nothing has to be fired, or `None` without a timer.
@@ -161,6 +178,19 @@ impl Timers {
 
 fn replace_current(timers: Option<Rc<Timers>>) -> Option<Rc<Timers>> {
     ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(timers)))
+}
+
+/// Has the end of this turn noted, for [`turn_end`].
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+pub(crate) fn watch_turn() {
+    Timers::current(|timers| timers.turn_end.set(None));
+}
+
+/// When the turn ended in which [`watch_turn`] was called last. None when it was never called, or no
+/// timer was armed then.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+pub(crate) fn turn_end() -> Option<Instant> {
+    Timers::current(|timers| timers.turn_end.get())
 }
 
 /// Gives back memory that many timers of this thread at once needed.

@@ -1,10 +1,13 @@
 //! Timers, and a stopped clock beside real sockets.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
-use annulus::{spawn, time};
+use annulus::{spawn, task::JoinSet, time};
 
-use crate::support::{pair, recv_exact, run, settle};
+use crate::support::{listen, pair, recv_exact, run, settle};
 
 #[test]
 fn a_timer_never_fires_early() {
@@ -124,6 +127,37 @@ fn deadlines_and_instants_agree_to_the_nanosecond() {
             let before = Instant::now();
             let deadline = time::sleep(hour).deadline();
             assert!((before..=Instant::now()).contains(&(deadline - hour)));
+        }
+    });
+}
+
+#[test]
+fn what_came_while_a_task_blocked_the_thread_is_in_time() {
+    // More than there are receive buffers, and than epoll tells of at once.
+    const COUNT: usize = 300;
+    run(async {
+        let (listener, addr) = listen().await;
+        let mut pairs = Vec::new();
+        for _ in 0..COUNT {
+            let peer = std::net::TcpStream::connect(addr).unwrap();
+            pairs.push((listener.accept().await.unwrap().0, peer));
+        }
+        let deadline = time::now() + Duration::from_secs(1);
+        let mut tasks = JoinSet::new();
+        let mut peers = Vec::new();
+        for (stream, peer) in pairs {
+            peers.push(peer);
+            tasks.spawn(async move { time::timeout_at(deadline, stream.recv()).await });
+        }
+        settle().await;
+        for peer in &mut peers {
+            peer.write_all(b"in time").unwrap();
+        }
+        let away = deadline.saturating_duration_since(time::now()) + Duration::from_millis(100);
+        std::thread::sleep(away);
+        while let Some(received) = tasks.join_next().await {
+            let bytes = received.unwrap().expect("the bytes came in time").unwrap();
+            assert_eq!(&*bytes, b"in time");
         }
     });
 }

@@ -6,6 +6,7 @@ mod connections;
 mod listening;
 mod overload;
 mod panics;
+mod paused;
 mod stop;
 mod support;
 mod unread;

@@ -148,6 +148,10 @@ impl<H: Handler> Worker<H> {
             // What was served and is idle again stands last.
             let longest_idle = self.connections.longest_idle();
             if longest_idle.is_some_and(|(longest, _)| longest == index) {
+                if self.connections.has_unreceived(index) {
+                    self.connections.postpone(index, self.now);
+                    continue;
+                }
                 self.shared.count(|report| report.evicted += 1);
                 drop(self.connections.remove(index));
             }

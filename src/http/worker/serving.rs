@@ -37,7 +37,9 @@ impl<H: Handler> Worker<H> {
                         self.activate(index, ManagedBuf::empty())
                     }
                     Poll::Ready(_) => return drop(self.connections.remove(index)),
-                    Poll::Pending if self.closes_idle(index) => {
+                    Poll::Pending
+                        if self.closes_idle(index) && !self.connections.has_unreceived(index) =>
+                    {
                         return drop(self.connections.remove(index));
                     }
                     Poll::Pending => return,

@@ -4,14 +4,15 @@ use std::{
     future::Future as _,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{Handler, Worker};
 use crate::{
     driver,
     http::{exchange::Written, stopping::Due},
-    sys, time,
+    sys::{self, Wait},
+    time,
 };
 
 impl<H: Handler> Worker<H> {
@@ -68,19 +69,60 @@ impl<H: Handler> Worker<H> {
                 }
                 self.sweep = None;
             }
-            let Some((index, since)) = self.connections.longest_idle() else {
+            let Some((_, since)) = self.connections.longest_idle() else {
                 return;
             };
-            let since = Duration::from_secs(u64::from(since) + 1);
-            let deadline = self
-                .started
-                .checked_add(since.saturating_add(self.shared.settings.timeouts.idle));
             // The deadline may not fit an `Instant`: there is no limit then.
-            let Some(deadline) = deadline else { return };
+            let Some(deadline) = self.idle_deadline(since) else {
+                return;
+            };
             if deadline > time::now() {
                 self.sweep = Some(time::sleep_until(deadline));
-            } else if self.connections.is_unsent(index) {
+            } else {
+                self.close_overdue();
+            }
+        }
+    }
+
+    /// When a connection that is idle since that second has been idle too long.
+    fn idle_deadline(&self, since: u32) -> Option<Instant> {
+        let since = Duration::from_secs(u64::from(since) + 1);
+        let idle = self.shared.settings.timeouts.idle;
+        self.started.checked_add(since.saturating_add(idle))
+    }
+
+    /// Closes the connections that have been idle too long. What their clients have sent by now is
+    /// looked at before: this thread may have been away for longer than their time.
+    fn close_overdue(&mut self) {
+        self.look_at_clocks();
+        let now = time::now();
+        let overdue: Vec<(u32, u32)> = self
+            .connections
+            .idle()
+            .filter_map(|index| Some((index, self.connections.idle_since(index)?)))
+            .take_while(|(_, since)| self.idle_deadline(*since).is_some_and(|end| end <= now))
+            .collect();
+        // What has arrived is in the socket, or the kernel has received it and it is on its way to
+        // us: the first turn takes what is there, and the second what there was no room for.
+        let arrived: Vec<bool> = overdue
+            .iter()
+            .map(|(index, _)| self.connections.has_unreceived(*index))
+            .collect();
+        if let Ok(driver) = driver::current() {
+            for _ in 0..2 {
+                // A driver that fails says so in the runtime's own turn, too.
+                let _ = driver.turn(Wait::No);
+            }
+        }
+        for ((index, since), has_arrived) in overdue.into_iter().zip(arrived) {
+            self.serve_index(index);
+            if self.connections.idle_since(index) != Some(since) {
+                continue;
+            }
+            if self.connections.is_unsent(index) {
                 self.wait_for_write(index);
+            } else if has_arrived {
+                self.connections.postpone(index, self.now);
             } else {
                 self.shared.count(|report| report.timed_out += 1);
                 drop(self.connections.remove(index));
