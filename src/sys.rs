@@ -44,8 +44,8 @@ pub(crate) use poll::{PeerState, find_ended, has_unreceived, peer_state};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{
-    MessageHeader, TcpBytes, accept_now, accepted_addr, bind, connect_now, disconnect, listen,
-    local_addr, new_socket, peer_addr, peer_credentials, recv_now, send_now, sendmsg_now,
+    MessageHeader, TcpBytes, accept_now, accepted_addr, backlog_max, bind, connect_now, disconnect,
+    listen, local_addr, new_socket, peer_addr, peer_credentials, recv_now, send_now, sendmsg_now,
     set_int_option, set_linger, set_nonblocking, shutdown, socket_error, socket_option, tcp_bytes,
     unix_local_addr, unix_peer_addr, unread_by_peer,
 };

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     Access, Handler, Leniency, Limits, Report, ServerHandle, Timeouts,
-    admission::{Admission, connections_max_default},
+    admission::Admission,
     control::Control,
     listening::{Listening, Options, Place},
     settings::Settings,
@@ -214,8 +214,9 @@ impl Server {
     /// How many connections are kept at a time, by all workers together; each has an equal part.
     ///
     /// When there is no room for another, the one that has been idle longest is closed. When none is
-    /// idle, or all that are came in the last second, accepting pauses until some have ended, and connections wait in the
-    /// [`backlog`](Self::backlog); see [`refuse_when_full`](Self::refuse_when_full).
+    /// idle, or all that are came in the last second, accepting pauses until some have ended, and
+    /// connections wait in the [`backlog`](Self::backlog); see
+    /// [`refuse_when_full`](Self::refuse_when_full).
     ///
     /// The default is the limit on this process's descriptors (`RLIMIT_NOFILE`) without an eighth, or
     /// 64 if that is more, for everything else. Should they run out all the same, some of the
@@ -357,13 +358,10 @@ impl Server {
                 .filter_map(Listening::local_addr)
                 .for_each(&mut *tell);
         }
-        let connections_max = self
-            .connections_max
-            .unwrap_or_else(connections_max_default)
-            .div_ceil(cores.len());
+        let admission = Admission::new(self.connections_max, self.refuses_when_full, cores.len());
         let workers = Workers {
             settings: self.settings,
-            admission: Admission::new(connections_max, self.refuses_when_full),
+            admission,
             control: self.control,
             orders: self.orders,
         };

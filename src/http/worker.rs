@@ -65,6 +65,8 @@ struct Worker<H> {
     writes_seen: u32,
     stopping: Option<Stopping>,
     admission: Admission,
+    /// How many connections the kernel may accept ahead at once, unless they are taken one by one.
+    burst_max: Option<usize>,
     /// Until a pause looks again.
     pause: Option<Sleep>,
     /// Connections that are being told that there is no room.
@@ -97,9 +99,12 @@ pub(super) async fn serve<H: Handler>(
         writes_seen: 0,
         stopping: None,
         admission,
+        burst_max: None,
         pause: None,
         refusals: JoinSet::new(),
     };
+    worker.burst_max = Some(worker.listeners.iter().map(Acceptor::burst_max).sum());
+    worker.guard_reserve();
     let mut woken = Vec::new();
     poll_fn(|context| {
         worker.begin_turn();

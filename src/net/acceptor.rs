@@ -44,6 +44,8 @@ pub(crate) struct Acceptor {
 struct Accept {
     family: Family,
     state: Cell<State>,
+    /// Connections are waited for by readiness and then taken one by one; the socket does not block.
+    one_by_one: Cell<bool>,
     turns: Turns,
     /// The rest after an accept that would fail again at once.
     pause: RefCell<Option<Pin<Box<Sleep>>>>,
@@ -79,6 +81,7 @@ impl Acceptor {
         let accept = Accept {
             family,
             state: Cell::new(State::Idle),
+            one_by_one: Cell::new(!waits),
             turns: Turns::default(),
             pause: RefCell::new(None),
         };
@@ -155,6 +158,9 @@ impl Acceptor {
                         Ok(fd) => {
                             return Poll::Ready(Ok(Socket::from_fd(fd, accept.family, driver)));
                         }
+                        // Another process that has this socket, too, does not want it to block. The
+                        // kernel does not wait for us then.
+                        Err(errno::EAGAIN) => accept.one_by_one.set(true),
                         Err(errno) => self.refused(errno)?,
                     }
                 }
@@ -168,6 +174,31 @@ impl Acceptor {
                     }
                 }
             }
+        }
+    }
+
+    /// How many connections the kernel may accept at once, before anything can stop it: all that fit
+    /// the backlog.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn burst_max(&self) -> usize {
+        if !self.shared.driver().features().multishot_accept {
+            return 1;
+        }
+        let backlog = sys::backlog_max(self.raw());
+        backlog.unwrap_or(BACKLOG_DEFAULT as usize)
+    }
+
+    /// Takes connections one by one from now on, where the kernel accepts ahead otherwise: none that
+    /// was not asked for. What it has accepted is there as before.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn take_one_by_one(&self) {
+        let accept = &self.shared.extra;
+        if accept.one_by_one.get() || sys::set_nonblocking(self.raw(), true).is_err() {
+            return;
+        }
+        accept.one_by_one.set(true);
+        if let State::Multi(key) = accept.state.get() {
+            self.shared.driver().cancel_multi(key);
         }
     }
 
@@ -226,7 +257,7 @@ impl Acceptor {
     fn start(&self, context: &Context<'_>) -> io::Result<Option<Socket>> {
         let driver = self.shared.driver();
         let (raw, source) = (self.shared.raw(), self.shared.source());
-        if driver.uses_ring() && driver.features().fast_poll {
+        if !self.shared.extra.one_by_one.get() {
             let key = op::accept_multi(driver, raw, Some(context.waker().clone()))?;
             self.shared.extra.state.set(State::Multi(key));
             return Ok(None);

@@ -94,7 +94,7 @@ impl Socket {
         Ok(Self::from_fd(stream.into(), family, &driver))
     }
 
-    pub(super) fn raw(&self) -> i32 {
+    pub(crate) fn raw(&self) -> i32 {
         self.shared.raw()
     }
 

@@ -140,9 +140,10 @@ impl ListenOptions {
 
 /// A TCP socket that accepts connections.
 ///
-/// Once somebody has called [`accept`](Self::accept), the kernel accepts ahead where it can (5.19):
-/// about sixteen connections wait in the listener, the others in the kernel's backlog. Dropping the
-/// listener closes those that wait.
+/// Once [`accept`](Self::accept) was called, the kernel accepts ahead where it can (5.19). When more
+/// than sixteen connections wait in the listener it stops, and later ones wait in the kernel's
+/// backlog; those that were in the backlog together come together, and each takes a descriptor.
+/// Dropping the listener closes those that wait.
 ///
 /// # Examples
 ///

@@ -18,9 +18,9 @@ use crate::{driver, sys};
 
 /// A Unix socket that accepts connections.
 ///
-/// Once somebody has called [`accept`](Self::accept), the kernel accepts ahead where it can (5.19):
-/// about sixteen connections wait in the listener, the others in the kernel's backlog. Dropping the
-/// listener closes those that wait. Its socket file stays.
+/// Once [`accept`](Self::accept) was called, the kernel accepts ahead where it can (5.19), as a
+/// [`TcpListener`](super::TcpListener) tells. Dropping the listener closes those that wait. Its
+/// socket file stays.
 ///
 /// # Examples
 ///

@@ -320,6 +320,25 @@ pub(crate) struct TcpBytes {
 
 /// How many bytes went over the TCP socket `fd`; none for other sockets.
 pub(crate) fn tcp_bytes(fd: i32) -> Option<TcpBytes> {
+    let (info, len) = tcp_info(fd)?;
+    // The kernel has told all of them since 4.19; the last of them tells by its place.
+    let end = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_retrans) + size_of::<u64>();
+    (len >= end).then(|| TcpBytes {
+        received: info.tcpi_bytes_received,
+        sent: info.tcpi_bytes_sent.saturating_sub(info.tcpi_bytes_retrans),
+        acked: info.tcpi_bytes_acked,
+    })
+}
+
+/// How many connections the backlog of the TCP listener `fd` may have; none for other sockets.
+pub(crate) fn backlog_max(fd: i32) -> Option<usize> {
+    // For a listener the field has this meaning.
+    let (info, _) = tcp_info(fd)?;
+    usize::try_from(info.tcpi_sacked).ok()
+}
+
+/// What the kernel knows of the TCP socket `fd`, and how many bytes of it; none for other sockets.
+fn tcp_info(fd: i32) -> Option<(libc::tcp_info, usize)> {
     // SAFETY: all zeros are a valid `tcp_info`, which holds numbers only.
     let mut info = unsafe { std::mem::zeroed::<libc::tcp_info>() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -333,13 +352,7 @@ pub(crate) fn tcp_bytes(fd: i32) -> Option<TcpBytes> {
             &raw mut len,
         )
     };
-    // The kernel has told all of them since 4.19; the last of them tells by its place.
-    let end = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_retrans) + size_of::<u64>();
-    (result == 0 && len as usize >= end).then(|| TcpBytes {
-        received: info.tcpi_bytes_received,
-        sent: info.tcpi_bytes_sent.saturating_sub(info.tcpi_bytes_retrans),
-        acked: info.tcpi_bytes_acked,
-    })
+    (result == 0).then_some((info, len as usize))
 }
 
 /// What is still to be read by the peer of the Unix socket `fd`, by the kernel's own measure.

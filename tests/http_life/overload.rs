@@ -1,18 +1,21 @@
 //! More connections than there is room for.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    process::{Command, Stdio},
+    rc::Rc,
     time::Duration,
 };
 
 use annulus::{
     Cores,
+    fs::File,
     http::{Request, Response, Server, Timeouts},
+    sync::Semaphore,
+    task,
 };
 
-use super::support::{BOUND, Gate, NEVER, Running, block, expect_fin, get, read_answer};
+use super::support::{BOUND, Child, Gate, NEVER, Running, block, expect_fin, get, read_answer};
 
 /// Answers `/wait` when the gate opens, and everything else at once.
 fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
@@ -159,7 +162,6 @@ fn a_connection_that_never_says_anything_is_ended() {
     assert_eq!(server.ended().unwrap().timed_out, 1);
 }
 
-const CHILD: &str = "HTTP_LIFE_FEW_DESCRIPTORS";
 const FEW: usize = 48;
 
 /// The server of the test below, in a process of its own.
@@ -180,47 +182,107 @@ fn serve_with_few_descriptors() {
     println!("exhausted {}", report.exhausted > 0 && report.evicted > 0);
 }
 
+fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    stream
+}
+
 #[test]
 fn without_descriptors_the_longest_idle_makes_room() {
-    if std::env::var_os(CHILD).is_some() {
+    if Child::part().is_some() {
         return serve_with_few_descriptors();
     }
     let name = "overload::without_descriptors_the_longest_idle_makes_room";
-    let mut child = Command::new("sh")
-        .args(["-c", &format!("ulimit -n {FEW}; exec \"$0\" \"$@\"")])
-        .arg(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut find = |start: &str| -> String {
-        lines
-            .find_map(|line| Some(line.unwrap().split_once(start)?.1.to_owned()))
-            .unwrap()
-    };
-    let addr: SocketAddr = find("listening ").parse().unwrap();
-    let connect = || {
-        let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(BOUND)).unwrap();
-        stream
-    };
+    let mut child = Child::spawn(name, "server", Some(FEW));
+    let addr: SocketAddr = child.find("listening ").parse().unwrap();
     // Each of them is answered, though they are more than there are descriptors.
     let clients: Vec<TcpStream> = (0..FEW * 2)
         .map(|_| {
-            let mut client = connect();
+            let mut client = connect(addr);
             client.write_all(get("/").as_bytes()).unwrap();
             assert!(read_answer(&mut client).ends_with('/'));
             client
         })
         .collect();
-    let mut last = connect();
+    let mut last = connect(addr);
     last.write_all(get("/stop").as_bytes()).unwrap();
     assert!(read_answer(&mut last).ends_with("/stop"));
     drop((clients, last));
-    assert_eq!(find("exhausted "), "true");
-    assert!(child.wait().unwrap().success());
+    assert_eq!(child.find("exhausted "), "true");
+    child.ended();
+}
+
+/// A limit whose reserve is 64 descriptors.
+const DESCRIPTORS: usize = 160;
+/// Files that are open at a time, all workers together: far less than the reserve, since a file is
+/// closed behind its request.
+const FILES_MAX: usize = 8;
+
+/// Answers with files, on `count` workers that listen at several places.
+fn serve_files(count: usize) {
+    let path = std::env::temp_dir().join(format!("annulus-reserve-{}", std::process::id()));
+    let server = Server::bind("127.0.0.1:0")
+        .and_bind("127.0.0.2:0")
+        .and_bind_unix(&path)
+        .workers(Cores::Count(count));
+    let handle = server.handle();
+    let report = server
+        .on_listening(|addr| println!("listening {addr}"))
+        .run_each(move || {
+            let files = Rc::new(Semaphore::new(FILES_MAX / count));
+            let handle = handle.clone();
+            async move |request: Request| {
+                if request.path() == "/stop" {
+                    handle.stop(NEVER);
+                }
+                let _permit = files.acquire().await;
+                let file = File::open("/proc/self/cmdline").await?;
+                // It takes its time, so that others are accepted meanwhile.
+                task::yield_now().await;
+                drop(file);
+                Ok::<_, annulus::http::Error>(Response::text("a file"))
+            }
+        })
+        .unwrap();
+    let _ = std::fs::remove_file(path);
+    println!("exhausted {}", report.exhausted);
+}
+
+#[test]
+fn a_burst_of_connections_leaves_the_reserve_of_descriptors_alone() {
+    if let Some(count) = Child::part() {
+        return serve_files(count.parse().unwrap());
+    }
+    let name = "overload::a_burst_of_connections_leaves_the_reserve_of_descriptors_alone";
+    for count in ["1", "2"] {
+        let mut child = Child::spawn(name, count, Some(DESCRIPTORS));
+        let addrs = [child.find("listening "), child.find("listening ")];
+        let addrs = addrs.map(|addr| addr.parse::<SocketAddr>().unwrap());
+        // One has been served, so that the server accepts by now.
+        let mut first = connect(addrs[0]);
+        first.write_all(get("/first").as_bytes()).unwrap();
+        assert!(read_answer(&mut first).ends_with("\r\n\r\na file"));
+        child.stop();
+        let mut clients: Vec<TcpStream> = (0..DESCRIPTORS * 3)
+            .map(|number| {
+                let mut client = connect(addrs[number % 2]);
+                client.write_all(get("/burst").as_bytes()).unwrap();
+                client
+            })
+            .collect();
+        child.go_on();
+        for client in &mut clients {
+            let answer = read_answer(client);
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        let mut last = connect(addrs[0]);
+        last.write_all(get("/stop").as_bytes()).unwrap();
+        assert!(read_answer(&mut last).starts_with("HTTP/1.1 200 "));
+        drop((first, clients, last));
+        assert_eq!(child.find("exhausted "), "0");
+        child.ended();
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::{
     future::poll_fn,
-    io::{self, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    process::{self, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
     task::{Poll, Waker},
     thread::{self, JoinHandle},
@@ -182,6 +183,74 @@ pub(crate) fn expect_fin(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
     assert!(rest.is_empty(), "it goes on: {rest:?}");
+}
+
+/// A test of this program that runs once more, in a process of its own that may be stopped. The
+/// process ends with the value.
+pub(crate) struct Child {
+    process: process::Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Child {
+    /// The variable that says which part the child has.
+    const VARIABLE: &str = "HTTP_LIFE_CHILD";
+
+    /// The part that this process has, if it is a child.
+    pub(crate) fn part() -> Option<String> {
+        std::env::var(Self::VARIABLE).ok()
+    }
+
+    /// Runs the test `name` with `part`, with at most `descriptors` if that is given.
+    pub(crate) fn spawn(name: &str, part: &str, descriptors: Option<usize>) -> Self {
+        let limit = descriptors.map_or(String::new(), |count| format!("ulimit -n {count}; "));
+        let mut process = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$0\" \"$@\"")])
+            .arg(std::env::current_exe().unwrap())
+            .args([name, "--exact", "--nocapture"])
+            .env(Self::VARIABLE, part)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    /// What the child prints behind `start`.
+    pub(crate) fn find(&mut self, start: &str) -> String {
+        self.lines
+            .find_map(|line| Some(line.unwrap().split_once(start)?.1.to_owned()))
+            .unwrap()
+    }
+
+    /// Stops the process.
+    pub(crate) fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets a stopped process go on.
+    pub(crate) fn go_on(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    #[expect(unsafe_code, reason = "std has no call that sends these signals")]
+    fn signal(&self, signal: libc::c_int) {
+        let process = libc::pid_t::try_from(self.process.id()).unwrap();
+        // SAFETY: the call takes no address, and the process has not been waited for.
+        assert_eq!(unsafe { libc::kill(process, signal) }, 0);
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) {
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// A gate that many handlers wait at until somebody opens it.

@@ -9,7 +9,12 @@ use std::{
 };
 
 use super::{Handler, Worker};
-use crate::{http::refusal::refuse, net::Socket, sys::errno, time, unwind};
+use crate::{
+    http::refusal::refuse,
+    net::{Acceptor, Socket},
+    sys::errno,
+    time, unwind,
+};
 
 /// Connections accepted before those that are here get their turn.
 const ACCEPTS_PER_TURN: usize = 32;
@@ -37,7 +42,12 @@ impl<H: Handler> Worker<H> {
                 match self.listeners[listener].poll_accept(context) {
                     Poll::Ready(Ok(socket)) => {
                         is_pending = false;
+                        let is_tight = self.admission.is_of_reserve(socket.raw());
                         self.admit(socket);
+                        if is_tight {
+                            // Those that were closed for others are gone after the next turns.
+                            return context.waker().wake_by_ref();
+                        }
                     }
                     // The listener rests by itself when descriptors have run out; the next call
                     // waits.
@@ -63,6 +73,9 @@ impl<H: Handler> Worker<H> {
         let mut listeners = std::mem::take(&mut self.listeners);
         listeners.retain(|listener| {
             for _ in 0..LAST_ACCEPTS_MAX {
+                if !self.admission.has_descriptors(self.connections.len(), 1) {
+                    return false;
+                }
                 match listener.poll_stop(context) {
                     Poll::Ready(Some(socket)) => self.add(socket),
                     Poll::Ready(None) => return false,
@@ -162,8 +175,22 @@ impl<H: Handler> Worker<H> {
         false
     }
 
+    /// Sees to it that the kernel does not accept ahead what would take the descriptors that are
+    /// left to everything else.
+    pub(super) fn guard_reserve(&mut self) {
+        let Some(burst) = self.burst_max else { return };
+        if !self
+            .admission
+            .has_descriptors(self.connections.len(), burst)
+        {
+            self.burst_max = None;
+            self.listeners.iter().for_each(Acceptor::take_one_by_one);
+        }
+    }
+
     fn add(&mut self, socket: Socket) {
         self.shared.count(|report| report.accepted += 1);
+        self.guard_reserve();
         let index = self.connections.insert(socket.into(), self.now);
         // Its first turn asks the kernel for bytes.
         self.wakes.waker(index).wake();
