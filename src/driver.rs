@@ -69,6 +69,7 @@ use backend::Backend;
 use catch_up::CollectedAt;
 pub(crate) use poll::NO_SOURCE;
 use poll::PollBackend;
+use silent::Looks;
 use slot::{Slot, State};
 use turn::Events;
 
@@ -151,8 +152,7 @@ struct Core {
     in_flight: usize,
     /// Multishots found at their limit, looked at again when the tasks have run.
     over_limit: Vec<Key>,
-    /// Multishot receives that brought data of late.
-    heard: Vec<Key>,
+    looks: Looks,
     /// Completions with a provided buffer that wait in slots.
     parked_buffers: usize,
     abandoned: u64,
@@ -173,7 +173,7 @@ impl Driver {
                 generation: 0,
                 in_flight: 0,
                 over_limit: Vec::new(),
-                heard: Vec::new(),
+                looks: Looks::default(),
                 parked_buffers: 0,
                 abandoned: 0,
                 stale: 0,

@@ -119,7 +119,7 @@ impl Multi {
             rest: None,
             fd: stream.unwrap_or(-1),
             limit,
-            heard: Heard::Nothing,
+            heard: Heard::Never,
             in_flight: true,
             cancelled: false,
         }
@@ -128,12 +128,6 @@ impl Multi {
     #[inline]
     pub(super) fn fd(&self) -> i32 {
         self.fd
-    }
-
-    /// Notes that data came; whether the driver is to list it from now on.
-    #[inline]
-    pub(super) fn hear(&mut self) -> bool {
-        self.fd >= 0 && std::mem::replace(&mut self.heard, Heard::Lately) == Heard::Nothing
     }
 
     /// Whether the kernel still receives for it, so that it waits to be told of an end.

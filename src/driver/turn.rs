@@ -64,7 +64,7 @@ impl Driver {
                 }
                 core.complete(user_data, completion, &mut events.after);
             }
-            core.look_if_due();
+            core.look();
             result
         };
         self.collected_at.note();
@@ -163,9 +163,7 @@ impl Core {
                     if multi.is_over_limit() {
                         self.over_limit.push(key);
                     }
-                    if multi.hear() {
-                        self.heard.push(key);
-                    }
+                    self.looks.hear(key, multi);
                 }
                 if let Some(waker) = multi.waker.take() {
                     after.push(After::Wake(waker));

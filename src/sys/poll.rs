@@ -43,19 +43,19 @@ pub(crate) fn has_unreceived(fd: i32) -> bool {
     result > 0 && poll.revents & GONE == 0
 }
 
-/// Calls `found` with the index of each socket whose peer has finished or is gone. One that the
-/// kernel cannot be asked about counts as ended.
-pub(crate) fn find_ended(fds: &[i32], mut found: impl FnMut(usize)) {
-    for (chunk_index, chunk) in fds.chunks(FDS_PER_CALL).enumerate() {
+/// Calls `found` for each socket whose peer has finished or is gone. One that the kernel cannot be
+/// asked about counts as ended.
+pub(crate) fn find_ended<T>(sockets: &[T], fd: impl Fn(&T) -> i32, mut found: impl FnMut(&T)) {
+    for chunk in sockets.chunks(FDS_PER_CALL) {
         let mut polls = [question(-1, 0); FDS_PER_CALL];
-        for (poll, fd) in polls.iter_mut().zip(chunk) {
-            *poll = question(*fd, libc::POLLRDHUP);
+        for (poll, socket) in polls.iter_mut().zip(chunk) {
+            *poll = question(fd(socket), libc::POLLRDHUP);
         }
         // SAFETY: the kernel reads and writes the first structs of the array during the call.
         let result = unsafe { libc::poll(polls.as_mut_ptr(), chunk.len() as libc::nfds_t, 0) };
-        for (index, poll) in polls[..chunk.len()].iter().enumerate() {
+        for (poll, socket) in polls.iter().zip(chunk) {
             if result < 0 || poll.revents != 0 {
-                found(chunk_index * FDS_PER_CALL + index);
+                found(socket);
             }
         }
     }
@@ -77,8 +77,8 @@ mod tests {
             drop(far.remove(index));
         }
         let mut found = Vec::new();
-        find_ended(&fds, |index| found.push(index));
-        assert_eq!(found, [0, 63, 64, 149]);
+        find_ended(&fds, |fd| *fd, |fd| found.push(*fd));
+        assert_eq!(found, [0, 63, 64, 149].map(|index: usize| fds[index]));
         assert_eq!(peer_state(fds[63]), PeerState::Gone);
         assert_eq!(peer_state(fds[62]), PeerState::There);
         near.clear();
@@ -86,6 +86,6 @@ mod tests {
 
     #[test]
     fn no_socket_is_no_call() {
-        find_ended(&[], |index| unreachable!("found {index}"));
+        find_ended(&[], |fd: &i32| *fd, |fd| unreachable!("found {fd}"));
     }
 }

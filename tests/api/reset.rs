@@ -96,6 +96,18 @@ fn read_reports_it_behind_the_bytes() {
 }
 
 #[test]
+fn one_that_came_before_the_receive_began_is_reported() {
+    run(async {
+        for round in 0..ROUNDS {
+            let (near, far) = resetting_pair().await;
+            let pieces = 1 + round % 7;
+            send_and_reset(far, pieces);
+            assert_eq!(recv_to_reset(&near).await, 10 * pieces);
+        }
+    });
+}
+
+#[test]
 fn it_is_reported_to_who_asks_only_after_it_came() {
     run(async {
         let (near, far) = resetting_pair().await;
