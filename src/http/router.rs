@@ -2,6 +2,7 @@
 
 mod boxed_handler;
 mod nested_fallback;
+mod route_path;
 mod routes;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::fmt;
 use self::{
     boxed_handler::{BoxedHandler, boxed},
     nested_fallback::NestedFallback,
+    route_path::check,
     routes::{Route, Routes},
 };
 use super::{Handler, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -46,8 +48,10 @@ use super::{Handler, HeaderValue, Method, Request, Response, StatusCode, header}
 ///
 /// The methods that add a route panic when it is wrong, with its path and the reason: a path that
 /// does not begin with a slash, holds what no request's path can hold, or has bad braces, two
-/// parameters in a segment or more than eight in all; and a route that is there already, be it
-/// under other names as `/{a}` and `/{b}`, or for the same place as `/{a}` and `/{*rest}`.
+/// parameters in a segment, two of one name or more than eight in all; one with a segment that is a
+/// parameter to other routers, as `/:id`, `/*rest`, `/<id>` and `/{id:int}`, with the form that is
+/// meant; and a route that is there already, be it under other names as `/{a}` and `/{b}`, or for the
+/// same place as `/{a}` and `/{*rest}`.
 ///
 /// # Examples
 ///
@@ -192,7 +196,8 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// When a [route is wrong](Self#panics) behind the prefix, or the prefix ends with a slash.
+    /// When the prefix is wrong as a [route](Self#panics) is, or a route is behind it, or the prefix
+    /// ends with a slash.
     #[must_use]
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Self) -> Self {
@@ -200,6 +205,10 @@ impl Router {
             !prefix.ends_with('/'),
             "the prefix `{prefix}` of a nested router: expected no slash at its end"
         );
+        if !prefix.is_empty() {
+            // Also when there is no route behind it that would tell.
+            check(prefix);
+        }
         self.routes.nest(prefix, router.routes);
         let deeper = router.nested_fallbacks.into_iter();
         let deeper = deeper.filter_map(|fallback| fallback.nest(prefix));

@@ -304,6 +304,13 @@ fn a_wrong_route_is_named_when_it_is_added() {
     panics(get("/a}"), &["`/a}`"]);
     panics(get("/{}"), &["`/{}`"]);
     panics(get("/{a}-{b}"), &["`/{a}-{b}`"]);
+    panics(get("/{a}/x/{a}"), &["`/{a}/x/{a}`", "`a`", "twice"]);
+    panics(get("/a/:id"), &["`/a/:id`", "`{id}`"]);
+    panics(get("/:a/b"), &["`/:a/b`", "`{a}`"]);
+    panics(get("/files/*rest"), &["`/files/*rest`", "`{*rest}`"]);
+    panics(get("/files/*"), &["`/files/*`", "`{*rest}`"]);
+    panics(get("/a/<id>"), &["`/a/<id>`", "`{id}`"]);
+    panics(get("/a/{id:int}"), &["`/a/{id:int}`", "`{id}`"]);
     panics(get("/{*a}/b"), &["`/{*a}/b`"]);
     panics(
         get("/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}"),
@@ -327,7 +334,15 @@ fn a_wrong_route_is_named_when_it_is_added() {
     );
     let x = || Router::new().get("/x", named("x"));
     panics(move || x().nest("/p/", x()), &["`/p/`", "slash"]);
-    panics(move || x().nest("p", x()), &["`p/x`", "slash"]);
+    panics(move || x().nest("p", x()), &["`p`", "slash"]);
+    panics(move || x().nest("p", Router::new()), &["`p`", "slash"]);
+    panics(move || x().nest("/:p", Router::new()), &["`/:p`", "`{p}`"]);
+    panics(move || x().nest("/{p", Router::new()), &["`/{p`", "`}`"]);
+    let a = || Router::new().get("/{a}", named("a"));
+    panics(
+        move || x().nest("/{a}", a()),
+        &["`/{a}/{a}`", "`a`", "twice"],
+    );
     panics(move || x().nest("/p", x()).nest("/p", x()), &["`GET /p/x`"]);
     let lost = || Router::new().fallback(named("lost"));
     panics(

@@ -4,10 +4,10 @@ use std::{fmt, rc::Rc};
 
 use matchit::InsertError;
 
-use super::boxed_handler::BoxedHandler;
+use super::{boxed_handler::BoxedHandler, route_path::check};
 use crate::http::{
     Method,
-    params::{Names, PARAMS_MAX, Params},
+    params::{Names, Params},
 };
 
 /// What is behind one path.
@@ -106,7 +106,7 @@ impl Routes {
     /// Adds a route that is found at all of `patterns`.
     #[track_caller]
     fn insert(&mut self, path: &str, patterns: &[String]) -> &mut Route {
-        check(path);
+        let names = check(path);
         let index = self.routes.len();
         for pattern in patterns {
             match self.tree.insert(pattern, index) {
@@ -117,12 +117,6 @@ impl Routes {
                 Err(error) => panic!("the route `{path}`: {error}"),
             }
         }
-        let names = names(path);
-        assert!(
-            names.len() <= PARAMS_MAX,
-            "the route `{path}`: expected at most {PARAMS_MAX} parameters, found {}",
-            names.len()
-        );
         self.routes.push(Route {
             path: path.to_owned(),
             names: Rc::new(names),
@@ -174,27 +168,4 @@ impl fmt::Debug for Routes {
             .entries(self.routes.iter().map(|route| &route.path))
             .finish()
     }
-}
-
-/// Holds a path against what the path of a request can be.
-#[track_caller]
-fn check(path: &str) {
-    assert!(
-        path.starts_with('/'),
-        "the route `{path}`: expected a slash at its beginning"
-    );
-    let impossible = |c: char| c.is_control() || matches!(c, ' ' | '?' | '#');
-    if let Some(found) = path.chars().find(|&c| impossible(c)) {
-        panic!("the route `{path}`: expected a path, found {found:?} in it");
-    }
-}
-
-/// The names of the parameters in `path`, whose braces are known to be right.
-fn names(path: &str) -> Names {
-    let path = path.replace("{{", "").replace("}}", "");
-    let behind_braces = path.split('{').skip(1);
-    behind_braces
-        .filter_map(|behind| behind.split('}').next())
-        .map(|name| name.trim_start_matches('*').to_owned())
-        .collect()
 }
