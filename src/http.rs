@@ -20,8 +20,8 @@
 //!
 //! A [`Router`] chooses among several by method and path, and is a handler itself. What a handler
 //! returns is whatever turns [into a response](IntoResponse): a [`Response`], text, a status, or a
-//! [`Result`] of these, so that `?` works. An error becomes the answer that it asks for, and what it
-//! says goes to the log only.
+//! [`Result`] of these, so that `?` works. An [`Error`] becomes the answer that it asks for, and what
+//! it says goes to the log only. A file that is not there is 404: [`Error`] has the table of I/O errors.
 //!
 //! ```no_run
 //! use annulus::http::{self, Request, Response, Router, Server, StatusCode};

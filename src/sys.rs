@@ -60,7 +60,7 @@ pub(crate) mod errno {
         ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
     };
     #[cfg(feature = "http")]
-    pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ENXIO};
+    pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ENAMETOOLONG, ENXIO};
 }
 
 /// Socket options and flags that code above this module passes on.

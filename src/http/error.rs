@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, fmt, io};
 
-use super::{BodyError, ErrorKind, StatusCode};
+use super::{BodyError, ErrorKind, StatusCode, client};
+use crate::sys::errno;
 
 /// The result of a handler that uses `?`.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,8 +14,22 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// An error that answers a request.
 ///
 /// A status becomes an answer with that status, a body that breaks the protocol or a limit becomes
-/// the answer that the protocol asks for, and any other I/O error becomes 500. What it says, its
-/// cause included, goes to the server's log, never to the client.
+/// the answer that the protocol asks for, and an error of the [client](super::client::Error) becomes
+/// 502 or 504. What it says, its cause included, goes to the server's log, never to the client.
+///
+/// An [`io::Error`] is taken for one of a file that the request names:
+///
+/// | `io::ErrorKind` | Status |
+/// |---|---|
+/// | `NotFound`, `NotADirectory`, `IsADirectory`; a name that is too long (`ENAMETOOLONG`) or a socket's (`ENXIO`) | 404 |
+/// | `PermissionDenied` | 403 |
+/// | `StorageFull`, `QuotaExceeded` | 507 |
+/// | any, around an error of a request's body or of the client, as readers of bodies return them | that error's |
+/// | any other: those of connections and of what the handler itself did wrong | 500 |
+///
+/// Where something else than what the client asked for is missing, such as a file of the server's or
+/// the Unix socket of a database, the handler says so: `map_err(|error|
+/// Error::new(StatusCode::INTERNAL_SERVER_ERROR, "no template").with_source(error))`.
 ///
 /// # Examples
 ///
@@ -88,7 +103,7 @@ impl Error {
         match &self.inner {
             Inner::Status(status) => *status,
             Inner::Body(error) => error.status(),
-            Inner::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Inner::Io(error) => io_status(error),
             Inner::Other(other) => other.status,
         }
     }
@@ -155,9 +170,36 @@ impl From<BodyError> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Self {
-            inner: Inner::Io(error),
+        // Readers and writers speak `io::Error`; what they carry knows more.
+        let error = match error.downcast::<Self>() {
+            Ok(inner) => return inner,
+            Err(error) => error,
+        };
+        match error.downcast::<client::Error>() {
+            Ok(inner) => inner.into(),
+            Err(error) => Self {
+                inner: Inner::Io(error),
+            },
         }
+    }
+}
+
+/// The status of an I/O error, which is taken for one of a file that the request names.
+fn io_status(error: &io::Error) -> StatusCode {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory => StatusCode::NOT_FOUND,
+        // They have no kinds of their own in the oldest compiler.
+        _ if matches!(
+            error.raw_os_error(),
+            Some(errno::ENAMETOOLONG | errno::ENXIO)
+        ) =>
+        {
+            StatusCode::NOT_FOUND
+        }
+        Kind::PermissionDenied => StatusCode::FORBIDDEN,
+        Kind::StorageFull | Kind::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -211,9 +253,57 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Body(BodyError::TooLarge));
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
 
-        let error = Error::from(io::Error::from(io::ErrorKind::NotFound));
+        let error = Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(error.kind(), ErrorKind::Io);
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(error.source().unwrap().is::<io::Error>());
+    }
+
+    #[test]
+    fn an_io_error_is_taken_for_one_of_a_file() {
+        use io::ErrorKind as Kind;
+        for number in [errno::ENAMETOOLONG, errno::ENXIO] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(Error::from(error).status(), 404);
+        }
+        for (kind, status) in [
+            (Kind::NotFound, 404),
+            (Kind::NotADirectory, 404),
+            (Kind::IsADirectory, 404),
+            (Kind::PermissionDenied, 403),
+            (Kind::StorageFull, 507),
+            (Kind::QuotaExceeded, 507),
+            (Kind::InvalidInput, 500),
+            (Kind::UnexpectedEof, 500),
+            (Kind::ConnectionRefused, 500),
+            (Kind::ConnectionReset, 500),
+            (Kind::TimedOut, 500),
+            (Kind::AddrNotAvailable, 500),
+        ] {
+            let error = Error::from(io::Error::from(kind));
+            assert_eq!(error.status(), status, "{kind}");
+            assert_eq!(
+                (error.kind(), error.to_string()),
+                (ErrorKind::Io, kind.to_string())
+            );
+        }
+        assert_eq!(Error::from(io::Error::other("x")).status(), 500);
+    }
+
+    #[test]
+    fn an_error_that_went_through_io_is_itself_again() {
+        for error in [
+            BodyError::TooLarge,
+            BodyError::TimedOut,
+            BodyError::ChunkDataEnd,
+        ] {
+            let through = Error::from(io::Error::from(Error::from(error)));
+            assert_eq!(through.kind(), ErrorKind::Body(error));
+            assert_eq!(through.status(), error.status());
+        }
+        let error = Error::new(StatusCode::CONFLICT, "taken");
+        let through = Error::from(io::Error::from(error));
+        assert_eq!(through.status(), StatusCode::CONFLICT);
+        assert_eq!(through.to_string(), "taken");
     }
 }

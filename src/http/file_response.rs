@@ -2,8 +2,8 @@
 
 use std::{io, path::Path};
 
-use super::{BodyWriter, Error, HeaderValue, Response, Result, StatusCode, header};
-use crate::{fs::File, sys::errno};
+use super::{BodyWriter, HeaderValue, Response, Result, StatusCode, header};
+use crate::fs::File;
 
 /// How much is read from a file at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -55,8 +55,9 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// 404 when there is no such file or it is no regular one, 403 when it may not be read, and the error of
-    /// open(2) otherwise. A file that has become shorter meanwhile cuts the connection.
+    /// The error of open(2), which answers 404 when there is no such file and 403 when it may not be
+    /// read ([`Error`](super::Error) tells all); 404 when it is no regular file. A file that has become shorter
+    /// meanwhile cuts the connection.
     ///
     /// # Examples
     ///
@@ -73,7 +74,7 @@ impl Response {
     /// ```
     pub async fn file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = File::open(path).await.map_err(not_there)?;
+        let file = File::open(path).await?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(StatusCode::NOT_FOUND.into());
@@ -97,18 +98,6 @@ impl Response {
         Ok(response
             .field(header::CONTENT_TYPE, content_type(path))
             .field(header::CONTENT_LENGTH, len.into()))
-    }
-}
-
-fn not_there(error: io::Error) -> Error {
-    if error.raw_os_error() == Some(errno::ENXIO) {
-        // A socket's name, which cannot be opened.
-        return StatusCode::NOT_FOUND.into();
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StatusCode::NOT_FOUND.into(),
-        io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN.into(),
-        _ => error.into(),
     }
 }
 

@@ -1,13 +1,16 @@
 //! What the access log is told, and files.
 
 use std::{
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use annulus::{
     Builder, DriverKind,
-    http::{self, Connection, Request, Response, StatusCode},
+    fs::File,
+    http::{self, Connection, Limits, Request, Response, StatusCode},
+    io::Reader,
     time,
 };
 
@@ -126,4 +129,56 @@ fn only_regular_files_are_sent() {
         });
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn an_error_of_a_file_or_of_a_body_answers_what_it_is() {
+    annulus::run(async {
+        let limits = Limits {
+            body_bytes_max: 5,
+            ..Limits::default()
+        };
+        let handler = async |mut request: Request| -> http::Result<Response> {
+            if request.path() == "/body" {
+                let mut reader = Reader::new(request.take_body());
+                return Ok(Response::bytes(reader.read_to_end(100).await?));
+            }
+            let file = File::open(&request.path()[1..]).await?;
+            let (_, bytes) = file
+                .read_at(Vec::with_capacity(9), 0)
+                .await
+                .map_err(io::Error::from)?;
+            Ok(Response::bytes(bytes))
+        };
+        let long = "x".repeat(300);
+        for (path, status) in [
+            ("Cargo.toml", "200 OK"),
+            ("missing", "404 Not Found"),
+            ("Cargo.toml/x", "404 Not Found"),
+            ("src", "404 Not Found"),
+            (long.as_str(), "404 Not Found"),
+        ] {
+            let mut client = Client::of(Connection::new(), handler);
+            client
+                .send(format!("GET /{path} HTTP/1.1\r\nHost: t\r\n\r\n"))
+                .await;
+            let head = client.until("\r\n\r\n").await;
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+                "{path}: {head}"
+            );
+        }
+        // A reader hands the body's error through an `io::Error`.
+        let mut client = Client::of(Connection::new().limits(limits), handler);
+        client
+            .send("POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nabcdef")
+            .await;
+        assert!(client.rest().await.starts_with("HTTP/1.1 413 "));
+        let mut client = Client::of(Connection::new(), handler);
+        client
+            .send("POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nabc")
+            .await;
+        client.shut_down().await;
+        assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
+    });
 }
