@@ -20,7 +20,10 @@ use super::{
     stop_order::StopOrder,
     workers::{Order, Orders, Workers},
 };
-use crate::{runtime::Cores, sys};
+use crate::{
+    runtime::{self, Cores},
+    sys,
+};
 
 /// An HTTP/1.1 server: one thread and one ring for each core, each of which listens, too.
 ///
@@ -301,7 +304,8 @@ impl Server {
     /// [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle).
     ///
     /// One worker runs on the calling thread, several on threads of their own; all have ended when
-    /// this returns.
+    /// this returns. It blocks its thread: a program that is inside [`annulus::run`](crate::run)
+    /// already, because it has opened something first, calls [`serve`](Self::serve) there.
     ///
     /// A handler that holds an `Rc` or a `RefCell` is not `Send`; build one on each worker with
     /// [`run_each`](Self::run_each) instead.
@@ -314,7 +318,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// Inside a runtime.
+    /// Inside a runtime, however many workers there are.
     pub fn run<H: Handler + Clone + Send>(self, handler: H) -> io::Result<Report> {
         let cores = self.cores.list();
         let handlers = vec![handler; cores.len()];
@@ -322,7 +326,7 @@ impl Server {
     }
 
     /// Serves, with a handler that `make` builds on each worker: for state that stays on its
-    /// thread.
+    /// thread. It is called inside the worker's runtime.
     ///
     /// # Errors
     ///
@@ -342,6 +346,56 @@ impl Server {
         self.run_workers(cores, makes.into_iter().map(|make| move || make()))
     }
 
+    /// Serves on this thread, inside the runtime that it is called in, until the server is stopped by
+    /// [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle): for programs that open
+    /// something first and share it with their handlers.
+    ///
+    /// It is one worker, whatever [`workers`](Self::workers) says: limits, timeouts, the stop and the
+    /// [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For more
+    /// cores call [`run_each`](Self::run_each) outside of a runtime, where each worker opens what it
+    /// needs. What handlers have spawned is left to the runtime when the server has ended.
+    ///
+    /// # Errors
+    ///
+    /// When an address cannot be bound, or a listening socket fails; what has begun has ten seconds
+    /// then. Outside of a runtime.
+    ///
+    /// # Panics
+    ///
+    /// When the server itself panics. A handler's panic is answered 500.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server ends when the future is dropped: its sockets are closed, and the handlers that run
+    /// are dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::{io, rc::Rc, time::Duration};
+    ///
+    /// use annulus::{http::{Response, Server}, net::TcpStream, signal};
+    ///
+    /// fn main() -> io::Result<()> {
+    ///     annulus::run(async {
+    ///         let database = Rc::new(TcpStream::connect("127.0.0.1:5432").await?);
+    ///         let report = Server::bind("127.0.0.1:8080")
+    ///             .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
+    ///             .serve(async move |_request| {
+    ///                 Response::text(format!("connected to {:?}", database.peer_addr()))
+    ///             })
+    ///             .await?;
+    ///         println!("{report}");
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    pub async fn serve<H: Handler>(self, handler: H) -> io::Result<Report> {
+        let (workers, mut listeners) = self.prepare(1)?;
+        let listeners = listeners.pop().expect("there is one worker");
+        workers.serve(listeners, handler).await
+    }
+
     fn run_workers<M, H>(
         self,
         cores: Vec<usize>,
@@ -351,21 +405,32 @@ impl Server {
         M: FnOnce() -> H + Send + 'static,
         H: Handler,
     {
-        let listeners = self.listen.listen(self.places, cores.len())?;
+        assert!(
+            !runtime::is_inside(),
+            "annulus is already running on this thread, which `Server::run` would block: inside a \
+             runtime, `.await` `Server::serve` instead"
+        );
+        let (workers, listeners) = self.prepare(cores.len())?;
+        workers.run(&cores, listeners, makes)
+    }
+
+    /// Listens, and returns the listening sockets of each of `count` workers.
+    fn prepare(self, count: usize) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
+        let listeners = self.listen.listen(self.places, count)?;
         if let Some(mut tell) = self.on_listening {
             listeners[0]
                 .iter()
                 .filter_map(Listening::local_addr)
                 .for_each(&mut *tell);
         }
-        let admission = Admission::new(self.connections_max, self.refuses_when_full, cores.len());
+        let admission = Admission::new(self.connections_max, self.refuses_when_full, count);
         let workers = Workers {
             settings: self.settings,
             admission,
             control: self.control,
             orders: self.orders,
         };
-        workers.run(&cores, listeners, makes)
+        Ok((workers, listeners))
     }
 }
 

@@ -210,6 +210,21 @@ impl<H: Handler> Worker<H> {
             self.begin_stop(Duration::ZERO);
         }
         self.listeners.clear();
+        self.cut_connections();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stopping.is_some()
+            && self.listeners.is_empty()
+            && self.connections.is_empty()
+            && self.refusals.is_empty()
+    }
+}
+
+impl<H> Worker<H> {
+    /// Resets what is under way, so that no client takes what it has for the whole, and closes the
+    /// idle connections.
+    fn cut_connections(&mut self) {
         for running in self.running.drain() {
             // Its client has had the whole answer, and has yet to close its side.
             let is_answered = running.exchange.phase.get() == Phase::Closing;
@@ -232,12 +247,12 @@ impl<H: Handler> Worker<H> {
         self.connections.clear();
         self.refusals = JoinSet::new();
     }
+}
 
-    fn has_ended(&self) -> bool {
-        self.stopping.is_some()
-            && self.listeners.is_empty()
-            && self.connections.is_empty()
-            && self.refusals.is_empty()
+/// A server that is dropped while it serves leaves its connections as a cut does.
+impl<H> Drop for Worker<H> {
+    fn drop(&mut self) {
+        self.cut_connections();
     }
 }
 

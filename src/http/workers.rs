@@ -21,7 +21,8 @@ use super::{
 use crate::{
     net::Acceptor,
     runtime::{Builder, pin_to_core},
-    task, unwind,
+    task::{self, JoinSet},
+    unwind,
 };
 
 /// Resolves when something is to be done, or fails when that will never be known.
@@ -89,6 +90,34 @@ impl Workers {
                 run_threads(cores, starts, self.orders, &self.control)?
             }
         };
+        match self.control.take_failure() {
+            Some(failure) => Err(failure),
+            None => Ok(report),
+        }
+    }
+
+    /// Runs one worker in the runtime that this is awaited in.
+    pub(super) async fn serve<H: Handler>(
+        self,
+        listeners: Vec<Listening>,
+        handler: H,
+    ) -> io::Result<Report> {
+        let post = self
+            .control
+            .open(1)
+            .pop()
+            .expect("one mailbox was asked for");
+        let acceptors: io::Result<Vec<Acceptor>> = listeners
+            .into_iter()
+            .map(Listening::into_acceptor)
+            .collect();
+        let acceptors = acceptors?;
+        // They end with the server, and when this is dropped.
+        let mut following = JoinSet::new();
+        if let Some(orders) = self.orders.follow(&self.control) {
+            drop(following.spawn(orders));
+        }
+        let report = worker::serve(acceptors, handler, self.settings, self.admission, post).await;
         match self.control.take_failure() {
             Some(failure) => Err(failure),
             None => Ok(report),

@@ -29,10 +29,15 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread is inside a runtime.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.get()
+}
+
 /// Panics inside a runtime.
 pub(super) fn refuse_nesting() {
     assert!(
-        !INSIDE.get(),
+        !is_inside(),
         "annulus is already running on this thread: inside it, `.await` the future or `spawn` it \
          instead of calling `run` or `block_on` again"
     );

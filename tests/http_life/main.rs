@@ -3,6 +3,7 @@
 
 mod answers;
 mod connections;
+mod inside;
 mod listening;
 mod overload;
 mod panics;
