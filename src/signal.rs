@@ -28,7 +28,7 @@ mod signal_kind;
 use std::{
     fmt,
     future::{Future, poll_fn},
-    io,
+    io, mem,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -93,9 +93,24 @@ pub fn stream(kind: SignalKind) -> io::Result<Signal> {
     })
 }
 
-fn next(kind: SignalKind) -> impl Future<Output = io::Result<()>> {
-    let signal = stream(kind);
-    async move { signal?.recv().await }
+fn next(kind: SignalKind) -> NextSignal {
+    NextSignal(stream(kind))
+}
+
+/// The next signal of a kind. It can be polled again after that, and hears every one that comes
+/// meanwhile: a server that one has told to stop waits for another.
+#[derive(Debug)]
+pub(crate) struct NextSignal(io::Result<Signal>);
+
+impl Future for NextSignal {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.get_mut().0 {
+            Ok(signal) => signal.poll_recv(context),
+            Err(error) => Poll::Ready(Err(mem::replace(error, io::ErrorKind::Other.into()))),
+        }
+    }
 }
 
 /// The signals of one kind, one after the other. Made by [`stream`].

@@ -17,8 +17,8 @@ use super::{
     control::Control,
     listening::{Listening, Options, Place},
     settings::Settings,
-    stop_order::StopOrder,
-    workers::{Order, Orders, Workers},
+    stop_order::{self, StopOrder},
+    workers::{Orders, Workers},
 };
 use crate::{
     runtime::{self, Cores},
@@ -248,6 +248,10 @@ impl Server {
     /// [`signal`](crate::signal) do: an error stops the server, and [`run`](Self::run) returns it.
     /// [`handle`](Self::handle) stops from elsewhere.
     ///
+    /// With [`signal::ctrl_c`](crate::signal::ctrl_c) or [`signal::terminate`](crate::signal::terminate)
+    /// the second signal of that kind cuts at once, for the user who does not wait for the deadline.
+    /// [`cut_on`](Self::cut_on) chooses otherwise, and does so for futures of other kinds.
+    ///
     /// In order:
     ///
     /// 1. The listening sockets are closed, so that whoever connects is refused, by which balancers
@@ -265,8 +269,7 @@ impl Server {
     ///
     /// # fn serve() -> std::io::Result<()> {
     /// let report = Server::bind("127.0.0.1:8080")
-    ///     .shutdown_on(signal::terminate(), Duration::from_secs(10))
-    ///     .cut_on(signal::terminate) // the second time
+    ///     .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
     ///     .run(async |_request| Response::text("hello"))?;
     /// println!("{report}");
     /// # Ok(())
@@ -278,19 +281,38 @@ impl Server {
         future: impl Future<Output: StopOrder> + 'static,
         deadline: Duration,
     ) -> Self {
-        self.orders.stop = Some((order(future), deadline));
+        let (stop, again) = stop_order::of(future);
+        self.orders.stop = Some((stop, deadline));
+        self.orders.again = again;
         self
     }
 
     /// Cuts what is left when a second future resolves, for those who cannot wait for the deadline.
     /// `make` is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so
-    /// that a signal counts for one of them only.
+    /// that a signal counts for one of them only. It takes the place of the second signal.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::{future, http::Server, signal};
+    /// use std::time::Duration;
+    ///
+    /// async fn either() -> std::io::Result<()> {
+    ///     match future::race(signal::ctrl_c(), signal::terminate()).await {
+    ///         future::Either::Left(result) | future::Either::Right(result) => result,
+    ///     }
+    /// }
+    ///
+    /// let _ = Server::bind("127.0.0.1:8080")
+    ///     .shutdown_on(either(), Duration::from_secs(10))
+    ///     .cut_on(either);
+    /// ```
     #[must_use]
     pub fn cut_on<F>(mut self, make: impl FnOnce() -> F + 'static) -> Self
     where
         F: Future<Output: StopOrder> + 'static,
     {
-        self.orders.cut = Some(Box::new(|| order(make())));
+        self.orders.cut = Some(Box::new(|| stop_order::of(make()).0));
         self
     }
 
@@ -432,10 +454,6 @@ impl Server {
         };
         Ok((workers, listeners))
     }
-}
-
-fn order(future: impl Future<Output: StopOrder> + 'static) -> Order {
-    Box::pin(async { future.await.into_result() })
 }
 
 impl fmt::Debug for Server {

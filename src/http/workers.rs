@@ -28,6 +28,9 @@ use crate::{
 /// Resolves when something is to be done, or fails when that will never be known.
 pub(super) type Order = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
+/// Makes an order when its time has come.
+pub(super) type MakeOrder = Box<dyn FnOnce() -> Order>;
+
 /// What passes the orders on.
 type Orderly = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -37,7 +40,9 @@ pub(super) struct Orders {
     /// Stops it, with that deadline.
     pub(super) stop: Option<(Order, Duration)>,
     /// Makes what cuts it, once it is stopping by `stop`.
-    pub(super) cut: Option<Box<dyn FnOnce() -> Order>>,
+    pub(super) cut: Option<MakeOrder>,
+    /// The same unless there is a `cut`: `stop` once more.
+    pub(super) again: Option<MakeOrder>,
 }
 
 /// What all workers are given.
@@ -191,7 +196,7 @@ impl Orders {
                 Ok(()) => control.stop(Stop::Within(deadline)),
                 Err(error) => control.fail(error),
             }
-            if let Some(make) = self.cut {
+            if let Some(make) = self.cut.or(self.again) {
                 match make().await {
                     Ok(()) => control.stop(Stop::Now),
                     Err(error) => control.fail(error),

@@ -306,40 +306,42 @@ fn an_order_that_will_never_come_ends_the_server_with_its_error() {
 
 const CHILD: &str = "HTTP_LIFE_SIGNALS";
 
-/// The server of the test below, in a process of its own.
-fn serve_until_signals() {
-    let report = Server::bind("127.0.0.1:0")
-        .workers(Cores::Count(2))
-        .shutdown_on(signal::terminate(), NEVER)
-        .cut_on(signal::terminate)
-        .on_listening(|addr| println!("listening {addr}"))
-        .run(async |_request: Request| {
-            println!("entered");
-            std::future::pending::<Response>().await
-        })
-        .unwrap();
-    println!("cut {}", report.cut);
+/// The server of the tests below, in a process of its own.
+fn serve_until_signals(kind: &str) {
+    let server = Server::bind("127.0.0.1:0").on_listening(|addr| println!("listening {addr}"));
+    let handler = async |_request: Request| {
+        println!("entered");
+        std::future::pending::<Response>().await
+    };
+    let on_ctrl_c = |server: Server| server.shutdown_on(signal::ctrl_c(), NEVER);
+    let report = match kind {
+        "cut_on" => server
+            .workers(Cores::Count(2))
+            .shutdown_on(async { signal::terminate().await }, NEVER)
+            .cut_on(signal::ctrl_c)
+            .run(handler),
+        "terminate" => server.shutdown_on(signal::terminate(), NEVER).run(handler),
+        "inside" => annulus::run(async { on_ctrl_c(server).serve(handler).await }),
+        count => {
+            let count = count.parse().unwrap();
+            on_ctrl_c(server.workers(Cores::Count(count))).run(handler)
+        }
+    };
+    println!("cut {}", report.unwrap().cut);
 }
 
-#[test]
-fn the_first_signal_stops_and_the_second_cuts() {
-    if std::env::var_os(CHILD).is_some() {
-        return serve_until_signals();
-    }
+/// Starts this test in a process of its own, and sends it two signals.
+fn first_stops_and_second_cuts(test: &str, kind: &str, signals: [&str; 2]) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "stop::the_first_signal_stops_and_the_second_cuts",
-            "--exact",
-        ])
-        .arg("--nocapture")
-        .env(CHILD, "1")
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, kind)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let pid = child.id().to_string();
-    let terminate = || {
+    let send = |signal: &str| {
         let status = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .args(["-c", "kill -\"$1\" \"$0\"", &pid, signal])
             .status();
         assert!(status.unwrap().success());
     };
@@ -353,12 +355,33 @@ fn the_first_signal_stops_and_the_second_cuts() {
     let mut client = TcpStream::connect(addr).unwrap();
     client.write_all(get("/").as_bytes()).unwrap();
     find("entered");
-    terminate();
+    send(signals[0]);
     wait_refused(addr);
-    terminate();
-    assert_eq!(find("cut "), "1");
+    send(signals[1]);
+    assert_eq!(find("cut "), "1", "{kind}");
     assert!(child.wait().unwrap().success());
     expect_cut(vec![client]);
+}
+
+#[test]
+fn the_first_signal_stops_and_another_cuts() {
+    if let Ok(kind) = std::env::var(CHILD) {
+        return serve_until_signals(&kind);
+    }
+    let test = "stop::the_first_signal_stops_and_another_cuts";
+    first_stops_and_second_cuts(test, "cut_on", ["TERM", "INT"]);
+}
+
+#[test]
+fn the_second_signal_of_a_kind_cuts() {
+    if let Ok(kind) = std::env::var(CHILD) {
+        return serve_until_signals(&kind);
+    }
+    let test = "stop::the_second_signal_of_a_kind_cuts";
+    for kind in ["1", "2", "inside"] {
+        first_stops_and_second_cuts(test, kind, ["INT", "INT"]);
+    }
+    first_stops_and_second_cuts(test, "terminate", ["TERM", "TERM"]);
 }
 
 #[test]
