@@ -1,6 +1,6 @@
 //! What the access log is told of a request.
 
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime};
 
 use super::{Access, Error, RejectReason, StatusCode, exchange::Exchange, h1::RequestHead};
 use crate::time;
@@ -8,6 +8,7 @@ use crate::time;
 /// What the access log will be told of a request besides what the exchange knows.
 pub(super) struct Exchanged {
     started: Instant,
+    time: SystemTime,
     /// What the handler failed with.
     pub(super) error: Option<Box<Error>>,
 }
@@ -16,6 +17,7 @@ impl Exchanged {
     pub(super) fn begin() -> Self {
         Self {
             started: time::now(),
+            time: SystemTime::now(),
             error: None,
         }
     }
@@ -33,6 +35,7 @@ impl Exchanged {
         let received = exchange.body.borrow().received();
         log(&Access {
             peer: exchange.peer.get(),
+            time: self.time,
             method: Some(head.method()),
             target: head.target(),
             status,
@@ -41,24 +44,17 @@ impl Exchanged {
             duration: time::now().saturating_duration_since(self.started),
             reason,
             error: self.error.as_deref(),
+            head: Some(head),
         });
     }
 }
 
-/// Tells the access log of bytes that were no request.
-pub(super) fn tell_refused(exchange: &Exchange, reason: RejectReason) {
+/// Tells the access log of a request that is refused, or of bytes that were none.
+pub(super) fn tell_refused(exchange: &Exchange, reason: RejectReason, head: &RequestHead) {
     exchange.shared.count_refusal(reason);
     if let Some(log) = &exchange.shared.settings.access_log {
-        log(&Access {
-            peer: exchange.peer.get(),
-            method: None,
-            target: "",
-            status: Some(reason.status()),
-            received: 0,
-            sent: 0,
-            duration: Duration::ZERO,
-            reason: Some(reason),
-            error: None,
-        });
+        // It was read if the connection may stay.
+        let head = (!reason.closes()).then_some(head);
+        log(&Access::refused(exchange.peer.get(), reason, head));
     }
 }

@@ -59,7 +59,7 @@ pub(crate) use body_encoder::{BodyEncoder, DataFrame, PromiseBroken};
 pub use body_error::BodyError;
 pub(crate) use body_length::BodyLength;
 pub(crate) use chunk_encoder::CHUNK_END;
-pub(crate) use date::{DateCache, parse_date};
+pub(crate) use date::{DateCache, imf_fixdate, parse_date};
 pub(crate) use fields::Fields;
 pub use head_error::HeadError;
 pub(crate) use host::is_host;

@@ -21,17 +21,7 @@ pub(super) fn refuse(
     shared.count_refusal(reason);
     let (status, text) = (reason.status(), reason.as_str());
     if let Some(log) = &shared.settings.access_log {
-        log(&Access {
-            peer: transport.peer_addr(),
-            method: None,
-            target: "",
-            status: Some(status),
-            received: 0,
-            sent: 0,
-            duration: Duration::ZERO,
-            reason: Some(reason),
-            error: None,
-        });
+        log(&Access::refused(transport.peer_addr(), reason, None));
     }
     let date_line = shared.date_line();
     let mut answer = format!(

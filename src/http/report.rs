@@ -17,6 +17,8 @@ pub struct Report {
     pub accepted: u64,
     /// Requests that were answered, also those that were refused once their head was read.
     pub answered: u64,
+    /// Requests whose client left before it had its answer.
+    pub left: u64,
     /// Idle connections that were closed to make room for others.
     pub evicted: u64,
     /// Idle connections that were closed because nothing came for too long.
@@ -29,21 +31,49 @@ pub struct Report {
 }
 
 impl Report {
-    /// How often the server refused a request, or bytes that were none, or cut an answer off, for
-    /// each reason and in the order in which the reasons came up first.
+    /// How often the server refused a request, or bytes that were none, or an answer failed, for each
+    /// reason and in the order in which the reasons came up first.
     #[must_use]
     pub fn refusals(&self) -> &[(RejectReason, u64)] {
         &self.refusals
     }
 
-    /// How often it did so for any reason.
+    /// How often it refused something.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        self.refusals.iter().map(|(_, count)| count).sum()
+        self.count_of(false)
+    }
+
+    /// How many answers failed: their handler did, or they were cut off.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.count_of(true)
+    }
+
+    fn of(&self, is_failure: bool) -> impl Iterator<Item = (RejectReason, u64)> {
+        let all = self.refusals.iter().copied();
+        all.filter(move |(reason, _)| self::is_failure(*reason) == is_failure)
+    }
+
+    fn count_of(&self, is_failure: bool) -> u64 {
+        self.of(is_failure).map(|(_, count)| count).sum()
     }
 
     pub(super) fn count_refusal(&mut self, reason: RejectReason) {
-        self.add_refusals(reason, 1);
+        if reason == RejectReason::ClientGone {
+            self.left += 1;
+        } else {
+            self.add_refusals(reason, 1);
+        }
+    }
+
+    fn write_reasons(&self, f: &mut fmt::Formatter<'_>, is_failure: bool) -> fmt::Result {
+        let mut before = " (";
+        for (reason, count) in self.of(is_failure) {
+            write!(f, "{before}{} {count}", reason.as_str())?;
+            before = ", ";
+        }
+        f.write_str(if before == ", " { ")" } else { "" })
     }
 
     /// Adds what another worker did.
@@ -52,6 +82,7 @@ impl Report {
         self.cut += other.cut;
         self.accepted += other.accepted;
         self.answered += other.answered;
+        self.left += other.left;
         self.evicted += other.evicted;
         self.timed_out += other.timed_out;
         self.pauses += other.pauses;
@@ -78,14 +109,13 @@ impl fmt::Display for Report {
             self.answered,
             self.refused()
         )?;
-        for (index, (reason, count)) in self.refusals.iter().enumerate() {
-            let before = if index == 0 { " (" } else { ", " };
-            write!(f, "{before}{} {count}", reason.as_str())?;
-        }
-        if !self.refusals.is_empty() {
-            f.write_str(")")?;
+        self.write_reasons(f, false)?;
+        if self.failed() > 0 {
+            write!(f, ", {} failed", self.failed())?;
+            self.write_reasons(f, true)?;
         }
         let rare = [
+            ("left by their clients", self.left),
             ("evicted", self.evicted),
             ("timed out", self.timed_out),
             ("pauses", self.pauses),
@@ -97,6 +127,14 @@ impl fmt::Display for Report {
         let (finished, cut) = (self.finished, self.cut);
         write!(f, "; {finished} finished during the stop, {cut} cut")
     }
+}
+
+/// Whether a reason is about an answer that failed, and not about a request that was refused.
+fn is_failure(reason: RejectReason) -> bool {
+    matches!(
+        reason,
+        RejectReason::HandlerFailed | RejectReason::AnswerCut | RejectReason::WriteTimeout
+    )
 }
 
 #[cfg(test)]
@@ -127,6 +165,29 @@ mod tests {
             report.to_string(),
             "5 connections accepted, 7 requests answered, 3 refused (head-timeout 2, \
              host-missing 1), 3 evicted; 1 finished during the stop, 2 cut"
+        );
+    }
+
+    #[test]
+    fn who_left_was_not_refused_and_an_answer_that_failed_neither() {
+        let mut report = Report::default();
+        for reason in [
+            RejectReason::ClientGone,
+            RejectReason::AnswerCut,
+            RejectReason::HostMissing,
+            RejectReason::ClientGone,
+            RejectReason::HandlerFailed,
+        ] {
+            report.count_refusal(reason);
+        }
+        let mut sum = Report::default();
+        sum.add(&report);
+        assert_eq!((sum.refused(), sum.failed(), sum.left), (1, 2, 2));
+        assert_eq!(
+            sum.to_string(),
+            "0 connections accepted, 0 requests answered, 1 refused (host-missing 1), 2 failed \
+             (answer-cut 1, handler-failed 1), 2 left by their clients; 0 finished during the stop, \
+             0 cut"
         );
     }
 }

@@ -111,7 +111,7 @@ async fn serve<H: Handler>(
                 return Ok(Next::Request);
             }
             Err(NoRequest::Refused(reason)) => {
-                tell_refused(exchange, reason);
+                tell_refused(exchange, reason, storage);
                 if reason.closes() {
                     exchange.refuse(reason, AnswerTo::unreadable());
                 } else {

@@ -180,8 +180,9 @@ impl Server {
         self
     }
 
-    /// Tells `log` of every request that was answered or refused, and of bytes that were none. It
-    /// is called on the workers' threads, and should not block.
+    /// Tells `log` of every request that was answered, refused or left by its client, and of bytes
+    /// that were none; [`Access`] prints in the usual formats. It is called on the workers' threads,
+    /// and should not block.
     #[must_use]
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + Send + Sync + 'static) -> Self {
         self.settings.access_log = Some(Arc::new(log));

@@ -182,3 +182,46 @@ fn an_error_of_a_file_or_of_a_body_answers_what_it_is() {
         assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
     });
 }
+
+#[test]
+fn the_usual_log_formats_have_what_was_read_of_each_request() {
+    annulus::run(async {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&lines);
+        let connection = Connection::new().access_log(move |access| {
+            let line = access.combined().to_string();
+            let common = access.common().to_string();
+            assert!(line.starts_with(&common), "{line}");
+            let age = access.time.elapsed().unwrap_or_default();
+            assert!(age.as_secs() < 1000, "{age:?}");
+            // The time is the only part that differs.
+            let (before, behind) = line.split_once('[').unwrap();
+            let (time, behind) = behind.split_once("] ").unwrap();
+            assert!(time.ends_with(" +0000"), "{time}");
+            log.lock().unwrap().push(format!("{before}{behind}"));
+        });
+        let handler = async |request: Request| match request.path() {
+            "/none" => Response::new(http::StatusCode::NO_CONTENT),
+            _ => Response::text("hello"),
+        };
+        let mut client = Client::of(connection, handler);
+        client
+            .send(
+                "GET /a?b HTTP/1.1\r\nHost: t\r\nReferer: /\"x\"\r\nUser-Agent: curl/8.9\r\n\r\n\
+                 HEAD /none HTTP/1.0\r\nConnection: keep-alive\r\nUser-Agent: old\r\n\r\n\
+                 GET /lost HTTP/1.1\r\nUser-Agent: hostless\r\n\r\n\
+                 GET  / HTTP/1.1\r\nUser-Agent: unread\r\n\r\n",
+            )
+            .await;
+        client.rest().await;
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                r#"- - - "GET /a?b HTTP/1.1" 200 5 "/\"x\"" "curl/8.9""#,
+                r#"- - - "HEAD /none HTTP/1.0" 204 - "-" "old""#,
+                r#"- - - "GET /lost HTTP/1.1" 400 - "-" "hostless""#,
+                r#"- - - "-" 400 - "-" "-""#,
+            ]
+        );
+    });
+}
