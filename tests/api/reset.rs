@@ -157,6 +157,32 @@ fn many_connections_that_are_reset_at_once_all_learn_of_it() {
     });
 }
 
+/// The reset comes before the receive begins, while it begins, or after.
+#[test]
+fn connections_that_send_and_reset_at_once_all_end() {
+    const CONNECTIONS: usize = 1000;
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let peer = std::thread::spawn(move || {
+            annulus::run(async move {
+                for round in 0..CONNECTIONS {
+                    let stream = TcpStream::connect(addr).await.unwrap();
+                    for _ in 0..1 + round % 7 {
+                        stream.write_all(&[7; 300]).await.unwrap();
+                    }
+                    stream.set_linger(Some(Duration::ZERO)).unwrap();
+                }
+            });
+        });
+        for round in 0..CONNECTIONS {
+            let (stream, _) = listener.accept().await.unwrap();
+            assert!(recv_to_reset(&stream).await <= 300 * (1 + round % 7));
+        }
+        peer.join().unwrap();
+    });
+}
+
 /// A busy connection beside it does not delay the report.
 #[test]
 fn it_is_reported_while_other_connections_stay_busy() {
