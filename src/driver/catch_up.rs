@@ -16,23 +16,31 @@ use crate::sys::Wait;
 /// thread, which would else make a second visit to the kernel in each.
 const PRESENT: Duration = Duration::from_micros(500);
 
-/// When the last collection ended, on a thread that keeps count of that.
+/// When the last collection ended, and until when it is the present, on a thread that keeps count of
+/// that.
 #[derive(Default)]
-pub(super) struct CollectedAt(Cell<Option<Instant>>);
+pub(super) struct CollectedAt(Cell<Option<(Instant, Instant)>>);
 
 impl CollectedAt {
     /// Notes the end of a collection.
     #[inline]
     pub(super) fn note(&self) {
         if self.0.get().is_some() {
-            self.0.set(Some(Instant::now()));
+            self.begin();
         }
     }
 
+    fn begin(&self) {
+        let now = Instant::now();
+        self.0.set(Some((now, now + PRESENT)));
+    }
+
+    #[inline]
     fn is_present(&self, now: Instant) -> bool {
         // A clock that tests have stopped is behind, and tells nothing.
-        let age = self.0.get().and_then(|at| now.checked_duration_since(at));
-        age.is_some_and(|age| age < PRESENT)
+        self.0
+            .get()
+            .is_some_and(|(at, until)| at <= now && now < until)
     }
 }
 
@@ -49,8 +57,11 @@ impl Driver {
 
     #[cold]
     fn collect_now(&self) {
+        if self.check_current().is_err() {
+            return;
+        }
         let busy = self.batch.get();
-        self.collected_at.0.set(Some(Instant::now()));
+        self.collected_at.begin();
         if self.turn(Wait::No).is_ok() && self.holds_back() {
             // Completions that were there already kept the turn from asking for more.
             let _ = self.turn(Wait::No);

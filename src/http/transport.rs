@@ -12,12 +12,13 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{ConnectionInfo, Phase};
 use crate::{
     buf::{Interleaved, IoBuf},
+    driver,
     future::Either,
     io::ByteStream,
     net::{Flood, GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
@@ -122,6 +123,19 @@ impl Transport {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.has_unreceived(),
             Kind::Other(_) => false,
+        }
+    }
+
+    /// Sees to it that what came up to `now` is known, but for the last moments.
+    pub(super) fn catch_up(&self, now: Instant) {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.catch_up(now),
+            // Whatever it stands on is most likely a socket of this thread.
+            Kind::Other(_) => {
+                if let Ok(driver) = driver::current() {
+                    driver.catch_up(now);
+                }
+            }
         }
     }
 

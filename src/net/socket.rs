@@ -6,6 +6,7 @@ use std::{
     os::fd::OwnedFd,
     rc::Rc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use super::{
@@ -135,6 +136,12 @@ impl Socket {
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn has_unreceived(&self) -> bool {
         sys::has_unreceived(self.raw())
+    }
+
+    /// Has the driver collect what the kernel has, unless that was done a moment before `now`.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn catch_up(&self, now: Instant) {
+        self.shared.driver().catch_up(now);
     }
 
     /// As [`poll_recv`](Self::poll_recv), more at once while the peer sends as fast as it is taken.

@@ -1,6 +1,9 @@
 //! A connection to a server.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use super::pool::Lease;
 use crate::http::{Transport, input::Input};
@@ -25,6 +28,12 @@ impl Connection {
             lease,
             is_reused: false,
         })
+    }
+
+    /// Whether an idle connection is still good, as far as the kernel knew a moment before `now`.
+    pub(super) fn is_good_at(&self, now: Instant) -> bool {
+        self.transport.catch_up(now);
+        self.is_good_now()
     }
 
     /// Whether an idle connection is still good, as far as is known here.

@@ -74,6 +74,14 @@ pub(super) struct Wait {
     pub(super) timeout: Option<Duration>,
 }
 
+impl Wait {
+    /// Whether it goes on where the other has ended: the limits of an exchange do not change, unless
+    /// something moves.
+    fn is_like(self, other: Self) -> bool {
+        self.phase == other.phase && self.timeout.is_some() == other.timeout.is_some()
+    }
+}
+
 /// The limit that acts now: that of a phase, which begins again whenever something moves, or the
 /// total one.
 ///
@@ -101,7 +109,7 @@ impl Watchdog {
         taken: impl Fn() -> Option<u64>,
         context: &mut Context<'_>,
     ) -> Poll<Error> {
-        if moved || self.wait != Some(wait) {
+        if moved || self.wait.is_none_or(|before| !before.is_like(wait)) {
             self.wait = Some(wait);
             self.stall = None;
             // The first wait follows at once on the beginning.
@@ -118,19 +126,34 @@ impl Watchdog {
                 return Poll::Pending;
             };
             ready!(Pin::new(sleep).poll(context));
-            let now = time::now();
-            let next = match wait.timeout {
-                Some(timeout) if wait.phase == Phase::Send && total.check(now).is_none() => {
-                    self.next_look(timeout, taken(), now)
-                }
-                _ => None,
-            };
-            let Some(next) = next else {
-                self.wait = None;
-                return Poll::Ready(total.passed(wait.phase, wait.timeout));
-            };
-            self.set(total, Some(next));
+            if let Some(error) = self.look(total, wait, &taken) {
+                return Poll::Ready(error);
+            }
         }
+    }
+
+    /// The time is over, or that until a look at what the peer takes. Waits on, or tells the error.
+    #[cold]
+    fn look(
+        &mut self,
+        total: Total,
+        wait: Wait,
+        taken: &impl Fn() -> Option<u64>,
+    ) -> Option<Error> {
+        let now = time::now();
+        let next = match wait.timeout {
+            Some(timeout) if wait.phase == Phase::Send && total.check(now).is_none() => {
+                self.next_look(timeout, taken(), now)
+            }
+            _ => None,
+        };
+        let (Some(next), Some(sleep)) = (next, &mut self.sleep) else {
+            self.wait = None;
+            return Some(total.passed(wait.phase, wait.timeout));
+        };
+        let end = total.limit.map_or(next, |(deadline, _)| deadline.min(next));
+        sleep.reset(end);
+        None
     }
 
     /// When to look again whether the peer takes anything, or `None` when it has had its time.

@@ -131,18 +131,21 @@ impl Error {
     }
 
     /// Sets what was asked for, unless it is known already.
+    #[cold]
     pub(super) fn asking(mut self, url: &Url) -> Self {
-        self.inner.url.get_or_insert_with(|| url.clone());
+        self.inner.url.get_or_insert_with(|| url.without_userinfo());
         self
     }
 
     /// Sets what it is about.
+    #[cold]
     pub(super) fn about(mut self, text: impl Into<Box<str>>) -> Self {
         self.inner.about = Some(text.into());
         self
     }
 
     /// Adds the proxy that it happened on the way to, or behind.
+    #[cold]
     pub(super) fn by_proxy(self, proxy: &Url) -> Self {
         let text = match &self.inner.about {
             Some(about) => format!("{about}, proxy {}", proxy.origin()),

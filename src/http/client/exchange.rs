@@ -225,6 +225,7 @@ impl Exchange {
     }
 
     /// An error of the body.
+    #[cold]
     pub(super) fn in_body(&self, error: Error) -> Error {
         let error = error.during(Phase::Body);
         match &self.message {
@@ -503,11 +504,10 @@ impl Exchange {
         let limits = &self.limits;
         let (phase, timeout) = if self.upload.is_held() {
             (Phase::FirstByte, Some(CONTINUE_TIMEOUT))
-        } else if self.upload.waits_for_source() {
-            // That is no fault of the server's.
-            (Phase::Send, None)
         } else if !self.upload.is_handed_over() {
-            (Phase::Send, limits.send_timeout)
+            // What the source takes its time for is no fault of the server's.
+            let counts = !self.upload.waits_for_source();
+            (Phase::Send, limits.send_timeout.filter(|_| counts))
         } else if !self.has_received {
             (Phase::FirstByte, limits.first_byte_timeout)
         } else {

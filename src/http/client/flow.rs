@@ -44,14 +44,14 @@ pub(super) async fn send(shared: &Rc<Shared>, mut message: Box<Message>) -> Resu
     };
     let mut redirect_count = 0;
     loop {
-        let mut response = match send_with_policy(shared, &mut message, &course).await {
-            Ok(response) => response,
+        let mut response = send_with_policy(shared, &mut message, &course).await?;
+        let next = match redirect::target(&message, &response) {
+            Ok(Some(next)) => next,
+            Ok(None) => {
+                response.arrive(message);
+                return Ok(response);
+            }
             Err(error) => return Err(error.asking(&message.url)),
-        };
-        let target = redirect::target(&message, &response);
-        let Some(next) = target.map_err(|error| error.asking(&message.url))? else {
-            response.arrive(message);
-            return Ok(response);
         };
         redirect_count += 1;
         if redirect_count > message.options.redirects_max {
@@ -91,7 +91,8 @@ async fn send_with_policy(
                 time::sleep(wait).await;
                 Ok(())
             })
-            .await?;
+            .await
+            .map_err(|error| error.asking(&message.url))?;
     }
 }
 
@@ -114,7 +115,7 @@ async fn send_once_for_sure(
         };
         let harmless = message.is_idempotent() || failed.is_unsent;
         if fresh || !failed.was_stale || !harmless || !message.body.is_here() {
-            return Err(failed.error);
+            return Err(failed.error.asking(&message.url));
         }
         fresh = true;
     }

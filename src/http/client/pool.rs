@@ -142,15 +142,11 @@ impl Pool {
     /// the kernel knows (RFC 9112, section 9.2). `now` may be a little old.
     pub(super) fn take(&self, key: &str, now: Instant) -> Option<Box<Connection>> {
         let host = self.known_host(key)?;
-        if host.idle.borrow().is_empty() {
-            return None;
-        }
-        catch_up(now);
         loop {
             let slot = host.idle.borrow_mut().pop_back()?;
             let idle = self.empty(slot)?;
             let is_in_time = idle.expires > now;
-            if is_in_time && idle.connection.is_good_now() {
+            if is_in_time && idle.connection.is_good_at(now) {
                 self.reused.set(self.reused.get() + 1);
                 return Some(idle.connection);
             }
@@ -184,8 +180,7 @@ impl Pool {
             return Ok(Acquired::Fresh(connection.lease));
         }
         // It was good when it was handed over, and other tasks may have run for long since.
-        catch_up(time::now());
-        if !connection.is_good_now() {
+        if !connection.is_good_at(time::now()) {
             self.died.set(self.died.get() + 1);
             return Ok(Acquired::Fresh(connection.lease));
         }
@@ -428,13 +423,6 @@ impl Pool {
         if hosts.get(&host.key).is_some_and(is_same) {
             hosts.remove(&host.key);
         }
-    }
-}
-
-/// Has the driver know what has come to this thread's connections by now.
-fn catch_up(now: Instant) {
-    if let Ok(driver) = driver::current() {
-        driver.catch_up(now);
     }
 }
 

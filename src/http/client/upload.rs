@@ -111,7 +111,9 @@ impl Upload {
         if self.output.capacity() > KEPT_BYTES_MAX {
             self.output.shrink_to(KEPT_BYTES_MAX);
         }
-        self.rest = Bytes::new();
+        if !self.rest.is_empty() {
+            self.rest = Bytes::new();
+        }
         self.source = Source::None;
         self.write = Write::None;
         self.is_held = false;
@@ -283,8 +285,12 @@ impl Upload {
 
     /// Sends what is left of a large piece: as much of it as the connection tells the progress of.
     fn send_rest(&mut self, transport: &Transport) {
-        let len = self.rest.len().min(transport.piece_bytes_max());
-        let piece = self.rest.split_to(len);
+        let len = transport.piece_bytes_max();
+        let piece = if len < self.rest.len() {
+            self.rest.split_to(len)
+        } else {
+            std::mem::take(&mut self.rest)
+        };
         self.write = Write::Piece(transport.write_all(piece));
     }
 }

@@ -176,6 +176,12 @@ impl Url {
         }
     }
 
+    /// The same, without what the userinfo stands for.
+    #[cold]
+    pub(super) fn without_userinfo(&self) -> Self {
+        self.with_target(self.target().as_bytes())
+    }
+
     /// Resolves `.` and `..` in the path (RFC 3986, section 5.2.4).
     fn without_dots(self) -> Self {
         let is_dots = |segment: &str| matches!(segment, "." | "..");
