@@ -25,6 +25,7 @@ mod incoming;
 #[cfg(feature = "http")]
 mod outbox;
 mod owned_halves;
+mod rebind;
 mod receive;
 mod send_queue;
 mod socket;

@@ -10,11 +10,13 @@ use std::{
 use super::{
     Incoming, TcpStream, ToAddrs,
     acceptor::{Acceptor, BACKLOG_DEFAULT},
+    rebind::{Rebind, bind_again},
     socket::{Family, Stream as _},
 };
 use crate::{
     driver::{self, Driver},
     sys::{self, SocketAddress, option},
+    time,
 };
 
 /// Options of a listening socket. Made by [`TcpListener::options`].
@@ -70,9 +72,16 @@ impl ListenOptions {
 
     /// Listens on the first of `addrs` that can be bound.
     ///
+    /// An address that is in use is waited for, for a quarter of a second: the kernel ends the
+    /// listener of a process that was killed a little later than the process, when that used a ring.
+    ///
     /// # Errors
     ///
     /// The last address's error when none can: `EADDRINUSE`, `EACCES` and others.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is bound.
     pub async fn bind(&self, addrs: impl ToAddrs) -> io::Result<TcpListener> {
         let driver = driver::current()?;
         let mut failed = None;
@@ -80,7 +89,7 @@ impl ListenOptions {
         // The look-up may have ended in another runtime.
         driver.check_current()?;
         for addr in addrs {
-            match self.bind_one(addr, &driver) {
+            match self.bind_one(addr, &driver).await {
                 Ok(listener) => return Ok(listener),
                 Err(error) => failed = Some(error),
             }
@@ -93,28 +102,42 @@ impl ListenOptions {
         }))
     }
 
-    fn bind_one(&self, addr: SocketAddr, driver: &Rc<Driver>) -> io::Result<TcpListener> {
-        TcpListener::from_fd(self.listen(addr)?.into(), driver)
+    async fn bind_one(&self, addr: SocketAddr, driver: &Rc<Driver>) -> io::Result<TcpListener> {
+        let mut rebind = Rebind::new();
+        loop {
+            let error = match self.listen_once(addr, self.reuse_port) {
+                Ok(listener) => return TcpListener::from_fd(listener.into(), driver),
+                Err(error) => error,
+            };
+            match rebind.wait_after(&error) {
+                Some(wait) => {
+                    time::sleep(wait).await;
+                    driver.check_current()?;
+                }
+                None => return Err(error),
+            }
+        }
     }
 
     /// Listens on `addr` with a socket of std's, outside of any runtime: to be made into a listener
-    /// of a worker's by [`TcpListener::from_std`].
+    /// of a worker's by [`TcpListener::from_std`]. An address that is in use is waited for as by
+    /// [`bind`](Self::bind), while this thread sleeps.
     ///
     /// # Errors
     ///
     /// `EADDRINUSE`, `EACCES` and others.
     pub fn listen(&self, addr: SocketAddr) -> io::Result<std::net::TcpListener> {
-        self.listen_with(addr, self.reuse_port)
+        bind_again(|| self.listen_once(addr, self.reuse_port))
     }
 
     /// As [`listen`](Self::listen), as the first of several sockets that share an address. Without
     /// [`reuse_port`](Self::reuse_port) they share it with nobody else.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn listen_first(&self, addr: SocketAddr) -> io::Result<std::net::TcpListener> {
-        self.listen_with(addr, true)
+        bind_again(|| self.listen_once(addr, true))
     }
 
-    fn listen_with(&self, addr: SocketAddr, shares: bool) -> io::Result<std::net::TcpListener> {
+    fn listen_once(&self, addr: SocketAddr, shares: bool) -> io::Result<std::net::TcpListener> {
         let address = SocketAddress::from(addr);
         let socket = sys::new_socket(address.family(), false)?;
         let fd = socket.as_raw_fd();

@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use super::{UnixListener, acceptor::BACKLOG_DEFAULT};
+use super::{UnixListener, acceptor::BACKLOG_DEFAULT, rebind::bind_again};
 use crate::sys::{self, SocketAddress, errno};
 
 /// Options of a listening Unix socket. Made by [`UnixListener::options`].
@@ -63,6 +63,10 @@ impl UnixListenOptions {
 
     /// Listens at `path`, where a socket file is made. It stays when the listener is gone.
     ///
+    /// With [`remove_stale`](Self::remove_stale) a listener at the path is waited for, for a quarter of
+    /// a second, while this thread sleeps: the kernel ends that of a process that was killed a little
+    /// later than the process, when that used a ring.
+    ///
     /// # Errors
     ///
     /// `EADDRINUSE` when there is something at the path; `EACCES` and others.
@@ -71,14 +75,14 @@ impl UnixListenOptions {
     }
 
     /// Listens on `name` in the abstract namespace, which knows no files: the name goes with the
-    /// listener.
+    /// listener. One that is in use is waited for as by [`bind`](Self::bind).
     ///
     /// # Errors
     ///
     /// `EADDRINUSE` when somebody has the name.
     pub fn bind_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<UnixListener> {
         let addr = SocketAddr::from_abstract_name(name)?;
-        UnixListener::from_std(self.listen_addr(&addr)?)
+        UnixListener::from_std(bind_again(|| self.listen_addr(&addr))?)
     }
 
     /// Listens at `path` with a socket of std's, outside of any runtime: to be made into a listener
@@ -92,12 +96,26 @@ impl UnixListenOptions {
         let addr = SocketAddr::from_pathname(path)?;
         let in_use = |error: &io::Error| error.raw_os_error() == Some(errno::EADDRINUSE);
         match self.listen_addr(&addr) {
-            Err(error) if self.remove_stale && in_use(&error) && is_stale(path, &addr)? => {
-                fs::remove_file(path)?;
-                self.listen_addr(&addr)
+            Err(error) if self.remove_stale && in_use(&error) && is_socket(path)? => {
+                bind_again(|| self.listen_in_place(path, &addr))
             }
             result => result,
         }
+    }
+
+    /// Listens where there was a socket file a moment ago.
+    fn listen_in_place(
+        &self,
+        path: &Path,
+        addr: &SocketAddr,
+    ) -> io::Result<std_unix::UnixListener> {
+        if is_socket(path)? && is_stale(addr)? {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.listen_addr(addr)
     }
 
     fn listen_addr(&self, addr: &SocketAddr) -> io::Result<std_unix::UnixListener> {
@@ -113,11 +131,16 @@ impl UnixListenOptions {
     }
 }
 
-/// Whether `path` is a socket file behind which nobody listens.
-fn is_stale(path: &Path, addr: &SocketAddr) -> io::Result<bool> {
-    if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Ok(false);
+fn is_socket(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.file_type().is_socket()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether nobody listens behind a socket file.
+fn is_stale(addr: &SocketAddr) -> io::Result<bool> {
     let address = SocketAddress::from(addr);
     let probe = sys::new_socket(address.family(), true)?;
     let result = sys::connect_now(probe.as_raw_fd(), &address);

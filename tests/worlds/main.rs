@@ -13,6 +13,7 @@ mod environment;
 mod exhausted;
 mod forbidden;
 mod interrupted;
+mod killed;
 mod limits;
 mod overflow;
 mod peers;
