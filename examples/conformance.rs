@@ -7,7 +7,7 @@
 //!
 //! The others are those in `answer`.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use annulus::{
     http::{self, HeaderName, HeaderValue, Request, Response, StatusCode},
@@ -16,26 +16,29 @@ use annulus::{
 
 #[path = "conformance/options.rs"]
 mod options;
+#[path = "shared/plain.rs"]
+mod plain;
 #[path = "conformance/streams.rs"]
 mod streams;
 
-fn main() -> io::Result<()> {
-    options::server(std::env::args().skip(1))?
-        .on_listening(|addr| println!("listening on http://{addr}/"))
-        .run(answer)
-        .map(|report| println!("{report}"))
+fn main() -> plain::Result {
+    let report = options::server(std::env::args().skip(1))?
+        .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
+        .run(answer)?;
+    plain::say(report);
+    Ok(())
 }
 
 async fn answer(request: Request) -> http::Result<Response> {
     Ok(match request.path() {
         "/chunked" => streams::chunked(),
-        "/big" => streams::big(number(&request, "n")),
+        "/big" => streams::big(streams::number(&request, "n")),
         "/sse" => streams::events(),
         "/noread" => Response::text("early"),
         "/boom" => panic!("/boom was asked for"),
         "/static/hello.txt" => streams::file().await?,
         "/slow" => {
-            time::sleep(Duration::from_millis(number(&request, "ms"))).await;
+            time::sleep(Duration::from_millis(streams::number(&request, "ms"))).await;
             Response::text("slow")
         }
         path => match path.strip_prefix("/status/") {
@@ -51,10 +54,4 @@ async fn echo(mut request: Request) -> http::Result<Response> {
     Ok(Response::bytes(request.take_body().bytes().await?)
         .field(HeaderName::from_static("x-method"), method)
         .field(HeaderName::from_static("x-target"), target))
-}
-
-fn number(request: &Request, name: &str) -> u64 {
-    let mut pairs = request.query().unwrap_or("").split('&');
-    let text = pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

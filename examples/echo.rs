@@ -13,22 +13,25 @@ use annulus::{
     spawn,
 };
 
-fn main() -> io::Result<()> {
+#[path = "shared/plain.rs"]
+mod plain;
+
+fn main() -> plain::Result {
     let port = std::env::args().nth(1).unwrap_or_else(|| "7000".to_owned());
     annulus::run(async {
         let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
-        println!("listening on {}", listener.local_addr()?);
+        plain::say(format_args!("listening on {}", listener.local_addr()?));
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     spawn(async move {
                         if let Err(error) = echo(&stream).await {
-                            eprintln!("{peer}: {error}");
+                            plain::note(format_args!("{peer}: {error}\n"));
                         }
                     });
                 }
                 // Out of descriptors, most likely: those who are here are served on.
-                Err(error) => eprintln!("accept: {error}"),
+                Err(error) => plain::note(format_args!("accept: {error}\n")),
             }
         }
     })

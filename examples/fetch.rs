@@ -13,14 +13,21 @@ use std::{
 
 use annulus::http::Client;
 
+#[expect(dead_code, reason = "a body is written as it is, and not by lines")]
+#[path = "shared/plain.rs"]
+mod plain;
+#[path = "fetch/progress.rs"]
+mod progress;
+
 /// Bodies from here on are worth a progress bar.
 const LARGE: u64 = 1 << 20;
 
 async fn fetch(client: &Client, url: &str) -> io::Result<()> {
     let mut response = client.get(url).timeout(None).send().await?;
-    eprintln!("{:?} {}", response.version(), response.status());
+    let (version, status) = (response.version(), response.status());
+    plain::note(format_args!("{version:?} {status}\n"));
     for (name, value) in response.fields() {
-        eprintln!("{name}: {}", value.escape_ascii());
+        plain::note(format_args!("{name}: {}\n", value.escape_ascii()));
     }
     let total = response.bytes_left();
     let (mut received, mut told) = (0, 0);
@@ -29,24 +36,16 @@ async fn fetch(client: &Client, url: &str) -> io::Result<()> {
         received += piece.len() as u64;
         if received - told >= LARGE {
             told = received;
-            progress(received, total);
+            progress::show(received, total);
         }
     }
-    eprintln!("\n{received} bytes in {:.1?}", response.timings().total);
+    io::stdout().flush()?;
+    let total = response.timings().total;
+    plain::note(format_args!("\n{received} bytes in {total:.1?}\n"));
     Ok(())
 }
 
-fn progress(received: u64, total: Option<u64>) {
-    match total {
-        Some(total) => {
-            let done = (received * 40 / total.max(1)) as usize;
-            eprint!("\r[{:40}] {received} of {total}", "#".repeat(done));
-        }
-        None => eprint!("\r{received}"),
-    }
-}
-
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     let urls: Vec<String> = env::args().skip(1).collect();
     annulus::run(async {
         let client = Client::new();

@@ -4,34 +4,39 @@
 //! cargo run --release --example file_copy -- Cargo.toml target/copy.toml
 //! ```
 //!
-//! It prints how much was copied. The copy is on its device when the program ends.
+//! It prints how much was copied. The copy is on its device when the program ends; one that failed is
+//! not there at all.
 
-use std::{env, io};
+use std::{env, io, path::Path};
 
 use annulus::{fs::File, future::join};
 
+#[path = "shared/partial.rs"]
+mod partial;
+#[path = "shared/plain.rs"]
+mod plain;
+
 const PIECE_BYTES: usize = 256 * 1024;
 
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     let (Some(from), Some(to)) = (env::args().nth(1), env::args().nth(2)) else {
-        eprintln!("usage: file_copy FROM TO");
-        std::process::exit(2);
+        return Err("usage: file_copy FROM TO".into());
     };
     let copied = annulus::run(copy(&from, &to))?;
-    println!("{copied} bytes copied");
+    plain::say(format_args!("{copied} bytes copied"));
     Ok(())
 }
 
 async fn copy(from: &str, to: &str) -> io::Result<u64> {
     let source = File::open(from).await?;
-    let target = File::create(to).await?;
+    let target = partial::Partial::create(Path::new(to)).await?;
     let mut offset = 0;
     let mut spare = Vec::with_capacity(PIECE_BYTES);
     let (mut count, mut piece) = source.read_at(Vec::with_capacity(PIECE_BYTES), 0).await?;
     while count > 0 {
         let next_offset = offset + count as u64;
         let (written, read) = join(
-            target.write_all_at(piece, offset),
+            target.file.write_all_at(piece, offset),
             source.read_at(spare, next_offset),
         )
         .await;
@@ -39,7 +44,6 @@ async fn copy(from: &str, to: &str) -> io::Result<u64> {
         (count, piece) = read?;
         offset = next_offset;
     }
-    target.sync_all().await?;
-    target.close().await?;
+    target.finish().await?;
     Ok(offset)
 }

@@ -6,18 +6,19 @@
 //!
 //! A port may be given as the argument.
 
-use std::io;
-
 use annulus::{
     Cores,
     http::{Response, Server},
 };
 
-fn main() -> io::Result<()> {
+#[path = "shared/plain.rs"]
+mod plain;
+
+fn main() -> plain::Result {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     Server::bind(format!("127.0.0.1:{port}"))
         .workers(Cores::All)
-        .on_listening(|addr| println!("listening on http://{addr}/"))
-        .run(async |_request| Response::text("Hello, World!"))
-        .map(drop)
+        .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
+        .run(async |_request| Response::text("Hello, World!"))?;
+    Ok(())
 }

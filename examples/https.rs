@@ -14,16 +14,21 @@ use std::{env, fs, io};
 
 use annulus::{http::Client, tls};
 
+#[path = "shared/plain.rs"]
+mod plain;
+
 async fn get(client: &Client, url: &str) -> io::Result<()> {
     let response = client.get(url).send().await?;
     let timings = response.timings();
-    eprintln!("{} in {:.1?}", response.status(), timings.total);
-    eprintln!("connect {:.1?}, TLS {:.1?}", timings.connect, timings.tls);
-    println!("{}", response.text().await?);
+    let (status, total) = (response.status(), timings.total);
+    plain::note(format_args!("{status} in {total:.1?}\n"));
+    let (connect, tls) = (timings.connect, timings.tls);
+    plain::note(format_args!("connect {connect:.1?}, TLS {tls:.1?}\n"));
+    plain::say(response.text().await?);
     Ok(())
 }
 
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     let mut arguments = env::args().skip(1);
     let trusted = arguments.next().unwrap_or_default();
     let builder = tls::Config::builder();

@@ -10,7 +10,7 @@
 //! the other server cannot be had or makes no sense, and 504 where it takes too long. Ctrl-c finishes
 //! what has begun.
 
-use std::{env, io, time::Duration};
+use std::{env, time::Duration};
 
 use annulus::{http::Server, signal};
 
@@ -18,13 +18,15 @@ use annulus::{http::Server, signal};
 mod fields;
 #[path = "proxy/forward.rs"]
 mod forward;
+#[path = "shared/plain.rs"]
+mod plain;
 
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     let argument = |index, default: &str| env::args().nth(index).unwrap_or(default.to_owned());
     let (port, upstream) = (argument(1, "8080"), argument(2, "127.0.0.1:8081"));
     Server::bind(format!("127.0.0.1:{port}"))
-        .on_listening(|addr| println!("listening on http://{addr}/"))
+        .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(30))
-        .run_each(move || forward::to(upstream.clone()))
-        .map(drop)
+        .run_each(move || forward::to(upstream.clone()))?;
+    Ok(())
 }

@@ -12,20 +12,23 @@
 //!
 //! A port may be given as the argument. Ctrl-c finishes what has begun.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use annulus::{
     http::{self, Request, Response, Router, Server, StatusCode},
     signal,
 };
 
-fn main() -> io::Result<()> {
+#[path = "shared/plain.rs"]
+mod plain;
+
+fn main() -> plain::Result {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     Server::bind(format!("127.0.0.1:{port}"))
-        .on_listening(|addr| println!("listening on http://{addr}/"))
+        .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
-        .run_each(router)
-        .map(drop)
+        .run_each(router)?;
+    Ok(())
 }
 
 fn router() -> Router {

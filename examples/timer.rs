@@ -10,24 +10,35 @@ use std::time::{Duration, Instant};
 
 use annulus::{spawn, time};
 
-fn main() {
+#[path = "shared/plain.rs"]
+mod plain;
+
+fn main() -> plain::Result {
     annulus::run(async {
         let start = Instant::now();
         for (name, delay) in [("slow", 700), ("quick", 300)] {
             spawn(async move {
                 time::sleep(Duration::from_millis(delay)).await;
-                println!("{:>4} ms: {name} task done", start.elapsed().as_millis());
+                say(start, &format!("{name} task done"));
             });
         }
         let ticks = async {
             let mut interval = time::interval(Duration::from_millis(200));
             for _ in 0..u32::MAX {
                 interval.tick().await;
-                println!("{:>4} ms: tick", start.elapsed().as_millis());
+                say(start, "tick");
             }
         };
         if let Err(elapsed) = time::timeout(Duration::from_secs(1), ticks).await {
-            println!("{:>4} ms: {elapsed}", start.elapsed().as_millis());
+            say(start, &elapsed.to_string());
         }
-    });
+        Ok(())
+    })
+}
+
+fn say(start: Instant, what: &str) {
+    plain::say(format_args!(
+        "{:>4} ms: {what}",
+        start.elapsed().as_millis()
+    ));
 }

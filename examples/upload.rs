@@ -5,56 +5,51 @@
 //! curl -i -T Cargo.toml http://127.0.0.1:8080/copy.toml
 //! ```
 //!
-//! It answers `201 Created` with the number of bytes. A port may be given as the argument, and a
-//! folder as the second one; it is the system's for temporary files otherwise. Ctrl-c finishes the
-//! uploads that have begun.
+//! It answers `201 Created` with the number of bytes, and 507 on a full disk. A file is there whole or
+//! not at all. A port may be given as the argument, and a folder as the second one; it is the system's
+//! for temporary files otherwise. Ctrl-c finishes the uploads that have begun.
 
-use std::{env, io, path, time::Duration};
+use std::{env, path, time::Duration};
 
 use annulus::{
-    fs::File,
     http::{self, Method, Request, Response, Server, StatusCode},
     signal,
 };
 
-/// The largest file that is taken.
-const FILE_BYTES_MAX: u64 = 16 << 30;
+#[path = "shared/partial.rs"]
+mod partial;
+#[path = "shared/plain.rs"]
+mod plain;
+#[path = "upload/rules.rs"]
+mod rules;
 
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     let port = env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     let folder = env::args().nth(2).map_or_else(env::temp_dir, Into::into);
     Server::bind(format!("127.0.0.1:{port}"))
-        .on_listening(|addr| println!("listening on http://{addr}/"))
+        .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(60))
-        .run(async move |request: Request| upload(request, &folder).await)
-        .map(drop)
+        .run(async move |request: Request| upload(request, &folder).await)?;
+    Ok(())
 }
 
 async fn upload(mut request: Request, folder: &path::Path) -> http::Result<Response> {
     if *request.method() != Method::PUT {
         return Err(StatusCode::METHOD_NOT_ALLOWED.into());
     }
-    let name = safe_name(request.path()).ok_or(StatusCode::BAD_REQUEST)?;
+    let name = rules::safe_name(request.path()).ok_or(StatusCode::BAD_REQUEST)?;
     let path = folder.join(name);
-    let body = request.take_body().limit(FILE_BYTES_MAX);
+    let body = request.take_body().limit(rules::FILE_BYTES_MAX);
     let mut body = body.timeout(Duration::from_secs(60));
-    let file = File::create(path).await?;
+    let target = partial::Partial::create(&path).await?;
     let mut len = 0;
     // A client that asked by `Expect: 100-continue` sends from here on.
     while let Some(piece) = body.next().await? {
         let count = piece.len() as u64;
-        file.write_all_at(piece, len)
-            .await
-            .map_err(io::Error::from)?;
+        let written = target.file.write_all_at(piece, len).await;
+        written.map_err(|error| rules::refusal(error.error))?;
         len += count;
     }
-    file.sync_data().await?;
+    target.finish().await.map_err(rules::refusal)?;
     Ok(Response::text(format!("{len} bytes\n")).status(StatusCode::CREATED))
-}
-
-/// A name that stays in its folder.
-fn safe_name(path: &str) -> Option<&str> {
-    let name = path.strip_prefix('/')?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (!name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain)).then_some(name)
 }

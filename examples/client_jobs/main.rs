@@ -8,9 +8,11 @@
 
 mod base64;
 mod job;
+#[path = "../shared/plain.rs"]
+mod plain;
 mod request;
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _};
 
 use annulus::{blocking, http::Client, task::JoinSet};
 
@@ -31,7 +33,7 @@ async fn batch(client: &Client, jobs: &[Value]) -> Value {
     serde_json::json!({ "batch": replies })
 }
 
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     annulus::run(async {
         let client = Client::new();
         loop {
@@ -50,8 +52,7 @@ fn main() -> io::Result<()> {
                     None => job::reply(&client, &job).await,
                 },
             };
-            println!("{reply}");
-            io::stdout().flush()?;
+            plain::say(reply);
         }
     })
 }

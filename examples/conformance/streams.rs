@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annulus::{
-    http::{self, BodyWriter, Event, EventSender, HeaderValue, Response, header},
+    http::{self, BodyWriter, Event, EventSender, HeaderValue, Request, Response, header},
     time,
 };
 
@@ -47,4 +47,11 @@ pub(crate) fn events() -> Response {
         }
         Ok(())
     })
+}
+
+/// A number of the query, or zero.
+pub(crate) fn number(request: &Request, name: &str) -> u64 {
+    let mut pairs = request.query().unwrap_or("").split('&');
+    let text = pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

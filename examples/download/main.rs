@@ -5,56 +5,47 @@
 //! ```
 
 mod part;
+#[path = "../shared/partial.rs"]
+mod partial;
+#[path = "../shared/plain.rs"]
+mod plain;
 
-use std::{env, io, rc::Rc};
+use std::{env, path::Path, rc::Rc};
 
 use annulus::{
-    fs::File,
     http::{Client, client::Url},
     task::JoinSet,
 };
 
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     let mut args = env::args().skip(1);
     let (Some(url), Some(path)) = (args.next(), args.next()) else {
-        return Err(io::Error::other("expected a URL and the name of a file"));
+        return Err("expected a URL and the name of a file".into());
     };
-    let parts: u64 = args
-        .next()
-        .map_or(Ok(4), |parts| parts.parse())
-        .map_err(io::Error::other)?;
+    let parts: u64 = args.next().map_or(Ok(4), |parts| parts.parse())?;
     let url = Url::parse(&url)?;
     annulus::run(async {
         let client = Client::new();
+        let target = partial::Partial::create(Path::new(&path)).await?;
         let Some(len) = part::length(&client, &url).await? else {
-            let response = client
-                .get(&url)
-                .decompress(false)
-                .timeout(None)
-                .send()
-                .await?;
-            let copied = response.error_for_status()?.copy_to(&path).await?;
-            println!("{copied} bytes in one part");
+            let copied = part::whole(&client, &url, &target.file).await?;
+            target.finish().await?;
+            plain::say(format_args!("{copied} bytes in one part"));
             return Ok(());
         };
-        let file = Rc::new(File::create(&path).await?);
         let mut tasks = JoinSet::new();
         let step = len.div_ceil(parts.max(1));
         for start in (0..len).step_by(step as usize) {
             let end = len.min(start + step);
-            tasks.spawn(part::get(
-                client.clone(),
-                url.clone(),
-                Rc::clone(&file),
-                start,
-                end,
-            ));
+            let (client, url, file) = (client.clone(), url.clone(), Rc::clone(&target.file));
+            tasks.spawn(part::get(client, url, file, start, end));
         }
         let mut copied = 0;
         while let Some(result) = tasks.join_next().await {
-            copied += result.map_err(io::Error::other)??;
+            copied += result??;
         }
-        println!("{copied} of {len} bytes");
+        target.finish().await?;
+        plain::say(format_args!("{copied} of {len} bytes"));
         Ok(())
     })
 }

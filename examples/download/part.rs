@@ -26,6 +26,13 @@ pub(crate) async fn get(
     Ok(response.copy_to_at(&file, start).await?)
 }
 
+/// Gets all of it.
+pub(crate) async fn whole(client: &Client, url: &Url, file: &File) -> io::Result<u64> {
+    let request = client.get(url).decompress(false).timeout(None);
+    let mut response = request.send().await?.error_for_status()?;
+    Ok(response.copy_to_at(file, 0).await?)
+}
+
 /// The length of the file, if it can be had in parts.
 pub(crate) async fn length(client: &Client, url: &Url) -> io::Result<Option<u64>> {
     let request = client.head(url).decompress(false);

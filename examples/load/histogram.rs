@@ -1,5 +1,10 @@
 //! How often something took how long.
 
+use std::time::Duration;
+
+#[path = "steps.rs"]
+mod steps;
+
 /// Counts by size: eight steps for each power of two of a microsecond.
 pub(crate) struct Histogram {
     counts: Box<[u64; 256]>,
@@ -13,7 +18,7 @@ impl Histogram {
     }
 
     pub(crate) fn add(&mut self, micros: u64) {
-        self.counts[step(micros)] += 1;
+        self.counts[steps::step(micros)] += 1;
     }
 
     pub(crate) fn join(&mut self, other: &Self) {
@@ -22,34 +27,31 @@ impl Histogram {
         }
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    /// Writes what it holds of some requests that took so long together.
+    pub(crate) fn tell(&self, took: Duration) {
+        let count = self.count();
+        let rate = count as f64 / took.as_secs_f64();
+        crate::plain::say(format_args!(
+            "{count} requests in {took:.2?}, {rate:.0} a second"
+        ));
+        for share in [50.0, 90.0, 99.0, 99.9] {
+            let below = self.percentile(share / 100.0);
+            crate::plain::say(format_args!("{share:5.1} % below {below} us"));
+        }
+    }
+
+    fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// The microseconds that `share` of all stay below.
-    pub(crate) fn percentile(&self, share: f64) -> u64 {
+    fn percentile(&self, share: f64) -> u64 {
         let wanted = (self.count() as f64 * share) as u64;
         let mut seen = 0;
         let index = self.counts.iter().position(|count| {
             seen += count;
             seen > wanted
         });
-        end_of(index.unwrap_or(0))
+        steps::end_of(index.unwrap_or(0))
     }
-}
-
-fn step(micros: u64) -> usize {
-    if micros < 8 {
-        return micros as usize;
-    }
-    let power = micros.ilog2() as usize;
-    let eighth = (micros >> (power - 3)) as usize & 7;
-    ((power - 2) * 8 + eighth).min(255)
-}
-
-fn end_of(step: usize) -> u64 {
-    if step < 8 {
-        return step as u64 + 1;
-    }
-    (9 + step as u64 % 8) << (step / 8 - 1)
 }

@@ -7,6 +7,8 @@
 //! The set of tasks is the queue: what is found waits in a list until a page is done.
 
 mod page;
+#[path = "../shared/plain.rs"]
+mod plain;
 
 use std::{collections::HashSet, env, io};
 
@@ -15,11 +17,9 @@ use annulus::{
     task::JoinSet,
 };
 
-fn main() -> io::Result<()> {
+fn main() -> plain::Result {
     let mut args = env::args().skip(1);
-    let start = args
-        .next()
-        .ok_or_else(|| io::Error::other("expected a URL"))?;
+    let start = args.next().ok_or("expected a URL")?;
     let at_once: usize = args
         .next()
         .and_then(|count| count.parse().ok())
@@ -46,11 +46,11 @@ fn main() -> io::Result<()> {
                 }
                 Err(error) => {
                     failed += 1;
-                    println!("{url}: {error}");
+                    plain::say(format_args!("{url}: {error}"));
                 }
             }
         }
-        println!("{pages} pages, {failed} failed");
+        plain::say(format_args!("{pages} pages, {failed} failed"));
         Ok(())
     })
 }

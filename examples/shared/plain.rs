@@ -1,0 +1,42 @@
+//! Output and errors in plain words, also where nobody can read them: `println!` panics when standard
+//! output is full or closed, and a `main` that returns an error shows how that is built.
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, Write as _},
+    process,
+};
+
+/// What `main` returns. An error is told by its own words, and the exit code says that there was one.
+pub(crate) type Result = std::result::Result<(), Failure>;
+
+pub(crate) struct Failure(Box<dyn Error>);
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// This is what is written when `main` returns it.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Writes a line to standard output. Where that fails the program ends.
+pub(crate) fn say(line: impl fmt::Display) {
+    let mut out = io::stdout();
+    let result = writeln!(out, "{line}").and_then(|()| out.flush());
+    if let Err(error) = result {
+        note(format_args!("Error: standard output: {error}\n"));
+        process::exit(1);
+    }
+}
+
+/// Writes to standard error, if anybody can read it.
+pub(crate) fn note(text: impl fmt::Display) {
+    let _ = write!(io::stderr(), "{text}");
+}

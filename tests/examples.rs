@@ -1,0 +1,309 @@
+//! The examples where things go wrong: they say so in plain words, end with a failing exit code, and
+//! leave nothing half done.
+#![cfg(feature = "http")]
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A test that waits this long hangs.
+const HANG: Duration = Duration::from_secs(60);
+
+/// The folder of the examples, which are built.
+fn examples() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--examples"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        assert!(build.status().unwrap().success(), "the examples build");
+        // This program is in `deps`, beside `examples`.
+        let mut path = env::current_exe().unwrap();
+        path.pop();
+        path.pop();
+        path.push("examples");
+        path
+    })
+}
+
+fn example(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(examples().join(name));
+    command.args(arguments);
+    command
+}
+
+/// As [`example`], where no file may have more than some kilobytes: its writes fail.
+fn example_without_room(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
+    command.args(["-c", script]).arg(examples().join(name));
+    command.args(arguments);
+    command
+}
+
+/// Its end, unless it does not come.
+fn ended(mut child: Child) -> Output {
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > HANG {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Expects a failure that is told in plain words, with these among them.
+fn fails_plainly(child: Child, words: &str) -> String {
+    let output = ended(child);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(words), "{told}");
+    for word in ["panicked", "Os {", "Custom {", "kind:", "Inner"] {
+        assert!(!told.contains(word), "{told}");
+    }
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn piped(mut command: Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// A server among the examples, ended with this value.
+struct Server {
+    process: Child,
+    addr: String,
+}
+
+impl Server {
+    fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        lines.read_line(&mut line).unwrap();
+        let addr = line.trim().strip_prefix("listening on http://");
+        let addr = addr.and_then(|addr| addr.strip_suffix('/'));
+        let addr = addr.expect("it says where it listens").to_owned();
+        Self { process, addr }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.addr).unwrap();
+        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.addr)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A folder for one test, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = env::temp_dir().join(format!("annulus-example-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The names in it, hidden ones too.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    fn until_names_are(&self, names: &[&str]) {
+        let start = Instant::now();
+        while self.names() != names {
+            assert!(start.elapsed() < HANG, "{:?}", self.names());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Answers a number of requests, each on a connection of its own or not, and goes away.
+fn server_that_leaves(answers: usize, answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut left = answers;
+        while left > 0 {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            while left > 0 {
+                let mut line = String::new();
+                while line != "\r\n" {
+                    line.clear();
+                    if stream.read_line(&mut line).unwrap_or(0) == 0 {
+                        break;
+                    }
+                }
+                if line.is_empty() {
+                    break;
+                }
+                left -= 1;
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        }
+    });
+    format!("http://{addr}/")
+}
+
+#[test]
+fn output_that_is_full_is_told_and_panics_nowhere() {
+    let hello = Server::start(example("hello", &["0"]));
+    let folder = Folder::new("full");
+    let (url, copy) = (hello.url(), folder.path("copy"));
+    for (name, arguments) in [
+        ("conformance", &["0"][..]),
+        ("download", &[&url, &copy]),
+        ("echo", &["0"]),
+        ("fetch", &[&url]),
+        ("file_copy", &["Cargo.toml", &copy]),
+        ("hello", &["0"]),
+        ("load", &[&url, "2", "10"]),
+        ("proxy", &["0"]),
+        ("router", &["0"]),
+        ("spider", &[&url]),
+        ("timer", &[]),
+        ("upload", &["0"]),
+    ] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command = example(name, arguments);
+        command.stdin(Stdio::null()).stdout(full);
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        println!("{name}");
+        fails_plainly(child, "No space left on device");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_told_in_plain_words() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (name, arguments, words) in [
+        ("load", &[][..], "expected a URL"),
+        ("load", &["http://127.0.0.1:1/", "2", "10"], "refused"),
+        ("download", &[], "expected a URL"),
+        ("spider", &[], "expected a URL"),
+        ("fetch", &["http://127.0.0.1:1/"], "refused"),
+        ("file_copy", &["/no/such/file", "copy"], "No such file"),
+        (
+            "file_copy",
+            &["Cargo.toml", "/dev/null"],
+            "the name of a file",
+        ),
+        ("hello", &[&port], "in use"),
+        ("echo", &[&port], "in use"),
+    ] {
+        fails_plainly(piped(example(name, arguments)), words);
+    }
+}
+
+#[test]
+fn load_tells_what_it_has_measured_when_its_server_goes_away() {
+    let url = server_that_leaves(20, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let told = fails_plainly(piped(example("load", &[&url, "1", "1000"])), "Error: ");
+    assert!(told.starts_with("20 requests in "), "{told}");
+    assert!(told.contains("99.9 % below"), "{told}");
+}
+
+#[test]
+fn a_copy_that_fails_leaves_nothing() {
+    let folder = Folder::new("copy");
+    fs::write(folder.path("from"), vec![b'x'; 1 << 20]).unwrap();
+    fs::write(folder.path("old"), "as it was").unwrap();
+    for to in ["new", "old"] {
+        let arguments = [&*folder.path("from"), &*folder.path(to)];
+        fails_plainly(
+            piped(example_without_room("file_copy", &arguments)),
+            "large",
+        );
+    }
+    let mut names = folder.names();
+    names.sort();
+    assert_eq!(names, ["from", "old"]);
+    assert_eq!(fs::read_to_string(folder.path("old")).unwrap(), "as it was");
+}
+
+#[test]
+fn a_download_that_fails_leaves_nothing() {
+    let folder = Folder::new("download");
+    fs::write(folder.path("old"), "as it was").unwrap();
+    for to in ["new", "old"] {
+        // The first answer is to HEAD, the second ends too early.
+        let url = server_that_leaves(2, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+        let path = folder.path(to);
+        fails_plainly(piped(example("download", &[&url, &path])), "Error: ");
+    }
+    assert_eq!(folder.names(), ["old"]);
+    assert_eq!(fs::read_to_string(folder.path("old")).unwrap(), "as it was");
+}
+
+#[test]
+fn an_upload_that_fails_leaves_nothing() {
+    let folder = Folder::new("upload");
+    let folder_path = folder.path("");
+    let put = "PUT /file HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    let server = Server::start(example_without_room("upload", &["0", &folder_path]));
+    let mut stream = server.connect();
+    stream.write_all(put.as_bytes()).unwrap();
+    // The server may close before it has taken all.
+    let _ = stream.write_all(&vec![b'x'; 1_000_000]);
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 500");
+    folder.until_names_are(&[]);
+    drop(server);
+    // A client that leaves.
+    let server = Server::start(example("upload", &["0", &folder_path]));
+    let mut stream = server.connect();
+    stream.write_all(put.as_bytes()).unwrap();
+    stream.write_all(&[b'x'; 100_000]).unwrap();
+    while folder.names().is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(stream);
+    folder.until_names_are(&[]);
+    // One that does not.
+    let mut stream = server.connect();
+    let whole = "PUT /file HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nwhole";
+    stream.write_all(whole.as_bytes()).unwrap();
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 201");
+    assert_eq!(folder.names(), ["file"]);
+    assert_eq!(fs::read_to_string(folder.path("file")).unwrap(), "whole");
+}
