@@ -59,6 +59,11 @@
 //!
 //! `docs/cancellation.md` tells what dropping does to each future.
 //!
+//! # Fair
+//!
+//! A task that finds every receive ready does not keep its thread to itself: after 64 operations
+//! the others have their turn ([`task`](task#fairness)).
+//!
 //! # Kernels
 //!
 //! Everything works from Linux 5.6 on. What the kernel can do is found out by trying, and newer
@@ -70,6 +75,7 @@
 compile_error!("annulus is built on Linux's io_uring and epoll and runs on Linux only");
 
 pub mod blocking;
+mod budget;
 #[expect(unsafe_code, reason = "a buffer's memory is used by address")]
 pub mod buf;
 #[expect(unsafe_code, reason = "operations in flight are kept for the kernel")]

@@ -4,6 +4,42 @@
 //! stays on its thread, so its future need not be `Send`. Each task catches its own panic, which
 //! its join handle returns.
 //!
+//! # Fairness
+//!
+//! Tasks that are ready have their turns in the order in which they became so. A turn is one poll,
+//! and lasts until the task waits for something. So that one which finds everything ready does not
+//! keep its thread from the others, a poll has 64 *operations*: whatever is received, sent,
+//! accepted or connected by a socket, read from a file, taken from or put into a channel, a
+//! semaphore or a `Notify`, a timer that ends, a step of an [`io::Reader`](crate::io::Reader), a
+//! piece of an HTTP body. When all are used, the next one that would be done at once waits for the
+//! next poll, behind the other ready tasks and behind a visit to the kernel.
+//!
+//! ```
+//! use annulus::{sync::mpsc, task};
+//!
+//! annulus::run(async {
+//!     let (sender, mut receiver) = mpsc::unbounded();
+//!     for number in 0..1000 {
+//!         sender.try_send(number).unwrap();
+//!     }
+//!     let other = task::spawn(async { "has its turn" });
+//!     while !other.is_finished() {
+//!         receiver.recv().await; // ready each time
+//!     }
+//!     assert!(receiver.len() > 800);
+//! });
+//! ```
+//!
+//! - An operation is put off once and then goes on, whatever stands in front of it in a `race`, a
+//!   `select!` or a timeout. Dropped meanwhile it loses nothing, as at any other moment. It keeps
+//!   its place where it has one.
+//! - `Pending` may so mean *not now* as well as *not yet*. To learn what is there, ask by the calls
+//!   that never wait, as [`try_recv`](crate::sync::mpsc::Receiver::try_recv). They are counted, and
+//!   not limited.
+//! - Work that waits for nothing is not interrupted. [`yield_now`] does so by hand, and
+//!   [`blocking::run`](crate::blocking::run) has threads of its own for it.
+//! - [`unconstrained`] polls a future without the limit. There is none outside of a runtime either.
+//!
 //! # How tasks are kept
 //!
 //! A task is one allocation: a header (`header.rs`), and behind it the future, in whose place the
@@ -81,6 +117,7 @@ mod raw;
 mod scheduler;
 mod task_ref;
 mod tasks;
+mod unconstrained;
 mod waker;
 mod word;
 mod yield_now;
@@ -102,11 +139,13 @@ pub use join_handle::JoinHandle;
 pub use join_set::JoinSet;
 pub use on_task_panic::{OnTaskPanic, TaskPanic};
 pub use scheduler::TaskCounters;
+pub use unconstrained::{Unconstrained, unconstrained};
 pub use yield_now::{YieldNow, yield_now};
 
 pub(crate) use inbox::Unpark;
 #[cfg(any(feature = "http", test))]
 pub(crate) use index_wakes::IndexWakes;
+
 pub(crate) use tasks::{SystemSpawner, Tasks};
 pub(crate) use waker::wake_all;
 

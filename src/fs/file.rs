@@ -13,6 +13,7 @@ use std::{
 
 use super::OpenOptions;
 use crate::{
+    budget,
     buf::{BufError, BufResult, IoBuf, IoBufMut},
     driver::Driver,
     op::{AnyFd, Close, Descriptor, InFlight, Owner, Read, Sync, Write},
@@ -121,6 +122,7 @@ impl File {
         if buf.capacity() == 0 {
             return Err(BufError::no_room(buf));
         }
+        budget::turn().await;
         InFlight::new(self.driver(), Read::new(self.any_fd(), buf, offset)).await
     }
 
@@ -135,6 +137,7 @@ impl File {
     ///
     /// Dropped before it resolves, the write may happen, in part or not at all.
     pub async fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> BufResult<usize, B> {
+        budget::turn().await;
         InFlight::new(self.driver(), Write::at(self.any_fd(), buf, offset)).await
     }
 
@@ -178,6 +181,7 @@ impl File {
     ///
     /// As [`write_at`](Self::write_at).
     pub async fn append<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
+        budget::turn().await;
         InFlight::new(self.driver(), Write::append(self.any_fd(), buf)).await
     }
 

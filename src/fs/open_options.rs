@@ -4,7 +4,7 @@ use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc, ti
 
 use super::File;
 use crate::{
-    driver,
+    budget, driver,
     op::{InFlight, Open},
     sys::OpenFlags,
     time,
@@ -116,6 +116,7 @@ impl OpenOptions {
     /// A file that the kernel opens after the future is dropped is closed. It may have been made
     /// or emptied.
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        budget::turn().await;
         let driver = driver::current()?;
         let path = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|_| {
             io::Error::new(

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::either::Either;
+use crate::budget::PutOff;
 
 pin_project! {
     /// The future of [`race`].
@@ -17,6 +18,7 @@ pin_project! {
         left: A,
         #[pin]
         right: B,
+        put_off: PutOff,
     }
 }
 
@@ -42,7 +44,11 @@ pin_project! {
 /// });
 /// ```
 pub fn race<A: Future, B: Future>(left: A, right: B) -> Race<A, B> {
-    Race { left, right }
+    Race {
+        left,
+        right,
+        put_off: PutOff::new(),
+    }
 }
 
 impl<A: Future, B: Future> Future for Race<A, B> {
@@ -50,6 +56,10 @@ impl<A: Future, B: Future> Future for Race<A, B> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        // Were `left` put off alone, then `right` would win although both are ready.
+        if this.put_off.waits(context) {
+            return Poll::Pending;
+        }
         if let Poll::Ready(output) = this.left.poll(context) {
             return Poll::Ready(Either::Left(output));
         }

@@ -12,7 +12,7 @@ use std::{
 use futures_core::Stream;
 
 use super::{HeaderMap, Result, exchange::Exchange, received::Received};
-use crate::{io::Receive, pool::ManagedBuf};
+use crate::{budget::PutOff, io::Receive, pool::ManagedBuf};
 
 /// A request's body, pulled piece by piece: what is not pulled stays with the client.
 ///
@@ -29,6 +29,7 @@ pub struct Body {
     number: Option<u64>,
     /// While it waits as a stream.
     ticket: Option<u64>,
+    put_off: PutOff,
 }
 
 impl Body {
@@ -37,6 +38,7 @@ impl Body {
             received,
             number,
             ticket: None,
+            put_off: PutOff::new(),
         }
     }
 
@@ -98,6 +100,7 @@ impl Body {
             exchange: self.exchange(),
             number: self.number,
             ticket: None,
+            put_off: PutOff::new(),
         }
     }
 
@@ -148,6 +151,9 @@ impl Stream for Body {
         let Some(number) = this.number else {
             return Poll::Ready(None);
         };
+        if this.put_off.waits(context) {
+            return Poll::Pending;
+        }
         let polled = this
             .received
             .exchange
@@ -170,6 +176,7 @@ struct Pull<'a> {
     number: Option<u64>,
     /// While it waits.
     ticket: Option<u64>,
+    put_off: PutOff,
 }
 
 impl Future for Pull<'_> {
@@ -180,6 +187,9 @@ impl Future for Pull<'_> {
             return Poll::Ready(Ok(None));
         };
         let this = &mut *self;
+        if this.put_off.waits(context) {
+            return Poll::Pending;
+        }
         this.exchange.poll_body(number, &mut this.ticket, context)
     }
 }

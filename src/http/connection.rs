@@ -15,7 +15,7 @@ use super::{
     settings::Settings,
     shared::Shared,
 };
-use crate::time;
+use crate::{budget, time};
 
 /// Serves HTTP/1.1 on a connection of any kind: a socket that somebody else accepted, a stream with
 /// a protocol of its own below, or one in memory, in tests.
@@ -94,6 +94,7 @@ impl Connection {
         let mut serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::new(handler)));
         let mut transport = stream.into();
         loop {
+            budget::turn().await;
             let receive = poll_fn(|context| transport.poll_recv(context));
             let bytes = match time::timeout(idle, receive).await {
                 Ok(Ok(bytes)) if !bytes.is_empty() => bytes,

@@ -34,6 +34,7 @@ use super::{
     until_stalled::UntilStalled,
 };
 use crate::{
+    budget,
     buf::{Interleaved, IoVectored as _},
     net::GoneWait,
     pool::ManagedBuf,
@@ -242,6 +243,7 @@ impl Exchange {
     /// The next bytes of the connection, added to the input; fails at its end. Until `deadline`,
     /// after which it says `false`.
     pub(super) async fn receive(&self, deadline: Option<Instant>) -> Result<bool, Gone> {
+        budget::turn().await;
         let received = poll_fn(|context| match self.poll_receive(context) {
             Poll::Ready(result) => Poll::Ready(result.map(Some)),
             Poll::Pending => match deadline {
@@ -453,6 +455,7 @@ impl Exchange {
                     self.flush().await?;
                     if send_count >= SENDS_PER_TURN || sent_bytes >= SENT_BYTES_PER_TURN {
                         (send_count, sent_bytes) = (0, 0);
+                        budget::exhaust();
                         task::yield_now().await;
                     }
                 }

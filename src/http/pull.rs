@@ -19,7 +19,7 @@ use super::{
     timer::Timer,
     transport::BULK_BYTES_MAX,
 };
-use crate::{net::Flood, pool::ManagedBuf, time, unwind};
+use crate::{budget, net::Flood, pool::ManagedBuf, time, unwind};
 
 /// How much of a body that its handler did not read is skipped to keep the connection.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024;
@@ -285,6 +285,7 @@ impl Exchange {
             Poll::Ready(result) => result,
         };
         self.pull.leave(ticket.take());
+        budget::spend();
         if let Err(error) = &result {
             self.pull.failed.set(error.body_error());
         }

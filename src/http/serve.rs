@@ -22,7 +22,7 @@ use super::{
     received::Received,
     transport::Transport,
 };
-use crate::time;
+use crate::{budget, time};
 
 /// How long a connection that ends with an answer is read on, so that the client sees the answer
 /// and not a reset.
@@ -222,6 +222,7 @@ fn gathers_more(exchange: &Exchange, gathered: &mut usize) -> bool {
 
 /// Takes the head out of the input and begins the body behind it.
 fn begin(exchange: &Exchange, head: &RequestHead) -> u64 {
+    budget::spend();
     exchange.input.borrow_mut().consume(head.consumed());
     let settings = &exchange.shared.settings;
     let bytes_max = settings.rules.limits.body_bytes_max;
@@ -293,6 +294,7 @@ pub(super) async fn close_gently(transport: Transport) {
         }
         let mut skipped = 0;
         while skipped < LINGER_BYTES_MAX {
+            budget::turn().await;
             match poll_fn(|context| transport.poll_recv(context)).await {
                 Ok(bytes) if !bytes.is_empty() => skipped += bytes.len(),
                 _ => return,

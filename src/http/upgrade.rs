@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{shared::Shared, transport::Transport};
-use crate::{buf::IoBuf, pool::ManagedBuf};
+use crate::{budget, buf::IoBuf, pool::ManagedBuf};
 
 /// A connection that a handler has taken over, by [`Response::upgrade`](super::Response::upgrade)
 /// or [`Response::tunnel`](super::Response::tunnel). What the client sent behind its request is
@@ -70,6 +70,7 @@ impl Upgraded {
     ///
     /// Nothing is lost.
     pub async fn recv(&mut self) -> io::Result<ManagedBuf> {
+        budget::turn().await;
         poll_fn(|context| self.poll_recv(context)).await
     }
 
@@ -91,7 +92,9 @@ impl Upgraded {
     ///
     /// On a socket a write that has begun is sent whole; on another stream a part may be missing.
     pub async fn write_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> io::Result<B> {
-        self.note(self.transport().write_all(buf).await)
+        let result = self.transport().write_all(buf).await;
+        budget::turn().await;
+        self.note(result)
     }
 
     /// Ends the sending direction behind what was sent.

@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use super::Receive;
+use crate::budget;
 
 /// Memory for joined pieces that a reader keeps when it has given them out.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
@@ -151,6 +152,7 @@ impl<R: Receive> Reader<R> {
     /// # .unwrap();
     /// ```
     pub async fn fill(&mut self, count: usize) -> io::Result<Option<&[u8]>> {
+        budget::turn().await;
         while self.buffer().len() < count {
             if !self.join_next().await? {
                 if self.buffer().is_empty() {
@@ -224,6 +226,7 @@ impl<R: Receive> Reader<R> {
     /// Nothing is lost: call it again. For a message of several parts see
     /// [Whole messages](Self#whole-messages).
     pub async fn read_until(&mut self, delimiter: u8, len_max: usize) -> io::Result<Vec<u8>> {
+        budget::turn().await;
         let mut searched = 0;
         loop {
             let buffer = self.buffer();
@@ -308,6 +311,7 @@ impl<R: Receive> Reader<R> {
         len_max: usize,
         mut frame_len: impl FnMut(&[u8]) -> io::Result<Option<usize>>,
     ) -> io::Result<Option<Vec<u8>>> {
+        budget::turn().await;
         let mut told = None;
         loop {
             let here = self.buffer().len();
@@ -348,6 +352,7 @@ impl<R: Receive> Reader<R> {
     ///
     /// Nothing is lost: call it again.
     pub async fn read_to_end(&mut self, len_max: usize) -> io::Result<Vec<u8>> {
+        budget::turn().await;
         loop {
             if self.buffer().len() > len_max {
                 return Err(io::Error::new(

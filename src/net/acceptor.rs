@@ -20,6 +20,7 @@ use super::{
     turns::{Ticket, Turns},
 };
 use crate::{
+    budget,
     driver::{self, Driver, Item, Key},
     op::{self, AbandonedAccept, AnyFd, Descriptor, Owner},
     sys::{self, PollEvents, errno},
@@ -115,8 +116,10 @@ impl Acceptor {
         };
         poll_fn(|context| {
             let (turns, driver) = (&self.shared.extra.turns, self.shared.driver());
-            ready!(turns.poll_turn(driver, &turn.ticket, context))?;
-            self.poll_accept(context)
+            ready!(turns.poll_counted(driver, &turn.ticket, context))?;
+            let accepted = ready!(self.poll_accept(context));
+            budget::spend();
+            Poll::Ready(accepted)
         })
         .await
     }

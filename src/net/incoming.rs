@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{TcpStream, acceptor::Acceptor, socket::Stream, turns::Ticket};
+use crate::budget;
 
 /// Connections, one after the other. Made by [`TcpListener::incoming`](super::TcpListener::incoming)
 /// and [`UnixListener::incoming`](super::UnixListener::incoming).
@@ -35,11 +36,12 @@ impl<S: Stream> futures_core::Stream for Incoming<'_, S> {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let turns = self.acceptor.turns();
         let driver = self.acceptor.driver();
-        ready!(turns.poll_turn(driver, &self.ticket, context))?;
+        ready!(turns.poll_counted(driver, &self.ticket, context))?;
         let Poll::Ready(result) = self.acceptor.poll_accept(context) else {
             return Poll::Pending;
         };
         turns.leave(&self.ticket);
+        budget::spend();
         Poll::Ready(Some(result.map(S::from_socket)))
     }
 }

@@ -47,6 +47,7 @@ pub(crate) use gone::{Gone, GoneWait};
 pub(super) use read::Read;
 
 use crate::{
+    budget,
     buf::IoBufMut,
     driver::{Driver, Item, Key},
     op::{self, AbandonedRecv, AnyFd},
@@ -514,10 +515,11 @@ impl Future for Recv<'_> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let receive = &self.shared.extra.receive;
         let driver = self.shared.driver();
-        ready!(receive.turns.poll_turn(driver, &self.ticket, context))?;
+        ready!(receive.turns.poll_counted(driver, &self.ticket, context))?;
         let Poll::Ready(result) = receive.poll_next(self.shared, context) else {
             return Poll::Pending;
         };
+        budget::spend();
         receive.turns.leave(&self.ticket);
         Poll::Ready(result)
     }

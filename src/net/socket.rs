@@ -15,6 +15,7 @@ use super::{
     turns::Ticket,
 };
 use crate::{
+    budget,
     buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, SliceMut, bytes_of},
     driver::{self, Driver},
     op::{self, AnyFd, Descriptor, Owner, Readiness, Send, SendVectored},
@@ -113,6 +114,7 @@ impl Socket {
     }
 
     pub(super) fn try_recv(&self) -> io::Result<ManagedBuf> {
+        budget::spend();
         self.shared.extra.receive.try_next(&self.shared)
     }
 
@@ -212,11 +214,20 @@ impl Socket {
         Readiness::new(self.any_fd(), PollEvents::CLOSED).await
     }
 
-    pub(super) fn write<B: IoBuf>(&self, buf: B) -> InTurn<Send<B>> {
-        InTurn::new(&self.shared, Send::new(self.any_fd(), buf, false))
+    pub(super) async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
+        let len = buf.len();
+        let op = Send::new(self.any_fd(), buf, false);
+        let result = InTurn::new(&self.shared, op).await;
+        // Whoever drops a write in its turn counts on all of it being sent, so one that fell short
+        // is told at once.
+        if !matches!(result, Ok((count, _)) if count < len) {
+            budget::turn().await;
+        }
+        result
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        budget::spend();
         self.shared.driver().check_current()?;
         let queue = &self.shared.extra.send;
         if !queue.is_free() {
@@ -237,12 +248,21 @@ impl Socket {
 
     pub(crate) async fn write_all<B: IoBuf>(&self, buf: B) -> Result<B, BufError<B>> {
         let sent = match self.send_at_once(&buf) {
-            Ok(sent) if sent == buf.len() => return Ok(buf),
+            Ok(sent) if sent == buf.len() => {
+                budget::spend();
+                if budget::is_spent() {
+                    budget::turn().await;
+                }
+                return Ok(buf);
+            }
             Ok(sent) => sent,
             Err(error) => return Err(BufError::new(error, buf)),
         };
         let op = Send::new(self.any_fd(), buf, true).behind(sent);
-        InTurn::new(&self.shared, op).await.map(|(_, buf)| buf)
+        let result = InTurn::new(&self.shared, op).await.map(|(_, buf)| buf);
+        // It has waited.
+        budget::spend();
+        result
     }
 
     /// As `write_all`, in a future that does not borrow the socket.
@@ -307,8 +327,15 @@ impl Socket {
         sys::accepted_addr(self.shared.raw())
     }
 
-    pub(super) fn write_vectored<B: IoVectored>(&self, bufs: B) -> InTurn<SendVectored<B>> {
-        InTurn::new(&self.shared, SendVectored::new(self.any_fd(), bufs, false))
+    pub(super) async fn write_vectored<B: IoVectored>(&self, bufs: B) -> BufResult<usize, B> {
+        let len = bufs.total_len();
+        let op = SendVectored::new(self.any_fd(), bufs, false);
+        let result = InTurn::new(&self.shared, op).await;
+        // As in `write`.
+        if !matches!(result, Ok((count, _)) if count < len) {
+            budget::turn().await;
+        }
+        result
     }
 
     pub(super) async fn write_all_vectored<B: IoVectored>(
@@ -316,7 +343,9 @@ impl Socket {
         bufs: B,
     ) -> Result<B, BufError<B>> {
         let op = SendVectored::new(self.any_fd(), bufs, true);
-        InTurn::new(&self.shared, op).await.map(|(_, bufs)| bufs)
+        let result = InTurn::new(&self.shared, op).await;
+        budget::turn().await;
+        result.map(|(_, bufs)| bufs)
     }
 
     pub(super) async fn flush(&self) -> io::Result<()> {

@@ -15,6 +15,7 @@ use super::{
     tcp_options,
 };
 use crate::{
+    budget,
     buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
     driver::{self, Driver},
     op::{Connect, InFlight},
@@ -114,6 +115,7 @@ impl TcpStream {
         local: Option<SocketAddr>,
         addr: SocketAddr,
     ) -> io::Result<Self> {
+        budget::turn().await;
         let family = SocketAddress::from(addr).family();
         // A connect that is waited for by readiness must not block.
         let nonblocking = !(driver.uses_ring() && driver.features().fast_poll);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    budget,
     driver::Driver,
     sync::{Left, Place, Waiters},
 };
@@ -28,6 +29,13 @@ enum Standing {
 impl Ticket {
     pub(super) fn new() -> Self {
         Self::default()
+    }
+
+    fn is_new(&self) -> bool {
+        let standing = self.0.take();
+        let is_new = matches!(standing, Standing::Apart);
+        self.0.set(standing);
+        is_new
     }
 }
 
@@ -123,6 +131,37 @@ impl Turns {
         ticket.0.set(Standing::HasTurn);
         self.tidy(&waiters);
         true
+    }
+
+    /// As [`poll_turn`](Self::poll_turn) for one of the operations that a task's poll has: when none
+    /// is left, one that begins waits for the next poll, with the turn or the place that it got here.
+    #[inline]
+    pub(super) fn poll_counted(
+        &self,
+        driver: &Driver,
+        ticket: &Ticket,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if budget::is_spent() {
+            return self.poll_when_spent(driver, ticket, context);
+        }
+        self.poll_turn(driver, ticket, context)
+    }
+
+    #[cold]
+    fn poll_when_spent(
+        &self,
+        driver: &Driver,
+        ticket: &Ticket,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let is_put_off = ticket.is_new();
+        let turn = self.poll_turn(driver, ticket, context);
+        if is_put_off && matches!(turn, Poll::Ready(Ok(()))) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        turn
     }
 
     /// Takes the turn without waiting, when nobody has it.

@@ -18,6 +18,7 @@ use super::{
     stream_methods::stream_methods,
 };
 use crate::{
+    budget,
     buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
     driver,
     pool::ManagedBuf,
@@ -97,6 +98,7 @@ impl UnixStream {
     ///
     /// As [`connect`](Self::connect).
     pub async fn connect_addr(addr: &SocketAddr) -> io::Result<Self> {
+        budget::turn().await;
         let driver = driver::current()?;
         let address = SocketAddress::from(addr);
         let fd = sys::new_socket(address.family(), true)?;

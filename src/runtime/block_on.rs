@@ -11,7 +11,7 @@ use std::{
 
 use super::Runtime;
 use crate::{
-    driver,
+    budget, driver,
     sys::Wait,
     task,
     unwind::{self, FirstPanic},
@@ -54,6 +54,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        budget::lift();
         INSIDE.set(self.0);
     }
 }
@@ -117,13 +118,19 @@ impl Runtime {
         loop {
             for _ in 0..LOOKS_PER_TURN {
                 self.tasks.poll_inbox();
+                let mut is_spent = false;
                 if self.tasks.take_root_wake() {
+                    budget::refill();
                     if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                         return output;
                     }
+                    is_spent = budget::is_spent();
                 }
                 let ran_all = self.tasks.run(POLLS_PER_LOOK) < POLLS_PER_LOOK;
-                if ran_all && !self.tasks.is_root_awake() {
+                // A task that finds everything ready has done more than one operation for each of
+                // these polls, and those who wait for the kernel have done one.
+                is_spent |= budget::is_spent();
+                if is_spent || (ran_all && !self.tasks.is_root_awake()) {
                     break;
                 }
             }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::waiters::{Left, Place, Waiters};
+use crate::budget::{self, PutOff};
 
 /// Tells waiting tasks that something happened, without saying what.
 ///
@@ -82,6 +83,7 @@ impl Notify {
             state: State::New {
                 round: self.round.get(),
             },
+            put_off: PutOff::new(),
         }
     }
 
@@ -122,6 +124,7 @@ impl fmt::Debug for Notify {
 pub struct Notified<'a> {
     notify: &'a Notify,
     state: State,
+    put_off: PutOff,
 }
 
 enum State {
@@ -142,6 +145,7 @@ impl Notified<'_> {
     /// Begins to wait, unless there is nothing to wait for.
     fn start(&self, round: u64, waker: &Waker) -> State {
         if self.is_notified(round) {
+            budget::spend();
             return State::Done;
         }
         let waker = waker.clone();
@@ -157,10 +161,17 @@ impl Future for Notified<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let state = match &self.state {
-            State::New { round } => self.start(*round, context.waker()),
+        let this = &mut *self;
+        let state = match &this.state {
+            State::New { round } => {
+                let is_ready = this.notify.has_permit.get() || this.notify.round.get() != *round;
+                if budget::is_spent() && is_ready && this.put_off.waits(context) {
+                    return Poll::Pending;
+                }
+                this.start(*round, context.waker())
+            }
             State::Waiting(place) => {
-                let _by = ready!(self.notify.waiters.poll_chosen(place, context.waker()));
+                let _by = ready!(this.notify.waiters.poll_chosen(place, context.waker()));
                 State::Done
             }
             State::Done => State::Done,

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use super::closed::Closed;
 use super::try_recv_error::TryRecvError;
 use super::waker_slot::WakerSlot;
+use crate::budget::{self, PutOff};
 use crate::unwind;
 
 /// Returns the two sides of a channel for one value.
@@ -37,7 +38,10 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
         Sender {
             channel: Rc::clone(&channel),
         },
-        Receiver { channel },
+        Receiver {
+            channel,
+            put_off: PutOff::new(),
+        },
     )
 }
 
@@ -58,6 +62,13 @@ impl<T> Channel<T> {
             None if self.has_sender.get() && !self.is_closed.get() => Err(TryRecvError::Empty),
             None => Err(TryRecvError::Closed),
         }
+    }
+
+    fn has_value(&self) -> bool {
+        let value = self.value.take();
+        let has_value = value.is_some();
+        self.value.set(value);
+        has_value
     }
 
     fn close(&self) {
@@ -160,6 +171,7 @@ impl<T> fmt::Debug for Sender<T> {
 /// channel until it is returned. Dropping the receiver drops a value that was sent.
 pub struct Receiver<T> {
     channel: Rc<Channel<T>>,
+    put_off: PutOff,
 }
 
 impl<T> Receiver<T> {
@@ -182,7 +194,11 @@ impl<T> Future for Receiver<T> {
     type Output = Result<T, Closed>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let channel = &self.channel;
+        let this = self.get_mut();
+        let channel = &this.channel;
+        if budget::is_spent() && channel.has_value() && this.put_off.waits(context) {
+            return Poll::Pending;
+        }
         let mut received = channel.try_recv();
         if matches!(received, Err(TryRecvError::Empty)) && !channel.receiver.holds(context.waker())
         {
@@ -191,7 +207,10 @@ impl<T> Future for Receiver<T> {
             received = channel.try_recv();
         }
         match received {
-            Ok(value) => Poll::Ready(Ok(value)),
+            Ok(value) => {
+                budget::spend();
+                Poll::Ready(Ok(value))
+            }
             Err(TryRecvError::Closed) => Poll::Ready(Err(Closed)),
             Err(TryRecvError::Empty) => Poll::Pending,
         }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use super::closed::Closed;
 use super::semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};
 use super::waiters::{Left, Place, Waiters};
+use crate::budget::{self, PutOff};
 use crate::unwind;
 
 /// Limits how many tasks do something at the same time.
@@ -91,6 +92,7 @@ impl Semaphore {
             semaphore: self,
             amount,
             place: None,
+            put_off: PutOff::new(),
         }
     }
 
@@ -180,6 +182,11 @@ impl Semaphore {
         self.waiters.choose_first(Choice::Granted)
     }
 
+    /// Whether permits can be taken without waiting.
+    fn has(&self, amount: usize) -> bool {
+        self.waiters.is_empty() && self.permits.get() >= amount
+    }
+
     /// Takes permits unless that means waiting.
     fn try_take(&self, amount: usize) -> Option<Result<SemaphorePermit<'_>, Closed>> {
         if self.is_closed.get() {
@@ -189,6 +196,7 @@ impl Semaphore {
             return None;
         }
         self.permits.set(self.permits.get().checked_sub(amount)?);
+        budget::spend();
         Some(Ok(SemaphorePermit::new(self, amount)))
     }
 }
@@ -209,6 +217,7 @@ pub struct Acquire<'a> {
     amount: usize,
     /// The place in line while this waits.
     place: Option<Place>,
+    put_off: PutOff,
 }
 
 impl<'a> Future for Acquire<'a> {
@@ -229,6 +238,9 @@ impl<'a> Future for Acquire<'a> {
                     })
                 }
             };
+        }
+        if budget::is_spent() && semaphore.has(amount) && self.put_off.waits(context) {
+            return Poll::Pending;
         }
         if let Some(taken) = semaphore.try_take(amount) {
             return Poll::Ready(taken);

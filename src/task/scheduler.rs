@@ -23,6 +23,7 @@ use super::{
     task_ref::{self, TaskRef},
     waker::BorrowedWaker,
 };
+use crate::budget;
 use crate::unwind::swallow;
 
 /// How many tasks there were, since the start.
@@ -212,27 +213,32 @@ impl Scheduler {
         !state.has(State::RUNNING)
     }
 
-    /// Polls at most `budget` ready tasks and returns how many it polled.
-    pub(super) fn run(&self, budget: usize) -> usize {
-        for polled in 0..budget {
+    /// Polls at most `polls_max` ready tasks and returns how many it polled. It ends behind one that
+    /// has used up its operations and is ready again.
+    pub(super) fn run(&self, polls_max: usize) -> usize {
+        for polled in 0..polls_max {
             let Some(task) = self.ready.pop() else {
                 return polled;
             };
-            self.turn(task);
+            if self.turn(task) {
+                return polled + 1;
+            }
         }
-        budget
+        polls_max
     }
 
-    /// The turn of a task that was in the ready queue. Only unfinished tasks are there.
-    fn turn(&self, task: TaskRef) {
+    /// The turn of a task that was in the ready queue. Only unfinished tasks are there. True if it
+    /// has used up its operations and is ready again.
+    fn turn(&self, task: TaskRef) -> bool {
         let state = task.state();
         if state.has(State::ABORTED) {
             self.cancel(&task);
-            return;
+            return false;
         }
         task.set_state(state.without(State::SCHEDULED).with(State::RUNNING));
         count(&self.counters.polled);
         let running = self.running.replace(Some(task.clone()));
+        budget::refill();
         let outcome = {
             let waker = BorrowedWaker::new(&task);
             let poll = task.vtable.poll;
@@ -243,7 +249,7 @@ impl Scheduler {
         self.running.set(running);
         if outcome != Outcome::Pending {
             self.finish(&task, outcome);
-            return;
+            return false;
         }
         let state = task.state().without(State::RUNNING);
         task.set_state(state);
@@ -251,7 +257,9 @@ impl Scheduler {
             self.cancel(&task);
         } else if state.has(State::SCHEDULED) {
             self.ready.push(task);
+            return budget::is_spent();
         }
+        false
     }
 
     /// Drops the future of an unfinished task that is not running and is in no queue.

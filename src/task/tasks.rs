@@ -59,10 +59,11 @@ impl Tasks {
         Entered::new(Rc::clone(&self.scheduler))
     }
 
-    /// Polls at most `budget` ready tasks, first come, first served, and returns how many. Tasks
-    /// that become ready meanwhile are polled too if the budget allows.
-    pub(crate) fn run(&self, budget: usize) -> usize {
-        self.scheduler.run(budget)
+    /// Polls at most `polls_max` ready tasks, first come, first served, and returns how many. Tasks
+    /// that become ready meanwhile are polled too. It ends early behind one that is ready again
+    /// since it has used up its operations, with [`budget::is_spent`](crate::budget::is_spent).
+    pub(crate) fn run(&self, polls_max: usize) -> usize {
+        self.scheduler.run(polls_max)
     }
 
     /// Whether [`Tasks::run`] has something to poll.

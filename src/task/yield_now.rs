@@ -9,7 +9,8 @@ use std::{
 /// Lets every task that is ready have its turn before this one goes on.
 ///
 /// A future that computes for long without waiting for anything should do this now and then,
-/// because nothing else happens on its thread meanwhile.
+/// because nothing else happens on its thread meanwhile. One that waits need not, also where it finds
+/// everything ready: see [Fairness](crate::task#fairness).
 ///
 /// # Cancel safety
 ///

@@ -4,12 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::clock::nanos_of;
 use super::timers::Timers;
 use super::wheel::{Look, Nanos};
+use crate::budget;
 
 /// Waits for `duration`.
 ///
@@ -42,7 +43,7 @@ use super::wheel::{Look, Nanos};
 pub fn sleep(duration: Duration) -> Sleep {
     let timers = Timers::current(Rc::clone);
     let nanos = nanos_of(duration);
-    let state = if nanos == 0 { State::Done } else { State::Idle };
+    let state = if nanos == 0 { State::Over } else { State::Idle };
     Sleep {
         deadline: timers.clock.now().saturating_add(nanos),
         timers,
@@ -92,6 +93,8 @@ pub struct Sleep {
 const _: () = assert!(size_of::<Sleep>() <= 24);
 
 enum State {
+    /// Over when it was made, and not polled since.
+    Over,
     /// Not polled since it was made or reset.
     Idle,
     /// Owner of the entry with this index, pending or due.
@@ -112,7 +115,7 @@ impl Sleep {
 
     /// Whether the deadline has passed, also when this was not polled yet.
     pub fn is_elapsed(&self) -> bool {
-        matches!(self.state, State::Done) || self.deadline <= self.timers.clock.now()
+        matches!(self.state, State::Over | State::Done) || self.deadline <= self.timers.clock.now()
     }
 
     /// Changes the deadline, also of a sleep that is over.
@@ -192,8 +195,21 @@ impl Sleep {
         self.timers = timers;
     }
 
+    /// Ends, and says so at the next poll if this one has no operation left. Then a future in front
+    /// of it that is put off now, as in a timeout, is as ready as it is.
+    fn end(&mut self, context: &Context<'_>) -> Poll<()> {
+        self.state = State::Done;
+        if budget::is_spent() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        budget::spend();
+        Poll::Ready(())
+    }
+
     /// Looks at the entry that this owns, and leaves the waker in it up to date.
-    fn poll_armed(&mut self, index: u32, waker: &Waker) -> Poll<()> {
+    fn poll_armed(&mut self, index: u32, context: &Context<'_>) -> Poll<()> {
+        let waker = context.waker();
         // Each borrow of the wheel is a statement of its own: between them runs user code.
         let look = self.timers.wheel.borrow().look(index, waker);
         let is_due = match look {
@@ -210,8 +226,7 @@ impl Sleep {
             return Poll::Pending;
         }
         self.disarm();
-        self.state = State::Done;
-        Poll::Ready(())
+        self.end(context)
     }
 }
 
@@ -220,12 +235,14 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if matches!(this.state, State::Done) {
-            return Poll::Ready(());
+        match this.state {
+            State::Done => return Poll::Ready(()),
+            State::Over => return this.end(context),
+            State::Idle | State::Armed(_) => {}
         }
         this.follow_runtime();
         if let State::Armed(index) = this.state {
-            return this.poll_armed(index, context.waker());
+            return this.poll_armed(index, context);
         }
         let waker = context.waker().clone();
         let mut wheel = this.timers.wheel.borrow_mut();
@@ -234,9 +251,8 @@ impl Future for Sleep {
         let is_over = wheel.is_near(this.deadline)
             && (wheel.has_passed(this.deadline) || this.deadline <= this.timers.clock.now());
         if is_over {
-            this.state = State::Done;
             drop(wheel);
-            return Poll::Ready(());
+            return this.end(context);
         }
         this.state = State::Armed(wheel.arm(this.deadline, waker));
         Poll::Pending

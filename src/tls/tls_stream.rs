@@ -11,7 +11,7 @@ use std::{
 use rustls::pki_types::CertificateDer;
 
 use super::{Carrier, Config, Version, session::Session};
-use crate::io::ByteStream;
+use crate::{budget, io::ByteStream};
 
 /// How much data is encrypted and sent at once.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
@@ -127,6 +127,7 @@ impl TlsStream {
     ///
     /// Nothing is lost.
     pub async fn recv(&mut self) -> io::Result<Vec<u8>> {
+        budget::turn().await;
         let mut data = Vec::new();
         poll_fn(|context| self.poll_read(context, &mut data)).await?;
         Ok(data)
@@ -144,6 +145,7 @@ impl TlsStream {
     /// go whole, behind whatever comes later.
     pub async fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
+            budget::turn().await;
             let count = poll_fn(|context| self.poll_write(context, data)).await?;
             data = &data[count..];
         }

@@ -9,6 +9,7 @@ mod closed;
 mod connect;
 mod detach;
 mod elsewhere;
+mod fairness;
 mod files;
 mod foreign;
 mod halves;

@@ -4,6 +4,7 @@
 mod access;
 mod bodies;
 mod client;
+mod fairness;
 mod floods;
 mod gone;
 mod kept;

@@ -18,6 +18,7 @@ use super::{
     exchange::Exchange, message::Message, shared::Shared,
 };
 use crate::{
+    budget::{self, PutOff},
     http::{HeaderMap, StatusCode, Version, h1::BodyLength},
     io::{Reader, Receive},
     pool::ManagedBuf,
@@ -44,6 +45,7 @@ pub struct Response {
     exchange: Option<Box<Exchange>>,
     shared: Rc<Shared>,
     decoding: Option<Box<Decoding>>,
+    put_off: PutOff,
 }
 
 /// What turns a compressed body into the one that was meant.
@@ -65,6 +67,7 @@ impl Response {
             exchange: Some(shared.take_exchange()),
             shared: Rc::clone(shared),
             decoding: None,
+            put_off: PutOff::new(),
         }
     }
 
@@ -219,7 +222,17 @@ impl Response {
     ///
     /// Nothing is lost.
     pub async fn next(&mut self) -> Result<Option<ManagedBuf>> {
-        poll_fn(|context| self.poll_next_piece(context)).await
+        poll_fn(|context| self.poll_next_counted(context)).await
+    }
+
+    /// The next piece, as one of the operations of a task's poll.
+    fn poll_next_counted(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {
+        if self.put_off.waits(context) {
+            return Poll::Pending;
+        }
+        let piece = ready!(self.poll_next_piece(context));
+        budget::spend();
+        Poll::Ready(piece)
     }
 
     fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {
@@ -392,7 +405,7 @@ impl BodyPieces {
         let Some(mut response) = self.response.take() else {
             return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
         };
-        let polled = response.poll_next_piece(context);
+        let polled = response.poll_next_counted(context);
         self.response.set(Some(response));
         polled.map(|piece| Ok(piece?.unwrap_or_else(ManagedBuf::empty)))
     }
@@ -424,7 +437,7 @@ impl Stream for BodyStream {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut()
             .response
-            .poll_next_piece(context)
+            .poll_next_counted(context)
             .map(Result::transpose)
     }
 }

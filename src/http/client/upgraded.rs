@@ -5,7 +5,7 @@ use std::{fmt, future::poll_fn, io};
 use bytes::Bytes;
 
 use super::connection::Connection;
-use crate::{http::Transport, io::Receive, pool::ManagedBuf};
+use crate::{budget, http::Transport, io::Receive, pool::ManagedBuf};
 
 /// A connection whose protocol was changed, or the tunnel that a proxy has opened. It is no longer
 /// the pool's.
@@ -34,6 +34,7 @@ impl Upgraded {
     ///
     /// Nothing is lost.
     pub async fn recv(&self) -> io::Result<ManagedBuf> {
+        budget::turn().await;
         match self.first.take() {
             Some(first) => Ok(first),
             None => poll_fn(|context| self.transport.poll_recv(context)).await,
@@ -50,7 +51,9 @@ impl Upgraded {
     ///
     /// Dropped in flight it is sent whole, in the background. Over TLS, a beginning of it is.
     pub async fn write_all(&self, bytes: impl Into<Bytes>) -> io::Result<()> {
-        self.transport.write_all(bytes.into()).await.map(drop)
+        let result = self.transport.write_all(bytes.into()).await;
+        budget::turn().await;
+        result.map(drop)
     }
 }
 

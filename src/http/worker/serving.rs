@@ -7,6 +7,7 @@ use std::{
 
 use super::{Handler, Running, Worker, discard};
 use crate::{
+    budget,
     http::{
         connections::Doing,
         exchange::{Ended, Exchange},
@@ -47,7 +48,7 @@ impl<H: Handler> Worker<H> {
                 None => return,
             };
             let running = &mut self.running[number as usize];
-            let poll = || running.serving.as_mut().poll(&mut context);
+            let poll = || budget::each(|| running.serving.as_mut().poll(&mut context));
             if unwind::caught(poll).is_none() {
                 let broken = self.running.remove(number as usize);
                 drop(self.connections.remove(index));

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Receive, Shared, State, Step, WhenIdle};
 use crate::{
+    budget,
     pool::ManagedBuf,
     sys::{self, PollEvents, option},
 };
@@ -50,6 +51,7 @@ impl Receive {
         }
         if self.bulk_receives.get() >= BULK_RECEIVES_PER_TURN {
             self.bulk_receives.set(0);
+            budget::exhaust();
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

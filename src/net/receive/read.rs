@@ -9,6 +9,7 @@ use std::{
 
 use super::{Shared, State, Ticket, WhenIdle};
 use crate::{
+    budget,
     buf::{BufError, BufResult, IoBufMut, bytes_of, fill},
     op::{AnyFd, InFlight, Recv as RecvOp},
     pool::ManagedBuf,
@@ -96,7 +97,7 @@ impl<B: IoBufMut> Future for Read<'_, B> {
         let this = self.get_mut();
         let turns = &this.shared.extra.receive.turns;
         if this.bulk.is_none() {
-            let turn = turns.poll_turn(this.shared.driver(), &this.ticket, context);
+            let turn = turns.poll_counted(this.shared.driver(), &this.ticket, context);
             if let Err(error) = ready!(turn) {
                 let buf = this.buf.take();
                 let buf = buf.expect("a future is not polled after it is ready");
@@ -106,6 +107,7 @@ impl<B: IoBufMut> Future for Read<'_, B> {
         let Poll::Ready(result) = this.poll_turn(context) else {
             return Poll::Pending;
         };
+        budget::spend();
         turns.leave(&this.ticket);
         Poll::Ready(result)
     }

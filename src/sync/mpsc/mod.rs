@@ -19,6 +19,7 @@ use std::rc::Rc;
 
 use super::waiters::Waiters;
 use super::waker_slot::WakerSlot;
+use crate::budget;
 
 pub use self::permit::Permit;
 pub use self::receiver::Receiver;
@@ -142,12 +143,14 @@ impl<T> Channel<T> {
     }
 
     fn push(&self, value: T) {
+        budget::spend();
         self.queue.borrow_mut().push_back(value);
         self.receiver.wake();
     }
 
     fn pop(&self) -> Option<T> {
         let value = self.queue.borrow_mut().pop_front()?;
+        budget::spend();
         if self.waiters.is_empty() {
             return Some(value);
         }

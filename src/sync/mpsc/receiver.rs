@@ -6,17 +6,22 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::Channel;
+use crate::budget::{self, PutOff};
 use crate::sync::try_recv_error::TryRecvError;
 use crate::unwind;
 
 /// The receiving side of a channel. Dropping it closes the channel and drops what is in it.
 pub struct Receiver<T> {
     channel: Rc<Channel<T>>,
+    put_off: PutOff,
 }
 
 impl<T> Receiver<T> {
     pub(super) fn new(channel: Rc<Channel<T>>) -> Receiver<T> {
-        Receiver { channel }
+        Receiver {
+            channel,
+            put_off: PutOff::new(),
+        }
     }
 
     /// Waits for the next value, in the order of sending.
@@ -33,6 +38,9 @@ impl<T> Receiver<T> {
 
     /// Polls for the next value; see [`recv`](Receiver::recv).
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        if budget::is_spent() && !self.is_empty() && self.put_off.waits(context) {
+            return Poll::Pending;
+        }
         let mut received = self.try_recv();
         let slot = &self.channel.receiver;
         if matches!(received, Err(TryRecvError::Empty)) && !slot.holds(context.waker()) {

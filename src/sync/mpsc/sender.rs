@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use super::permit::Permit;
 use super::send_error::{SendError, TrySendError};
 use super::{Channel, Choice};
+use crate::budget::{self, PutOff};
 use crate::sync::closed::Closed;
 use crate::sync::waiters::{Left, Place};
 
@@ -35,6 +36,9 @@ impl<T> Sender<T> {
     /// A future that is dropped before it is ready has not sent its value, and drops it. Where that
     /// must not happen, [`reserve`](Sender::reserve) the place first and send when you have it.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+        if budget::is_spent() {
+            budget::turn().await;
+        }
         let value = match self.try_send(value) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(value)) => return Err(SendError(value)),
@@ -91,6 +95,7 @@ impl<T> Sender<T> {
         Reserve {
             channel: &self.channel,
             place: None,
+            put_off: PutOff::new(),
         }
     }
 
@@ -142,6 +147,7 @@ pub struct Reserve<'a, T> {
     channel: &'a Channel<T>,
     /// The place in line while this waits.
     place: Option<Place>,
+    put_off: PutOff,
 }
 
 impl<'a, T> Reserve<'a, T> {
@@ -154,6 +160,7 @@ impl<'a, T> Reserve<'a, T> {
         if !channel.has_room() {
             return None;
         }
+        budget::spend();
         channel.reserved_count.set(channel.reserved_count.get() + 1);
         Some(Ok(Permit::new(channel)))
     }
@@ -175,6 +182,9 @@ impl<'a, T> Future for Reserve<'a, T> {
                     })
                 }
             };
+        }
+        if budget::is_spent() && channel.has_room() && self.put_off.waits(context) {
+            return Poll::Pending;
         }
         if let Some(reserved) = self.try_reserve() {
             return Poll::Ready(reserved);
