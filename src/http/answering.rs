@@ -38,17 +38,22 @@ pub(super) fn answer_at_once(
     if status.is_informational() || answer_to.is_connect {
         return None;
     }
-    // One that is written in pieces may be written from the request's body, which is left alone.
-    response.bytes_here()?;
     let failed = exchange.pull.failed();
     answer_to.keeps_alive &=
-        failed.is_none() && !exchange.shared.is_stopping() && exchange.can_skip_body();
+        failed.is_none() && !exchange.shared.is_stopping() && ends_body(exchange, response);
     let keeps_alive = write_whole(exchange, response, answer_to)?;
     Some((
         status,
         failed.map(RejectReason::Body),
         next_after(keeps_alive),
     ))
+}
+
+/// Whether the request's body can end behind an answer whose body is here. One that is written in
+/// pieces may be written from the request's body, which is left alone.
+#[inline]
+fn ends_body(exchange: &Exchange, response: &Response) -> bool {
+    exchange.body.borrow().is_end() || response.bytes_here().is_some() && exchange.can_skip_body()
 }
 
 /// Writes any other answer, to the output or beyond.

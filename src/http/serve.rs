@@ -140,7 +140,6 @@ async fn serve<H: Handler>(
         exchange.phase.set(Phase::Handler);
         // It is written once, where it is: an answer is large.
         let mut driven = None;
-        let mut is_late = false;
         let handled = {
             let mut answer = pin!(handler.handle(request));
             let poll = |context: &mut Context<'_>| {
@@ -150,8 +149,8 @@ async fn serve<H: Handler>(
             if poll_fn(poll).await {
                 Ok(())
             } else {
-                is_late = true;
                 let late = exchange.drive(answer).await;
+                note_wait(exchange, &mut gathered);
                 late.map(|late| driven = Some(late))
             }
         };
@@ -170,8 +169,9 @@ async fn serve<H: Handler>(
                         Ok(answered)
                     }
                     None => {
-                        is_late = true;
-                        answer(exchange, received, driven).await
+                        let answered = answer(exchange, received, driven).await;
+                        note_wait(exchange, &mut gathered);
+                        answered
                     }
                 }
             }
@@ -197,12 +197,18 @@ async fn serve<H: Handler>(
             exchange.flush().await?;
             return Ok(Next::Close);
         }
-        // Nobody has watched over the client while such a handler ran: a connection that has ended
-        // meanwhile shows now, and the request behind is not begun.
-        let is_unwatched = is_late && exchange.when_gone.get() == WhenGone::GoOn;
-        if is_unwatched || !gathers_more(exchange, &mut gathered) {
+        if !gathers_more(exchange, &mut gathered) {
             exchange.flush().await?;
         }
+    }
+}
+
+/// Has the answer sent at once when nobody has watched over the client while its handler waited: a
+/// connection that has ended meanwhile shows then, and the request behind is not begun.
+#[cold]
+fn note_wait(exchange: &Exchange, gathered: &mut usize) {
+    if exchange.when_gone.get() == WhenGone::GoOn {
+        *gathered = exchange.shared.settings.rules.limits.pipelined_max;
     }
 }
 
