@@ -192,12 +192,15 @@ impl Orders {
         let (stop, deadline) = self.stop?;
         let control = Arc::clone(control);
         Some(Box::pin(async move {
-            match stop.await {
+            let stopped = stop.await;
+            // Made before the stop shows: who sees that may send the signal to cut at once.
+            let cut = self.cut.or(self.again).map(|make| make());
+            match stopped {
                 Ok(()) => control.stop(Stop::Within(deadline)),
                 Err(error) => control.fail(error),
             }
-            if let Some(make) = self.cut.or(self.again) {
-                match make().await {
+            if let Some(cut) = cut {
+                match cut.await {
                     Ok(()) => control.stop(Stop::Now),
                     Err(error) => control.fail(error),
                 }
