@@ -94,6 +94,7 @@ mod op;
 #[expect(unsafe_code, reason = "the kernel writes to the pool's buffers")]
 mod pool;
 mod runtime;
+mod shrink;
 pub mod signal;
 pub mod sync;
 #[expect(unsafe_code, reason = "the kernel's interface")]

@@ -11,7 +11,7 @@ use std::{
 
 use super::Runtime;
 use crate::{
-    budget, driver,
+    budget, driver, shrink,
     sys::Wait,
     task,
     unwind::{self, FirstPanic},
@@ -150,6 +150,9 @@ impl Runtime {
         if !self.tasks.prepare_park() {
             return self.driver.turn(Wait::No);
         }
+        if wait != Wait::No {
+            self.timers.give_back();
+        }
         let result = self.sleep(wait);
         if self.timers.is_paused() {
             self.advance_if_idle();
@@ -177,6 +180,7 @@ impl Runtime {
         }
         self.timers.fire(now, due);
         task::wake_all(due);
+        shrink::empty(due);
         if self.timers.is_paused() {
             // What the kernel has ready comes first; then the clock goes on by itself.
             return Wait::No;

@@ -9,13 +9,10 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Poll, Waker};
 
-use crate::unwind;
+use crate::{shrink, unwind};
 
 /// In the place of an index: none.
 const NONE: u32 = u32::MAX;
-
-/// The room that a list keeps when nobody waits any more.
-const KEPT_NODES: usize = 256;
 
 /// The place of one waiting future: only the future that pushed it has it.
 pub(crate) struct Place(u32);
@@ -240,7 +237,7 @@ impl<C: Copy> List<C> {
         self.first_free = index;
         let state = std::mem::replace(&mut node.state, State::Free);
         self.used_count -= 1;
-        if self.used_count == 0 && self.nodes.capacity() > KEPT_NODES {
+        if self.used_count == 0 && shrink::is_large::<Node<C>>(self.nodes.capacity()) {
             // They are free all, so that no waker is dropped here.
             self.nodes = Vec::new();
             self.first_free = NONE;

@@ -18,7 +18,7 @@ use std::{
     task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
 };
 
-use crate::unwind;
+use crate::{shrink, unwind};
 
 const _: () = assert!(
     usize::BITS >= 64,
@@ -117,6 +117,7 @@ impl Woken {
 
     fn pop(&mut self) -> Option<u32> {
         let index = self.indices.pop_front()?;
+        shrink::queue(&mut self.indices);
         let (word, bit) = position(index);
         self.is_woken[word] &= !bit;
         Some(index)

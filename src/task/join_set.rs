@@ -14,10 +14,7 @@ use super::{
     raw::Unnamed,
     spawn_as,
 };
-use crate::unwind;
-
-/// How many members are kept for further tasks when the set is empty.
-const KEPT_MEMBERS_MAX: usize = 256;
+use crate::{shrink, unwind};
 
 /// A group of tasks, joined in the order in which they finish.
 ///
@@ -113,7 +110,7 @@ impl<T> JoinSet<T> {
         let output = handle.and_then(|mut handle| handle.take_output());
         self.len -= 1;
         self.free.push(member);
-        if self.len == 0 && self.members.len() > KEPT_MEMBERS_MAX {
+        if self.len == 0 && shrink::is_large::<Member<T>>(self.members.len()) {
             self.free = List::new();
             self.members = Vec::new();
         }

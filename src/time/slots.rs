@@ -197,10 +197,11 @@ impl<const COUNT: usize> Slots<COUNT> {
         }
         self.chunks.shrink_to_fit();
         self.first_free = NONE;
-        for (at, chunk) in (0..).zip(&mut self.chunks) {
+        // The first ones are given out first, so that those behind them become free.
+        for (at, chunk) in self.chunks.iter_mut().enumerate().rev() {
             if chunk.used == 0 {
                 chunk.next = self.first_free;
-                self.first_free = at;
+                self.first_free = at as u32;
             }
         }
     }

@@ -156,7 +156,14 @@ impl Timers {
         self.clock.is_paused()
     }
 
-    /// Gives back memory that many timers at once needed.
+    /// Gives back memory that many timers at once needed, if few of them are left. For a thread that
+    /// has nothing else to do.
+    #[inline]
+    pub(crate) fn give_back(&self) {
+        self.wheel.borrow_mut().give_back();
+    }
+
+    /// As [`give_back`](Self::give_back), whether few are left or not.
     fn shrink(&self) {
         self.wheel.borrow_mut().shrink();
     }

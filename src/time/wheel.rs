@@ -16,6 +16,7 @@
 use std::task::Waker;
 
 use super::slots::{Chunk, NONE, Place, Slots};
+use crate::shrink;
 
 /// Nanoseconds since the clock's base, the deadlines' unit.
 pub(super) type Nanos = i64;
@@ -69,6 +70,8 @@ pub(super) struct Wheel {
     used_count: usize,
     due_count: usize,
     fired_count: u64,
+    /// When to give back the room of `entries`.
+    room: shrink::Table,
 }
 
 /// The first tick that is not before `deadline`.
@@ -98,6 +101,7 @@ impl Wheel {
             used_count: 0,
             due_count: 0,
             fired_count: 0,
+            room: shrink::Table::default(),
         }
     }
 
@@ -220,6 +224,15 @@ impl Wheel {
         entry.waker.take()
     }
 
+    /// Gives back memory if far fewer entries are in use than there is room for.
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        let (used, capacity) = (self.used_count, self.entries.capacity());
+        if self.room.is_due::<Entry>(used, capacity) {
+            self.shrink();
+        }
+    }
+
     /// Gives back the memory of entries that are free, as far as none is behind them that is not.
     pub(super) fn shrink(&mut self) {
         while self
@@ -234,10 +247,11 @@ impl Wheel {
         // It was counted up to here by `take_fresh`.
         self.fresh = self.entries.len() as u32;
         self.first_free = NONE;
-        for (index, entry) in (0..).zip(&mut self.entries) {
+        // The first ones are given out first, so that those behind them become free.
+        for (index, entry) in self.entries.iter_mut().enumerate().rev() {
             if entry.slot_index == FREE {
                 entry.chunk = self.first_free;
-                self.first_free = index;
+                self.first_free = index as u32;
             }
         }
     }

@@ -6,7 +6,7 @@ use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
 const LAYERS: [&[&str]; 10] = [
-    &["unwind", "budget"],
+    &["unwind", "budget", "shrink"],
     &["sys", "buf", "task", "time", "sync", "future"],
     &["driver", "io", "blocking"],
     &["pool"],

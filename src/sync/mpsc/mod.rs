@@ -5,8 +5,9 @@
 //! [`unbounded`] takes whatever it gets.
 //!
 //! The channel ends for the receiver when all senders are dropped and all values received, and for
-//! the senders when the receiver is closed or dropped. Its memory grows to what it has held at most
-//! and is used again: sending allocates nothing from then on.
+//! the senders when the receiver is closed or dropped. Its memory is used again, so that steady
+//! traffic allocates nothing; what a burst needed beyond 16 KiB is given back as the values are
+//! received.
 
 mod permit;
 mod receiver;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 
 use super::waiters::Waiters;
 use super::waker_slot::WakerSlot;
-use crate::budget;
+use crate::{budget, shrink};
 
 pub use self::permit::Permit;
 pub use self::receiver::Receiver;
@@ -149,7 +150,12 @@ impl<T> Channel<T> {
     }
 
     fn pop(&self) -> Option<T> {
-        let value = self.queue.borrow_mut().pop_front()?;
+        let value = {
+            let mut queue = self.queue.borrow_mut();
+            let value = queue.pop_front()?;
+            shrink::queue(&mut queue);
+            value
+        };
         budget::spend();
         if self.waiters.is_empty() {
             return Some(value);
