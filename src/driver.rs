@@ -33,6 +33,7 @@ mod backend;
 mod catch_up;
 mod current;
 mod error;
+mod give_back;
 mod multi;
 mod poll;
 mod remote;
@@ -62,6 +63,7 @@ pub(crate) use remote::{Helpers, Job, Remote};
 pub(crate) use slot::{Abandoned, Item, Key, Withdrawn};
 
 use crate::{
+    shrink,
     sys::{Completion, Entry, Features, PollEvents, Wait, errno, opcode},
     task::SystemSpawner,
 };
@@ -155,6 +157,13 @@ struct Core {
     looks: Looks,
     /// Completions with a provided buffer that wait in slots.
     parked_buffers: usize,
+    /// The slots in which they came, so that nobody has to look for them; some may have been taken
+    /// since, and one may stand here more than once.
+    parked: Vec<Key>,
+    /// With so many the list is tidied.
+    parked_max: usize,
+    /// When to give back the room of `slots`.
+    slot_room: shrink::Table,
     abandoned: u64,
     stale: u64,
     backpressure: u64,
@@ -175,6 +184,9 @@ impl Driver {
                 over_limit: Vec::new(),
                 looks: Looks::default(),
                 parked_buffers: 0,
+                parked: Vec::new(),
+                parked_max: multi::PARKED_MIN,
+                slot_room: shrink::Table::default(),
                 abandoned: 0,
                 stale: 0,
                 backpressure: 0,
@@ -193,16 +205,6 @@ impl Driver {
             system_tasks: OnceCell::new(),
             buffers: OnceCell::new(),
         })
-    }
-
-    /// Gives back the memory of slots that a burst of operations needed, as far as none is behind
-    /// them that is still in use.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
-    pub(crate) fn shrink(&self) {
-        self.core.borrow_mut().slots.shrink_to_fit();
-        // Nothing is kept in the lists between two turns.
-        let events = self.events.take();
-        drop(events);
     }
 
     #[inline]
@@ -393,9 +395,10 @@ impl Driver {
                 unreachable!("only a one-shot operation that has a future is withdrawn")
             }
         }
+        let number = slot.number;
         let gone = match &mut core.backend {
-            Backend::Ring(ring) => ring.unpush(slot.number),
-            Backend::Poll(poll) => poll.remove_waiter(slot.number, key),
+            Backend::Ring(ring) => ring.unpush(number),
+            Backend::Poll(poll) => poll.remove_waiter(number, key, renumber(&mut core.slots)),
             Backend::Closed => return Withdrawn::Lost,
         };
         if !gone {
@@ -464,6 +467,15 @@ impl Driver {
                 ring.register_buffer_ring(ring_addr, entry_count, group)
             },
             _ => Err(io::Error::from_raw_os_error(errno::EOPNOTSUPP)),
+        }
+    }
+}
+
+/// Gives slots of the poll driver their new numbers.
+fn renumber(slots: &mut slab::Slab<Slot>) -> impl FnMut(Key, u64) + '_ {
+    |key, number| {
+        if let Some(slot) = slots.get_mut(key.index as usize) {
+            slot.number = number;
         }
     }
 }

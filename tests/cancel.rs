@@ -12,6 +12,7 @@ mod cancel {
     mod client;
     mod files;
     mod frames;
+    mod given_back;
     mod live_memory;
     mod moment;
     mod random;

@@ -113,6 +113,11 @@ impl RingBackend {
         self.ring.push(entry)
     }
 
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        self.ring.give_back();
+    }
+
     /// Takes an entry back that the kernel has not seen.
     pub(super) fn unpush(&mut self, number: u64) -> bool {
         self.ring.unpush(number, IGNORED)

@@ -8,9 +8,12 @@ use std::{
 
 use super::{
     Abandoned, Core, Driver, Item, Key,
-    slot::{Multi, State},
+    slot::{Multi, Slot, State},
 };
 use crate::sys::{Completion, Entry};
+
+/// With fewer entries the list of parked completions is not tidied.
+pub(super) const PARKED_MIN: usize = 1024;
 
 /// What `Driver::watch_multi` found.
 pub(crate) enum MultiState {
@@ -148,15 +151,17 @@ impl Driver {
         drop(old);
     }
 
-    /// Copies what is parked in provided buffers out of them, so that the kernel has some again.
+    /// Copies what is parked in provided buffers out of them, so that the kernel has some again. It
+    /// looks at slots in which something came since the last time, and at no others.
     pub(crate) fn copy_out_parked(&self, copy: &mut dyn FnMut(Completion) -> Option<Box<[u8]>>) {
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
         if core.parked_buffers == 0 {
             return;
         }
-        for (_, slot) in &mut core.slots {
-            let State::Multi(multi) = &mut slot.state else {
+        // What cannot be copied need not be looked at again, so that the list is empty afterwards.
+        for key in core.parked.drain(..) {
+            let Some(multi) = multi_of(&mut core.slots, key) else {
                 continue;
             };
             for item in multi.items_mut() {
@@ -175,12 +180,36 @@ impl Driver {
 }
 
 impl Core {
+    /// Takes out of the list of parked completions those that were taken, and those that stand in it
+    /// for a second time.
+    #[cold]
+    pub(super) fn tidy_parked(&mut self) {
+        self.parked.sort_unstable_by_key(|key| key.user_data());
+        self.parked.dedup();
+        let slots = &mut self.slots;
+        self.parked.retain(|&key| {
+            multi_of(slots, key)
+                .is_some_and(|multi| multi.items_mut().any(|item| item.holds_buffer()))
+        });
+        self.parked_max = 2 * self.parked.len() + PARKED_MIN;
+        self.parked.shrink_to(self.parked_max);
+    }
+
     #[inline]
     pub(super) fn multi(&mut self, key: Key) -> &mut Multi {
         match &mut self.slot(key).state {
             State::Multi(multi) => multi,
             _ => unreachable!("a multishot's key names a multishot"),
         }
+    }
+}
+
+/// The multishot that `key` names, if it is still there.
+fn multi_of(slots: &mut slab::Slab<Slot>, key: Key) -> Option<&mut Multi> {
+    let slot = slots.get_mut(key.index as usize)?;
+    match &mut slot.state {
+        State::Multi(multi) if slot.generation == key.generation => Some(multi),
+        _ => None,
     }
 }
 

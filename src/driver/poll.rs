@@ -19,7 +19,10 @@
 use std::{cell::Cell, io, sync::Arc};
 
 use super::{DriverStats, Key, Remote};
-use crate::sys::{Completion, Epoll, PollEvents, Wait};
+use crate::{
+    shrink,
+    sys::{Completion, Epoll, PollEvents, Wait},
+};
 
 /// A descriptor without a source.
 pub(crate) const NO_SOURCE: u32 = u32::MAX;
@@ -33,6 +36,8 @@ pub(super) struct PollBackend {
     epoll: Epoll,
     sources: slab::Slab<Source>,
     generation: u32,
+    /// When to give back the room of `sources`.
+    source_room: shrink::Table,
     remote: Arc<Remote>,
     waits: u64,
     events: u64,
@@ -51,6 +56,12 @@ struct Source {
     waiters: Vec<(PollEvents, Key)>,
 }
 
+/// Where a waiter stands: its source, and its place there.
+#[inline]
+fn waiter_number(source_index: u32, position: usize) -> u64 {
+    (position as u64) << 32 | u64::from(source_index)
+}
+
 impl Source {
     #[inline]
     fn is_ready(&self, events: PollEvents) -> bool {
@@ -58,6 +69,23 @@ impl Source {
             PollEvents::READ => self.readable,
             PollEvents::WRITE => self.writable,
             _ => self.closed,
+        }
+    }
+
+    /// Takes a waiter out; the last one takes its place.
+    #[inline]
+    fn remove(&mut self, index: u32, position: usize, mut renumber: impl FnMut(Key, u64)) {
+        self.waiters.swap_remove(position);
+        if let Some(&(_, moved)) = self.waiters.get(position) {
+            renumber(moved, waiter_number(index, position));
+        }
+    }
+
+    /// Gives back the room of many waiters.
+    #[inline]
+    fn give_back(&mut self) {
+        if self.waiters.is_empty() {
+            shrink::empty(&mut self.waiters);
         }
     }
 
@@ -84,10 +112,16 @@ impl PollBackend {
             epoll,
             sources: slab::Slab::new(),
             generation: 0,
+            source_room: shrink::Table::default(),
             remote: Arc::clone(remote),
             waits: 0,
             events: 0,
         })
+    }
+
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        self.source_room.slab(&mut self.sources);
     }
 
     pub(super) fn add_stats(&self, stats: &mut DriverStats) {
@@ -149,23 +183,34 @@ impl PollBackend {
         }
     }
 
+    /// Adds a waiter and returns its number. That may change while it waits: see `renumber` below.
     #[inline]
-    pub(super) fn add_waiter(&mut self, source: &Cell<u32>, events: PollEvents, key: Key) {
-        let source = &mut self.sources[source.get() as usize];
-        source.waiters.push((events, key));
+    pub(super) fn add_waiter(&mut self, source: &Cell<u32>, events: PollEvents, key: Key) -> u64 {
+        let waiters = &mut self.sources[source.get() as usize].waiters;
+        let number = waiter_number(source.get(), waiters.len());
+        waiters.push((events, key));
+        number
     }
 
-    /// Takes a waiter off `source`; false when it waits for something else.
-    pub(super) fn remove_waiter(&mut self, source: u64, key: Key) -> bool {
-        let Some(source) = usize::try_from(source)
-            .ok()
-            .and_then(|i| self.sources.get_mut(i))
-        else {
+    /// Takes a waiter off its source; false when it waits for something else. `renumber` is told the
+    /// new number of the one that takes its place.
+    pub(super) fn remove_waiter(
+        &mut self,
+        number: u64,
+        key: Key,
+        renumber: impl FnMut(Key, u64),
+    ) -> bool {
+        let (source_index, position) = (number as u32, (number >> 32) as usize);
+        let Some(source) = self.sources.get_mut(source_index as usize) else {
             return false;
         };
-        let before = source.waiters.len();
-        source.waiters.retain(|(_, waiter)| *waiter != key);
-        source.waiters.len() != before
+        let found = source.waiters.get(position);
+        if found.is_none_or(|(_, waiter)| *waiter != key) {
+            return false;
+        }
+        source.remove(source_index, position, renumber);
+        source.give_back();
+        true
     }
 
     pub(super) fn drain_waiters(&mut self) -> Vec<Key> {
@@ -180,6 +225,7 @@ impl PollBackend {
         &mut self,
         wait: Wait,
         out: &mut Vec<(u64, Completion)>,
+        mut renumber: impl FnMut(Key, u64),
     ) -> io::Result<()> {
         let timeout = match wait {
             Wait::No => Some(std::time::Duration::ZERO),
@@ -192,7 +238,8 @@ impl PollBackend {
                 self.remote.clear_wake();
                 continue;
             }
-            let Some(source) = self.sources.get_mut(event.token as u32 as usize) else {
+            let source_index = event.token as u32;
+            let Some(source) = self.sources.get_mut(source_index as usize) else {
                 continue;
             };
             if source.generation != (event.token >> 32) as u32 {
@@ -203,13 +250,16 @@ impl PollBackend {
             source.urgent |= event.is_urgent();
             source.readable |= event.answers(PollEvents::READ);
             source.writable |= event.answers(PollEvents::WRITE);
-            source.waiters.retain(|(events, key)| {
-                let answered = event.answers(*events);
-                if answered {
+            let mut position = 0;
+            while let Some(&(events, key)) = source.waiters.get(position) {
+                if event.answers(events) {
                     out.push((key.user_data(), Completion::new(0)));
+                    source.remove(source_index, position, &mut renumber);
+                } else {
+                    position += 1;
                 }
-                !answered
-            });
+            }
+            source.give_back();
         }
         Ok(())
     }
@@ -261,5 +311,23 @@ mod tests {
         source.readable = true;
         source.not_ready(PollEvents::READ, true);
         assert!(!source.is_ready(PollEvents::READ));
+    }
+
+    #[test]
+    fn a_waiter_that_leaves_is_found_by_its_number() {
+        let key = |index| Key {
+            index,
+            generation: 7,
+        };
+        let mut source = closed_source();
+        source.waiters = (0..4).map(|index| (PollEvents::READ, key(index))).collect();
+        let mut renumbered = Vec::new();
+        let mut renumber = |key: Key, number| renumbered.push((key.index, number));
+        source.remove(5, 1, &mut renumber);
+        source.remove(5, 2, &mut renumber);
+        // The last one took the place of the second; the third was the last by then.
+        assert_eq!(renumbered, [(3, 1 << 32 | 5)]);
+        let left: Vec<u32> = source.waiters.iter().map(|(_, key)| key.index).collect();
+        assert_eq!(left, [0, 3]);
     }
 }

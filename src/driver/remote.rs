@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::Key;
-use crate::sys::{Completion, WakeFd};
+use crate::{
+    shrink,
+    sys::{Completion, WakeFd},
+};
 
 /// The threads that run calls which have no other way.
 pub(crate) trait Helpers {
@@ -94,6 +97,7 @@ impl Remote {
                 .drain(..)
                 .map(|(key, res)| (key.user_data(), Completion::new(res))),
         );
+        shrink::empty(&mut results);
     }
 }
 

@@ -52,8 +52,8 @@ pub(crate) trait Abandoned {
 
 pub(super) struct Slot {
     pub(super) generation: u32,
-    /// Where the entry stands in the submission queue, or the source that a wait for readiness
-    /// hangs on.
+    /// Where the entry stands in the submission queue, or a wait for readiness among the waiters of
+    /// its source.
     pub(super) number: u64,
     pub(super) state: State,
 }

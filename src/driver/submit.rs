@@ -93,12 +93,13 @@ impl Driver {
             panic.go_on();
             return Ok(key);
         }
-        let key = core.insert(State::Waiting(waker), u64::from(source.get()));
-        core.in_flight += 1;
+        let key = core.next_key();
         let Backend::Poll(poll) = &mut core.backend else {
             unreachable!("the backend was looked at above")
         };
-        poll.add_waiter(source, events, key);
+        let number = poll.add_waiter(source, events, key);
+        core.insert_as(key, State::Waiting(waker), number);
+        core.in_flight += 1;
         Ok(key)
     }
 

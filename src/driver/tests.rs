@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Abandoned, Driver, DriverKind, Helpers, Item, Job, Key, NO_SOURCE, RingSize, Withdrawn,
+    Abandoned, Driver, DriverKind, Helpers, Item, Job, Key, NO_SOURCE, RingSize, Withdrawn, multi,
     turn::After,
 };
 use crate::sys::{Completion, Entry, PollEvents, Wait, WakeFd, errno};
@@ -396,6 +396,39 @@ fn a_multishot_that_has_ended_is_finished_when_it_is_abandoned() {
     complete(&driver, key, 3, BUFFER);
     assert_eq!(driver.stats().stale, 1);
     assert_eq!(poll_op(&driver, next), Poll::Pending);
+}
+
+#[test]
+fn what_is_parked_is_found_without_a_look_at_other_slots() {
+    let Some((driver, silent)) = ring() else {
+        return;
+    };
+    let silent_keys: Vec<Key> = (0..100)
+        .map(|_| submit_multi(&driver, &silent, 9))
+        .collect();
+    let (parked, busy) = (silent_keys[50], silent_keys[60]);
+    complete(&driver, parked, 5, MORE | BUFFER | 7 << 16);
+    // What is taken at once leaves the list in time, although something is parked all the time.
+    for _ in 0..100 * multi::PARKED_MIN {
+        complete(&driver, busy, 5, MORE | BUFFER | 8 << 16);
+        assert!(driver.try_multi(busy).is_some());
+        if driver.core.borrow().parked.len() > driver.core.borrow().parked_max {
+            driver.core.borrow_mut().tidy_parked();
+            assert_eq!(driver.core.borrow().parked, [parked]);
+        }
+    }
+    assert!(driver.core.borrow().parked.capacity() <= 4 * multi::PARKED_MIN);
+    let mut copies = 0;
+    for _ in 0..2 {
+        driver.copy_out_parked(&mut |_| {
+            copies += 1;
+            Some(Box::from(&b"bytes"[..]))
+        });
+        // Nothing is left to look at in the turns that follow.
+        assert!(driver.core.borrow().parked.is_empty());
+    }
+    assert_eq!((copies, driver.core.borrow().parked_buffers), (1, 0));
+    assert!(matches!(driver.try_multi(parked), Some(Item::Copied(_))));
 }
 
 #[test]

@@ -34,8 +34,8 @@ impl After {
 /// The lists of a turn, kept for the next one.
 #[derive(Default)]
 pub(super) struct Events {
-    completions: Vec<(u64, Completion)>,
-    after: Vec<After>,
+    pub(super) completions: Vec<(u64, Completion)>,
+    pub(super) after: Vec<After>,
 }
 
 impl Driver {
@@ -65,6 +65,9 @@ impl Driver {
                 core.complete(user_data, completion, &mut events.after);
             }
             core.look();
+            if core.parked.len() > core.parked_max {
+                core.tidy_parked();
+            }
             result
         };
         self.collected_at.note();
@@ -112,7 +115,9 @@ impl Core {
         };
         match &mut self.backend {
             Backend::Ring(ring) => ring.collect(wait, completions)?,
-            Backend::Poll(poll) => poll.collect(wait, completions)?,
+            Backend::Poll(poll) => {
+                poll.collect(wait, completions, super::renumber(&mut self.slots))?
+            }
             Backend::Closed => {}
         }
         remote.take(completions);
@@ -154,7 +159,12 @@ impl Core {
             State::Multi(multi) => {
                 multi.push(completion);
                 if completion.buffer_id().is_some() {
+                    // Whatever stands in the list was taken.
+                    if self.parked_buffers == 0 {
+                        self.parked.clear();
+                    }
                     self.parked_buffers += 1;
+                    self.parked.push(key);
                 }
                 if last {
                     multi.in_flight = false;

@@ -151,6 +151,7 @@ impl Runtime {
             return self.driver.turn(Wait::No);
         }
         if wait != Wait::No {
+            self.driver.give_back();
             self.timers.give_back();
         }
         let result = self.sleep(wait);

@@ -162,6 +162,14 @@ impl Ring {
         true
     }
 
+    /// Gives back the room of entries that the kernel did not take for a while.
+    #[inline]
+    pub(crate) fn give_back(&mut self) {
+        if self.staged.is_empty() && self.staged.capacity() > 2 * self.staged_max {
+            self.staged.shrink_to(self.staged_max);
+        }
+    }
+
     pub(crate) fn has_staged(&self) -> bool {
         !self.staged.is_empty()
     }

@@ -27,6 +27,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// How many bytes are allocated at the moment.
+pub(super) fn live() -> i64 {
+    LIVE.load(Ordering::Relaxed)
+}
+
 /// How often something is done, to see whether memory is lost.
 pub(super) const ROUNDS: usize = 20;
 
@@ -47,7 +52,7 @@ impl Growth {
     pub(super) fn note(&mut self, round: usize) {
         // In the first span lists get their lengths, and recycled memory is made.
         if round % SPAN == SPAN - 1 {
-            self.live.push(LIVE.load(Ordering::Relaxed));
+            self.live.push(live());
         }
     }
 
