@@ -15,6 +15,8 @@
 //! cargo bench --manifest-path benches/peers/Cargo.toml
 //! ```
 
+#[path = "shared/cliffs.rs"]
+mod cliffs;
 #[path = "shared/clock.rs"]
 mod clock;
 #[path = "shared/micro.rs"]
@@ -45,6 +47,7 @@ fn main() {
         .measurement_time(Duration::from_millis(550))
         .configure_from_args();
     many_timers(&mut rounds);
+    no_cliffs(&mut rounds);
     rounds.final_summary();
 }
 
@@ -126,6 +129,48 @@ fn many_timers(criterion: &mut Criterion) {
         &[
             (Annulus::NAME, timer_fire::<Annulus>),
             (Tokio::NAME, timer_fire::<Tokio>),
+        ],
+    );
+}
+
+/// What takes longer the more there is beside it shows by the ratio of two lines.
+fn no_cliffs(criterion: &mut Criterion) {
+    compare(
+        criterion,
+        "a set of one task, and a task without",
+        &[
+            ("set", cliffs::join_set_of_one),
+            ("task", spawn_one_by_one::<Annulus>),
+        ],
+    );
+    compare(
+        criterion,
+        "gathered write, a part",
+        &[
+            ("of 10^4", cliffs::gathered_write::<10_000>),
+            ("of 10^6", cliffs::gathered_write::<1_000_000>),
+        ],
+    );
+    compare(
+        criterion,
+        "waiting for a socket's turn",
+        &[
+            ("as one of 10^3", cliffs::waiters::<1_000>),
+            ("as one of 10^5", cliffs::waiters::<100_000>),
+        ],
+    );
+    compare(
+        criterion,
+        "a turn that copies a parked message",
+        &[
+            (
+                "beside 10^2 operations",
+                cliffs::turns_under_pressure::<100>,
+            ),
+            (
+                "beside 2 * 10^4 operations",
+                cliffs::turns_under_pressure::<20_000>,
+            ),
         ],
     );
 }

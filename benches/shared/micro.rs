@@ -16,7 +16,7 @@ use criterion::{Bencher, Criterion, Throughput};
 
 use super::clock::ThreadClock;
 
-const THOUSAND: u64 = 1000;
+pub(crate) const THOUSAND: u64 = 1000;
 /// Timers that are pending at once where many are.
 const PENDING_COUNT: u64 = 1_000_000;
 /// Timers that fire in a round: 200 in each of 100 milliseconds.
@@ -171,7 +171,7 @@ pub(crate) fn compare(criterion: &mut Criterion, what: &str, runtimes: &[(&str, 
 }
 
 /// How long `work` takes, a future inside a runtime of its own.
-fn measure<R: Runtime, F: Future<Output = Duration>>(
+pub(crate) fn measure<R: Runtime, F: Future<Output = Duration>>(
     bencher: &mut Bencher<'_>,
     mut work: impl FnMut(u64) -> F,
 ) {
@@ -180,7 +180,7 @@ fn measure<R: Runtime, F: Future<Output = Duration>>(
 
 /// Measures work that comes in rounds of `round_count` things, where a round is more than an
 /// iteration: as many rounds as hold the iterations, and of their time the iterations' share.
-fn measure_rounds<R: Runtime>(
+pub(crate) fn measure_rounds<R: Runtime>(
     bencher: &mut Bencher<'_>,
     round_count: u64,
     mut round: impl AsyncFnMut() -> Duration,
