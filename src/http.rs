@@ -159,6 +159,7 @@ mod body_writer;
 mod burst;
 mod census;
 pub mod client;
+mod closing;
 mod connection;
 mod connection_info;
 mod connections;

@@ -47,7 +47,7 @@ pub(crate) use socket::{
     MessageHeader, TcpBytes, accept_now, accepted_addr, backlog_max, bind, connect_now, disconnect,
     listen, local_addr, new_socket, peer_addr, peer_credentials, recv_now, send_now, sendmsg_now,
     set_int_option, set_linger, set_nonblocking, shutdown, socket_error, socket_option, tcp_bytes,
-    unix_local_addr, unix_peer_addr, unread_by_peer,
+    unacknowledged, unix_local_addr, unix_peer_addr,
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;

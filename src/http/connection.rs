@@ -10,8 +10,9 @@ use std::{
 
 use super::{
     Access, Handler, Leniency, Limits, Timeouts, Transport,
+    closing::close_gently,
     exchange::{Ended, Exchange},
-    serve::{close_gently, serve_all},
+    serve::serve_all,
     settings::Settings,
     shared::Shared,
 };
@@ -99,7 +100,7 @@ impl Connection {
             let bytes = match time::timeout(idle, receive).await {
                 Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
                 Ok(Err(_)) => return,
-                Ok(Ok(_)) | Err(_) => return close_gently(transport).await,
+                Ok(Ok(_)) | Err(_) => return close_gently(transport, Some(0)).await,
             };
             exchange.give(transport, bytes);
             let ended = poll_fn(|context| {

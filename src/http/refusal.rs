@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use super::{Access, RejectReason, serve::close_gently, shared::Shared, transport::Transport};
+use super::{Access, RejectReason, closing::close_gently, shared::Shared, transport::Transport};
 
 use crate::time;
 
@@ -39,7 +39,8 @@ pub(super) fn refuse(
     async move {
         let write = transport.write_all(answer);
         if let Ok(Ok(_)) = time::timeout(REFUSAL_TIMEOUT, write).await {
-            close_gently(transport).await;
+            // Its request is on the way, and nobody knows how long it is.
+            close_gently(transport, None).await;
         } else {
             transport.cut();
         }

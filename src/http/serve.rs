@@ -9,27 +9,19 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use super::{
     Handler, RejectReason, Request,
     activity::Phase,
     answering::{Next, answer, answer_at_once},
+    closing::close_gently,
     exchange::{Driven, Exchange, Gone, WhenGone},
     exchanged::{Exchanged, tell_refused},
     h1::{AnswerTo, RequestHead},
     received::Received,
-    transport::Transport,
 };
 use crate::{budget, time};
-
-/// How long a connection that ends with an answer is read on, so that the client sees the answer
-/// and not a reset.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// A client that uploads sees the answer only if we read on: what it has under way alone fills the
-/// socket's buffers, which may hold several megabytes.
-const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// The future of an exchange, in a box that it never leaves.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
@@ -60,10 +52,11 @@ pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>
                 }
             }
             Ok(Next::Close) => {
+                let to_come = to_come(&exchange);
                 exchange.phase.set(Phase::Closing);
                 let transport = exchange.transport.take();
                 if let Some(transport) = transport {
-                    close_gently(transport).await;
+                    close_gently(transport, to_come).await;
                 }
             }
             Err(Gone(_)) => {}
@@ -291,22 +284,12 @@ async fn wait_for_head(
     }
 }
 
-/// Ends the connection so that the client sees what was sent: a close with unread bytes would
-/// reset it (RFC 9112, section 9.6).
-pub(super) async fn close_gently(transport: Transport) {
-    let linger = async {
-        if transport.shutdown().await.is_err() {
-            return;
-        }
-        let mut skipped = 0;
-        while skipped < LINGER_BYTES_MAX {
-            budget::turn().await;
-            match poll_fn(|context| transport.poll_recv(context)).await {
-                Ok(bytes) if !bytes.is_empty() => skipped += bytes.len(),
-                _ => return,
-            }
-        }
-    };
-    // A client that keeps its side open has had the time to read.
-    let _ = time::timeout(LINGER_TIMEOUT, linger).await;
+/// How many bytes the client has yet to send, as far as that is known.
+fn to_come(exchange: &Exchange) -> Option<u64> {
+    if exchange.phase.get() == Phase::Tunnel {
+        return None;
+    }
+    let left = exchange.body.borrow().left()?;
+    // There is more than the body: another request, or what could not be read.
+    left.checked_sub(exchange.input.borrow().bytes().len() as u64)
 }

@@ -281,6 +281,14 @@ impl Transport {
         }
     }
 
+    /// Whether the peer's system has all that was sent; no when nobody can tell.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.is_acknowledged(),
+            Kind::Other(_) => false,
+        }
+    }
+
     pub(super) fn piece_bytes_max(&self) -> usize {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.piece_bytes_max(),

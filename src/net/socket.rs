@@ -302,8 +302,15 @@ impl Socket {
     pub(crate) fn bytes_taken(&self) -> Option<u64> {
         match self.shared.extra.family {
             Family::Tcp => self.bytes().map(|bytes| bytes.acked),
-            Family::Unix => u64::try_from(sys::unread_by_peer(self.raw()).ok()?).ok(),
+            Family::Unix => u64::try_from(sys::unacknowledged(self.raw()).ok()?).ok(),
         }
+    }
+
+    /// Whether the peer's system has acknowledged all that was sent, a FIN as well; of a Unix socket,
+    /// whether the peer has read it.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        sys::unacknowledged(self.raw()).is_ok_and(|bytes| bytes == 0)
     }
 
     /// How much to write at once for [`bytes_taken`](Self::bytes_taken) to tell whether the peer

@@ -355,8 +355,9 @@ fn tcp_info(fd: i32) -> Option<(libc::tcp_info, usize)> {
     (result == 0).then_some((info, len as usize))
 }
 
-/// What is still to be read by the peer of the Unix socket `fd`, by the kernel's own measure.
-pub(crate) fn unread_by_peer(fd: i32) -> io::Result<i32> {
+/// How much of what was sent a TCP peer's system has not acknowledged (`SIOCOUTQ`), or the peer of a
+/// Unix socket has not read, by the kernel's own measure.
+pub(crate) fn unacknowledged(fd: i32) -> io::Result<i32> {
     let mut value = 0;
     // SAFETY: the kernel writes an int during the call.
     as_result(unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut value) })?;

@@ -10,7 +10,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use annulus::{
@@ -471,4 +471,54 @@ fn a_value_that_panics_when_it_is_dropped_leaves_the_cut_to_go_on() {
     server.handle.stop(Duration::ZERO);
     let report = server.ended().unwrap();
     assert_eq!(report.cut, 2, "{report}");
+}
+
+#[test]
+fn a_client_that_keeps_its_side_open_is_not_waited_for_once_it_has_the_answer() {
+    let start = Instant::now();
+    // As many as would take twice the bound if each was waited for.
+    for _ in 0..BOUND.as_secs() {
+        let gate = Gate::default();
+        let server = Running::start(1, unchanged, waiting(&gate));
+        let mut body =
+            server.send("POST /wait HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
+        let mut busy = server.send(&get("/wait"));
+        gate.wait_for(2);
+        server.handle.stop(NEVER);
+        server.wait_refused();
+        gate.open();
+        // Neither of them closes, and one does not read before the server has ended.
+        assert!(says_close(&read_answer(&mut busy)));
+        assert_eq!(server.ended().unwrap().finished, 2);
+        assert!(says_close(&read_answer(&mut body)));
+        expect_fin(&mut busy);
+    }
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_client_that_uploads_is_read_on_and_sees_the_answer() {
+    const BODY_BYTES: usize = 2 << 20;
+    let gate = Gate::default();
+    let server = Running::start(1, unchanged, waiting(&gate));
+    let head = format!("POST /wait HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
+    let chunked = "POST /wait HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut clients = [server.send(&head), server.send(chunked)];
+    gate.wait_for(2);
+    server.handle.stop(NEVER);
+    server.wait_refused();
+    gate.open();
+    // What is sent behind the answer would be reset if the server had closed.
+    clients[0].write_all(&vec![b'b'; BODY_BYTES]).unwrap();
+    for _ in 0..60 {
+        clients[1]
+            .write_all(format!("8000\r\n{:32768}\r\n", "").as_bytes())
+            .unwrap();
+    }
+    clients[1].write_all(b"0\r\n\r\n").unwrap();
+    for mut client in clients {
+        assert!(says_close(&read_answer(&mut client)));
+        expect_fin(&mut client);
+    }
+    assert_eq!(server.ended().unwrap().finished, 2);
 }
