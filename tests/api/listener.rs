@@ -269,6 +269,8 @@ fn a_peer_that_resets_before_it_is_accepted_is_delivered_with_its_bytes() {
             let (stream, peer) = listener.accept().await.unwrap();
             assert_eq!(peer, own);
             assert_eq!(&*stream.recv().await.unwrap(), b"last words");
+            let error = stream.recv().await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         }
     });
 }
