@@ -296,11 +296,15 @@ impl Server {
     ///
     /// ```
     /// use annulus::{future, http::Server, signal};
-    /// use std::time::Duration;
+    /// use std::{future::Future, io, time::Duration};
     ///
-    /// async fn either() -> std::io::Result<()> {
-    ///     match future::race(signal::ctrl_c(), signal::terminate()).await {
-    ///         future::Either::Left(result) | future::Either::Right(result) => result,
+    /// /// Listens for both from the call on.
+    /// fn either() -> impl Future<Output = io::Result<()>> {
+    ///     let both = future::race(signal::ctrl_c(), signal::terminate());
+    ///     async {
+    ///         match both.await {
+    ///             future::Either::Left(result) | future::Either::Right(result) => result,
+    ///         }
     ///     }
     /// }
     ///

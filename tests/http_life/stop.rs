@@ -317,7 +317,7 @@ fn serve_until_signals(kind: &str) {
     let report = match kind {
         "cut_on" => server
             .workers(Cores::Count(2))
-            .shutdown_on(async { signal::terminate().await }, NEVER)
+            .shutdown_on(signal::terminate(), NEVER)
             .cut_on(signal::ctrl_c)
             .run(handler),
         "terminate" => server.shutdown_on(signal::terminate(), NEVER).run(handler),
