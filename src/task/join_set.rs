@@ -4,17 +4,10 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     panic::Location,
-    rc::Rc,
     task::{Context, Poll},
 };
 
-use super::{
-    AbortHandle, JoinError, JoinHandle,
-    finished::{Finished, List, Member},
-    raw::Unnamed,
-    spawn_as,
-};
-use crate::{shrink, unwind};
+use super::{AbortHandle, JoinError, JoinHandle, finished::Members, raw::Unnamed, spawn_as};
 
 /// A group of tasks, joined in the order in which they finish.
 ///
@@ -41,12 +34,8 @@ use crate::{shrink, unwind};
 /// # .unwrap();
 /// ```
 pub struct JoinSet<T> {
-    /// The members whose tasks have finished. Made with the first task.
-    finished: Option<Rc<Finished<T>>>,
-    /// All members, with a task and without.
-    members: Vec<Rc<Member<T>>>,
-    /// Those without.
-    free: List<T>,
+    members: Members<T>,
+    /// How many of the members have a task.
     len: usize,
 }
 
@@ -54,9 +43,7 @@ impl<T> JoinSet<T> {
     /// An empty set. It allocates nothing until the first task.
     pub const fn new() -> Self {
         Self {
-            finished: None,
-            members: Vec::new(),
-            free: List::new(),
+            members: Members::new(),
             len: 0,
         }
     }
@@ -89,10 +76,10 @@ impl<T> JoinSet<T> {
         if let Some(output) = self.try_join_next() {
             return Poll::Ready(Some(output));
         }
-        match &self.finished {
-            Some(finished) if !self.is_empty() => finished.register(cx),
-            _ => return Poll::Ready(None),
+        if self.is_empty() {
+            return Poll::Ready(None);
         }
+        self.members.register(cx);
         match self.try_join_next() {
             Some(output) => Poll::Ready(Some(output)),
             None => Poll::Pending,
@@ -105,40 +92,24 @@ impl<T> JoinSet<T> {
     ///
     /// As [`JoinSet::join_next`].
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
-        let member = self.finished.as_ref()?.pop()?;
-        let handle = member.handle.take();
-        let output = handle.and_then(|mut handle| handle.take_output());
+        let output = self.members.pop()?;
         self.len -= 1;
-        self.free.push(member);
-        if self.len == 0 && shrink::is_large::<Member<T>>(self.members.len()) {
-            self.free = List::new();
-            self.members = Vec::new();
+        if self.len == 0 {
+            self.members.give_back();
         }
-        Some(output.expect("a task of the set is in the list once, when it has finished"))
+        Some(output)
     }
 
     /// Aborts every task. They stay in the set, and [`JoinSet::join_next`] returns them.
     pub fn abort_all(&mut self) {
-        for member in &self.members {
-            let handle = member.handle.take();
-            if let Some(handle) = &handle {
-                handle.abort();
-            }
-            member.handle.set(handle);
-        }
+        self.members.for_each(JoinHandle::abort);
     }
 
     /// Takes every task out of the set and lets it go on.
     pub fn detach_all(&mut self) {
         self.len = 0;
-        self.free = List::new();
-        // With the list, since some members may be in it.
-        if let Some(finished) = self.finished.take() {
-            while finished.pop().is_some() {}
-        }
         // A handle's drop may drop an output, which is user code but cannot reach this set.
-        let members = std::mem::take(&mut self.members);
-        unwind::each(members, |member| drop(member.handle.take()));
+        drop(std::mem::replace(&mut self.members, Members::new()));
     }
 }
 
@@ -146,7 +117,7 @@ impl<T> JoinSet<T> {
 impl<T> JoinSet<T> {
     /// How many tasks fit into the set without an allocation but their own.
     pub(super) fn member_count(&self) -> usize {
-        self.members.len()
+        self.members.others_count()
     }
 }
 
@@ -176,14 +147,8 @@ impl<T: 'static> JoinSet<T> {
             "the join handle has returned its output already"
         );
         let abort_handle = handle.abort_handle();
-        let member = self.free.pop().unwrap_or_else(|| {
-            let finished = self.finished.get_or_insert_with(Finished::new);
-            let member = Member::new(finished);
-            self.members.push(Rc::clone(&member));
-            member
-        });
         self.len += 1;
-        member.take_in(handle);
+        self.members.push(handle);
         abort_handle
     }
 }
@@ -196,8 +161,10 @@ impl<T> Default for JoinSet<T> {
 
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
-        self.abort_all();
-        self.detach_all();
+        // Joined by then most of the time.
+        if !self.is_empty() {
+            self.abort_all();
+        }
     }
 }
 
