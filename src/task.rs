@@ -154,8 +154,10 @@ pub(crate) use waker::wake_all;
 /// The task runs whether the handle is awaited, kept or dropped. Its first turn comes when the code
 /// that runs now waits for something. The place of the call is kept for reports.
 ///
-/// When the runtime is shutting down, the future is dropped at once and the handle returns that the
-/// task was cancelled.
+/// While the runtime ends, which it does by dropping the futures of its tasks, a task that is spawned
+/// by a destructor never runs: its future is dropped as well, and its handle returns that it was
+/// cancelled. So are those that this one's destructor spawns, and so on; after a thousand of them the
+/// runtime takes the chain to be endless and leaks the futures of further ones.
 ///
 /// # Panics
 ///

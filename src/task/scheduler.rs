@@ -7,6 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     future::{Future, pending},
+    mem,
     panic::Location,
     process,
     rc::Rc,
@@ -61,6 +62,10 @@ enum Phase {
     Closed,
 }
 
+/// Tasks that one that was spawned too late may leave behind, by destructors that spawn further
+/// ones. The futures of more than these are leaked.
+const LATE_TASKS_MAX: usize = 1000;
+
 type PanicHook = Rc<dyn Fn(&TaskPanic<'_>)>;
 
 pub(super) struct Scheduler {
@@ -76,6 +81,11 @@ pub(super) struct Scheduler {
     counters: Counters,
     on_panic: Cell<OnTaskPanic>,
     panic_hook: RefCell<Option<PanicHook>>,
+    /// Tasks that were spawned while the runtime ends, and whose futures are yet to be dropped.
+    late: ReadyQueue,
+    is_dropping_late: Cell<bool>,
+    /// How many tasks may still be spawned by the destructors of late ones.
+    late_left: Cell<usize>,
 }
 
 impl Scheduler {
@@ -98,6 +108,9 @@ impl Scheduler {
             counters: Counters::default(),
             on_panic: Cell::new(OnTaskPanic::default()),
             panic_hook: RefCell::new(None),
+            late: ReadyQueue::default(),
+            is_dropping_late: Cell::new(false),
+            late_left: Cell::new(LATE_TASKS_MAX),
         })
     }
 
@@ -167,23 +180,65 @@ impl Scheduler {
     {
         let phase = self.phase.get();
         let is_system = state.has(State::SYSTEM);
+        if phase == Phase::Open || (phase == Phase::SystemOnly && is_system) {
+            let task = self.add(future, name, state, location);
+            self.schedule_by_ref(&task);
+            return task;
+        }
+        let task = if self.late_left.get() > 0 {
+            self.add(future, name, state, location)
+        } else {
+            // Dropping it would spawn another, as it did before, so it is left alone.
+            mem::forget(future);
+            self.add(pending::<F::Output>(), name, state, location)
+        };
+        self.drop_late(&task);
+        task
+    }
+
+    /// Makes a task that is neither ready nor finished.
+    #[inline]
+    fn add<F, N>(
+        &self,
+        future: F,
+        name: N,
+        state: State,
+        location: &'static Location<'static>,
+    ) -> TaskRef
+    where
+        F: Future + 'static,
+        N: MaybeName,
+    {
         let task = raw::allocate(future, name, state, self.inbox(), location);
         task.link_before(&self.root);
         // An unfinished task keeps itself; `finish` gives this reference back.
         let _kept = task.clone().into_raw();
         count(&self.counters.spawned);
-        if is_system {
+        if state.has(State::SYSTEM) {
             self.system_count.set(self.system_count.get() + 1);
         }
-        if phase == Phase::Open || (phase == Phase::SystemOnly && is_system) {
-            self.schedule_by_ref(&task);
-        } else {
+        task
+    }
+
+    /// Drops the future of a task that was spawned too late to run. Its destructor may spawn others:
+    /// they wait their turn here, so that a destructor that spawns its replacement neither recurses
+    /// nor goes on for ever.
+    fn drop_late(&self, task: &TaskRef) {
+        // Aborting it does not put it into the ready queue.
+        task.set_state(task.state().with(State::SCHEDULED));
+        self.late.push(task.clone());
+        if self.is_dropping_late.replace(true) {
+            self.late_left.set(self.late_left.get().saturating_sub(1));
+            return;
+        }
+        while let Some(task) = self.late.pop() {
             self.cancel(&task);
-            if phase == Phase::Closed {
+            if self.phase.get() == Phase::Closed {
                 task.merge();
             }
         }
-        task
+        self.is_dropping_late.set(false);
+        self.late_left.set(LATE_TASKS_MAX);
     }
 
     /// Puts a task into the ready queue, unless it is there or is finished.

@@ -283,3 +283,103 @@ fn a_runtime_that_is_shut_down_by_its_own_task_says_so_and_goes_on() {
     assert!(error.to_string().contains("from inside a task"));
     assert!(matches!(poll_once(&mut other), Poll::Ready(Ok(3))));
 }
+
+/// Spawns `count` futures like itself when it is dropped, and counts that.
+struct Replaced {
+    drops: Rc<Cell<usize>>,
+    count: usize,
+    generations: usize,
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+        if self.generations == 0 {
+            return;
+        }
+        for _ in 0..self.count {
+            let next = Replaced {
+                drops: Rc::clone(&self.drops),
+                generations: self.generations - 1,
+                ..*self
+            };
+            drop(spawn(async move {
+                std::future::pending::<()>().await;
+                drop(next);
+            }));
+        }
+    }
+}
+
+/// How many of such futures are dropped when their runtime ends.
+fn replaced(count: usize, generations: usize) -> usize {
+    let (tasks, _unpark) = new_tasks();
+    let entered = tasks.enter();
+    let drops = Rc::new(Cell::new(0));
+    let first = Replaced {
+        drops: Rc::clone(&drops),
+        count,
+        generations,
+    };
+    drop(spawn(async move {
+        std::future::pending::<()>().await;
+        drop(first);
+    }));
+    run_all(&tasks);
+    drop(tasks);
+    drop(entered);
+    drops.get()
+}
+
+#[test]
+fn destructors_that_spawn_at_the_end_are_followed_to_theirs() {
+    assert_eq!(replaced(1, 0), 1);
+    assert_eq!(replaced(1, 500), 501);
+    assert_eq!(replaced(3, 4), 1 + 3 + 9 + 27 + 81);
+}
+
+#[test]
+fn a_destructor_that_spawns_its_replacement_for_ever_comes_to_an_end() {
+    // The first one, the one that it spawns, and those that come of that.
+    assert_eq!(replaced(1, usize::MAX), 1002);
+    assert_eq!(replaced(2, usize::MAX), 1 + 2 * 1001);
+}
+
+#[test]
+fn a_task_that_is_spawned_too_late_says_that_it_was_cancelled() {
+    let (tasks, _unpark) = new_tasks();
+    let entered = tasks.enter();
+    let handles = Rc::new(RefCell::new(Vec::new()));
+    let on_drop = {
+        let handles = Rc::clone(&handles);
+        OnDrop(move || {
+            let inner = Rc::clone(&handles);
+            let on_drop = OnDrop(move || {
+                let handle = spawn(async { 1 });
+                // Its future is dropped when this destructor has ended.
+                handle.abort();
+                inner.borrow_mut().push(handle);
+            });
+            let handle = spawn(async move {
+                let _on_drop = on_drop;
+                2
+            });
+            handles.borrow_mut().push(handle);
+        })
+    };
+    drop(spawn(async move {
+        std::future::pending::<()>().await;
+        drop(on_drop);
+    }));
+    run_all(&tasks);
+    drop(tasks);
+    drop(entered);
+    let mut handles = handles.take();
+    assert_eq!(handles.len(), 2);
+    for handle in &mut handles {
+        let Poll::Ready(output) = poll_once(handle) else {
+            panic!("it is finished")
+        };
+        assert!(output.unwrap_err().is_cancelled());
+    }
+}
