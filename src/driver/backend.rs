@@ -118,6 +118,11 @@ impl RingBackend {
         self.ring.give_back();
     }
 
+    /// The entries that the kernel has not taken, and never will.
+    pub(super) fn into_untaken(self) -> Vec<Entry> {
+        self.ring.into_untaken()
+    }
+
     /// Takes an entry back that the kernel has not seen.
     pub(super) fn unpush(&mut self, number: u64) -> bool {
         self.ring.unpush(number, IGNORED)
@@ -256,7 +261,8 @@ pub(super) fn choose(
     }
 }
 
-fn ring(
+/// Makes a ring, as that of the kernel `mask` if there is one.
+pub(super) fn ring(
     size: RingSize,
     mask: Option<Version>,
     remote: &Arc<Remote>,

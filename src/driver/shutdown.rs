@@ -6,9 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Core, Driver, Key, backend::Backend, slot::State};
+use super::{
+    Core, Driver, Key,
+    backend::{self, Backend},
+    slot::State,
+    turn::After,
+};
 use crate::{
-    sys::{Completion, Wait, errno},
+    sys::{self, Completion, Wait, errno},
     unwind::{self, FirstPanic},
 };
 
@@ -57,12 +62,13 @@ impl Driver {
         self.closed.set(true);
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
+        let backend = std::mem::replace(&mut core.backend, Backend::Closed);
+        let after = core.end_untaken(backend);
         let leaked = core.in_flight;
         if let (Some(buffers), true) = (self.buffers.get(), leaked > 0) {
             // The kernel may still write there, so they must never be freed.
             std::mem::forget(Rc::clone(buffers));
         }
-        let backend = std::mem::replace(&mut core.backend, Backend::Closed);
         core.in_flight = 0;
         core.slots.retain(|_, slot| match &mut slot.state {
             // A result waits for its future, which may outlive the runtime.
@@ -86,13 +92,31 @@ impl Driver {
             }
         });
         drop(guard);
-        drop(backend);
         panic.catch(|| unwind::each(gone, drop));
+        panic.catch(|| unwind::each(after, After::run));
         leaked
     }
 }
 
 impl Core {
+    /// Closes the backend, and ends what it was asked for and the kernel has not taken. Returns what
+    /// to run outside the borrow.
+    fn end_untaken(&mut self, backend: Backend) -> Vec<After> {
+        let mut after = Vec::new();
+        let Backend::Ring(ring) = backend else {
+            return after;
+        };
+        for entry in ring.into_untaken() {
+            let user_data = entry.user_data();
+            match entry.closes() {
+                // Nobody waits for it, and nobody else has the descriptor.
+                Some(fd) if backend::is_internal(user_data) => drop(sys::close(fd)),
+                _ => self.complete(user_data, Completion::new(-errno::ECANCELED), &mut after),
+            }
+        }
+        after
+    }
+
     /// Asks for the end of all that is in flight, and returns what to drop outside the borrow.
     fn cancel_everything(&mut self) -> Vec<State> {
         let mut keys = Vec::new();

@@ -13,10 +13,10 @@ use std::{
 };
 
 use super::{
-    Abandoned, Driver, DriverKind, Helpers, Item, Job, Key, NO_SOURCE, RingSize, Withdrawn, multi,
-    turn::After,
+    Abandoned, Driver, DriverKind, Helpers, Item, Job, Key, NO_SOURCE, RingSize, Withdrawn,
+    backend, multi, turn::After,
 };
-use crate::sys::{Completion, Entry, PollEvents, Wait, WakeFd, errno};
+use crate::sys::{Completion, Entry, PollEvents, Version, Wait, WakeFd, errno};
 
 /// The flag of a completion that names a buffer, in whose upper half the buffer stands.
 const BUFFER: u32 = 1 << 0;
@@ -573,6 +573,67 @@ fn what_cannot_be_stopped_at_the_end_is_never_freed() {
     let Withdrawn::Lost = driver.withdraw(waiting) else {
         panic!("nobody knows what became of it");
     };
+}
+
+/// A ring that stops at each entry that it refuses, as kernels before 5.18 do, and entries that it
+/// refuses.
+fn stopping_ring(refused_count: usize) -> Option<Rc<Driver>> {
+    let (driver, _silent) = ring()?;
+    let size = RingSize {
+        entry_count: 64,
+        completion_count: 128,
+    };
+    let mask = Some(Version::new(5, 15));
+    let (backend, _) = backend::ring(size, mask, driver.remote()).unwrap();
+    drop(std::mem::replace(
+        &mut driver.core.borrow_mut().backend,
+        backend,
+    ));
+    for _ in 0..refused_count {
+        let entry = Entry::timeout(std::ptr::null());
+        // SAFETY: the kernel refuses to read a time from there.
+        unsafe { driver.submit(entry, Waker::noop().clone()) }.unwrap();
+    }
+    Some(driver)
+}
+
+#[test]
+fn entries_behind_one_that_the_kernel_refuses_are_shown_again() {
+    let Some(driver) = stopping_ring(1) else {
+        return;
+    };
+    let event = WakeFd::new().unwrap();
+    event.wake();
+    let key = submit(&driver, &event, Waker::noop().clone());
+    for _ in 0..3 {
+        driver.turn(Wait::No).unwrap();
+    }
+    assert!(poll_op(&driver, key).is_ready());
+    assert_eq!(driver.shutdown(Duration::ZERO), 0);
+}
+
+#[test]
+fn entries_that_the_kernel_never_took_are_ended_with_the_driver() {
+    for refused_count in [0, 1, 9] {
+        let Some(driver) = stopping_ring(refused_count) else {
+            return;
+        };
+        let silent = WakeFd::new().unwrap();
+        let (mut near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let (log, abandoned) = recorder();
+        let key = submit(&driver, &silent, Waker::noop().clone());
+        driver.abandon(key, abandoned);
+        let waiting = submit(&driver, &silent, Waker::noop().clone());
+        assert!(driver.close_detached(std::os::fd::IntoRawFd::into_raw_fd(far)));
+        // There is time for two enters.
+        driver.shutdown(Duration::ZERO);
+        assert_eq!(std::io::Read::read(&mut near, &mut [0]).unwrap(), 0);
+        if refused_count == 9 {
+            assert_eq!(*log.borrow(), ["last -125 None", "gone"]);
+            assert!(matches!(driver.withdraw(waiting), Withdrawn::Done(_)));
+        }
+    }
 }
 
 #[test]

@@ -296,6 +296,16 @@ impl Entry {
         self
     }
 
+    /// The descriptor that an entry of [`Entry::close`] closes.
+    pub(crate) fn closes(&self) -> Option<i32> {
+        (self.opcode == opcode::CLOSE).then_some(self.fd)
+    }
+
+    #[inline]
+    pub(crate) fn user_data(&self) -> u64 {
+        self.user_data
+    }
+
     pub(crate) fn opcode(&self) -> u8 {
         self.opcode
     }

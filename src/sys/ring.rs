@@ -2,7 +2,8 @@
 //!
 //! Entries wait in a list of ours until the next enter and are copied to the kernel's queue then.
 //! An operation that is dropped before that is turned into a NOP where it stands, which costs
-//! nothing; once the kernel has seen an entry, only a cancel can stop it.
+//! nothing; once the kernel has seen an entry, only a cancel can stop it. An enter may take fewer
+//! than it was shown, so an entry leaves the list when the kernel has taken it.
 
 use std::{io, time::Duration};
 
@@ -34,11 +35,13 @@ pub(crate) struct RingCounters {
 pub(crate) struct Ring {
     ring: IoUring,
     features: Features,
-    /// Entries that the kernel has not been shown yet, in order.
+    /// Entries that the kernel has not taken yet, in order.
     staged: Vec<Entry>,
-    /// The number of entries handed to the kernel's queue so far, so that an entry's place can be
+    /// How many of them, from the first on, stand in the kernel's queue.
+    copied: usize,
+    /// The number of entries that the kernel has taken so far, so that an entry's place can be
     /// told by a number that never repeats.
-    flushed: u64,
+    taken: u64,
     staged_max: usize,
     /// The ring's index among this thread's registered descriptors.
     registered: Option<u32>,
@@ -104,7 +107,8 @@ impl Ring {
                         ring,
                         features,
                         staged: Vec::with_capacity(entry_count as usize),
-                        flushed: 0,
+                        copied: 0,
+                        taken: 0,
                         staged_max: entry_count as usize,
                         registered: None,
                         counters: RingCounters::default(),
@@ -147,15 +151,16 @@ impl Ring {
         }
         self.staged.push(entry);
         self.counters.entries += 1;
-        Ok(self.flushed + self.staged.len() as u64 - 1)
+        Ok(self.taken + self.staged.len() as u64 - 1)
     }
 
-    /// Turns an entry into a NOP that completes with `user_data`; false when the kernel has it.
+    /// Turns an entry into a NOP that completes with `user_data`; false when the kernel has it, or
+    /// may take it.
     pub(crate) fn unpush(&mut self, number: u64, user_data: u64) -> bool {
-        let Some(index) = number.checked_sub(self.flushed) else {
+        let Some(index) = number.checked_sub(self.taken + self.copied as u64) else {
             return false;
         };
-        let Some(entry) = self.staged.get_mut(index as usize) else {
+        let Some(entry) = self.staged[self.copied..].get_mut(index as usize) else {
             return false;
         };
         *entry = Entry::nop().with_user_data(user_data);
@@ -172,6 +177,11 @@ impl Ring {
 
     pub(crate) fn has_staged(&self) -> bool {
         !self.staged.is_empty()
+    }
+
+    /// The entries that the kernel has not taken. It takes none any more: this ends the ring.
+    pub(crate) fn into_untaken(mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.staged)
     }
 
     /// Whether the kernel has completions that only an enter brings: work that waits for this
@@ -261,10 +271,11 @@ impl Ring {
                 argument_bytes,
             )
         };
-        if result >= 0 {
+        let error = (result < 0).then(io::Error::last_os_error);
+        self.forget_taken();
+        let Some(error) = error else {
             return Ok(());
-        }
-        let error = io::Error::last_os_error();
+        };
         match error.raw_os_error() {
             // A signal, the timeout, or a kernel that wants its completions taken first.
             Some(libc::EINTR | libc::ETIME | libc::EBUSY) => Ok(()),
@@ -287,15 +298,25 @@ impl Ring {
             self.counters.overflows += 1;
         }
         let room = queue.capacity() - queue.len();
-        let count = room.min(self.staged.len());
-        for entry in self.staged.drain(..count) {
+        let fresh = &self.staged[self.copied..];
+        for entry in &fresh[..room.min(fresh.len())] {
             // SAFETY: what the entry points to lives until its final completion: that is the
             // contract of `push`, kept by the driver.
             let pushed = unsafe { queue.push(&entry.into_crate()) };
             debug_assert!(pushed.is_ok(), "no more is copied than there is room for");
         }
-        self.flushed += count as u64;
-        queue.len()
+        self.copied = queue.len();
+        self.copied
+    }
+
+    /// Forgets the entries that the kernel has taken. Some may be left: it stops at one that it
+    /// refuses, unless told to go on (5.18), and when it is short of memory.
+    fn forget_taken(&mut self) {
+        let left = self.ring.submission().len();
+        let count = self.copied - left;
+        self.staged.drain(..count);
+        self.copied = left;
+        self.taken += count as u64;
     }
 
     /// Lets the kernel pick receive buffers of `group` from a ring of buffer descriptors.
