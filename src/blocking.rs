@@ -12,6 +12,8 @@
 //! runtime that runs there, does not wait for the limit: the one that made it may be waiting for it.
 //! Calls that wait for each other in another way need as many threads at once, and the limit has to
 //! allow for them.
+//!
+//! A child that fork(2) makes has none of these threads, and starts its own.
 
 mod threads;
 mod work;
@@ -26,7 +28,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::unwind;
+use crate::{sys::Process, unwind};
 use threads::{Job, lock};
 pub use work::{HelperStats, Work, WorkStats};
 
@@ -34,7 +36,8 @@ pub use work::{HelperStats, Work, WorkStats};
 ///
 /// # Panics
 ///
-/// When `call` panics, awaiting its result panics in the same way.
+/// When `call` panics, awaiting its result panics in the same way. So does awaiting it in a child that
+/// fork(2) has made meanwhile: the call ends in the parent.
 ///
 /// # Cancel safety
 ///
@@ -60,6 +63,7 @@ pub fn run<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Bloc
 #[must_use = "without waiting for it the call may never begin"]
 pub struct Blocking<T> {
     shared: Arc<Mutex<State<T>>>,
+    process: Process,
 }
 
 enum State<T> {
@@ -72,6 +76,9 @@ impl<T> Future for Blocking<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        if !self.process.is_current() {
+            return Poll::Ready(self.output_from_parent());
+        }
         let waker = context.waker().clone();
         let mut state = lock(&self.shared);
         match std::mem::replace(&mut *state, State::Taken) {
@@ -87,6 +94,22 @@ impl<T> Future for Blocking<T> {
             }
             State::Taken => panic!("a future is not polled after it is ready"),
         }
+    }
+}
+
+impl<T> Blocking<T> {
+    /// The output in a child that fork(2) has made, if it was there before. The thread that makes
+    /// the call is the parent's, and may have had the lock.
+    #[cold]
+    fn output_from_parent(&self) -> T {
+        if let Ok(mut state) = self.shared.try_lock() {
+            if let State::Done(output) = std::mem::replace(&mut *state, State::Taken) {
+                return output.unwrap_or_else(|panic| resume_unwind(panic));
+            }
+        }
+        panic!(
+            "a call that a helper thread was given before fork(2) ends in the process that gave it"
+        );
     }
 }
 
@@ -145,7 +168,10 @@ pub(crate) fn run_as<T: Send + 'static>(
         unwind::swallow(|| drop(shared));
     };
     submit(work, Box::new(job));
-    Blocking { shared }
+    Blocking {
+        shared,
+        process: Process::current(),
+    }
 }
 
 /// Runs `job` on a helper thread, sooner or later.

@@ -33,6 +33,7 @@ mod backend;
 mod catch_up;
 mod current;
 mod error;
+mod forked;
 mod give_back;
 mod multi;
 mod poll;
@@ -57,14 +58,14 @@ use std::{
 };
 
 pub(crate) use current::{current, enter};
-pub(crate) use error::{DriverError, foreign_runtime};
+pub(crate) use error::{DriverError, foreign_runtime, inherited_runtime};
 pub(crate) use multi::MultiState;
 pub(crate) use remote::{Helpers, Job, Remote};
 pub(crate) use slot::{Abandoned, Item, Key, Withdrawn};
 
 use crate::{
     shrink,
-    sys::{Completion, Entry, Features, PollEvents, Wait, errno, opcode},
+    sys::{self, Completion, Entry, Features, PollEvents, Process, Wait, errno, opcode},
     task::SystemSpawner,
 };
 use backend::Backend;
@@ -132,6 +133,7 @@ pub(crate) struct Driver {
     /// inside of its own.
     entered: Cell<bool>,
     closed: Cell<bool>,
+    process: Process,
     attempts: Cell<u64>,
     /// Completions that the last turn brought.
     batch: Cell<usize>,
@@ -172,6 +174,7 @@ struct Core {
 impl Driver {
     /// Makes a driver of the kind asked for.
     pub(crate) fn new(kind: DriverKind, size: RingSize) -> Result<Self, DriverError> {
+        sys::call_in_children(current::leave);
         let remote = Arc::new(Remote::new().map_err(DriverError::Other)?);
         let (backend, features) = backend::choose(kind, size, &remote)?;
         let uses_ring = matches!(backend, Backend::Ring(_));
@@ -196,6 +199,7 @@ impl Driver {
             uses_ring,
             entered: Cell::new(false),
             closed: Cell::new(false),
+            process: Process::current(),
             attempts: Cell::new(0),
             batch: Cell::new(0),
             collected_at: CollectedAt::default(),
@@ -268,7 +272,16 @@ impl Driver {
         if self.is_current() {
             Ok(())
         } else {
-            Err(foreign_runtime())
+            Err(self.not_current())
+        }
+    }
+
+    #[cold]
+    fn not_current(&self) -> io::Error {
+        if self.is_inherited() {
+            inherited_runtime()
+        } else {
+            foreign_runtime()
         }
     }
 
@@ -327,6 +340,8 @@ impl Driver {
 
     /// Forgets a descriptor that is about to be closed or handed away.
     pub(crate) fn forget_source(&self, fd: i32, source: &Cell<u32>) {
+        // The parent's epoll knows this descriptor by its number, too.
+        self.leave_inherited();
         if let Backend::Poll(poll) = &mut self.core.borrow_mut().backend {
             poll.forget(fd, source);
         }
@@ -334,6 +349,7 @@ impl Driver {
 
     /// Closes a descriptor by an entry that nobody waits for; false where that cannot be done.
     pub(crate) fn close_detached(&self, fd: i32) -> bool {
+        self.leave_inherited();
         if !self.features.supports(opcode::CLOSE) {
             return false;
         }
@@ -377,6 +393,7 @@ impl Driver {
 
     /// Tries to give up a one-shot operation without leaving anything behind.
     pub(crate) fn withdraw(&self, key: Key) -> Withdrawn {
+        self.leave_inherited();
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
         // When the driver has closed, the slot is gone, and may be another operation's since.
@@ -413,6 +430,7 @@ impl Driver {
 
     /// Asks the kernel to end a one-shot operation, whose future goes on waiting for it.
     pub(crate) fn cancel_op(&self, key: Key) {
+        self.leave_inherited();
         self.core.borrow_mut().cancel(key);
     }
 

@@ -117,7 +117,12 @@ impl Pool {
         let buffers_offset = descriptors.next_multiple_of(PAGE);
         let buffers = usize::from(size.buffer_count) * size.buffer_bytes as usize;
         Ok(Self {
-            memory: Mapping::new(buffers_offset + buffers.next_multiple_of(PAGE))?,
+            // What the kernel locks is the descriptors. It writes to the buffers as a system call of
+            // this process does, so that a forked child has a copy of received bytes.
+            memory: Mapping::new(
+                buffers_offset + buffers.next_multiple_of(PAGE),
+                buffers_offset,
+            )?,
             buffers_offset,
             size,
             provided,

@@ -55,6 +55,31 @@ pub fn run<F: Future>(future: F) -> F::Output {
 /// A runtime on this thread, for programs that enter it more than once. Made by [`Builder`].
 ///
 /// Dropping it ends what [`run`] ends.
+///
+/// # Forks
+///
+/// A runtime works in the process that made it. So a program that becomes a daemon forks first, and
+/// makes its runtime (or calls [`run`], or runs a server) in the child; listening sockets may be
+/// opened before and handed over as std's.
+///
+/// A child that fork(2) makes, also from inside of a task, may make runtimes of its own. Those of its
+/// parent are of no use to it: [`block_on`](Self::block_on) panics, calls of their handles are errors,
+/// and dropping them closes the child's descriptors and leaves the parent alone. Received bytes stay
+/// readable. A child that is made by a raw clone(2), past the C library, is not noticed; one that
+/// calls exec(3) needs none of this.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// // A daemon forks here.
+/// annulus::run(async {
+///     let listener = annulus::net::TcpListener::from_std(listener)?;
+///     // Serves.
+/// #   drop(listener);
+///     Ok(())
+/// })
+/// # }
+/// ```
 pub struct Runtime {
     driver: Rc<Driver>,
     pool: Rc<Pool>,

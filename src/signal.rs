@@ -22,6 +22,9 @@
 //! From the first listener of a kind on, the kind's default action is gone, also when all listeners
 //! are: a process that has listened for `SIGINT` is not ended by it any more. A handler that was
 //! there before is called as before.
+//!
+//! A child that fork(2) makes inherits that, and none of the listeners: a signal of the child's is
+//! not told to the parent, and is heard in the child by listeners that it makes.
 
 mod signal_kind;
 

@@ -18,6 +18,7 @@ mod mapping;
 mod memory;
 mod monotonic;
 mod poll;
+mod process;
 mod ring;
 pub(crate) mod signal;
 mod socket;
@@ -41,6 +42,7 @@ pub(crate) use mapping::Mapping;
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
 pub(crate) use poll::{PeerState, find_ended, has_unreceived, peer_state};
+pub(crate) use process::{Process, call_in_children};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{

@@ -11,13 +11,13 @@
 use std::{
     cell::Cell,
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use super::work::WorkStats;
-use crate::unwind;
+use crate::{sys::Process, unwind};
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,6 +34,10 @@ pub(super) struct Threads {
     are_calls: bool,
     queue: Mutex<Queue>,
     work: Condvar,
+    /// Whose threads they are. None until they are first asked for.
+    process: OnceLock<Process>,
+    /// Those of a child that fork(2) has made, in which none of these threads is.
+    in_child: OnceLock<Box<Threads>>,
 }
 
 struct Queue {
@@ -80,6 +84,26 @@ impl Threads {
                 threads_max: None,
             }),
             work: Condvar::new(),
+            process: OnceLock::new(),
+            in_child: OnceLock::new(),
+        }
+    }
+
+    /// The threads of this process: these, or others that take their place after a fork. The queue
+    /// of the parent's is left as it is, and its lock, which a thread of the parent may have had.
+    pub(super) fn of_this_process(&'static self) -> &'static Self {
+        let mut threads = self;
+        loop {
+            if threads.process.get_or_init(Process::current).is_current() {
+                return threads;
+            }
+            let parents = threads;
+            threads = threads.in_child.get_or_init(|| {
+                let child = Self::new(parents.name, parents.are_calls);
+                let limit = parents.queue.try_lock().ok();
+                lock(&child.queue).threads_max = limit.and_then(|queue| queue.threads_max);
+                Box::new(child)
+            });
         }
     }
 

@@ -35,11 +35,12 @@ pub enum Work {
 
 impl Work {
     pub(super) fn threads(self) -> &'static Threads {
-        match self {
+        let threads: &'static Threads = match self {
             Self::Calls => &CALLS,
             Self::Names => &NAMES,
             Self::Files => &FILES,
-        }
+        };
+        threads.of_this_process()
     }
 
     /// The threads that it may take unless somebody has said otherwise.

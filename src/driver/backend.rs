@@ -118,6 +118,11 @@ impl RingBackend {
         self.ring.give_back();
     }
 
+    /// Lets go of the parent's ring, in a child.
+    pub(super) fn leave(self) {
+        self.ring.leave();
+    }
+
     /// The entries that the kernel has not taken, and never will.
     pub(super) fn into_untaken(self) -> Vec<Entry> {
         self.ring.into_untaken()

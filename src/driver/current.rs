@@ -28,8 +28,17 @@ pub(crate) fn enter(driver: &Rc<Driver>) -> Entered {
     if let Some(before) = &before {
         before.entered.set(false);
     }
-    driver.entered.set(true);
+    driver.entered.set(driver.can_be_current());
     Entered { before }
+}
+
+/// Makes the current driver what it is in a child that fork(2) has made: not current.
+pub(super) fn leave() {
+    CURRENT.with_borrow(|current| {
+        if let Some(driver) = &**current {
+            driver.entered.set(false);
+        }
+    });
 }
 
 fn replace(driver: Option<Rc<Driver>>) -> Option<Rc<Driver>> {
@@ -51,7 +60,7 @@ impl Drop for Entered {
             left.entered.set(false);
         }
         if let Some(before) = is_back {
-            before.entered.set(!before.is_closed());
+            before.entered.set(before.can_be_current());
         }
         // It may be the last reference, and is dropped when nothing is borrowed any more.
         drop(left);

@@ -116,6 +116,15 @@ pub(crate) fn foreign_runtime() -> io::Error {
     )
 }
 
+/// The error of a runtime and its handles in a child that fork(2) has made.
+pub(crate) fn inherited_runtime() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotConnected,
+        "this annulus runtime was made before fork(2) and works in the process that made it; make \
+         another one in this process, after the fork",
+    )
+}
+
 pub(super) fn no_runtime() -> io::Error {
     io::Error::new(
         io::ErrorKind::NotConnected,

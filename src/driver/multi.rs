@@ -101,6 +101,7 @@ impl Driver {
 
     /// Asks the kernel to end a multishot. What it still delivers comes as before.
     pub(crate) fn cancel_multi(&self, key: Key) {
+        self.leave_inherited();
         let mut core = self.core.borrow_mut();
         let multi = core.multi(key);
         if multi.in_flight && !multi.cancelled {
@@ -112,6 +113,7 @@ impl Driver {
     /// Leaves a multishot to the driver: what waits in its queue and what still comes goes to
     /// `abandoned`, and the final completion finishes it.
     pub(crate) fn abandon_multi(&self, key: Key, mut abandoned: Box<dyn Abandoned>) {
+        self.leave_inherited();
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
         let slot = core.slots.get_mut(key.index as usize);

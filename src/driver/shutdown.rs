@@ -31,6 +31,7 @@ impl Driver {
 
     /// As [`shutdown`](Self::shutdown), but a panic goes to `panic`.
     pub(crate) fn end(&self, timeout: Duration, panic: &mut FirstPanic) -> usize {
+        self.leave_inherited();
         if self.closed.get() {
             return 0;
         }

@@ -5,6 +5,7 @@ use std::{io, task::Waker};
 use super::{
     Abandoned, Core, Driver, Key,
     backend::{self, Backend},
+    inherited_runtime,
     slot::State,
 };
 use crate::{
@@ -46,6 +47,9 @@ impl Driver {
     ///
     /// Only what ends a ring: the kernel dropped completions, or the ring is another thread's.
     pub(crate) fn turn(&self, wait: Wait) -> io::Result<()> {
+        if self.is_inherited() {
+            return Err(inherited_runtime());
+        }
         // A waker that runs a turn of its own, inside a nested call, finds the lists lent out.
         let mut events = self.events.try_borrow_mut().map_or_else(
             |_| Events::default(),

@@ -129,6 +129,10 @@ impl SendQueue {
     /// Ends the sending direction behind the writes that have begun; nobody is left to tell an
     /// error.
     pub(super) fn end(shared: &Rc<Shared>) {
+        if shared.driver().is_inherited() {
+            // A shutdown would end the parent's connection.
+            return;
+        }
         if shared.extra.send.is_free() {
             sys::shutdown(shared.raw(), option::SHUT_WR);
             return;

@@ -284,6 +284,10 @@ impl Socket {
     /// fail, and what was not sent is thrown away.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn cut(&self) {
+        if self.shared.driver().is_inherited() {
+            // It is the parent's connection.
+            return;
+        }
         // A shutdown would send a FIN first, by which half an answer could look like a whole one.
         if sys::disconnect(self.shared.raw()) < 0 {
             sys::shutdown(self.shared.raw(), option::SHUT_RDWR);

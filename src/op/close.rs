@@ -3,17 +3,21 @@
 use std::io;
 
 use super::{AnyFd, Op, WithoutRing};
-use crate::sys::{self, Entry, errno, opcode};
+use crate::sys::{self, Entry, Process, errno, opcode};
 
 /// Closes a descriptor that nothing else uses any more.
 pub(crate) struct Close {
     raw: i32,
+    process: Process,
 }
 
 impl Close {
     /// Takes over `raw`, which must be open and nobody else's.
     pub(crate) fn new(raw: i32) -> Self {
-        Self { raw }
+        Self {
+            raw,
+            process: Process::current(),
+        }
     }
 }
 
@@ -60,9 +64,10 @@ fn never_ran(error: &io::Error) -> bool {
 }
 
 impl Drop for Close {
-    /// Closes what the kernel did not close.
+    /// Closes what the kernel did not close. In a child that fork(2) has made nobody knows whether it
+    /// did before the fork, and the number may be another file's by now: there it stays open.
     fn drop(&mut self) {
-        if self.raw >= 0 {
+        if self.raw >= 0 && self.process.is_current() {
             sys::close(self.raw);
         }
     }

@@ -66,7 +66,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// Inside a runtime, this or another, and when `future` panics.
+    /// Inside a runtime, this or another, when `future` panics, and in a child that fork(2) has made
+    /// of the process that this runtime was made in.
     ///
     /// So it does when a waker panics, or what is dropped when an operation of a dropped future ends.
     /// All others have been woken by then, and the runtime can be used again.
@@ -89,6 +90,11 @@ impl Runtime {
         turn: impl Fn(&mut Vec<Waker>) -> io::Result<()>,
     ) -> F::Output {
         refuse_nesting();
+        assert!(
+            !self.driver.is_inherited(),
+            "{}",
+            driver::inherited_runtime()
+        );
         let _inside = Inside::enter();
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
@@ -216,6 +222,11 @@ impl Runtime {
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
         let _tasks = self.tasks.enter();
+        if self.driver.is_inherited() {
+            // The parent's tasks finish what they have begun, in the parent.
+            panic.catch(|| self.tasks.shutdown());
+            return;
+        }
         panic.catch(|| self.tasks.shutdown_user());
         // Nobody looks at a stopped clock any more, and waits for the kernel take real time.
         self.timers.resume();

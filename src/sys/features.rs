@@ -198,7 +198,7 @@ fn try_entry(ring: &mut IoUring, entry: Entry) -> io::Result<i32> {
 }
 
 fn can_register_buffers(ring: &IoUring) -> bool {
-    let Ok(memory) = super::Mapping::new(4096) else {
+    let Ok(memory) = super::Mapping::new(4096, 4096) else {
         return false;
     };
     let address = memory.as_ptr() as u64;

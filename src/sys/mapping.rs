@@ -2,14 +2,16 @@
 
 use std::{io, ptr::NonNull};
 
-/// Zeroed pages that a forked child does not see, unmapped when dropped.
+/// Zeroed pages, unmapped when dropped.
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
 }
 
 impl Mapping {
-    pub(crate) fn new(bytes: usize) -> io::Result<Self> {
+    /// A mapping of so many bytes. A forked child finds the first `own_bytes` of them, whole pages,
+    /// zeroed, and a copy of the rest.
+    pub(crate) fn new(bytes: usize, own_bytes: usize) -> io::Result<Self> {
         // SAFETY: a new private anonymous mapping at an address of the kernel's choice touches no
         // other memory.
         let start = unsafe {
@@ -25,10 +27,12 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // A fork would make these pages copy-on-write, and the kernel would go on writing to the
-        // copy that the child got. A failure leaves the default, which only a fork would notice.
-        // SAFETY: the range is the one just mapped.
-        let _ = unsafe { libc::madvise(start, bytes, libc::MADV_DONTFORK) };
+        // The kernel keeps pages that it has locked, and not their addresses. A fork would make them
+        // copy-on-write, and the copy that the kernel reads could become the child's. They are not
+        // kept from the child altogether, because it may write there when it drops what it has
+        // inherited. A failure leaves the default, which only a fork would notice.
+        // SAFETY: the range is a part of the one just mapped.
+        let _ = unsafe { libc::madvise(start, own_bytes, libc::MADV_WIPEONFORK) };
         let start = NonNull::new(start.cast::<u8>()).expect("the kernel never maps address zero");
         Ok(Self { start, bytes })
     }

@@ -179,6 +179,15 @@ impl Ring {
         !self.staged.is_empty()
     }
 
+    /// Lets go of a ring in a child that fork(2) has made. The ring goes on in the parent, and its
+    /// memory is not mapped here: only the child's descriptor is closed.
+    pub(crate) fn leave(mut self) {
+        self.staged = Vec::new();
+        let fd = self.fd();
+        std::mem::forget(self);
+        super::close(fd);
+    }
+
     /// The entries that the kernel has not taken. It takes none any more: this ends the ring.
     pub(crate) fn into_untaken(mut self) -> Vec<Entry> {
         std::mem::take(&mut self.staged)

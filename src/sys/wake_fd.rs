@@ -5,27 +5,40 @@ use std::{
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
 };
 
-use super::as_result;
+use super::{Process, as_result};
 
 /// An eventfd(2). Written from any thread, read by the thread that sleeps on it.
+///
+/// A child that fork(2) makes shares it with its parent, and neither wakes the parent nor takes its
+/// wakes.
 #[derive(Debug)]
-pub(crate) struct WakeFd(OwnedFd);
+pub(crate) struct WakeFd {
+    fd: OwnedFd,
+    process: Process,
+}
 
 impl WakeFd {
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: the call takes no address.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         let fd = as_result(fd)?;
-        // SAFETY: the descriptor is new and nobody else's.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(Self {
+            // SAFETY: the descriptor is new and nobody else's.
+            fd: unsafe { OwnedFd::from_raw_fd(fd) },
+            process: Process::current(),
+        })
     }
 
     pub(crate) fn raw(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.fd.as_raw_fd()
     }
 
-    /// Wakes the sleeper. A counter that is full has woken it already.
+    /// Wakes the sleeper. A counter that is full has woken it already. It may be called in a
+    /// handler of a signal.
     pub(crate) fn wake(&self) {
+        if !self.process.is_current() {
+            return;
+        }
         let one = 1_u64;
         // SAFETY: the kernel reads eight bytes during the call.
         let _ = unsafe { libc::write(self.raw(), (&raw const one).cast(), 8) };
@@ -38,6 +51,9 @@ impl WakeFd {
 
     /// As [`clear`](Self::clear), and tells whether there were any.
     pub(crate) fn take(&self) -> bool {
+        if !self.process.is_current() {
+            return false;
+        }
         let mut count = 0_u64;
         // SAFETY: the kernel writes eight bytes during the call.
         let result = unsafe { libc::read(self.raw(), (&raw mut count).cast(), 8) };
@@ -46,6 +62,6 @@ impl WakeFd {
 
     /// Another descriptor of the same eventfd.
     pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
-        self.0.try_clone()
+        self.fd.try_clone()
     }
 }

@@ -12,6 +12,7 @@ mod child;
 mod environment;
 mod exhausted;
 mod forbidden;
+mod forked;
 mod interrupted;
 mod killed;
 mod limits;
