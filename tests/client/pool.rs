@@ -1,8 +1,13 @@
 //! Connections that are kept, shared, limited and given up.
 
-use std::{io::Write as _, sync::mpsc, time::Duration};
+use std::{
+    io::Write as _,
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
 
 use annulus::{
+    Runtime,
     http::client::{Client, ErrorKind, Phase},
     spawn,
     task::{JoinSet, yield_now},
@@ -267,6 +272,44 @@ fn a_client_outlives_its_runtime() {
         assert_eq!(page.unwrap(), "x");
     }
     assert_eq!(server.accepted(), 6);
+}
+
+/// A client that is used in one runtime while another one, in which it was used before, does not run.
+#[test]
+fn idle_connections_are_watched_in_whichever_runtime_they_are() {
+    let (close, may_close) = mpsc::channel::<()>();
+    let may_close = Mutex::new(may_close);
+    let server = Script::new(move |conn| {
+        while let Some(request) = conn.request() {
+            conn.send(ok("x"));
+            if request.starts_with("GET /closes") {
+                let _ = may_close.lock().unwrap().recv();
+                return conn.finish();
+            }
+        }
+    });
+    let client = Client::new();
+    let get = async |target| {
+        let response = client.get(server.url(target)).send().await.unwrap();
+        response.text().await.unwrap()
+    };
+    let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    one.block_on(get("/"));
+    for _ in 0..2 {
+        other.block_on(async {
+            get("/closes").await;
+            let before = client.pool_state().idle();
+            close.send(()).unwrap();
+            until(|| client.pool_state().idle() < before).await;
+        });
+    }
+    one.block_on(async {
+        assert_eq!(get("/").await, "x");
+        assert_eq!(client.pool_state().busy(), 0);
+    });
+    drop(one);
+    drop(other);
+    assert_eq!(client.pool_state().idle(), 0);
 }
 
 #[test]

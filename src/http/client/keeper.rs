@@ -9,6 +9,7 @@ use std::{
     future::{Future as _, poll_fn},
     iter,
     pin::Pin,
+    ptr,
     rc::{Rc, Weak},
     task::{Context, Poll},
     time::Duration,
@@ -16,6 +17,7 @@ use std::{
 
 use super::pool::Pool;
 use crate::{
+    driver::Driver,
     task::{self, AbortHandle},
     time::{self, Sleep},
     unwind,
@@ -26,19 +28,44 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
 struct Keeper {
     pool: Weak<Pool>,
+    /// The driver of its runtime.
+    home: Weak<Driver>,
     clock: Option<Sleep>,
 }
 
-/// Starts the keeper of `pool`; none when the runtime is about to end.
-pub(super) fn start(pool: &Rc<Pool>) -> Option<AbortHandle> {
+/// A keeper, as its pool knows it.
+pub(super) struct Handle {
+    task: AbortHandle,
+    pub(super) home: Weak<Driver>,
+}
+
+impl Handle {
+    /// Whether its runtime is that of `driver`.
+    pub(super) fn is_of(&self, driver: &Rc<Driver>) -> bool {
+        ptr::eq(self.home.as_ptr(), Rc::as_ptr(driver))
+    }
+
+    pub(super) fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+/// Starts the keeper of `pool` in the runtime of `driver`, which is current; none when that is about
+/// to end.
+pub(super) fn start(pool: &Rc<Pool>, driver: &Rc<Driver>) -> Option<Handle> {
+    let home = Rc::downgrade(driver);
     let mut keeper = Keeper {
         pool: Rc::downgrade(pool),
+        home: Weak::clone(&home),
         clock: None,
     };
     let task = task::Builder::new()
         .name("http client")
         .spawn(async move { poll_fn(|context| keeper.poll(context)).await });
-    (!task.is_finished()).then(|| task.abort_handle())
+    (!task.is_finished()).then(|| Handle {
+        task: task.abort_handle(),
+        home,
+    })
 }
 
 impl Keeper {
@@ -74,7 +101,7 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
-            pool.keeper_ended();
+            pool.keeper_ended(&self.home);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     fmt,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::Context,
     time::{Duration, Instant},
 };
@@ -22,9 +22,9 @@ use super::{
     pool_state::{HostState, PoolState},
 };
 use crate::{
-    driver,
+    driver::{self, Driver},
     sync::oneshot,
-    task::{AbortHandle, IndexWakes},
+    task::IndexWakes,
     time, unwind,
 };
 
@@ -63,7 +63,7 @@ pub(super) struct Pool {
     slots: RefCell<slab::Slab<Option<Idle>>>,
     wakes: IndexWakes,
     idle_count: Cell<usize>,
-    keeper: RefCell<Option<AbortHandle>>,
+    keeper: RefCell<Option<keeper::Handle>>,
     /// Slots that were filled since the keeper has looked: it has yet to be told of what happens to
     /// their connections. Most are empty again before it comes to that.
     unwatched: RefCell<Vec<u32>>,
@@ -241,7 +241,10 @@ impl Pool {
         now: Instant,
     ) {
         let host = Rc::clone(&connection.lease.host);
-        if self.is_closed.get() || driver::current().is_err() || idle_timeout.is_zero() {
+        let Ok(driver) = driver::current() else {
+            return;
+        };
+        if self.is_closed.get() || idle_timeout.is_zero() {
             return;
         }
         connection.is_reused = true;
@@ -271,7 +274,7 @@ impl Pool {
         self.unwatched.borrow_mut().push(slot_index);
         self.idle_count.set(self.idle_count.get() + 1);
         host.idle.borrow_mut().push_back(slot_index);
-        self.see_to_keeper();
+        self.see_to_keeper(&driver);
     }
 
     /// Gives a connection to the one who has waited longest.
@@ -281,10 +284,15 @@ impl Pool {
         }
     }
 
-    fn see_to_keeper(self: &Rc<Self>) {
-        if self.keeper.borrow().is_none() {
-            let keeper = keeper::start(self);
-            *self.keeper.borrow_mut() = keeper;
+    fn see_to_keeper(self: &Rc<Self>, driver: &Rc<Driver>) {
+        let is_here = |keeper: &keeper::Handle| keeper.is_of(driver);
+        if !self.keeper.borrow().as_ref().is_some_and(is_here) {
+            // One in another runtime does not run while this one does.
+            let keeper = keeper::start(self, driver);
+            let before = self.keeper.replace(keeper);
+            if let Some(before) = before {
+                before.abort();
+            }
         } else if self.unwatched.borrow().len() == 1 {
             self.wakes.waker(KEEPER_INDEX).wake();
         }
@@ -300,7 +308,11 @@ impl Pool {
     }
 
     /// The keeper is gone, and with it the runtime that the idle connections belong to.
-    pub(super) fn keeper_ended(&self) {
+    pub(super) fn keeper_ended(&self, home: &Weak<Driver>) {
+        let is_last = |keeper: &keeper::Handle| keeper.home.ptr_eq(home);
+        if !self.keeper.borrow().as_ref().is_some_and(is_last) {
+            return;
+        }
         let keeper = self.keeper.take();
         drop(keeper);
         self.close_idle();
