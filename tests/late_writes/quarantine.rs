@@ -40,7 +40,7 @@ static QUARANTINE: Mutex<Quarantine> = Mutex::new(Quarantine {
     written: 0,
 });
 
-static IS_ON: AtomicBool = AtomicBool::new(false);
+pub(super) static IS_ON: AtomicBool = AtomicBool::new(false);
 
 impl Quarantine {
     fn push(&mut self, block: Block) {
