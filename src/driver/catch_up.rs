@@ -47,7 +47,6 @@ impl CollectedAt {
 impl Driver {
     /// Collects what the kernel has now, unless that was done a moment before `now`. What waits for
     /// it is woken. An error is left for the next turn to find.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     #[inline]
     pub(crate) fn catch_up(&self, now: Instant) {
         if !self.collected_at.is_present(now) {
