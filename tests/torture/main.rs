@@ -3,7 +3,7 @@
 //! other, forks. No memory is written late, nothing hangs, and no panic is met but the planned ones.
 //!
 //! The runs are short. `ANNULUS_TORTURE_RUNTIMES` makes them long, `ANNULUS_TORTURE_SEED` repeats
-//! one; each run prints its seed first.
+//! one; each run prints its seed first. `.ci/run sanitizer` runs this under address sanitizer.
 #![expect(
     unsafe_code,
     reason = "an allocator is unsafe to implement, buffers promise to stay where they are, and forks"
