@@ -25,6 +25,14 @@ const POLLS_PER_LOOK: usize = 61;
 /// last visit's tasks have run piles both up.
 const LOOKS_PER_TURN: usize = 8;
 
+/// How many of them may end with a task that has used up its operations. On the ring one: those who
+/// wait for the kernel have done one operation meanwhile.
+const SPENT_LOOKS_WITH_RING: usize = 1;
+
+/// As [`SPENT_LOOKS_WITH_RING`], where an operation that can go on does so by itself, and a visit is
+/// always a system call.
+const SPENT_LOOKS_WITHOUT_RING: usize = 4;
+
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
@@ -121,7 +129,13 @@ impl Runtime {
         let mut context = Context::from_waker(&waker);
         let mut due = Vec::new();
         waker.wake_by_ref();
+        let spent_looks_max = if self.driver.uses_ring() {
+            SPENT_LOOKS_WITH_RING
+        } else {
+            SPENT_LOOKS_WITHOUT_RING
+        };
         loop {
+            let mut spent_looks = 0;
             for _ in 0..LOOKS_PER_TURN {
                 self.tasks.poll_inbox();
                 let mut is_spent = false;
@@ -132,11 +146,11 @@ impl Runtime {
                     }
                     is_spent = budget::is_spent();
                 }
-                let ran_all = self.tasks.run(POLLS_PER_LOOK) < POLLS_PER_LOOK;
-                // A task that finds everything ready has done more than one operation for each of
-                // these polls, and those who wait for the kernel have done one.
+                self.tasks.run(POLLS_PER_LOOK);
                 is_spent |= budget::is_spent();
-                if is_spent || (ran_all && !self.tasks.is_root_awake()) {
+                spent_looks += usize::from(is_spent);
+                let is_idle = !self.tasks.has_ready() && !self.tasks.is_root_awake();
+                if is_idle || spent_looks == spent_looks_max {
                     break;
                 }
             }
