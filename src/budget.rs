@@ -25,6 +25,10 @@ use std::{
 /// Operations of one poll. See `docs/limits.md`.
 const OPERATIONS_PER_POLL: isize = 64;
 
+/// Yields of a thread's tasks that count as much as all operations of a poll. Each stands for some
+/// computing, of which only the task knows how long it takes.
+const YIELDS_PER_POLL: usize = 16;
+
 /// More than any thread does.
 const UNLIMITED: isize = isize::MAX;
 
@@ -32,6 +36,7 @@ const UNLIMITED: isize = isize::MAX;
 thread_local! {
     /// Below 0 when calls that are not limited were more than the rest.
     static LEFT: Cell<isize> = const { Cell::new(UNLIMITED) };
+    static YIELDS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Begins a poll of a task.
@@ -71,7 +76,19 @@ pub(crate) fn each<R>(poll: impl FnOnce() -> R) -> R {
 /// Leaves no operation in this poll, for a task that has done much otherwise and wakes itself: those
 /// who wait for the kernel come before it.
 pub(crate) fn exhaust() {
-    LEFT.set(0);
+    if LEFT.get() <= OPERATIONS_PER_POLL {
+        LEFT.set(0);
+    }
+}
+
+/// Counts a task that yields by itself.
+#[inline]
+pub(crate) fn count_yield() {
+    let yields = YIELDS.get() + 1;
+    YIELDS.set(yields % YIELDS_PER_POLL);
+    if yields == YIELDS_PER_POLL {
+        exhaust();
+    }
 }
 
 /// Calls without a limit.

@@ -414,6 +414,10 @@ fn an_executor_within_a_task_gets_on() {
         assert!(polls <= MANY, "{polls}");
     });
     // Outside of a runtime there is no limit.
+    for _ in 0..MANY {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(pin!(yield_now()).poll(&mut context).is_pending());
+    }
     let (sender, mut receiver) = mpsc::unbounded();
     for number in 0..MANY {
         sender.try_send(number).unwrap();
@@ -468,5 +472,22 @@ fn timers_and_sockets_go_on_beside_floods() {
             flood.await.unwrap();
         }
         guarded(async {}).await;
+    });
+}
+
+/// A task that computes and yields lets the kernel be asked, too.
+#[test]
+fn sockets_go_on_beside_a_task_that_yields() {
+    run(async {
+        let (near, far) = pair().await;
+        far.write_all("hello").await.unwrap();
+        let received = spawn(async move { near.recv().await.unwrap() });
+        let mut yields = 0;
+        while !received.is_finished() {
+            yield_now().await;
+            yields += 1;
+            assert!(yields < 200, "the socket is not looked at");
+        }
+        assert_eq!(&received.await.unwrap()[..], b"hello");
     });
 }
