@@ -334,7 +334,11 @@ impl<O: Op> InFlight<O> {
 }
 
 impl<O: Op> Drop for InFlight<O> {
+    #[inline]
     fn drop(&mut self) {
-        self.give_up();
+        // Nearly always the output is out.
+        if self.op.is_some() {
+            self.give_up();
+        }
     }
 }
