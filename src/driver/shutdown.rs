@@ -10,7 +10,6 @@ use super::{
     Core, Driver, Key,
     backend::{self, Backend},
     slot::State,
-    turn::After,
 };
 use crate::{
     sys::{self, Completion, Wait, errno},
@@ -61,10 +60,12 @@ impl Driver {
             }
         }
         self.closed.set(true);
+        if self.close_backend() {
+            // What was never taken has its completion now.
+            panic.catch(|| drop(self.turn(Wait::No)));
+        }
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
-        let backend = std::mem::replace(&mut core.backend, Backend::Closed);
-        let after = core.end_untaken(backend);
         let leaked = core.in_flight;
         if let (Some(buffers), true) = (self.buffers.get(), leaked > 0) {
             // The kernel may still write there, so they must never be freed.
@@ -94,30 +95,36 @@ impl Driver {
         });
         drop(guard);
         panic.catch(|| unwind::each(gone, drop));
-        panic.catch(|| unwind::each(after, After::run));
         leaked
+    }
+
+    /// Closes the backend, and ends what it was asked for and the kernel has not taken. Returns
+    /// whether the next turn has completions of that.
+    fn close_backend(&self) -> bool {
+        let backend = std::mem::replace(&mut self.core.borrow_mut().backend, Backend::Closed);
+        let Backend::Ring(ring) = backend else {
+            return false;
+        };
+        let mut has_completions = false;
+        for entry in ring.into_untaken() {
+            let user_data = entry.user_data();
+            match (backend::is_internal(user_data), entry.closes()) {
+                // Nobody waits for it, and nobody else has the descriptor.
+                (true, Some(fd)) => drop(sys::close(fd)),
+                (true, None) => {}
+                // They come as results of helper threads do, so that completions have one way.
+                (false, _) => {
+                    let key = Key::from_user_data(user_data);
+                    self.remote.post(key, -errno::ECANCELED);
+                    has_completions = true;
+                }
+            }
+        }
+        has_completions
     }
 }
 
 impl Core {
-    /// Closes the backend, and ends what it was asked for and the kernel has not taken. Returns what
-    /// to run outside the borrow.
-    fn end_untaken(&mut self, backend: Backend) -> Vec<After> {
-        let mut after = Vec::new();
-        let Backend::Ring(ring) = backend else {
-            return after;
-        };
-        for entry in ring.into_untaken() {
-            let user_data = entry.user_data();
-            match entry.closes() {
-                // Nobody waits for it, and nobody else has the descriptor.
-                Some(fd) if backend::is_internal(user_data) => drop(sys::close(fd)),
-                _ => self.complete(user_data, Completion::new(-errno::ECANCELED), &mut after),
-            }
-        }
-        after
-    }
-
     /// Asks for the end of all that is in flight, and returns what to drop outside the borrow.
     fn cancel_everything(&mut self) -> Vec<State> {
         let mut keys = Vec::new();
