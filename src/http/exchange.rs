@@ -48,6 +48,13 @@ const KEPT_BYTES_MAX: usize = 32 * 1024;
 /// takes everything at once would keep them from it for as long as the answer is.
 const SENDS_PER_TURN: u32 = 16;
 
+/// More than this is sent in pieces, one after the other, while many connections are served: the
+/// kernel would take several megabytes at once for each of them.
+const WHOLE_BYTES_MAX: usize = 512 * 1024;
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+/// The first is smaller: many clients may ask at once.
+const FIRST_PIECE_BYTES_MAX: usize = 64 * 1024;
+
 /// How much may be sent in them: with this many bytes it is the others' turn after fewer.
 const SENT_BYTES_PER_TURN: usize = 1024 * 1024;
 
@@ -308,6 +315,7 @@ impl Exchange {
                 continue;
             }
             let mut bytes = taken.bytes;
+            self.shared.count_sent(bytes.len());
             let sent = self.with_transport(|transport| transport.send_at_once(&bytes))?;
             if sent == bytes.len() {
                 bytes.clear();
@@ -328,18 +336,21 @@ impl Exchange {
         Ok(())
     }
 
-    /// Sends what has large pieces. A Unix socket gets them in smaller ones, of which it tells
-    /// whether the client takes them.
+    /// Sends what has large pieces: very much of it in smaller ones, between which the other
+    /// connections have their turn. A Unix socket gets such of which it tells whether the client takes
+    /// them.
     async fn write_segments(&self, mut taken: Interleaved) -> Result<(), Gone> {
         let before = self.phase.replace(Phase::Writing);
         let bytes = taken.total_len();
         self.shared.note_body_bytes(bytes);
         let piece_max = self.with_transport(|transport| Ok(transport.piece_bytes_max()))?;
         let mut at_once = true;
-        if piece_max < usize::MAX {
+        let is_much = bytes > WHOLE_BYTES_MAX && self.shared.is_crowded();
+        if piece_max < usize::MAX || is_much {
             self.write_in_pieces(&taken, piece_max).await?;
             at_once = false;
         } else {
+            self.shared.count_sent(bytes);
             let write = self.with_transport(|transport| Ok(transport.write_parts(taken)))?;
             let mut write = pin!(write);
             let mut write = UntilStalled::new(self, write.as_mut());
@@ -355,14 +366,25 @@ impl Exchange {
         Ok(())
     }
 
+    /// After the first piece it is the others' turn: those whose answers are under way come after those
+    /// who have asked for one.
     async fn write_in_pieces(&self, taken: &Interleaved, piece_max: usize) -> Result<(), Gone> {
-        let mut start = 0;
+        let (mut start, mut piece_count) = (0, 0_usize);
         for (at, segment) in &taken.segments {
             let mut bytes = taken.bytes[start..*at].to_vec();
             start = *at;
             let mut segment = segment.clone();
             while !segment.is_empty() {
-                let piece = segment.split_to(segment.len().min(piece_max));
+                let bytes_max = match piece_count {
+                    0 => FIRST_PIECE_BYTES_MAX,
+                    _ => PIECE_BYTES_MAX,
+                };
+                if piece_count == 1 || self.shared.is_turn_over() {
+                    task::yield_now().await;
+                }
+                piece_count += 1;
+                let piece = segment.split_to(segment.len().min(piece_max).min(bytes_max));
+                self.shared.count_sent(piece.len());
                 let parts = Interleaved {
                     segments: vec![(bytes.len(), piece)],
                     bytes: std::mem::take(&mut bytes),
@@ -377,6 +399,15 @@ impl Exchange {
             UntilStalled::new(self, write).await?;
         }
         Ok(())
+    }
+
+    /// Whether some of the present answer was sent, and the rest is still to come.
+    pub(super) fn is_answering(&self) -> bool {
+        match self.phase.get() {
+            Phase::Writing => true,
+            Phase::Handler => self.outgoing.is_under_way(),
+            _ => false,
+        }
     }
 
     /// Lets a write that the worker found to take long count its time.
@@ -435,6 +466,7 @@ impl Exchange {
         let mut driven = None;
         let mut wait = GoneWait::default();
         let (mut send_count, mut sent_bytes) = (0, 0);
+        let mut sent_max = FIRST_PIECE_BYTES_MAX;
         loop {
             let event = poll_fn(|context| {
                 if self.poll_inside(future.as_mut(), context, &mut driven) {
@@ -453,8 +485,10 @@ impl Exchange {
                     sent_bytes += self.outgoing.len();
                     send_count += 1;
                     self.flush().await?;
-                    if send_count >= SENDS_PER_TURN || sent_bytes >= SENT_BYTES_PER_TURN {
+                    let is_much = sent_bytes >= sent_max || self.shared.is_turn_over();
+                    if send_count >= SENDS_PER_TURN || is_much {
                         (send_count, sent_bytes) = (0, 0);
+                        sent_max = SENT_BYTES_PER_TURN;
                         budget::exhaust();
                         task::yield_now().await;
                     }

@@ -186,6 +186,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether some of the present answer was sent.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.answer.get(), Answer::Sent)
+    }
+
     /// Whether the present answer has a head, sent or not.
     pub(super) fn has_head(&self) -> bool {
         !matches!(self.answer.get(), Answer::None)

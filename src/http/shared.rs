@@ -17,6 +17,15 @@ use super::{
 };
 use crate::{net::Outbox, sync::Notify};
 
+/// Bytes that all connections of a worker together send in one of its turns, before it looks for new
+/// connections and requests: clients that ask for much and take it at once, or whose kernels hold it
+/// for them, would keep all others waiting. One piece more may be sent.
+const TURN_BYTES_MAX: usize = 1024 * 1024;
+
+/// With more connections than this being served, large bodies go to the kernel in pieces. A whole one
+/// saves a turn for each piece.
+const CROWD_MIN: usize = 8;
+
 /// What the exchanges of one worker share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
@@ -30,6 +39,9 @@ pub(super) struct Shared {
     /// The worker's clock, if there is a worker.
     second: Cell<Option<u32>>,
     has_writes: Cell<bool>,
+    is_crowded: Cell<bool>,
+    /// Bytes that were sent in this turn of the worker's.
+    turn_bytes: Cell<usize>,
     /// Answers that are sent while their connections are idle.
     pub(super) outbox: Rc<Outbox>,
     /// Bytes of bodies that went through memory of their own since the worker asked last.
@@ -48,6 +60,8 @@ impl Shared {
             answered: Cell::new(0),
             second: Cell::new(None),
             has_writes: Cell::new(false),
+            is_crowded: Cell::new(false),
+            turn_bytes: Cell::new(0),
             outbox: Rc::default(),
             body_bytes: Cell::new(0),
             report: RefCell::default(),
@@ -104,6 +118,35 @@ impl Shared {
     /// Whether there may be writes under way.
     pub(super) fn has_writes(&self) -> &Cell<bool> {
         &self.has_writes
+    }
+
+    /// Begins a turn of the worker's, with so many connections being served.
+    pub(super) fn begin_turn(&self, served_count: usize) {
+        self.turn_bytes.set(0);
+        self.is_crowded.set(served_count > CROWD_MIN);
+    }
+
+    /// Whether so many connections are served that none may be sent much at once.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.is_crowded.get()
+    }
+
+    /// Counts bytes that are sent.
+    #[inline]
+    pub(super) fn count_sent(&self, bytes: usize) {
+        self.turn_bytes
+            .set(self.turn_bytes.get().saturating_add(bytes));
+    }
+
+    /// Whether so much was sent in this turn that the rest is for answers under way.
+    pub(super) fn is_turn_half_over(&self) -> bool {
+        self.turn_bytes.get() >= TURN_BYTES_MAX / 2
+    }
+
+    /// Whether so much was sent in this turn that it is over. Without a worker there are no other
+    /// connections, and it never is.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.turn_bytes.get() >= TURN_BYTES_MAX && self.watches_writes()
     }
 
     /// Reads the clock for `Date`, once a turn.

@@ -8,6 +8,7 @@ mod serving;
 mod sweeping;
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     rc::Rc,
     task::{Context, Poll},
@@ -28,6 +29,7 @@ use super::{
     stopping::Stopping,
 };
 use crate::{
+    budget,
     net::Acceptor,
     task::{IndexWakes, JoinSet},
     time::{self, Sleep},
@@ -52,6 +54,10 @@ struct Worker<H> {
     now: u32,
     /// Wakes by a connection's index: bytes for an idle one, whatever its handler waits for else.
     wakes: IndexWakes,
+    /// Connections that were woken and wait for a turn in which less is sent: those with a request,
+    /// and those with an answer under way.
+    asking: VecDeque<u32>,
+    answering: VecDeque<u32>,
     connections: Connections,
     running: slab::Slab<Running>,
     spare: Vec<Running>,
@@ -90,6 +96,8 @@ pub(super) async fn serve<H: Handler>(
         started: time::now(),
         now: 0,
         wakes: IndexWakes::new(),
+        asking: VecDeque::new(),
+        answering: VecDeque::new(),
         connections: Connections::new(),
         running: slab::Slab::new(),
         spare: Vec::new(),
@@ -111,9 +119,7 @@ pub(super) async fn serve<H: Handler>(
         worker.look_at_post(context);
         worker.accept(context);
         worker.wakes.take(&mut woken);
-        for index in woken.drain(..) {
-            worker.serve_index(index);
-        }
+        worker.serve_woken(&mut woken);
         worker.close_idle(context);
         worker.look_at_writes(context);
         worker.look_at_burst(context);
@@ -122,6 +128,11 @@ pub(super) async fn serve<H: Handler>(
         // What was woken meanwhile has its turn when everything else has had its own: a handler
         // that wakes itself until something happens would keep that from happening.
         if worker.wakes.poll_ready(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        if worker.has_waiting() {
+            // Newcomers are heard of from the kernel.
+            budget::exhaust();
             context.waker().wake_by_ref();
         }
         if worker.has_ended() {

@@ -4,13 +4,18 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 use annulus::{
     Cores,
     fs::File,
-    http::{Request, Response, Server, Timeouts},
+    http::{BodyWriter, Request, Response, Server, Timeouts},
     sync::Semaphore,
     task,
 };
@@ -305,4 +310,74 @@ fn an_access_log_that_panics_at_a_refusal_leaves_the_server_alone() {
     server.handle.stop(NEVER);
     drop(busy);
     server.ended().unwrap();
+}
+
+/// Bytes that the sockets of this port have been given to send and have not got rid of.
+fn unsent_bytes(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let local = format!(":{port:04X}");
+    let unsent = table.lines().filter_map(|line| {
+        let mut cells = line.split_whitespace().skip(1);
+        cells.next().filter(|addr| addr.ends_with(&local))?;
+        let (unsent, _) = cells.nth(2)?.split_once(':')?;
+        usize::from_str_radix(unsent, 16).ok()
+    });
+    unsent.sum()
+}
+
+/// Has many clients ask for much, and then one for little. Returns how much had been sent to the many
+/// when the one's turn came; they read nothing.
+fn sent_before_a_newcomers_turn(much: fn() -> Response) -> usize {
+    const CLIENTS: usize = 64;
+    let (arrive, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let port = Arc::new(AtomicU16::new(0));
+    let own_port = Arc::clone(&port);
+    let server = Running::start(
+        1,
+        |server| server,
+        async move |request: Request| match request.path() {
+            "/hold" => {
+                arrive.send(()).unwrap();
+                // The worker stands still meanwhile: all requests are there when it goes on.
+                let _ = released.lock().unwrap().recv_timeout(BOUND);
+                Response::text("held")
+            }
+            "/much" => much(),
+            _ => Response::text(unsent_bytes(own_port.load(Ordering::Relaxed)).to_string()),
+        },
+    );
+    port.store(server.addr.port(), Ordering::Relaxed);
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.idle()).collect();
+    let (mut hold, mut newcomer) = (server.idle(), server.idle());
+    hold.write_all(get("/hold").as_bytes()).unwrap();
+    arrived.recv_timeout(BOUND).unwrap();
+    for client in &mut clients {
+        client.write_all(get("/much").as_bytes()).unwrap();
+    }
+    newcomer.write_all(get("/").as_bytes()).unwrap();
+    release.send(()).unwrap();
+    let answer = read_answer(&mut newcomer);
+    let (_, bytes) = answer.rsplit_once("\r\n").unwrap();
+    bytes.parse().unwrap()
+}
+
+#[test]
+fn clients_that_ask_for_much_do_not_keep_others_from_their_answers() {
+    const MUCH: usize = 4 << 20;
+    let whole = || Response::bytes(vec![b'x'; MUCH]);
+    let in_pieces = || {
+        Response::writer(async |mut out: BodyWriter| {
+            for _ in 0..MUCH >> 16 {
+                out.write(vec![b'x'; 1 << 16]).await?;
+            }
+            Ok(())
+        })
+    };
+    for much in [whole as fn() -> Response, in_pieces] {
+        let bytes = sent_before_a_newcomers_turn(much);
+        // Some have had their first piece, and a few of them another.
+        assert!(bytes < 24 << 20, "{bytes}");
+    }
 }

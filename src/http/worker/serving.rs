@@ -22,9 +22,51 @@ const SPARE_MAX: usize = 64;
 /// Times that one connection is served before the others get their turn.
 const ROUNDS_PER_TURN: usize = 4;
 
+/// Whose turn it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Those connections whose answers are not under way; the others have it later.
+    Asking,
+    Any,
+}
+
 impl<H: Handler> Worker<H> {
-    /// The turn of one connection.
+    /// The turn of the connections that were woken. Those with an answer under way come after those
+    /// that ask for one, and each kind sends about half of what a turn may send: a client that asks
+    /// for little has it soon, whatever the others take.
+    pub(super) fn serve_woken(&mut self, woken: &mut Vec<u32>) {
+        self.shared.begin_turn(self.running.len());
+        while !self.shared.is_turn_half_over() {
+            match self.asking.pop_front() {
+                Some(index) => self.serve(index, Whose::Asking),
+                None => break,
+            }
+        }
+        for index in woken.drain(..) {
+            self.serve(index, Whose::Asking);
+        }
+        for _ in 0..self.answering.len() {
+            let Some(index) = self.answering.pop_front() else {
+                break;
+            };
+            self.serve(index, Whose::Any);
+            if self.shared.is_turn_over() {
+                break;
+            }
+        }
+    }
+
+    /// Whether connections that were woken wait for the next turn.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.asking.is_empty() || !self.answering.is_empty()
+    }
+
+    /// The turn of one connection, whatever it does.
     pub(super) fn serve_index(&mut self, index: u32) {
+        self.serve(index, Whose::Any);
+    }
+
+    fn serve(&mut self, index: u32, whose: Whose) {
         let waker = self.wakes.waker(index);
         let mut context = Context::from_waker(&waker);
         for _ in 0..ROUNDS_PER_TURN {
@@ -48,6 +90,14 @@ impl<H: Handler> Worker<H> {
                 None => return,
             };
             let running = &mut self.running[number as usize];
+            if whose == Whose::Asking {
+                if running.exchange.is_answering() {
+                    return self.answering.push_back(index);
+                }
+                if self.shared.is_turn_half_over() {
+                    return self.asking.push_back(index);
+                }
+            }
             let poll = || budget::each(|| running.serving.as_mut().poll(&mut context));
             if unwind::caught(poll).is_none() {
                 let broken = self.running.remove(number as usize);
