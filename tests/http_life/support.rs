@@ -223,9 +223,22 @@ impl Child {
             .unwrap()
     }
 
-    /// Stops the process.
+    /// Stops the process once it waits for the kernel.
     pub(crate) fn stop(&self) {
+        while !self.sleeps() {
+            thread::yield_now();
+        }
         self.signal(libc::SIGSTOP);
+    }
+
+    /// Whether each of its threads waits for the kernel.
+    fn sleeps(&self) -> bool {
+        let tasks = format!("/proc/{}/task", self.process.id());
+        std::fs::read_dir(tasks).unwrap().all(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            // A thread that ends meanwhile is looked at again.
+            stat.is_ok_and(|stat| stat.rsplit(") ").next().unwrap().starts_with('S'))
+        })
     }
 
     /// Lets a stopped process go on.
