@@ -124,7 +124,7 @@ fn calls_that_take_long_delay_no_name_no_file_and_no_other_call() {
             TcpStream::connect(format!("localhost:{}", addr.port()))
                 .await
                 .unwrap();
-            File::open("Cargo.toml").await.unwrap();
+            File::open("/proc/self/exe").await.unwrap();
             assert_eq!(blocking::run(|| 5).await, 5);
             drop(go_on);
             while let Some(call) = calls.join_next().await {
@@ -164,7 +164,7 @@ fn runtimes_that_run_on_helper_threads_have_files_and_calls_of_their_own() {
                 all.wait();
                 let runtime = Builder::new().driver(DriverKind::Poll).build().unwrap();
                 runtime.block_on(async {
-                    File::open("Cargo.toml").await.unwrap();
+                    File::open("/proc/self/exe").await.unwrap();
                     blocking::run(|| 1).await
                 })
             }));

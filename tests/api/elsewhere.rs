@@ -4,7 +4,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    net::Shutdown,
+    net::{self, Shutdown},
     pin::Pin,
     rc::Rc,
     task::Poll,
@@ -213,19 +213,13 @@ async fn calls(folder: &Folder) -> (Calls, Vec<Box<dyn std::any::Any>>) {
     let full = options.listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = full.local_addr().unwrap();
     peers.push(Box::new(full));
+    while let Ok(stream) = net::TcpStream::connect_timeout(&addr, Duration::from_secs(1)) {
+        peers.push(Box::new(stream));
+    }
     for _ in 0..3 {
-        let mut connecting = Box::pin(TcpStream::connect(addr));
-        for _ in 0..3 {
-            let poll = poll_fn(|context| Poll::Ready(connecting.as_mut().poll(context))).await;
-            if let Poll::Ready(stream) = poll {
-                peers.push(Box::new(stream.unwrap()));
-                connecting = Box::pin(TcpStream::connect(addr));
-            }
-            turns().await;
-        }
         calls.push((
             "connect",
-            Box::pin(async move { connecting.await.map(drop) }),
+            Box::pin(async move { TcpStream::connect(addr).await.map(drop) }),
         ));
     }
 
