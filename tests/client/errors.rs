@@ -62,6 +62,9 @@ fn an_error_begins_with_the_origin_and_tells_no_secrets() {
             "closed", "nonsense", "cut", "upgrade", "large", "broken", "charset", "refused",
             "loop", "away", "silent",
         ] {
+            if path == "broken" && !cfg!(feature = "compress") {
+                continue;
+            }
             let client = Client::builder().redirects(0).build();
             let client = if matches!(path, "loop" | "away") {
                 Client::builder().redirects(2).build()
