@@ -54,8 +54,9 @@ impl Driver {
         }
     }
 
+    /// Collects what the kernel has now.
     #[cold]
-    fn collect_now(&self) {
+    pub(crate) fn collect_now(&self) {
         if self.check_current().is_err() {
             return;
         }

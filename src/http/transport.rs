@@ -139,6 +139,20 @@ impl Transport {
         }
     }
 
+    /// Sees to it that what has come by now is known.
+    #[cold]
+    pub(super) fn collect_now(&self) {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.collect_now(),
+            // As above.
+            Kind::Other(_) => {
+                if let Ok(driver) = driver::current() {
+                    driver.collect_now();
+                }
+            }
+        }
+    }
+
     /// The next bytes, as many as a flood allows at once when they are there.
     pub(super) fn poll_recv_up_to(
         &self,

@@ -146,6 +146,12 @@ impl Socket {
         self.shared.driver().catch_up(now);
     }
 
+    /// Has the driver collect what the kernel has.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
+    pub(crate) fn collect_now(&self) {
+        self.shared.driver().collect_now();
+    }
+
     /// As [`poll_recv`](Self::poll_recv), more at once while the peer sends as fast as it is taken.
     #[cfg_attr(
         not(any(feature = "http", test)),

@@ -1,7 +1,7 @@
 //! A server whose process is stopped, or whose thread is blocked, for longer than its times.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     thread,
     time::Duration,
@@ -169,4 +169,49 @@ fn what_arrives_while_a_handler_blocks_its_worker_is_in_time() {
     server.handle.stop(NEVER);
     let report = server.ended().unwrap();
     assert_eq!(report.answered, 2 * COUNT as u64 + 1, "{report}");
+}
+
+/// Asks a server of `addr` twice, with short times.
+fn ask(addr: &str) {
+    let client = annulus::http::Client::builder()
+        .first_byte_timeout(TIME)
+        .read_timeout(TIME)
+        .build();
+    annulus::run(async {
+        for path in ["first", "last"] {
+            let response = client.get(format!("http://{addr}/{path}")).send().await;
+            println!("text {}", response.unwrap().text().await.unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_response_that_arrives_while_its_client_is_stopped_is_in_time() {
+    if let Some(addr) = Child::part() {
+        return ask(&addr);
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let name = "paused::a_response_that_arrives_while_its_client_is_stopped_is_in_time";
+    let mut child = Child::spawn(name, &addr, None);
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut read_request = || while !lines.next().unwrap().unwrap().is_empty() {};
+    read_request();
+    child.stop();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    stream.write_all(format!("{head}hello").as_bytes()).unwrap();
+    thread::sleep(PAUSE);
+    child.go_on();
+    assert_eq!(child.find("text "), "hello");
+    // The second one waits for the rest of its body.
+    read_request();
+    stream.write_all(format!("{head}he").as_bytes()).unwrap();
+    thread::sleep(TIME / 4);
+    child.stop();
+    stream.write_all(b"llo").unwrap();
+    thread::sleep(PAUSE);
+    child.go_on();
+    assert_eq!(child.find("text "), "hello");
 }

@@ -223,22 +223,29 @@ impl Child {
             .unwrap()
     }
 
-    /// Stops the process once it waits for the kernel.
+    /// Stops the process once it waits for the kernel. None of its threads runs any more afterwards.
     pub(crate) fn stop(&self) {
-        while !self.sleeps() {
-            thread::yield_now();
-        }
+        self.await_state('S');
         self.signal(libc::SIGSTOP);
+        // The signal is only sent by now: on a busy machine a thread would see what came since.
+        self.await_state('T');
     }
 
-    /// Whether each of its threads waits for the kernel.
-    fn sleeps(&self) -> bool {
+    /// Waits until each of its threads is in this state of proc_pid_stat(5).
+    fn await_state(&self, state: char) {
         let tasks = format!("/proc/{}/task", self.process.id());
-        std::fs::read_dir(tasks).unwrap().all(|task| {
-            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
-            // A thread that ends meanwhile is looked at again.
-            stat.is_ok_and(|stat| stat.rsplit(") ").next().unwrap().starts_with('S'))
-        })
+        let is_there = || {
+            std::fs::read_dir(&tasks).unwrap().all(|task| {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+                // A thread that ends meanwhile is looked at again.
+                stat.is_ok_and(|stat| stat.rsplit(") ").next().unwrap().starts_with(state))
+            })
+        };
+        let start = Instant::now();
+        while !is_there() {
+            assert!(start.elapsed() < BOUND, "{tasks} do not become {state}");
+            thread::yield_now();
+        }
     }
 
     /// Lets a stopped process go on.

@@ -82,9 +82,6 @@ impl Wait {
     }
 }
 
-/// How long a wait lasts at least whose time was over when it began.
-const ASK_TIME: Duration = Duration::from_millis(10);
-
 /// The limit that acts now: that of a phase, which begins again whenever something moves, or the
 /// total one.
 ///
@@ -112,11 +109,7 @@ impl Watchdog {
         taken: impl Fn() -> Option<u64>,
         context: &mut Context<'_>,
     ) -> Poll<Error> {
-        let begins = moved || self.wait.is_none_or(|before| !before.is_like(wait));
-        // The process was stopped since the exchange began, and the kernel has yet to be asked what
-        // came meanwhile.
-        let mut may_be_over = begins;
-        if begins {
+        if moved || self.wait.is_none_or(|before| !before.is_like(wait)) {
             self.wait = Some(wait);
             self.stall = None;
             // The first wait follows at once on the beginning.
@@ -132,11 +125,7 @@ impl Watchdog {
             let Some(sleep) = &mut self.sleep else {
                 return Poll::Pending;
             };
-            ready!(Pin::new(&mut *sleep).poll(context));
-            if std::mem::take(&mut may_be_over) {
-                sleep.reset(time::now() + ASK_TIME);
-                continue;
-            }
+            ready!(Pin::new(sleep).poll(context));
             if let Some(error) = self.look(total, wait, &taken) {
                 return Poll::Ready(error);
             }

@@ -124,6 +124,17 @@ impl Error {
         )
     }
 
+    /// Whether the time limit of the whole request has passed.
+    pub(super) fn is_of_total_time(&self) -> bool {
+        matches!(
+            self.inner.kind,
+            ErrorKind::Timeout {
+                phase: Phase::Total,
+                ..
+            }
+        )
+    }
+
     /// Sets the phase, unless it is known already.
     pub(super) fn during(mut self, phase: Phase) -> Self {
         self.inner.phase.get_or_insert(phase);

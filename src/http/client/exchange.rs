@@ -63,6 +63,8 @@ pub(super) struct Exchange {
     send_error: Option<io::Error>,
     watchdog: Watchdog,
     moved: bool,
+    /// A time limit that has passed, while the kernel is asked what came before.
+    passed: Option<Error>,
     total: Total,
     pub(super) limits: ExchangeLimits,
     /// What was asked, once the response is here.
@@ -99,6 +101,7 @@ impl Exchange {
             send_error: None,
             watchdog: Watchdog::default(),
             moved: false,
+            passed: None,
             total: Total::default(),
             limits: ExchangeLimits::default(),
             message: None,
@@ -121,6 +124,7 @@ impl Exchange {
         self.has_received = false;
         self.send_error = None;
         self.watchdog = Watchdog::default();
+        self.passed = None;
         self.moved = false;
     }
 
@@ -515,13 +519,29 @@ impl Exchange {
         };
         let wait = Wait { phase, timeout };
         let moved = std::mem::take(&mut self.moved);
+        // A piece begins a new wait, and no new request.
+        let passed = self.passed.take();
+        let passed = passed.filter(|error| !moved || error.is_of_total_time());
+        let was_asked = passed.is_some();
         let connection = self.connection.as_ref();
         let taken = || connection?.transport.bytes_taken();
-        let polled = self
-            .watchdog
-            .poll(self.total, wait, moved, self.began, taken, context);
+        let polled = match passed {
+            Some(error) => Poll::Ready(error),
+            None => self
+                .watchdog
+                .poll(self.total, wait, moved, self.began, taken, context),
+        };
         match polled {
             Poll::Pending => Poll::Pending,
+            Poll::Ready(error) if !was_asked => {
+                // The process may have been stopped, or a task have blocked the thread: what came
+                // meanwhile came in time.
+                if let Some(connection) = connection {
+                    connection.transport.collect_now();
+                }
+                self.passed = Some(error);
+                Poll::Ready(Ok(()))
+            }
             Poll::Ready(_) if self.upload.is_held() && self.total.check(time::now()).is_none() => {
                 // The server does not know `Expect`, or takes its time.
                 self.upload.go_on();
