@@ -99,6 +99,8 @@ enum State {
     Idle,
     /// Owner of the entry with this index, pending or due.
     Armed(u32),
+    /// Over at the first poll of a timeout, which has let a turn pass since.
+    Asked,
     Done,
 }
 
@@ -207,6 +209,26 @@ impl Sleep {
         Poll::Ready(())
     }
 
+    /// Polls the sleep of a timeout. One that is over before it had to wait lets a turn pass: the
+    /// future in front of it may have begun to ask the kernel only now.
+    #[inline]
+    pub(super) fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let has_waited = !matches!(self.state, State::Over | State::Idle);
+        let polled = Pin::new(&mut *self).poll(context);
+        if polled.is_ready() && !has_waited {
+            return self.ask(context);
+        }
+        polled
+    }
+
+    #[cold]
+    fn ask(&mut self, context: &Context<'_>) -> Poll<()> {
+        self.state = State::Asked;
+        let waker = context.waker().clone();
+        Timers::current(|timers| timers.wake_in_next_turn(waker));
+        Poll::Pending
+    }
+
     /// Looks at the entry that this owns, and leaves the waker in it up to date.
     fn poll_armed(&mut self, index: u32, context: &Context<'_>) -> Poll<()> {
         let waker = context.waker();
@@ -237,7 +259,7 @@ impl Future for Sleep {
         let this = self.get_mut();
         match this.state {
             State::Done => return Poll::Ready(()),
-            State::Over => return this.end(context),
+            State::Over | State::Asked => return this.end(context),
             State::Idle | State::Armed(_) => {}
         }
         this.follow_runtime();

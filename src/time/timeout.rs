@@ -26,7 +26,9 @@ pin_project! {
 /// The future is polled before the clock is looked at, so one that is ready wins over a deadline
 /// that has passed. That holds for what the kernel has ready as well: when the process was stopped,
 /// or a task has blocked the thread, what came meanwhile is taken before a timer that is late says
-/// that it did not come. The time counts from this call; see [`sleep()`] for its limits.
+/// that it did not come. A deadline that has passed at the first poll lets one turn of the runtime
+/// pass for the same reason: `timeout(Duration::ZERO, stream.recv())` takes what is there. The time
+/// counts from this call; see [`sleep()`] for its limits.
 ///
 /// # Errors
 ///
@@ -120,8 +122,8 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(context) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(this.sleep)
-            .poll(context)
+        this.sleep
+            .poll_timeout(context)
             .map(|()| Err(Elapsed { _private: () }))
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Timers {
     pub(super) clock: Clock,
     /// No waker is cloned, woken or dropped while this is borrowed.
     pub(super) wheel: RefCell<Wheel>,
+    /// Who wants to be woken in the next turn, whatever the time is then.
+    next_turn: RefCell<Vec<Waker>>,
     /// When the runtime looked at the clock last.
     looked: Cell<Instant>,
     /// When it looked for the first time since [`watch_turn`] was called.
@@ -46,6 +48,7 @@ impl Timers {
         Rc::new(Timers {
             clock: Clock::new(reading),
             wheel: RefCell::new(Wheel::new()),
+            next_turn: RefCell::default(),
             looked: Cell::new(Instant::now()),
             turn_end: Cell::new(None),
         })
@@ -109,8 +112,16 @@ impl Timers {
         Some(self.clock.instant(deadline))
     }
 
-    /// Appends the wakers of all timers that are due at `now`, in order, and returns how many there
-    /// were. It calls none of them: the caller wakes them once it has borrowed nothing.
+    /// Has `waker` woken when the runtime looks at its timers next, after which it asks the kernel
+    /// before it polls any task.
+    #[cold]
+    pub(super) fn wake_in_next_turn(&self, waker: Waker) {
+        self.next_turn.borrow_mut().push(waker);
+    }
+
+    /// Appends the wakers of all timers that are due at `now`, in order, behind those that wait for
+    /// this turn, and returns how many there were. It calls none of them: the caller wakes them once
+    /// it has borrowed nothing.
     ///
     /// Calling it in each turn that read the clock anyway, also without a timer that is due, keeps
     /// timers that are armed later from being sorted in with an old position.
@@ -120,6 +131,7 @@ impl Timers {
 
     pub(super) fn fire_at(&self, now: Nanos, woken: &mut Vec<Waker>) -> usize {
         let count_before = woken.len();
+        woken.append(&mut self.next_turn.borrow_mut());
         let mut wheel = self.wheel.borrow_mut();
         if self.clock.is_paused() {
             wheel.fire_exactly(now, woken);
@@ -169,7 +181,7 @@ impl Timers {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending_count() == 0
+        self.pending_count() == 0 && self.next_turn.borrow().is_empty()
     }
 
     /// How many timers are armed and have not fired.

@@ -161,3 +161,28 @@ fn what_came_while_a_task_blocked_the_thread_is_in_time() {
         }
     });
 }
+
+#[test]
+fn a_timeout_that_is_over_at_its_first_poll_takes_what_the_kernel_has() {
+    run(async {
+        let (listener, addr) = listen().await;
+        for millis in [0, 2] {
+            let mut peer = std::net::TcpStream::connect(addr).unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let duration = Duration::from_millis(millis);
+            let nothing = time::timeout(duration, stream.recv());
+            std::thread::sleep(2 * duration);
+            nothing.await.expect_err("nothing was sent");
+            peer.write_all(b"in time").unwrap();
+            let late = time::timeout(duration, stream.recv());
+            std::thread::sleep(2 * duration);
+            let bytes = late.await.expect("the bytes are there").unwrap();
+            assert_eq!(&*bytes, b"in time");
+            let late = time::timeout(duration, listener.accept());
+            let peer = std::net::TcpStream::connect(addr).unwrap();
+            std::thread::sleep(2 * duration);
+            let (_, addr) = late.await.expect("the connection is there").unwrap();
+            assert_eq!(addr, peer.local_addr().unwrap());
+        }
+    });
+}
