@@ -13,9 +13,13 @@ impl Driver {
     pub(crate) fn give_back(&self) {
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
+        let mut events = self.events.try_borrow_mut();
+        if let Ok(events) = &mut events {
+            core.list_parked(&mut events.completions);
+            events.give_back();
+        }
         core.slot_room.slab(&mut core.slots);
         if core.parked_buffers == 0 {
-            core.parked.clear();
             shrink::empty(&mut core.parked);
         }
         if core.over_limit.is_empty() {
@@ -26,18 +30,16 @@ impl Driver {
             Backend::Poll(poll) => poll.give_back(),
             Backend::Closed => {}
         }
-        drop(guard);
-        if let Ok(mut events) = self.events.try_borrow_mut() {
-            events.give_back();
-        }
     }
 
     /// As [`give_back`](Self::give_back), whether little is in use or not.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn shrink(&self) {
-        self.core.borrow_mut().slots.shrink_to_fit();
-        // Nothing is kept in the lists between two turns.
-        let events = self.events.take();
+        let mut core = self.core.borrow_mut();
+        core.slots.shrink_to_fit();
+        let mut events = self.events.take();
+        core.list_parked(&mut events.completions);
+        drop(core);
         drop(events);
     }
 }

@@ -158,6 +158,9 @@ impl Driver {
     pub(crate) fn copy_out_parked(&self, copy: &mut dyn FnMut(Completion) -> Option<Box<[u8]>>) {
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
+        if let Ok(mut events) = self.events.try_borrow_mut() {
+            core.list_parked(&mut events.completions);
+        }
         if core.parked_buffers == 0 {
             return;
         }
@@ -182,6 +185,31 @@ impl Driver {
 }
 
 impl Core {
+    /// Lists the multishots of the last turn that still hold a buffer. Most turns leave none, and
+    /// cost no more than a look at the count.
+    #[inline]
+    pub(super) fn list_parked(&mut self, last_turn: &mut Vec<(u64, Completion)>) {
+        if self.parked_buffers > 0 {
+            self.list_parked_now(last_turn);
+        } else {
+            self.parked.clear();
+        }
+        last_turn.clear();
+    }
+
+    #[inline(never)]
+    fn list_parked_now(&mut self, last_turn: &[(u64, Completion)]) {
+        for &(user_data, completion) in last_turn {
+            let key = Key::from_user_data(user_data);
+            if completion.buffer_id().is_some() && holds_buffer(&mut self.slots, key) {
+                self.parked.push(key);
+            }
+        }
+        if self.parked.len() > self.parked_max {
+            self.tidy_parked();
+        }
+    }
+
     /// Takes out of the list of parked completions those that were taken, and those that stand in it
     /// for a second time.
     #[cold]
@@ -189,10 +217,7 @@ impl Core {
         self.parked.sort_unstable_by_key(|key| key.user_data());
         self.parked.dedup();
         let slots = &mut self.slots;
-        self.parked.retain(|&key| {
-            multi_of(slots, key)
-                .is_some_and(|multi| multi.items_mut().any(|item| item.holds_buffer()))
-        });
+        self.parked.retain(|&key| holds_buffer(slots, key));
         self.parked_max = 2 * self.parked.len() + PARKED_MIN;
         self.parked.shrink_to(self.parked_max);
     }
@@ -213,6 +238,11 @@ fn multi_of(slots: &mut slab::Slab<Slot>, key: Key) -> Option<&mut Multi> {
         State::Multi(multi) if slot.generation == key.generation => Some(multi),
         _ => None,
     }
+}
+
+/// Whether a provided buffer is parked in the multishot that `key` names.
+fn holds_buffer(slots: &mut slab::Slab<Slot>, key: Key) -> bool {
+    multi_of(slots, key).is_some_and(|multi| multi.items_mut().any(|item| item.holds_buffer()))
 }
 
 /// Notes that `item` was taken from a multishot's queue. Behind the last one its slot goes, once

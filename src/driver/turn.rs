@@ -35,6 +35,7 @@ impl After {
 /// The lists of a turn, kept for the next one.
 #[derive(Default)]
 pub(super) struct Events {
+    /// Those of the last turn stay until the next one, which looks for what was parked.
     pub(super) completions: Vec<(u64, Completion)>,
     pub(super) after: Vec<After>,
 }
@@ -59,25 +60,25 @@ impl Driver {
             let mut core = self.core.borrow_mut();
             core.stop_over_limit();
             core.start_look_period();
+            core.list_parked(&mut events.completions);
             let result = core.collect(wait, self.remote(), &mut events.completions);
             self.batch.set(events.completions.len());
-            for (user_data, completion) in events.completions.drain(..) {
-                if completion.buffer_id().is_some() {
-                    self.buffers_taken
-                        .set(self.buffers_taken.get().wrapping_add(1));
-                }
+            let mut buffers_taken = self.buffers_taken.get();
+            for &(user_data, completion) in &events.completions {
+                let takes_buffer = completion.buffer_id().is_some();
+                buffers_taken = buffers_taken.wrapping_add(u32::from(takes_buffer));
                 core.complete(user_data, completion, &mut events.after);
             }
+            self.buffers_taken.set(buffers_taken);
             core.look();
-            if core.parked.len() > core.parked_max {
-                core.tidy_parked();
-            }
             result
         };
         self.collected_at.note();
         // A panic in somebody's waker or buffer must not lose the completions of others.
         unwind::each(events.after.drain(..), After::run);
         if let Ok(mut kept) = self.events.try_borrow_mut() {
+            // A turn inside of this one has left its completions there.
+            events.completions.append(&mut kept.completions);
             *kept = events;
         }
         result
@@ -165,12 +166,7 @@ impl Core {
             State::Multi(multi) => {
                 multi.push(completion);
                 if completion.buffer_id().is_some() {
-                    // Whatever stands in the list was taken.
-                    if self.parked_buffers == 0 {
-                        self.parked.clear();
-                    }
                     self.parked_buffers += 1;
-                    self.parked.push(key);
                 }
                 if last {
                     multi.in_flight = false;
