@@ -10,7 +10,6 @@ use std::{
 };
 
 use super::{Driver, backend::Backend};
-use crate::sys::Wait;
 
 /// What was collected this lately is taken for the present. It is longer than the turn of a busy
 /// thread, which would else make a second visit to the kernel in each.
@@ -62,9 +61,9 @@ impl Driver {
         }
         let busy = self.batch.get();
         self.collected_at.begin();
-        if self.turn(Wait::No).is_ok() && self.holds_back() {
+        if self.turn_between().is_ok() && self.holds_back() {
             // Completions that were there already kept the turn from asking for more.
-            let _ = self.turn(Wait::No);
+            let _ = self.turn_between();
         }
         // The thread is as busy as it was when the turn began.
         self.batch.set(self.batch.get().max(busy));

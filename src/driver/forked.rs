@@ -9,7 +9,11 @@
 //! The thread that forked may be inside of the runtime. Its driver is not current any more from the
 //! first moment on, so that every call of a handle is an error, and its next turn is one.
 
-use super::{Backend, Driver, backend::RingBackend, slot::State};
+use super::{
+    Backend, Driver,
+    backend::RingBackend,
+    slot::{Flight, State},
+};
 use crate::{
     sys::{Completion, errno},
     unwind,
@@ -46,8 +50,8 @@ impl Driver {
         core.slots.retain(|_, slot| match &mut slot.state {
             State::Done(_) => true,
             State::Multi(multi) => {
-                if multi.in_flight {
-                    multi.in_flight = false;
+                if multi.is_in_flight() {
+                    multi.flight = Flight::Ended;
                     multi.push(Completion::new(-errno::ECANCELED));
                 }
                 true

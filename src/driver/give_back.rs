@@ -20,6 +20,9 @@ impl Driver {
         }
         core.slot_room.slab(&mut core.slots);
         if core.parked_buffers == 0 {
+            if !core.parked.is_empty() {
+                core.tidy_parked();
+            }
             shrink::empty(&mut core.parked);
         }
         if core.over_limit.is_empty() {

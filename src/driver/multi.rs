@@ -8,11 +8,11 @@ use std::{
 
 use super::{
     Abandoned, Core, Driver, Item, Key,
-    slot::{Multi, Slot, State},
+    slot::{Flight, Multi, Slot, State},
 };
 use crate::sys::{Completion, Entry};
 
-/// With fewer entries the list of parked completions is not tidied.
+/// With fewer entries the list of multishots that hold a buffer is not tidied.
 pub(super) const PARKED_MIN: usize = 1024;
 
 /// What `Driver::watch_multi` found.
@@ -70,14 +70,18 @@ impl Driver {
     pub(crate) fn multi_is_silent(&self, key: Key) -> bool {
         let mut core = self.core.borrow_mut();
         let multi = core.multi(key);
-        multi.in_flight && multi.is_empty()
+        multi.is_in_flight() && multi.is_empty()
     }
 
     /// The last completion of a multishot, once it waits in the queue.
     pub(crate) fn multi_end(&self, key: Key) -> Option<Completion> {
         let mut core = self.core.borrow_mut();
         let multi = core.multi(key);
-        if multi.in_flight { None } else { multi.last() }
+        if multi.is_in_flight() {
+            None
+        } else {
+            multi.last()
+        }
     }
 
     /// Registers for the next completion of a multishot and takes none, or tells how it ended.
@@ -85,7 +89,7 @@ impl Driver {
         {
             let mut core = self.core.borrow_mut();
             let multi = core.multi(key);
-            if let (Some(last), false) = (multi.last(), multi.in_flight) {
+            if let (Some(last), false) = (multi.last(), multi.is_in_flight()) {
                 return MultiState::Ended(last);
             }
             let waker = multi.waker.as_ref();
@@ -104,8 +108,8 @@ impl Driver {
         self.leave_inherited();
         let mut core = self.core.borrow_mut();
         let multi = core.multi(key);
-        if multi.in_flight && !multi.cancelled {
-            multi.cancelled = true;
+        if multi.flight == Flight::GoesOn {
+            multi.flight = Flight::Cancelled;
             core.cancel(key);
         }
     }
@@ -143,10 +147,10 @@ impl Driver {
             drop(slot);
             return abandoned.finish(completion);
         }
-        let cancelled = multi.cancelled;
+        let goes_on = multi.flight == Flight::GoesOn;
         core.abandoned += 1;
         let old = std::mem::replace(&mut slot.state, State::Abandoned(abandoned));
-        if !cancelled {
+        if goes_on {
             core.cancel(key);
         }
         drop(guard);
@@ -169,6 +173,7 @@ impl Driver {
             let Some(multi) = multi_of(&mut core.slots, key) else {
                 continue;
             };
+            multi.is_listed = false;
             for item in multi.items_mut() {
                 let completion = item.completion();
                 // One that brought no bytes says something else, which a copy could not say.
@@ -191,8 +196,6 @@ impl Core {
     pub(super) fn list_parked(&mut self, last_turn: &mut Vec<(u64, Completion)>) {
         if self.parked_buffers > 0 {
             self.list_parked_now(last_turn);
-        } else {
-            self.parked.clear();
         }
         last_turn.clear();
     }
@@ -200,9 +203,16 @@ impl Core {
     #[inline(never)]
     fn list_parked_now(&mut self, last_turn: &[(u64, Completion)]) {
         for &(user_data, completion) in last_turn {
+            if completion.buffer_id().is_none() {
+                continue;
+            }
             let key = Key::from_user_data(user_data);
-            if completion.buffer_id().is_some() && holds_buffer(&mut self.slots, key) {
-                self.parked.push(key);
+            match multi_of(&mut self.slots, key) {
+                Some(multi) if !multi.is_listed && multi.holds_buffer() => {
+                    multi.is_listed = true;
+                    self.parked.push(key);
+                }
+                _ => {}
             }
         }
         if self.parked.len() > self.parked_max {
@@ -210,14 +220,16 @@ impl Core {
         }
     }
 
-    /// Takes out of the list of parked completions those that were taken, and those that stand in it
-    /// for a second time.
+    /// Takes those out of the list that hold no buffer any more.
     #[cold]
     pub(super) fn tidy_parked(&mut self) {
-        self.parked.sort_unstable_by_key(|key| key.user_data());
-        self.parked.dedup();
         let slots = &mut self.slots;
-        self.parked.retain(|&key| holds_buffer(slots, key));
+        self.parked.retain(|&key| {
+            multi_of(slots, key).is_some_and(|multi| {
+                multi.is_listed = multi.holds_buffer();
+                multi.is_listed
+            })
+        });
         self.parked_max = 2 * self.parked.len() + PARKED_MIN;
         self.parked.shrink_to(self.parked_max);
     }
@@ -238,11 +250,6 @@ fn multi_of(slots: &mut slab::Slab<Slot>, key: Key) -> Option<&mut Multi> {
         State::Multi(multi) if slot.generation == key.generation => Some(multi),
         _ => None,
     }
-}
-
-/// Whether a provided buffer is parked in the multishot that `key` names.
-fn holds_buffer(slots: &mut slab::Slab<Slot>, key: Key) -> bool {
-    multi_of(slots, key).is_some_and(|multi| multi.items_mut().any(|item| item.holds_buffer()))
 }
 
 /// Notes that `item` was taken from a multishot's queue. Behind the last one its slot goes, once

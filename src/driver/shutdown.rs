@@ -9,7 +9,7 @@ use std::{
 use super::{
     Core, Driver, Key,
     backend::{self, Backend},
-    slot::State,
+    slot::{Flight, State},
 };
 use crate::{
     sys::{self, Completion, Wait, errno},
@@ -77,8 +77,8 @@ impl Driver {
             State::Done(_) => true,
             // So may the owner of what waits in a multishot's queue.
             State::Multi(multi) => {
-                if multi.in_flight {
-                    multi.in_flight = false;
+                if multi.is_in_flight() {
+                    multi.flight = Flight::Ended;
                     multi.push(Completion::new(-errno::ECANCELED));
                 }
                 true
@@ -136,8 +136,8 @@ impl Core {
             match &mut slot.state {
                 // What was abandoned was cancelled then, and what never had a future was not.
                 State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => keys.push(key),
-                State::Multi(multi) if multi.in_flight && !multi.cancelled => {
-                    multi.cancelled = true;
+                State::Multi(multi) if multi.flight == Flight::GoesOn => {
+                    multi.flight = Flight::Cancelled;
                     keys.push(key);
                 }
                 _ => {}

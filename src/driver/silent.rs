@@ -24,7 +24,7 @@ use std::time::Duration;
 use super::{
     Core, Driver, Key,
     backend::Backend,
-    slot::{Multi, State},
+    slot::{Flight, Multi, State},
 };
 use crate::sys::{self, PeerState};
 
@@ -54,7 +54,7 @@ impl Driver {
         let mut core = self.core.borrow_mut();
         let multi = core.multi(key);
         if multi.can_miss_an_end() && sys::peer_state(multi.fd()) != PeerState::There {
-            multi.cancelled = true;
+            multi.flight = Flight::Cancelled;
             core.cancel(key);
         }
     }
@@ -139,7 +139,7 @@ impl Core {
             asked,
             |(_, fd)| *fd,
             |(key, _)| {
-                self.multi(*key).cancelled = true;
+                self.multi(*key).flight = Flight::Cancelled;
                 self.cancel(*key);
             },
         );

@@ -105,9 +105,18 @@ pub(super) struct Multi {
     fd: i32,
     limit: u8,
     pub(super) heard: Heard,
-    /// Whether the final completion is still to come.
-    pub(super) in_flight: bool,
-    pub(super) cancelled: bool,
+    pub(super) flight: Flight,
+    /// Whether it stands in the list of those that hold a provided buffer.
+    pub(super) is_listed: bool,
+}
+
+/// How far a multishot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flight {
+    GoesOn,
+    /// Its final completion is still to come.
+    Cancelled,
+    Ended,
 }
 
 impl Multi {
@@ -120,9 +129,15 @@ impl Multi {
             fd: stream.unwrap_or(-1),
             limit,
             heard: Heard::Never,
-            in_flight: true,
-            cancelled: false,
+            flight: Flight::GoesOn,
+            is_listed: false,
         }
+    }
+
+    /// Whether the final completion is still to come.
+    #[inline]
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.flight != Flight::Ended
     }
 
     #[inline]
@@ -132,7 +147,7 @@ impl Multi {
 
     /// Whether the kernel still receives for it, so that it waits to be told of an end.
     pub(super) fn can_miss_an_end(&self) -> bool {
-        self.fd >= 0 && self.in_flight && !self.cancelled
+        self.fd >= 0 && self.flight == Flight::GoesOn
     }
 
     #[inline]
@@ -171,6 +186,12 @@ impl Multi {
     pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item> {
         let rest = self.rest.as_deref_mut().into_iter().flatten();
         self.first.iter_mut().chain(rest)
+    }
+
+    /// Whether a provided buffer waits to be taken.
+    pub(super) fn holds_buffer(&self) -> bool {
+        let rest = self.rest.as_deref().into_iter().flatten();
+        self.first.iter().chain(rest).any(Item::holds_buffer)
     }
 
     /// Whether so much waits that the operation has to stop.

@@ -6,7 +6,7 @@ use super::{
     Abandoned, Core, Driver, Key,
     backend::{self, Backend},
     inherited_runtime,
-    slot::State,
+    slot::{Flight, State},
 };
 use crate::{
     sys::{Completion, Wait},
@@ -48,6 +48,15 @@ impl Driver {
     ///
     /// Only what ends a ring: the kernel dropped completions, or the ring is another thread's.
     pub(crate) fn turn(&self, wait: Wait) -> io::Result<()> {
+        self.turn_in(wait, false)
+    }
+
+    /// As [`turn`](Self::turn), while tasks take what the last turn brought.
+    pub(super) fn turn_between(&self) -> io::Result<()> {
+        self.turn_in(Wait::No, true)
+    }
+
+    fn turn_in(&self, wait: Wait, is_between: bool) -> io::Result<()> {
         if self.is_inherited() {
             return Err(inherited_runtime());
         }
@@ -60,11 +69,15 @@ impl Driver {
             let mut core = self.core.borrow_mut();
             core.stop_over_limit();
             core.start_look_period();
-            core.list_parked(&mut events.completions);
+            if !is_between {
+                core.list_parked(&mut events.completions);
+            }
+            let before = events.completions.len();
             let result = core.collect(wait, self.remote(), &mut events.completions);
-            self.batch.set(events.completions.len());
+            let batch = &events.completions[before..];
+            self.batch.set(batch.len());
             let mut buffers_taken = self.buffers_taken.get();
-            for &(user_data, completion) in &events.completions {
+            for &(user_data, completion) in batch {
                 let takes_buffer = completion.buffer_id().is_some();
                 buffers_taken = buffers_taken.wrapping_add(u32::from(takes_buffer));
                 core.complete(user_data, completion, &mut events.after);
@@ -98,8 +111,8 @@ impl Core {
             let State::Multi(multi) = &mut slot.state else {
                 continue;
             };
-            if multi.in_flight && !multi.cancelled && multi.is_over_limit() {
-                multi.cancelled = true;
+            if multi.flight == Flight::GoesOn && multi.is_over_limit() {
+                multi.flight = Flight::Cancelled;
                 self.backpressure += 1;
                 self.cancel(key);
             }
@@ -169,7 +182,7 @@ impl Core {
                     self.parked_buffers += 1;
                 }
                 if last {
-                    multi.in_flight = false;
+                    multi.flight = Flight::Ended;
                     self.in_flight -= 1;
                 } else {
                     if multi.is_over_limit() {
