@@ -149,93 +149,30 @@
 //! to the list, and the connection is idle again. So the memory of an idle connection does not
 //! depend on the handler. `docs/life_of_a_request.md` follows one.
 
-mod access;
-mod activity;
-mod admission;
-mod answering;
 pub mod blocking;
-mod body;
-mod body_writer;
-mod burst;
-mod census;
 pub mod client;
-mod closing;
-mod connection;
-mod connection_info;
-mod connections;
-mod content;
-mod control;
-mod convert;
 mod error;
 mod error_kind;
-mod exchange;
-mod exchanged;
-mod file_response;
-mod form;
+mod forward;
 mod h1;
-mod handler;
-mod input;
-mod into_response;
-#[cfg(feature = "json")]
-mod json;
-mod listening;
-mod outgoing;
-mod pairs;
-mod params;
 mod percent;
-mod pull;
-mod received;
-mod redirect;
-mod refusal;
-mod report;
-mod request;
-mod response;
-mod response_body;
-mod router;
-mod serve;
 mod server;
-mod server_handle;
-mod settings;
-mod shared;
-mod sse;
-mod stop_order;
-mod stopping;
-mod timeouts;
-mod timer;
 mod transport;
-mod until_stalled;
-mod upgrade;
-mod worker;
-mod workers;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
-pub use access::Access;
-pub use activity::Phase;
-pub use body::Body;
-pub use body_writer::BodyWriter;
 pub use client::{Client, fetch};
-pub use connection::Connection;
-pub use connection_info::ConnectionInfo;
 pub use error::{Cause, Error, Result};
 pub use error_kind::ErrorKind;
-pub use form::Form;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
-pub use handler::Handler;
-pub use into_response::IntoResponse;
 #[cfg(feature = "json")]
-pub use json::Json;
-pub use pairs::Pairs;
-pub use report::Report;
-pub use request::Request;
-pub use response::Response;
-pub use router::Router;
-pub use server::Server;
-pub use server_handle::ServerHandle;
-pub use sse::{Event, EventSender};
-pub use timeouts::Timeouts;
+pub use server::Json;
+pub use server::{
+    Access, Body, BodyWriter, Connection, ConnectionInfo, Event, EventSender, Form, Handler,
+    IntoResponse, Pairs, Phase, Report, Request, Response, Router, Server, ServerHandle, Timeouts,
+    Upgraded,
+};
 pub use transport::Transport;
-pub use upgrade::Upgraded;
 
 /// The readme's examples are kept compiling. They are about HTTP.
 #[cfg(doctest)]

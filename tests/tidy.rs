@@ -3,6 +3,8 @@
 //!
 //! Each rule is a function from text to findings, with a test that shows it can fail.
 
+#[path = "tidy/imports.rs"]
+mod imports;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]
@@ -27,6 +29,27 @@ fn layers_are_kept() {
         }
         rules::layers(&source.without_tests())
     });
+}
+
+/// With `--nocapture` it prints how many imports there are between the rooms.
+#[test]
+fn the_rooms_of_http_are_kept() {
+    let sources = files("src", "rs").into_iter();
+    let sources = sources
+        .map(|(path, text)| Source::new(path, &text))
+        .collect();
+    let imports = imports::Imports::of(sources);
+    let mut findings = Vec::new();
+    for rooms in &imports::ROOMS {
+        let (found, count, upward) = imports::rooms(&imports, rooms);
+        let pairs = imports.between(rooms.module).len();
+        println!(
+            "{}: {count} imports between {pairs} pairs of rooms, {upward} upward",
+            rooms.module
+        );
+        findings.extend(found);
+    }
+    fail_with(findings);
 }
 
 #[test]

@@ -64,72 +64,45 @@
 //! `Authorization`, `Cookie` and `Proxy-Authorization` go to the origin that they were given for and
 //! to no other, and from `https` no redirect leads to `http` unless that is allowed.
 
-mod base64;
 mod body;
 mod builder;
-mod bypass;
-mod charset;
-#[cfg(feature = "compress")]
-mod compress;
-mod connection;
-mod connector;
-mod content;
-mod copy;
-mod deadline;
+mod connect;
 mod error;
 mod exchange;
 mod flow;
-mod happy_eyeballs;
 mod informational;
 #[cfg(feature = "json")]
 mod json;
-mod keeper;
-mod local_addrs;
-mod message;
-#[cfg(not(feature = "compress"))]
-mod no_compress;
-#[cfg(not(feature = "tls"))]
-mod no_tls;
 mod options;
 mod phase;
 mod pool;
-mod pool_state;
-mod proxy;
 mod redirect;
 mod request;
-mod resolve;
 mod response;
 mod retry;
 mod shared;
 mod timings;
-#[cfg(feature = "tls")]
-mod tls;
-mod upgraded;
-mod upload;
 mod url;
 
 use std::{fmt, rc::Rc};
 
 pub use body::Body;
 pub use builder::Builder;
+pub use connect::{
+    proxy::Proxy,
+    resolve::{Resolve, Resolving},
+};
 pub use error::{Error, ErrorKind, Result};
 pub use informational::Informational;
 pub use phase::Phase;
-pub use pool_state::{HostState, PoolState};
-pub use proxy::Proxy;
+pub use pool::state::{HostState, PoolState};
 pub use request::Request;
-pub use resolve::{Resolve, Resolving};
-pub use response::{BodyPieces, BodyStream, Response};
+pub use response::{BodyPieces, BodyStream, Response, upgraded::Upgraded};
 pub use retry::Retry;
 pub use timings::Timings;
-pub use upgraded::Upgraded;
 pub use url::{IntoUrl, Url};
 
 use super::Method;
-#[cfg(not(feature = "compress"))]
-use no_compress as compress;
-#[cfg(not(feature = "tls"))]
-use no_tls as tls;
 use shared::Shared;
 
 const USER_AGENT: &str = concat!("annulus/", env!("CARGO_PKG_VERSION"));
@@ -263,7 +236,7 @@ impl fmt::Debug for Client {
 
 /// The text of a body that came from `url` with this `Content-Type`.
 pub(super) fn text(body: Vec<u8>, content_type: Option<&[u8]>, url: &Url) -> Result<String> {
-    charset::decode(body, content_type).map_err(|error| error.asking(url))
+    response::charset::decode(body, content_type).map_err(|error| error.asking(url))
 }
 
 pub(super) fn no_runtime(error: std::io::Error) -> Error {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, io};
 
-use super::{BodyError, ErrorKind, StatusCode, client};
+use super::{StatusCode, client, error_kind::ErrorKind, h1::BodyError};
 use crate::sys::errno;
 
 /// The result of a handler that uses `?`.

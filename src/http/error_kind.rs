@@ -1,6 +1,6 @@
 //! The kinds of errors.
 
-use super::BodyError;
+use super::h1::BodyError;
 
 /// What went wrong in a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -46,12 +46,11 @@ mod rules;
 mod scan;
 mod span;
 mod target;
+#[cfg(test)]
+mod tests;
 mod token;
 mod words;
 mod write;
-
-#[cfg(test)]
-mod tests;
 
 pub(crate) use answer_to::AnswerTo;
 pub(crate) use body_decoder::BodyDecoder;

@@ -1,5 +1,38 @@
 //! A server.
 
+mod access_log;
+mod connection;
+mod connection_info;
+mod exchange;
+mod handle;
+mod listening;
+mod message;
+mod phase;
+mod report;
+mod router;
+mod serve;
+mod settings;
+mod stop_order;
+mod timeouts;
+mod worker;
+mod worker_shared;
+mod workers;
+
+pub use access_log::Access;
+pub use connection::Connection;
+pub use connection_info::ConnectionInfo;
+pub use handle::ServerHandle;
+#[cfg(feature = "json")]
+pub use message::Json;
+pub use message::{
+    Body, BodyWriter, Event, EventSender, Form, Handler, IntoResponse, Pairs, Request, Response,
+    Upgraded,
+};
+pub use phase::Phase;
+pub use report::Report;
+pub use router::Router;
+pub use timeouts::Timeouts;
+
 use std::{
     fmt,
     future::Future,
@@ -11,19 +44,16 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Access, Handler, Leniency, Limits, Report, ServerHandle, Timeouts,
-    admission::Admission,
-    control::Control,
-    listening::{Listening, Options, Place},
-    settings::Settings,
-    stop_order::{self, StopOrder},
-    workers::{Orders, Workers},
-};
+use super::h1::{Leniency, Limits};
 use crate::{
     runtime::{self, Cores},
     sys,
 };
+use listening::{Listening, Options, Place};
+use settings::Settings;
+use stop_order::StopOrder;
+use worker::{admission::Admission, control::Control};
+use workers::{Orders, Workers};
 
 /// An HTTP/1.1 server: one thread and one ring for each core, each of which listens, too.
 ///

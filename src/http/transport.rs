@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod carrier;
+pub(crate) mod input;
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,10 +13,9 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use super::{ConnectionInfo, Phase};
 use crate::{
     buf::{Interleaved, IoBuf},
     driver,
@@ -24,6 +24,7 @@ use crate::{
     net::{Flood, GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
     pool::ManagedBuf,
     sync::Semaphore,
+    sys::TcpBytes,
 };
 
 /// How much is read at once from a stream that is not one of our sockets.
@@ -324,18 +325,11 @@ impl Transport {
         }
     }
 
-    /// What there is to tell of a connection that was accepted `age` ago.
-    pub(super) fn info(&self, phase: Phase, age: Duration) -> ConnectionInfo {
-        let bytes = match &self.0 {
+    /// How many bytes went each way, where the kernel tells.
+    pub(super) fn bytes(&self) -> Option<TcpBytes> {
+        match &self.0 {
             Kind::Socket { socket, .. } => socket.bytes(),
             Kind::Other(_) => None,
-        };
-        ConnectionInfo {
-            peer: self.peer_addr(),
-            phase,
-            age,
-            received: bytes.map(|bytes| bytes.received),
-            sent: bytes.map(|bytes| bytes.sent),
         }
     }
 

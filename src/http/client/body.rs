@@ -13,10 +13,13 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Error, ErrorKind, url::push_form_pair};
+use super::{
+    error::{Error, ErrorKind},
+    url::push_form_pair,
+};
 use crate::{
     fs::File,
-    http::{self, Cause, HeaderMap, h1::BodyLength},
+    http::{HeaderMap, error::Cause, h1::BodyLength},
 };
 
 /// Bytes of a file that are read at once.
@@ -232,18 +235,6 @@ impl<B: Into<Bytes>> From<B> for Body {
     }
 }
 
-/// The body of a request that a server has received, sent on as it comes: with its length, or in
-/// chunks where it has none.
-impl From<http::Body> for Body {
-    fn from(body: http::Body) -> Self {
-        match body.left() {
-            Some(0) => Self::none(),
-            Some(len) => Self::stream(Onward(body)).sized(len),
-            None => Self::stream(Onward(body)),
-        }
-    }
-}
-
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
@@ -274,18 +265,6 @@ where
                 Err(error) => io::Error::other(error),
             }),
         }))
-    }
-}
-
-/// A received body on its way to another server.
-struct Onward(http::Body);
-
-impl Stream for Onward {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let piece = ready!(Pin::new(&mut self.0).poll_next(context));
-        Poll::Ready(piece.map(|piece| Ok(piece?.into())))
     }
 }
 

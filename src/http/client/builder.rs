@@ -1,5 +1,8 @@
 //! How a client is made.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -9,14 +12,22 @@ use std::{
 };
 
 use super::{
-    Client, Informational, Proxy, Resolve, Retry, Url, compress,
-    connector::Connector,
-    message::DefaultFields,
+    Client,
+    connect::{Connector, proxy::Proxy, resolve::Resolve},
+    exchange::message::DefaultFields,
+    informational::Informational,
     options::Options,
     pool::{Pool, PoolLimits},
+    response::compress,
+    retry::Retry,
     shared::Shared,
+    url::Url,
 };
-use crate::http::{HeaderName, HeaderValue, Leniency, Limits, h1::Rules, header};
+use crate::http::{
+    HeaderName, HeaderValue,
+    h1::{Leniency, Limits, Rules},
+    header,
+};
 
 /// Makes a [`Client`].
 ///

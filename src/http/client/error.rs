@@ -1,9 +1,20 @@
 //! What goes wrong in a request.
 
+#[cfg(not(feature = "tls"))]
+mod no_tls;
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::{fmt, io, time::Duration};
 
-use super::{Phase, Response, Url, tls};
-use crate::http::{self, BodyError, ResponseError, StatusCode};
+use super::{phase::Phase, url::Url};
+use crate::http::{
+    self, StatusCode,
+    h1::{BodyError, ResponseError},
+};
+
+#[cfg(not(feature = "tls"))]
+use no_tls as tls;
 
 /// The result of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -374,20 +385,6 @@ impl From<Error> for http::Error {
             _ => StatusCode::BAD_GATEWAY,
         };
         Self::other(status, http::ErrorKind::Upstream, "another server failed").with_source(error)
-    }
-}
-
-/// What [`Response::error_for_status`] refused.
-impl From<Response> for Error {
-    fn from(refused: Response) -> Self {
-        Self::new(ErrorKind::Status(refused.status())).asking(refused.url())
-    }
-}
-
-/// What [`Response::error_for_status`] refused.
-impl From<Response> for io::Error {
-    fn from(refused: Response) -> Self {
-        Error::from(refused).into()
     }
 }
 

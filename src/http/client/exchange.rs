@@ -8,6 +8,11 @@
 //! received, and only when the request was sent whole, both sides keep the connection, and nothing
 //! came behind the response. In every other case it is closed.
 
+pub(super) mod deadline;
+pub(super) mod message;
+mod upload;
+mod waiting;
+
 use std::{
     fmt, io,
     task::{Context, Poll},
@@ -15,29 +20,29 @@ use std::{
 };
 
 use super::{
-    Error, ErrorKind, Informational, Phase,
-    connection::Connection,
-    deadline::{Total, Wait, Watchdog},
-    message::Message,
+    error::{Error, ErrorKind},
+    informational::Informational,
     options::{ExchangeLimits, Options},
+    phase::Phase,
+    pool::connection::Connection,
     timings::{Timings, Watch},
-    upload::{Upload, UploadError},
 };
 use crate::{
     http::{
-        BodyError, Method, ResponseError, StatusCode,
-        h1::{BodyDecoder, ResponseHead, Rules},
+        Method, StatusCode,
+        h1::{BodyDecoder, BodyError, ResponseError, ResponseHead, Rules},
         transport::BULK_BYTES_MAX,
     },
     net::Flood,
     pool::ManagedBuf,
     time,
 };
+use deadline::{Total, Watchdog};
+use message::Message;
+use upload::{Upload, UploadError};
 
 /// Number of informational responses before the response.
 pub(super) const INFORMATIONAL_MAX: u32 = 16;
-/// How long a server may take to say that it wants the body, before it is sent anyway.
-const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pieces up to this size are copied out of the kernel's memory.
 const SMALL_PIECE_BYTES_MAX: usize = 1 << 10;
 /// The idle time of a connection whose server says nothing about it; the pool's own is shorter.
@@ -500,55 +505,6 @@ impl Exchange {
             if self.poll_watchdog(context)?.is_pending() {
                 return Poll::Pending;
             }
-        }
-    }
-
-    /// Pending while there is time. Ready when something else is to be done now.
-    fn poll_watchdog(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let limits = &self.limits;
-        let (phase, timeout) = if self.upload.is_held() {
-            (Phase::FirstByte, Some(CONTINUE_TIMEOUT))
-        } else if !self.upload.is_handed_over() {
-            // What the source takes its time for is no fault of the server's.
-            let counts = !self.upload.waits_for_source();
-            (Phase::Send, limits.send_timeout.filter(|_| counts))
-        } else if !self.has_received {
-            (Phase::FirstByte, limits.first_byte_timeout)
-        } else {
-            (Phase::Body, limits.read_timeout)
-        };
-        let wait = Wait { phase, timeout };
-        let moved = std::mem::take(&mut self.moved);
-        // A piece begins a new wait, and no new request.
-        let passed = self.passed.take();
-        let passed = passed.filter(|error| !moved || error.is_of_total_time());
-        let was_asked = passed.is_some();
-        let connection = self.connection.as_ref();
-        let taken = || connection?.transport.bytes_taken();
-        let polled = match passed {
-            Some(error) => Poll::Ready(error),
-            None => self
-                .watchdog
-                .poll(self.total, wait, moved, self.began, taken, context),
-        };
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(error) if !was_asked => {
-                // The process may have been stopped, or a task have blocked the thread: what came
-                // meanwhile came in time.
-                if let Some(connection) = connection {
-                    connection.transport.collect_now();
-                }
-                self.passed = Some(error);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(_) if self.upload.is_held() && self.total.check(time::now()).is_none() => {
-                // The server does not know `Expect`, or takes its time.
-                self.upload.go_on();
-                self.moved = true;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(error) => Poll::Ready(Err(error)),
         }
     }
 

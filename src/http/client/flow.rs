@@ -10,8 +10,14 @@ use std::{
 };
 
 use super::{
-    Error, ErrorKind, Phase, Response, Result, connection::Connection, connector::Progress,
-    deadline::Total, exchange::Failed, message::Message, pool::Acquired, redirect, shared::Shared,
+    connect::Progress,
+    error::{Error, ErrorKind, Result},
+    exchange::{Failed, deadline::Total, message::Message},
+    phase::Phase,
+    pool::{Acquired, connection::Connection},
+    redirect,
+    response::Response,
+    shared::Shared,
     timings::Watch,
 };
 use crate::{http::StatusCode, time};
@@ -78,7 +84,12 @@ async fn send_with_policy(
         };
         attempt += 1;
         let can_repeat = message.is_idempotent() && message.body.is_here();
-        let wait = match retry.wait(attempt, can_repeat, &result, course.total.left(time::now())) {
+        let wait = match retry.wait(
+            attempt,
+            can_repeat,
+            result.as_ref().map(Response::head),
+            course.total.left(time::now()),
+        ) {
             Some(wait) => wait,
             None => return result,
         };

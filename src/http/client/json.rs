@@ -2,7 +2,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, ErrorKind, Request, Response, Result};
+use super::{
+    error::{Error, ErrorKind, Result},
+    request::Request,
+    response::Response,
+};
 use crate::http::{HeaderValue, header};
 
 impl Request {

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Informational, Retry, Url};
+use super::{informational::Informational, retry::Retry, url::Url};
 
 /// Is told of each informational response.
 pub(super) type Tell = Rc<dyn Fn(&Informational<'_>)>;

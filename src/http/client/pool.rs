@@ -7,6 +7,10 @@
 //! so lets the next waiter open one. Only [`Pool::release`] makes a connection idle, and it is called
 //! for one reason: an exchange is over, and both sides have said that the connection stays open.
 
+pub(crate) mod connection;
+mod keeper;
+pub(crate) mod state;
+
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
@@ -16,29 +20,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    connection::Connection,
-    keeper,
-    pool_state::{HostState, PoolState},
-};
 use crate::{
     driver::{self, Driver},
     sync::oneshot,
     task::IndexWakes,
     time, unwind,
 };
+use connection::Connection;
+use state::{HostState, PoolState};
 
 /// The index that wakes the keeper and stands for no connection.
 const KEEPER_INDEX: u32 = 0;
 
 #[derive(Debug, Clone)]
-pub(super) struct PoolLimits {
+pub(crate) struct PoolLimits {
     /// Connections of one host, idle ones included.
-    pub(super) per_host_max: usize,
-    pub(super) idle_per_host_max: usize,
-    pub(super) idle_timeout: Duration,
+    pub(crate) per_host_max: usize,
+    pub(crate) idle_per_host_max: usize,
+    pub(crate) idle_timeout: Duration,
     /// Requests that wait for a connection of one host.
-    pub(super) queue_max: usize,
+    pub(crate) queue_max: usize,
 }
 
 impl Default for PoolLimits {
@@ -53,7 +54,7 @@ impl Default for PoolLimits {
 }
 
 /// The connections of one client.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     limits: PoolLimits,
     hosts: RefCell<HashMap<Box<str>, Rc<Host>>>,
     /// The host that was asked for last, and is most likely asked for next. It is among `hosts`.
@@ -79,7 +80,7 @@ struct Idle {
 }
 
 /// What the pool knows of one origin, or of one proxy.
-pub(super) struct Host {
+pub(crate) struct Host {
     key: Box<str>,
     /// Number of leases.
     open: Cell<usize>,
@@ -89,21 +90,21 @@ pub(super) struct Host {
 }
 
 /// The right to have one connection open.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     host: Rc<Host>,
     pool: Rc<Pool>,
 }
 
 /// What a request gets.
 #[derive(Debug)]
-pub(super) enum Acquired {
+pub(crate) enum Acquired {
     Idle(Box<Connection>),
     /// A connection may be opened.
     Fresh(Lease),
 }
 
 /// The queue of a host is full.
-pub(super) struct QueueFull;
+pub(crate) struct QueueFull;
 
 /// What a waiter was given. One who never takes it gives it back.
 struct Granted(Option<Acquired>);
@@ -118,7 +119,7 @@ impl Drop for Granted {
 }
 
 impl Pool {
-    pub(super) fn new(limits: PoolLimits) -> Rc<Self> {
+    pub(crate) fn new(limits: PoolLimits) -> Rc<Self> {
         let mut slots = slab::Slab::new();
         let keeper = slots.insert(None);
         debug_assert_eq!(keeper, KEEPER_INDEX as usize);
@@ -140,7 +141,7 @@ impl Pool {
 
     /// The idle connection that was used last and is still good: nothing has come to it, as far as
     /// the kernel knows (RFC 9112, section 9.2). `now` may be a little old.
-    pub(super) fn take(&self, key: &str, now: Instant) -> Option<Box<Connection>> {
+    pub(crate) fn take(&self, key: &str, now: Instant) -> Option<Box<Connection>> {
         let host = self.known_host(key)?;
         loop {
             let slot = host.idle.borrow_mut().pop_back()?;
@@ -156,7 +157,7 @@ impl Pool {
 
     /// The right to open a connection, or one that another request has left, for which it may wait.
     /// `fresh` asks for the former in any case.
-    pub(super) async fn acquire(
+    pub(crate) async fn acquire(
         self: &Rc<Self>,
         key: &str,
         fresh: bool,
@@ -234,7 +235,7 @@ impl Pool {
 
     /// Takes back a connection that may be used again within `idle_timeout`: a waiter gets it, or
     /// it becomes idle, or it is closed.
-    pub(super) fn release(
+    pub(crate) fn release(
         self: &Rc<Self>,
         mut connection: Box<Connection>,
         idle_timeout: Duration,
@@ -299,7 +300,7 @@ impl Pool {
     }
 
     /// Begins to watch over the connections that have become idle and still are.
-    pub(super) fn watch(&self) {
+    pub(crate) fn watch(&self) {
         let mut unwatched = self.unwatched.take();
         unwind::each(unwatched.drain(..), |slot_index| self.look_at(slot_index));
         // It is empty but for what was dropped meanwhile.
@@ -308,7 +309,7 @@ impl Pool {
     }
 
     /// The keeper is gone, and with it the runtime that the idle connections belong to.
-    pub(super) fn keeper_ended(&self, home: &Weak<Driver>) {
+    pub(crate) fn keeper_ended(&self, home: &Weak<Driver>) {
         let is_last = |keeper: &keeper::Handle| keeper.home.ptr_eq(home);
         if !self.keeper.borrow().as_ref().is_some_and(is_last) {
             return;
@@ -318,12 +319,12 @@ impl Pool {
         self.close_idle();
     }
 
-    pub(super) fn wakes(&self) -> &IndexWakes {
+    pub(crate) fn wakes(&self) -> &IndexWakes {
         &self.wakes
     }
 
     /// Looks after a connection that was woken while it is idle.
-    pub(super) fn look_at(&self, slot_index: u32) {
+    pub(crate) fn look_at(&self, slot_index: u32) {
         let Some(slot) = self
             .slots
             .borrow_mut()
@@ -345,7 +346,7 @@ impl Pool {
     }
 
     /// Closes the connections whose time is over. Returns whether others are left.
-    pub(super) fn sweep(&self) -> bool {
+    pub(crate) fn sweep(&self) -> bool {
         if self.idle_count.get() == 0 {
             return false;
         }
@@ -365,7 +366,7 @@ impl Pool {
     }
 
     /// Closes all idle connections.
-    pub(super) fn close_idle(&self) {
+    pub(crate) fn close_idle(&self) {
         let idle: Vec<u32> = {
             let slots = self.slots.borrow();
             let idle = slots.iter().filter(|(_, idle)| idle.is_some());
@@ -384,7 +385,7 @@ impl Pool {
 
     /// Nobody will ask for a connection again: closes those that are idle, and those in use when
     /// they are done.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.is_closed.set(true);
         self.close_idle();
         let keeper = self.keeper.take();
@@ -393,11 +394,11 @@ impl Pool {
         }
     }
 
-    pub(super) fn count_opened(&self) {
+    pub(crate) fn count_opened(&self) {
         self.opened.set(self.opened.get() + 1);
     }
 
-    pub(super) fn state(&self) -> PoolState {
+    pub(crate) fn state(&self) -> PoolState {
         let hosts = self.hosts.borrow();
         let mut hosts: Vec<HostState> = hosts
             .values()
@@ -480,7 +481,7 @@ impl Lease {
         }
     }
 
-    pub(super) fn pool(&self) -> &Rc<Pool> {
+    pub(crate) fn pool(&self) -> &Rc<Pool> {
         &self.pool
     }
 }

@@ -1,6 +1,11 @@
 //! Where a redirect leads, and what goes along.
 
-use super::{Error, ErrorKind, Response, Result, Url, message::Message};
+use super::{
+    error::{Error, ErrorKind, Result},
+    exchange::message::Message,
+    response::Response,
+    url::Url,
+};
 use crate::http::{Method, StatusCode, header};
 
 /// What a redirect makes of a request's method and body.

@@ -3,8 +3,15 @@
 use std::{fmt, rc::Rc, time::Duration};
 
 use super::{
-    Body, Client, Error, ErrorKind, Informational, IntoUrl, Response, Result, Retry, base64, flow,
-    message::Message,
+    Client,
+    body::Body,
+    error::{Error, ErrorKind, Result},
+    exchange::message::Message,
+    flow,
+    informational::Informational,
+    response::Response,
+    retry::Retry,
+    url::{IntoUrl, base64},
 };
 use crate::http::{HeaderName, HeaderValue, Method, header};
 

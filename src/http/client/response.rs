@@ -1,5 +1,14 @@
 //! A response.
 
+pub(super) mod charset;
+#[cfg(feature = "compress")]
+pub(super) mod compress;
+mod copy;
+mod decode;
+#[cfg(not(feature = "compress"))]
+pub(super) mod no_compress;
+pub(super) mod upgraded;
+
 use std::{
     cell::Cell,
     fmt,
@@ -14,16 +23,26 @@ use std::{
 use futures_core::Stream;
 
 use super::{
-    Error, ErrorKind, Result, Timings, Upgraded, Url, charset, compress, content::Decode,
-    exchange::Exchange, message::Message, shared::Shared,
+    error::{Error, ErrorKind, Result},
+    exchange::{Exchange, message::Message},
+    shared::Shared,
+    timings::Timings,
+    url::Url,
 };
 use crate::{
     budget::{self, PutOff},
-    http::{HeaderMap, StatusCode, Version, h1::BodyLength},
+    http::{
+        HeaderMap, StatusCode, Version,
+        h1::{BodyLength, ResponseHead},
+    },
     io::{Reader, Receive},
     pool::ManagedBuf,
     time,
 };
+use decode::Decode;
+#[cfg(not(feature = "compress"))]
+pub(super) use no_compress as compress;
+use upgraded::Upgraded;
 
 const CONTENT_ENCODING: &str = "content-encoding";
 /// A body that nobody wants is read up to this size to keep its connection.
@@ -77,6 +96,10 @@ impl Response {
 
     fn exchange(&self) -> &Exchange {
         self.exchange.as_ref().expect("it is taken when dropped")
+    }
+
+    pub(super) fn head(&self) -> &ResponseHead {
+        &self.exchange().head
     }
 
     /// It is what the caller of `message` gets.
@@ -381,6 +404,20 @@ impl Drop for Response {
         if let Some(exchange) = self.exchange.take() {
             self.shared.recycle(exchange);
         }
+    }
+}
+
+/// What [`Response::error_for_status`] refused.
+impl From<Response> for Error {
+    fn from(refused: Response) -> Self {
+        Self::new(ErrorKind::Status(refused.status())).asking(refused.url())
+    }
+}
+
+/// What [`Response::error_for_status`] refused.
+impl From<Response> for io::Error {
+    fn from(refused: Response) -> Self {
+        Error::from(refused).into()
     }
 }
 

@@ -5,8 +5,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{Response, Result};
-use crate::http::{StatusCode, h1::parse_date};
+use super::error::Error;
+use crate::http::{
+    StatusCode,
+    h1::{ResponseHead, parse_date},
+};
 
 /// The longest wait before another attempt, whatever the server asks for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -78,11 +81,11 @@ impl Retry {
         &self,
         attempt: u32,
         can_repeat: bool,
-        result: &Result<Response>,
+        result: Result<&ResponseHead, &Error>,
         left: Option<Duration>,
     ) -> Option<Duration> {
         let asked = match result {
-            Ok(response) if self.statuses.contains(&response.status()) => retry_after(response),
+            Ok(head) if self.statuses.contains(&head.status()) => retry_after(head),
             Ok(_) => {
                 self.budget.set((self.budget.get() + 0.2).min(BUDGET_MAX));
                 return None;
@@ -106,15 +109,15 @@ impl Retry {
 
 /// `Retry-After`, in seconds or as a date. A date is by the server's clock, which `Date` tells; a
 /// server that does not say is taken to have ours.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.header("retry-after")?;
+fn retry_after(head: &ResponseHead) -> Option<Duration> {
+    let value = head.header("retry-after")?;
     if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
         let seconds = std::str::from_utf8(value).ok()?.parse();
         return Some(Duration::from_secs(seconds.unwrap_or(u64::MAX)));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs());
-    let date = response.header("date");
+    let date = head.header("date");
     let servers_now = date.and_then(|date| parse_date(date, now)).unwrap_or(now);
     let until = parse_date(value, now)?;
     Some(Duration::from_secs(until.saturating_sub(servers_now)))

@@ -3,12 +3,15 @@
 use std::{cell::RefCell, rc::Rc};
 
 use super::{
-    Body, Url,
-    connector::Connector,
-    exchange::Exchange,
-    message::{DefaultFields, Message},
+    body::Body,
+    connect::Connector,
+    exchange::{
+        Exchange,
+        message::{DefaultFields, Message},
+    },
     options::Options,
     pool::Pool,
+    url::Url,
 };
 use crate::http::{Method, h1::Rules, header};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Phase;
+use super::phase::Phase;
 
 /// Where the time of a request went. With redirects or a retry, it tells of the last exchange, and
 /// `total` of all of them.

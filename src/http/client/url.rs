@@ -1,8 +1,10 @@
 //! Where a request goes.
 
+pub(super) mod base64;
+
 use std::{fmt, str::FromStr};
 
-use super::{Error, ErrorKind, base64};
+use super::error::{Error, ErrorKind};
 use crate::http::{HeaderValue, h1, percent};
 
 /// Bytes of a URL. It has to fit a request line.

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::chunk_decoder::ChunkDecoder;
-use super::{BodyError, BodyLength, Fields, Rules};
+use super::{BodyError, BodyLength, Fields, Rules, chunk_decoder::ChunkDecoder};
 
 /// Tells the data of a body from its framing, whatever the framing.
 ///

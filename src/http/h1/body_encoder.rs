@@ -4,8 +4,10 @@ use std::fmt;
 
 use ::http::{HeaderName, HeaderValue};
 
-use super::BodyLength;
-use super::chunk_encoder::{CHUNK_END, ChunkHeader, LAST_CHUNK, write_trailers};
+use super::{
+    BodyLength,
+    chunk_encoder::{CHUNK_END, ChunkHeader, LAST_CHUNK, write_trailers},
+};
 
 /// Frames the data of a body as its head said, and counts it where the head told the length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

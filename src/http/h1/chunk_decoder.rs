@@ -10,9 +10,11 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::fields::is_forbidden_trailer;
-use super::token::{is_quoted_byte, is_text_byte, is_token_byte};
-use super::{BodyError, Fields, HeadError, Rules};
+use super::{
+    BodyError, Fields, HeadError, Rules,
+    fields::is_forbidden_trailer,
+    token::{is_quoted_byte, is_text_byte, is_token_byte},
+};
 
 /// Number of significant digits of a chunk size, and of leading zeros before them.
 const SIZE_DIGITS_MAX: u8 = 16;

@@ -2,8 +2,7 @@
 
 use ::http::{HeaderName, HeaderValue};
 
-use super::fields::is_forbidden_trailer;
-use super::write::write_field;
+use super::{fields::is_forbidden_trailer, write::write_field};
 
 /// What goes behind the data of a chunk.
 pub(crate) const CHUNK_END: &[u8] = b"\r\n";

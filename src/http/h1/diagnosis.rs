@@ -7,10 +7,12 @@
 
 use std::str;
 
-use super::fields::FieldLine;
-use super::scan::StartLine;
-use super::token::{is_text_byte, is_token};
-use super::{HeadError, Leniency, RejectReason, ResponseError, Rules};
+use super::{
+    HeadError, Leniency, RejectReason, ResponseError, Rules,
+    fields::FieldLine,
+    scan::StartLine,
+    token::{is_text_byte, is_token},
+};
 
 /// What is wrong with `head`, a whole request head.
 #[cold]

@@ -5,9 +5,11 @@ use std::str;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::HeadError;
-use super::span::Span;
-use super::token::{is_same_name, is_text_byte, is_token_byte, list, trim};
+use super::{
+    HeadError,
+    span::Span,
+    token::{is_same_name, is_text_byte, is_token_byte, list, trim},
+};
 
 /// Where the name and the value of a field are in the head.
 #[derive(Debug, Clone, Copy)]

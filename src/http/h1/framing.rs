@@ -1,7 +1,9 @@
 //! What the fields of a head say about its framing and its connection.
 
-use super::token::{is_same_name, is_token, list, trim};
-use super::{BodyLength, HeadError, Leniency};
+use super::{
+    BodyLength, HeadError, Leniency,
+    token::{is_same_name, is_token, list, trim},
+};
 
 /// What the fields that matter to the protocol say. Each field is looked at once.
 #[derive(Debug, Clone, Default)]

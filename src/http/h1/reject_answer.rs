@@ -1,9 +1,9 @@
 //! The answers that the server gives by itself.
 
-use super::date::DATE_LINE_LEN;
-use super::response_encoder::write_status_line;
-use super::write::write_content_length;
-use super::{AnswerTo, RejectReason};
+use super::{
+    AnswerTo, RejectReason, date::DATE_LINE_LEN, response_encoder::write_status_line,
+    write::write_content_length,
+};
 
 /// Writes the whole answer to a request that is refused: a line of text that names the reason.
 /// Returns whether the connection stays open.

@@ -5,10 +5,12 @@ use std::fmt;
 use ::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use ::http::{HeaderName, HeaderValue, Method};
 
-use super::BodyLength;
-use super::host::is_host;
-use super::token::{is_target_byte, list};
-use super::write::{write_content_length, write_field};
+use super::{
+    BodyLength,
+    host::is_host,
+    token::{is_target_byte, list},
+    write::{write_content_length, write_field},
+};
 
 /// Writes the head of one request: first the request line and `Host`, then the fields, then the
 /// framing.

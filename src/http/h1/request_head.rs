@@ -7,16 +7,18 @@ use std::str;
 use ::http::uri::InvalidUri;
 use ::http::{HeaderMap, Method, Uri, Version, request};
 
-use super::diagnosis::{check_begun_request, diagnose_request};
-use super::framing::Framing;
-use super::host::is_host;
-use super::request_line::RequestLine;
-use super::rules::FIELDS_LIMIT;
-use super::scan::{HeadKind, is_past_empty_lines};
-use super::span::Span;
-use super::target::{TargetForm, TargetParts, split_target};
-use super::token::list;
-use super::{BodyLength, Fields, HeadScanner, RejectReason, Rules};
+use super::{
+    BodyLength, Fields, HeadScanner, RejectReason, Rules,
+    diagnosis::{check_begun_request, diagnose_request},
+    framing::Framing,
+    host::is_host,
+    request_line::RequestLine,
+    rules::FIELDS_LIMIT,
+    scan::{HeadKind, is_past_empty_lines},
+    span::Span,
+    target::{TargetForm, TargetParts, split_target},
+    token::list,
+};
 
 /// In the place of a request line's length: nothing is known of the fields.
 const UNKNOWN: usize = usize::MAX;

@@ -4,9 +4,11 @@ use std::str;
 
 use ::http::Method;
 
-use super::Rules;
-use super::span::Span;
-use super::words::{HIGH, below, equal, first_of};
+use super::{
+    Rules,
+    span::Span,
+    words::{HIGH, below, equal, first_of},
+};
 
 /// A request line in its parts.
 #[derive(Debug, PartialEq, Eq)]

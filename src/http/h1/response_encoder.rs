@@ -3,11 +3,13 @@
 use ::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use ::http::{HeaderName, HeaderValue, StatusCode};
 
-use super::date::DATE_LINE_LEN;
-use super::framing::parse_length;
-use super::token::list;
-use super::write::{write_content_length, write_field, write_number};
-use super::{AnswerTo, BodyLength};
+use super::{
+    AnswerTo, BodyLength,
+    date::DATE_LINE_LEN,
+    framing::parse_length,
+    token::list,
+    write::{write_content_length, write_field, write_number},
+};
 
 /// The interim response that asks for the body.
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

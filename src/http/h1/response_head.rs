@@ -5,11 +5,13 @@ use std::mem::{self, MaybeUninit};
 
 use ::http::{HeaderMap, Method, StatusCode, Version};
 
-use super::diagnosis::{check_begun_response, diagnose_response, newer_minor_version};
-use super::framing::{Framing, parse_length};
-use super::rules::FIELDS_LIMIT;
-use super::scan::{HeadKind, is_past_empty_lines};
-use super::{BodyLength, Fields, HeadScanner, ResponseError, Rules};
+use super::{
+    BodyLength, Fields, HeadScanner, ResponseError, Rules,
+    diagnosis::{check_begun_response, diagnose_response, newer_minor_version},
+    framing::{Framing, parse_length},
+    rules::FIELDS_LIMIT,
+    scan::{HeadKind, is_past_empty_lines},
+};
 
 /// The head of a response: status, version, fields, and what they say about framing.
 ///

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::token::is_token;
-use super::{HeadError, Rules};
+use super::{HeadError, Rules, token::is_token};
 
 /// The first byte of every TLS connection: a record of the handshake.
 const TLS_HANDSHAKE: u8 = 0x16;

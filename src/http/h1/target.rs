@@ -3,9 +3,11 @@
 use ::http::Method;
 use memchr::{memchr, memchr2};
 
-use super::RejectReason;
-use super::host::{is_host, is_host_and_port};
-use super::span::Span;
+use super::{
+    RejectReason,
+    host::{is_host, is_host_and_port},
+    span::Span,
+};
 
 /// The form of a request target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use ::http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::super::{
+use crate::http::h1::{
     AnswerTo, BodyError, BodyLength, CONTINUE, DateCache, HeadError, PlainEncoder, RejectReason,
     RequestHead, ResponseEncoder, ResponseFraming, ResponseHead, Rules, encode_reject,
 };

@@ -1,12 +1,12 @@
 //! Chunks, trailers, and the decoder of bodies.
 
-use super::super::body_decoder::BodyStep;
-use super::super::chunk_encoder::{ChunkHeader, LAST_CHUNK};
-use super::super::{
+use super::play::{check, play_with};
+use crate::http::h1::{
     BodyDecoder, BodyEncoder, BodyError, BodyLength, HeadError, Leniency, Limits, PromiseBroken,
     Rules,
+    body_decoder::BodyStep,
+    chunk_encoder::{ChunkHeader, LAST_CHUNK},
 };
-use super::play::{check, play_with};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -2,10 +2,9 @@
 
 use ::http::{HeaderName, HeaderValue, Method, Version};
 
-use super::super::request_encoder::HostInvalid;
-use super::super::{
+use crate::http::h1::{
     BodyDecoder, BodyLength, HeadError, Leniency, RequestEncoder, RequestHead, ResponseError,
-    ResponseHead, Rules,
+    ResponseHead, Rules, request_encoder::HostInvalid,
 };
 
 /// What a client sees that sent `method` and gets these pieces and then FIN: statuses, content,

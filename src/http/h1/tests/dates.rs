@@ -1,7 +1,9 @@
 //! Dates.
 
-use super::super::DateCache;
-use super::super::date::{imf_fixdate, parse_date};
+use crate::http::h1::{
+    DateCache,
+    date::{imf_fixdate, parse_date},
+};
 
 fn date(unix_seconds: u64) -> String {
     String::from_utf8(imf_fixdate(unix_seconds).to_vec()).unwrap()

@@ -1,7 +1,7 @@
 //! Where a request ends: `Content-Length` and `Transfer-Encoding`.
 
-use super::super::Leniency;
 use super::play::{check, check_lenient};
+use crate::http::h1::Leniency;
 
 /// A request with these field lines, behind it `behind`.
 fn post(lines: impl AsRef<[u8]>, behind: &str) -> Vec<u8> {

@@ -1,8 +1,7 @@
 //! Limits act at the byte that crosses them.
 
-use super::super::scan::HeadKind;
-use super::super::{HeadError, HeadScanner, Limits, Rules};
 use super::play::{check, play_with};
+use crate::http::h1::{HeadError, HeadScanner, Limits, Rules, scan::HeadKind};
 
 /// Plays the first `len` bytes of `input` without a FIN, and tells whether anything was refused.
 fn refused_within(input: &str, len: usize) -> Option<HeadError> {

@@ -1,7 +1,7 @@
 //! Random input: the outcome never depends on the pieces, and two parsers agree.
 
-use super::super::fields::FieldLine;
 use super::play::play;
+use crate::http::h1::fields::FieldLine;
 
 /// A small generator of numbers that look random and are the same in every run.
 pub(super) struct Numbers(pub(super) u64);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::{BodyDecoder, BodyError, Leniency, Limits, RejectReason, RequestHead, Rules};
+use crate::http::h1::{BodyDecoder, BodyError, Leniency, Limits, RejectReason, RequestHead, Rules};
 
 /// One end of a connection as a server has it, without the connection.
 struct Connection<'a> {

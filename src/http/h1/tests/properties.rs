@@ -5,10 +5,10 @@
 
 use ::http::{HeaderName, HeaderValue, Method};
 
-use super::super::{
+use super::play::play_pieces;
+use crate::http::h1::{
     BodyDecoder, BodyEncoder, BodyLength, RequestEncoder, RequestHead, ResponseHead, Rules,
 };
-use super::play::play_pieces;
 
 /// Whether `input` crosses no limit but those of numbers: it is short and has few lines.
 fn is_small(input: &[u8]) -> bool {

@@ -1,7 +1,7 @@
 //! The request line.
 
-use super::super::Leniency;
 use super::play::{check, check_lenient};
+use crate::http::h1::Leniency;
 
 /// Plays a request with this request line, and another request behind it.
 #[track_caller]

@@ -2,8 +2,8 @@
 
 use ::http::{Method, Version};
 
-use super::super::{BodyLength, RejectReason, RequestHead, Rules};
 use super::oracle::Numbers;
+use crate::http::h1::{BodyLength, RejectReason, RequestHead, Rules};
 
 fn read(text: &str) -> RequestHead {
     let mut head = RequestHead::new();

@@ -1,0 +1,27 @@
+//! The settings of `https`.
+
+use super::Builder;
+use crate::tls::Config;
+
+impl Builder {
+    /// Whom the client trusts for `https`, and what it shows to servers; the system's authorities
+    /// and nothing by default. It takes a [`tls::Config`], or a `rustls::ClientConfig`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use annulus::{http::Client, tls};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let authority = std::fs::read("our-authority.pem")?;
+    /// let config = tls::Config::builder().add_root_certificate(&authority).build()?;
+    /// let client = Client::builder().tls(config).build();
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls(mut self, config: impl Into<Config>) -> Self {
+        self.connector.tls.configure(&config.into());
+        self
+    }
+}

@@ -1,0 +1,49 @@
+//! Base64 for `Authorization` (RFC 4648, section 4).
+
+use crate::http::HeaderValue;
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// `Basic` credentials for `user:password`.
+pub(crate) fn basic(user_and_password: &[u8]) -> HeaderValue {
+    let mut text = String::from("Basic ");
+    encode(&mut text, user_and_password);
+    let mut value = HeaderValue::try_from(text).expect("base64 is a field value");
+    value.set_sensitive(true);
+    value
+}
+
+fn encode(text: &mut String, bytes: &[u8]) {
+    for group in bytes.chunks(3) {
+        let mut bits = 0_usize;
+        for index in 0..3 {
+            bits = (bits << 8) | usize::from(group.get(index).copied().unwrap_or(0));
+        }
+        for index in 0..4 {
+            let digit = ALPHABET[(bits >> (18 - 6 * index)) & 63];
+            let is_padding = index > group.len();
+            text.push(if is_padding { '=' } else { char::from(digit) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_padded() {
+        for (bytes, expected) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("\u{ff}\u{fe}", "w7/Dvg=="),
+        ] {
+            let mut text = String::new();
+            encode(&mut text, bytes.as_bytes());
+            assert_eq!(text, expected);
+        }
+    }
+}

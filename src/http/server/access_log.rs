@@ -1,0 +1,286 @@
+//! What an access log is told.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    str,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::http::{
+    Method, StatusCode, Version,
+    error::Error,
+    h1::{RejectReason, RequestHead, imf_fixdate},
+};
+
+/// What happened to one request, or to bytes that were none, for an access log.
+///
+/// It prints as one line: peer, method, target, status, bytes received and sent, duration, the name
+/// of the reason where the server refused or cut something or the client left, and in quotes the
+/// handler's error. [`common`](Self::common) and [`combined`](Self::combined) are the formats that
+/// other servers write. None of them allocates.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::http::Server;
+///
+/// let server = Server::bind("127.0.0.1:8080").access_log(|access| {
+///     println!("{} {}us", access.combined(), access.duration.as_micros());
+/// });
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Access<'a> {
+    /// Who sent it; none for a connection without an address.
+    pub peer: Option<SocketAddr>,
+    /// When its head was complete, or found to be none.
+    pub time: SystemTime,
+    /// The method; none when the head could not be read.
+    pub method: Option<&'a Method>,
+    /// The target as it was sent, or empty when the head could not be read.
+    pub target: &'a str,
+    /// The status of the answer; none when there was none.
+    pub status: Option<StatusCode>,
+    /// Bytes of the request's body that arrived, without their framing.
+    pub received: u64,
+    /// Bytes of the answer's body that were sent or are under way, without their framing.
+    pub sent: u64,
+    /// From the end of the head to the end of the answer.
+    pub duration: Duration,
+    /// Why the server refused the request, or cut the answer off, or that the client left.
+    pub reason: Option<RejectReason>,
+    /// What the handler failed with, where it returned an error: the client sees its status only.
+    pub error: Option<&'a Error>,
+    /// What was read of the request, if it could be.
+    pub(super) head: Option<&'a RequestHead>,
+}
+
+impl<'a> Access<'a> {
+    /// Of bytes that the server answered with `reason` itself. There may be a `head`, when they were
+    /// a request.
+    pub(super) fn refused(
+        peer: Option<SocketAddr>,
+        reason: RejectReason,
+        head: Option<&'a RequestHead>,
+    ) -> Self {
+        Self {
+            peer,
+            time: SystemTime::now(),
+            method: head.map(RequestHead::method),
+            target: head.map_or("", RequestHead::target),
+            status: Some(reason.status()),
+            received: 0,
+            sent: 0,
+            duration: Duration::ZERO,
+            reason: Some(reason),
+            error: None,
+            head,
+        }
+    }
+
+    /// The version of the request; none when the head could not be read.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.head.map(RequestHead::version)
+    }
+
+    /// The request's first field called `name`, in any case, without the blanks around its value.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.head?.header(name)
+    }
+
+    /// Prints as a line of the common log format: remote address, two unknowns (`-`), time in UTC,
+    /// request line in quotes, status, bytes of the answer's body. What is not known is `-`; quotes,
+    /// control characters and bytes above 0x7E are escaped (`\"`, `\x00`).
+    ///
+    /// ```text
+    /// 192.0.2.7 - - [10/Oct/2026:13:55:36 +0000] "GET /a?b HTTP/1.1" 200 2326
+    /// ```
+    #[must_use]
+    pub fn common(&self) -> impl fmt::Display + use<'_, 'a> {
+        Line {
+            access: self,
+            is_combined: false,
+        }
+    }
+
+    /// Prints as a line of the combined log format: the [common](Self::common) one, with `Referer`
+    /// and `User-Agent` in quotes.
+    ///
+    /// ```text
+    /// 192.0.2.7 - - [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 304 - "-" "curl/8.9"
+    /// ```
+    #[must_use]
+    pub fn combined(&self) -> impl fmt::Display + use<'_, 'a> {
+        Line {
+            access: self,
+            is_combined: true,
+        }
+    }
+}
+
+/// A line in one of the formats that other servers write.
+struct Line<'l, 'a> {
+    access: &'l Access<'a>,
+    is_combined: bool,
+}
+
+impl fmt::Display for Line<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let access = self.access;
+        match access.peer {
+            Some(peer) => write!(f, "{} - - ", peer.ip())?,
+            None => f.write_str("- - - ")?,
+        }
+        let since = access.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let date = imf_fixdate(since.as_secs());
+        let part = |from: usize, to: usize| str::from_utf8(&date[from..to]).unwrap_or_default();
+        let (day, month, year, time) = (part(5, 7), part(8, 11), part(12, 16), part(17, 25));
+        write!(f, "[{day}/{month}/{year}:{time} +0000] ")?;
+        match (access.method, access.version()) {
+            (Some(method), Some(version)) => {
+                let target = Escaped(access.target.as_bytes());
+                write!(f, "\"{method} {target} {version:?}\"")?;
+            }
+            _ => f.write_str("\"-\"")?,
+        }
+        match access.status {
+            Some(status) => write!(f, " {}", status.as_u16())?,
+            None => f.write_str(" -")?,
+        }
+        match access.sent {
+            0 => f.write_str(" -")?,
+            sent => write!(f, " {sent}")?,
+        }
+        if self.is_combined {
+            for name in ["referer", "user-agent"] {
+                write!(f, " \"{}\"", Escaped(access.field(name).unwrap_or(b"-")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a client's between quotes, none of which ends them or the line.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.utf8_chunks() {
+            let mut plain = part.valid();
+            let is_odd = |c: char| matches!(c, '"' | '\\') || !matches!(c, ' '..='~');
+            while let Some(at) = plain.find(is_odd) {
+                f.write_str(&plain[..at])?;
+                let odd = plain[at..].chars().next().unwrap_or_default();
+                match odd {
+                    '"' | '\\' => write!(f, "\\{odd}")?,
+                    _ => write_hex(f, odd.encode_utf8(&mut [0; 4]).as_bytes())?,
+                }
+                plain = &plain[at + odd.len_utf8()..];
+            }
+            f.write_str(plain)?;
+            write_hex(f, part.invalid())?;
+        }
+        Ok(())
+    }
+}
+
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+impl fmt::Display for Access<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.peer {
+            Some(peer) => write!(f, "{peer} ")?,
+            None => f.write_str("- ")?,
+        }
+        match self.method {
+            Some(method) => write!(f, "{method} {} ", self.target)?,
+            None => f.write_str("- - ")?,
+        }
+        match self.status {
+            Some(status) => write!(f, "{}", status.as_u16())?,
+            None => f.write_str("-")?,
+        }
+        let micros = self.duration.as_micros();
+        write!(f, " {} {} {micros}us", self.received, self.sent)?;
+        if let Some(reason) = self.reason {
+            write!(f, " {}", reason.as_str())?;
+        }
+        match self.error {
+            Some(error) => write!(f, " \"{}\"", error.to_string().escape_debug()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who is told.
+pub(super) type AccessLog = Arc<dyn Fn(&Access<'_>) + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::h1::Rules;
+
+    fn head(text: &[u8]) -> RequestHead {
+        let mut head = RequestHead::new();
+        head.read(text, &Rules::default()).unwrap().unwrap();
+        head
+    }
+
+    fn access(head: Option<&RequestHead>) -> Access<'_> {
+        Access {
+            peer: Some("[2001:db8::7]:1234".parse().unwrap()),
+            time: UNIX_EPOCH + Duration::from_millis(971_186_136_999),
+            status: Some(StatusCode::OK),
+            sent: 2326,
+            reason: None,
+            ..Access::refused(None, RejectReason::HostMissing, head)
+        }
+    }
+
+    #[test]
+    fn the_common_and_the_combined_format_are_those_of_other_servers() {
+        let head = head(
+            b"GET /apache_pb.gif?a HTTP/1.0\r\nuser-agent: Mozilla/4.08 [en]\r\n\
+              Referer: http://www.example.com/start.html\r\n\r\n",
+        );
+        let known = access(Some(&head));
+        let common = "2001:db8::7 - - [10/Oct/2000:13:55:36 +0000] \"GET /apache_pb.gif?a \
+                      HTTP/1.0\" 200 2326";
+        assert_eq!(known.common().to_string(), common);
+        let combined =
+            format!("{common} \"http://www.example.com/start.html\" \"Mozilla/4.08 [en]\"");
+        assert_eq!(known.combined().to_string(), combined);
+        assert_eq!(known.field("USER-AGENT"), Some(&b"Mozilla/4.08 [en]"[..]));
+
+        let unknown = Access {
+            peer: None,
+            time: UNIX_EPOCH - Duration::from_secs(1),
+            status: None,
+            sent: 0,
+            ..access(None)
+        };
+        assert_eq!(
+            unknown.combined().to_string(),
+            "- - - [01/Jan/1970:00:00:00 +0000] \"-\" - - \"-\" \"-\""
+        );
+        assert_eq!((unknown.version(), unknown.field("host")), (None, None));
+    }
+
+    #[test]
+    fn nothing_that_a_client_says_ends_a_line_or_its_quotes() {
+        let head =
+            head(b"GET /\"\\ HTTP/1.1\r\nHost: a\r\nUser-Agent: a\"b\\c\td\xff\xc3\xa9\r\n\r\n");
+        let line = access(Some(&head)).combined().to_string();
+        assert!(line.contains(r#""GET /\"\\ HTTP/1.1""#), "{line}");
+        assert!(
+            line.ends_with(r#" "-" "a\"b\\c\x09d\xff\xc3\xa9""#),
+            "{line}"
+        );
+    }
+}

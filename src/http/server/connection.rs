@@ -1,0 +1,132 @@
+//! HTTP on one connection, without a server.
+
+use std::{
+    fmt,
+    future::{Future as _, poll_fn},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+};
+
+use super::{
+    access_log::Access,
+    exchange::{Ended, Exchange},
+    message::handler::Handler,
+    serve::{closing::close_gently, serve_all},
+    settings::Settings,
+    timeouts::Timeouts,
+    worker_shared::Shared,
+};
+use crate::{
+    budget,
+    http::{
+        h1::{Leniency, Limits},
+        transport::Transport,
+    },
+    time,
+};
+
+/// Serves HTTP/1.1 on a connection of any kind: a socket that somebody else accepted, a stream with
+/// a protocol of its own below, or one in memory, in tests.
+///
+/// A [`Server`](crate::http::Server) is what accepts, limits and stops many of them.
+///
+/// # Examples
+///
+/// ```
+/// use std::{future::poll_fn, io};
+/// use annulus::{http::{Connection, Request}, io::{ByteStream as _, duplex}, spawn};
+///
+/// annulus::run(async {
+///     let (mut near, far) = duplex(4096);
+///     let served = spawn(Connection::new().serve(far, async |_: Request| "hello"));
+///     let request = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+///     poll_fn(|context| near.poll_write(context, request)).await?;
+///     let mut answer = Vec::new();
+///     while poll_fn(|context| near.poll_read(context, &mut answer)).await? > 0 {}
+///     assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"hello"));
+///     drop(near);
+///     served.await?;
+///     io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Clone, Default)]
+pub struct Connection {
+    settings: Settings,
+}
+
+impl Connection {
+    /// The settings of a [`Server`](crate::http::Server) by default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The limits on what a client may send.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.rules.limits = limits;
+        self
+    }
+
+    /// What to accept although it breaks the protocol; nothing by default.
+    #[must_use]
+    pub fn leniency(mut self, leniency: Leniency) -> Self {
+        self.settings.rules.leniency = leniency.of_server();
+        self
+    }
+
+    /// How long to wait for the client.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// Tells `log` of every request that was answered or refused, and of bytes that were none.
+    #[must_use]
+    pub fn access_log(mut self, log: impl Fn(&Access<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.access_log = Some(Arc::new(log));
+        self
+    }
+
+    /// Serves `stream` until it ends. What breaks a connection ends it; there is nobody to tell.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is closed, and a handler that runs is dropped.
+    pub async fn serve<H: Handler>(self, stream: impl Into<Transport>, handler: H) {
+        let idle = self.settings.timeouts.idle;
+        let shared = Rc::new(Shared::new(self.settings, Arc::default()));
+        let exchange = Exchange::new(Rc::clone(&shared));
+        let mut serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::new(handler)));
+        let mut transport = stream.into();
+        loop {
+            budget::turn().await;
+            let receive = poll_fn(|context| transport.poll_recv(context));
+            let bytes = match time::timeout(idle, receive).await {
+                Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
+                Ok(Err(_)) => return,
+                Ok(Ok(_)) | Err(_) => return close_gently(transport, Some(0)).await,
+            };
+            exchange.give(transport, bytes);
+            let ended = poll_fn(|context| {
+                shared.look_at_clock();
+                // It never ends by itself; what it leaves behind tells.
+                let _ = serving.as_mut().poll(context);
+                exchange.take_ended().map_or(Poll::Pending, Poll::Ready)
+            });
+            match ended.await {
+                Ended::Idle(idle) => transport = idle,
+                Ended::Closed => return,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,34 @@
+//! What handlers see: requests, responses, and what is made of and into them.
+
+pub(super) mod body;
+pub(super) mod body_writer;
+mod content_type;
+mod file_response;
+pub(super) mod form;
+pub(super) mod handler;
+mod http_crate;
+pub(super) mod into_response;
+#[cfg(feature = "json")]
+pub(super) mod json;
+pub(super) mod pairs;
+pub(super) mod params;
+pub(super) mod received;
+mod redirect;
+pub(super) mod request;
+pub(super) mod response;
+pub(super) mod response_body;
+pub(super) mod sse;
+pub(super) mod upgraded;
+
+pub use body::Body;
+pub use body_writer::BodyWriter;
+pub use form::Form;
+pub use handler::Handler;
+pub use into_response::IntoResponse;
+#[cfg(feature = "json")]
+pub use json::Json;
+pub use pairs::Pairs;
+pub use request::Request;
+pub use response::Response;
+pub use sse::{Event, EventSender};
+pub use upgraded::Upgraded;

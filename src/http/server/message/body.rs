@@ -1,0 +1,208 @@
+//! A request's body.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::Stream;
+
+use super::received::Received;
+use crate::{
+    budget::PutOff,
+    http::{HeaderMap, error::Result, server::exchange::Exchange},
+    io::Receive,
+    pool::ManagedBuf,
+};
+
+/// A request's body, pulled piece by piece: what is not pulled stays with the client.
+///
+/// A client that asked by `Expect: 100-continue` is told to send at the first pull. How long a pull
+/// waits is bounded by [`Timeouts::body`](crate::http::Timeouts::body) and the rate beside it.
+///
+/// It is also what an [`io::Reader`](crate::io::Reader) reads from, a stream of its pieces, and what a
+/// [client's request](crate::http::client::Request::body) can carry on to another server.
+#[derive(Debug)]
+pub struct Body {
+    /// Held so that the exchange sees that the body may still be read.
+    received: Rc<Received>,
+    /// Which of the exchange's requests it belongs to; none for one that was taken before.
+    number: Option<u64>,
+    /// While it waits as a stream.
+    ticket: Option<u64>,
+    put_off: PutOff,
+}
+
+impl Body {
+    pub(crate) fn new(received: Rc<Received>, number: Option<u64>) -> Self {
+        Self {
+            received,
+            number,
+            ticket: None,
+            put_off: PutOff::new(),
+        }
+    }
+
+    /// The same with another limit on its size than
+    /// [`Limits::body_bytes_max`](crate::http::Limits::body_bytes_max).
+    #[must_use]
+    pub fn limit(self, bytes_max: u64) -> Self {
+        if self.is_current() {
+            self.exchange().body.borrow_mut().set_bytes_max(bytes_max);
+        }
+        self
+    }
+
+    /// The same with another limit on the wait for each piece than
+    /// [`Timeouts::body`](crate::http::Timeouts::body).
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        if self.is_current() {
+            self.exchange().pull.set_timeout(timeout);
+        }
+        self
+    }
+
+    fn exchange(&self) -> &Exchange {
+        &self.received.exchange
+    }
+
+    fn is_current(&self) -> bool {
+        self.number
+            .is_some_and(|number| self.exchange().pull.is_current(number))
+    }
+
+    /// How many bytes are still to come, where the client told the length.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
+        if self.is_current() {
+            self.exchange().body.borrow().left()
+        } else {
+            Some(0)
+        }
+    }
+
+    /// The next piece, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// A body that is larger than its limit (413), that breaks the protocol or ends too early
+    /// (400), or that does not come in time (408); an I/O error; or the answer was written already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn next(&mut self) -> Result<Option<ManagedBuf>> {
+        self.pull().await
+    }
+
+    fn pull(&self) -> Pull<'_> {
+        Pull {
+            exchange: self.exchange(),
+            number: self.number,
+            ticket: None,
+            put_off: PutOff::new(),
+        }
+    }
+
+    /// The whole body. Its limit bounds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    ///
+    /// # Cancel safety
+    ///
+    /// What was collected is lost when the future is dropped.
+    pub async fn bytes(mut self) -> Result<Vec<u8>> {
+        let Some(first) = self.next().await? else {
+            return Ok(Vec::new());
+        };
+        let mut bytes = first.into_vec();
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
+    /// The fields that the client sent behind a body in chunks; none before its end. Those that
+    /// would change the message's meaning are left out (RFC 9110, section 6.5.1).
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        self.number
+            .map(|number| self.exchange().trailers(number))
+            .unwrap_or_default()
+    }
+}
+
+impl Receive for Body {
+    type Bytes = ManagedBuf;
+
+    async fn receive(&self) -> io::Result<ManagedBuf> {
+        let piece = self.pull().await?;
+        Ok(piece.unwrap_or_else(ManagedBuf::empty))
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<ManagedBuf>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let Some(number) = this.number else {
+            return Poll::Ready(None);
+        };
+        if this.put_off.waits(context) {
+            return Poll::Pending;
+        }
+        let polled = this
+            .received
+            .exchange
+            .poll_body(number, &mut this.ticket, context);
+        polled.map(Result::transpose)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let (Some(ticket), Some(number)) = (self.ticket, self.number) {
+            self.exchange().give_up_body(number, ticket);
+        }
+    }
+}
+
+/// The future of a piece.
+struct Pull<'a> {
+    exchange: &'a Exchange,
+    number: Option<u64>,
+    /// While it waits.
+    ticket: Option<u64>,
+    put_off: PutOff,
+}
+
+impl Future for Pull<'_> {
+    type Output = Result<Option<ManagedBuf>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(number) = self.number else {
+            return Poll::Ready(Ok(None));
+        };
+        let this = &mut *self;
+        if this.put_off.waits(context) {
+            return Poll::Pending;
+        }
+        this.exchange.poll_body(number, &mut this.ticket, context)
+    }
+}
+
+impl Drop for Pull<'_> {
+    fn drop(&mut self) {
+        if let (Some(ticket), Some(number)) = (self.ticket, self.number) {
+            self.exchange.give_up_body(number, ticket);
+        }
+    }
+}

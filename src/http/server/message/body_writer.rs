@@ -1,0 +1,110 @@
+//! The body of an answer that is written in pieces.
+
+use std::{fmt, future::poll_fn, io, rc::Rc, task::Poll};
+
+use bytes::Bytes;
+
+use crate::http::{HeaderName, HeaderValue, error::Result, server::exchange::Exchange};
+
+/// Writes the body of an answer piece by piece; a handler gets it by
+/// [`Response::writer`](crate::http::Response::writer).
+///
+/// Pieces gather while the handler does not wait, and are sent when it does. A write waits while the
+/// client has yet to take 16 KiB: the client's pace is the handler's. Pieces of 8 KiB and more are
+/// sent from where they are, one by one, or up to 256 KiB of them at once to a client that takes all
+/// without delay.
+///
+/// What is written beyond the `Content-Length` that the answer promised is refused, and less than
+/// that cuts the connection when the writer's function returns.
+pub struct BodyWriter {
+    exchange: Rc<Exchange>,
+    number: u64,
+}
+
+impl BodyWriter {
+    pub(crate) fn new(exchange: Rc<Exchange>, number: u64) -> Self {
+        Self { exchange, number }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.exchange.pull.is_current(self.number) {
+            Ok(())
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the answer has ended",
+            ))
+        }
+    }
+
+    /// Writes a piece. An empty one is no piece.
+    ///
+    /// # Errors
+    ///
+    /// When there is more than the answer promised, or the answer has ended. A client that is gone
+    /// drops the handler instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// A write that is dropped before it was ready has written nothing.
+    pub async fn write(&mut self, data: impl Into<Bytes>) -> Result<()> {
+        let data = data.into();
+        poll_fn(|context| {
+            self.check()?;
+            self.exchange
+                .outgoing
+                .poll_room(context)
+                .map(Ok::<_, io::Error>)
+        })
+        .await?;
+        self.exchange
+            .outgoing
+            .write(data)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.exchange.wake();
+        Ok(())
+    }
+
+    /// Waits until what was written is in the kernel's hands.
+    ///
+    /// # Errors
+    ///
+    /// When the answer has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn flush(&mut self) -> Result<()> {
+        poll_fn(|context| {
+            if let Err(error) = self.check() {
+                return Poll::Ready(Err(error));
+            }
+            self.exchange.outgoing.poll_empty(context).map(Ok)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Adds a field behind the body. It is sent to clients that said `TE: trailers`, behind a body
+    /// in chunks, unless it is one of those that have no meaning there (RFC 9110, section 6.5.1).
+    pub fn trailer(&mut self, name: HeaderName, value: HeaderValue) {
+        if self.check().is_ok() {
+            self.exchange.outgoing.add_trailer(name, value);
+        }
+    }
+
+    /// Waits until the server begins to stop: a handler that writes without an end ends then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn stopping(&self) {
+        self.exchange.shared.stopping().await;
+    }
+}
+
+impl fmt::Debug for BodyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyWriter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+//! A form in a request's body.
+
+use std::{fmt, str::FromStr};
+
+use super::{content_type::require_type, pairs::Pairs, request::Request};
+use crate::http::error::{Cause, Result};
+
+/// The fields of a form, as `application/x-www-form-urlencoded` has them.
+#[derive(Clone)]
+pub struct Form {
+    bytes: Vec<u8>,
+}
+
+impl Form {
+    /// The names and values, decoded, in order.
+    #[must_use]
+    pub fn pairs(&self) -> Pairs<'_> {
+        Pairs::new(&self.bytes)
+    }
+
+    /// The value of the first pair called `name`, or `None` without such a pair.
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is not a `T`.
+    pub fn param<T>(&self, name: &str) -> Result<Option<T>>
+    where
+        T: FromStr<Err: Into<Cause>>,
+    {
+        self.pairs().parse(name)
+    }
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Form").field(&self.pairs()).finish()
+    }
+}
+
+/// The body as a form.
+impl Request {
+    /// Reads the body as a form. The server's limit on bodies bounds it.
+    ///
+    /// Forms with files, `multipart/form-data`, are not read.
+    ///
+    /// # Errors
+    ///
+    /// 415 when `Content-Type` is not `application/x-www-form-urlencoded`, and those of
+    /// [`Body::bytes`](crate::http::Body::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// What was collected is lost when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use annulus::http::{self, Request, StatusCode};
+    /// async fn sign_in(mut request: Request) -> http::Result<String> {
+    ///     let form = request.form().await?;
+    ///     let name: String = form.param("name")?.ok_or(StatusCode::BAD_REQUEST)?;
+    ///     Ok(format!("Hello, {name}!"))
+    /// }
+    /// ```
+    pub async fn form(&mut self) -> Result<Form> {
+        require_type(self, "application/x-www-form-urlencoded", |subtype| {
+            subtype.eq_ignore_ascii_case(b"x-www-form-urlencoded")
+        })?;
+        let bytes = self.take_body().bytes().await?;
+        Ok(Form { bytes })
+    }
+}

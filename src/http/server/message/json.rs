@@ -1,0 +1,121 @@
+//! Bodies in JSON.
+
+use ::serde::{Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
+
+use super::{
+    body::Body, content_type::require_type, into_response::IntoResponse, request::Request,
+    response::Response,
+};
+use crate::http::{
+    HeaderValue, StatusCode,
+    error::{Error, Result},
+    error_kind::ErrorKind,
+    header,
+};
+
+/// An answer in JSON.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::http::{Json, Router};
+///
+/// let router = Router::new().get("/primes", async |_| Json([2, 3, 5, 7]));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        Response::json(&self.0)
+    }
+}
+
+impl Response {
+    /// `200 OK` with `value` in JSON; 500 when it cannot be written in JSON, as a map whose keys
+    /// are not text.
+    #[must_use]
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(bytes) => Self::new(StatusCode::OK)
+                .field(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                )
+                .body(bytes),
+            Err(error) => Error::from(error).into_response(),
+        }
+    }
+}
+
+impl Request {
+    /// Reads the body as a `T` in JSON. The server's limit on bodies bounds it.
+    ///
+    /// # Errors
+    ///
+    /// 415 when `Content-Type` is neither `application/json` nor something like
+    /// `application/problem+json`, and those of [`Body::json`].
+    ///
+    /// # Cancel safety
+    ///
+    /// What was collected is lost when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{self, Request, Response};
+    ///
+    /// async fn sum(mut request: Request) -> http::Result<Response> {
+    ///     let numbers: Vec<f64> = request.json().await?;
+    ///     Ok(Response::json(&numbers.iter().sum::<f64>()))
+    /// }
+    /// ```
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        require_type(self, "application/json", |subtype| {
+            let tail = subtype.len().saturating_sub("+json".len());
+            subtype.eq_ignore_ascii_case(b"json") || subtype[tail..].eq_ignore_ascii_case(b"+json")
+        })?;
+        self.take_body().json().await
+    }
+}
+
+impl Body {
+    /// Reads the whole body as a `T` in JSON. The server's limit bounds it.
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is not JSON, 422 when it is but is not a `T`, and those of
+    /// [`bytes`](Self::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// What was collected is lost when the future is dropped.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|cause| {
+            let (status, reason) = match cause.classify() {
+                Category::Data => {
+                    let wanted = std::any::type_name::<T>();
+                    let reason = format!("expected `{wanted}` in JSON, found other data");
+                    (StatusCode::UNPROCESSABLE_ENTITY, reason)
+                }
+                _ => {
+                    let reason = "expected JSON, found something else".to_owned();
+                    (StatusCode::BAD_REQUEST, reason)
+                }
+            };
+            Error::other(status, ErrorKind::Content, reason).with_source(cause)
+        })
+    }
+}
+
+/// 500: JSON that the program itself reads or writes. What a client sends is judged by
+/// [`Request::json`].
+impl From<serde_json::Error> for Error {
+    fn from(cause: serde_json::Error) -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let reason = "JSON of the program's own cannot be read or written";
+        Self::other(status, ErrorKind::Internal, reason).with_source(cause)
+    }
+}

@@ -1,0 +1,51 @@
+//! A request as its exchange has received it.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::Rc,
+};
+
+use super::params::Params;
+use crate::http::{h1::RequestHead, server::exchange::Exchange};
+
+/// What an exchange and the [`Request`](crate::http::Request) that it gave to the handler share.
+///
+/// The request is a pointer to this, and so costs next to nothing to move. It is used again for the
+/// next one, unless the handler has kept it.
+pub(crate) struct Received {
+    pub(crate) head: RequestHead,
+    pub(crate) exchange: Rc<Exchange>,
+    /// Which of the exchange's requests this is.
+    pub(crate) number: u64,
+    /// Whether nobody has taken the body yet.
+    pub(crate) has_body: Cell<bool>,
+    /// What the router found in the path.
+    pub(crate) params: RefCell<Params>,
+}
+
+impl Received {
+    pub(crate) fn new(exchange: &Rc<Exchange>) -> Rc<Self> {
+        Rc::new(Self {
+            head: RequestHead::new(),
+            exchange: Rc::clone(exchange),
+            number: 0,
+            has_body: Cell::new(true),
+            params: RefCell::default(),
+        })
+    }
+
+    /// Begins the request whose head was read, and which is the exchange's `number`th.
+    #[inline]
+    pub(crate) fn begin(&mut self, number: u64) {
+        self.number = number;
+        self.has_body.set(true);
+        self.params.get_mut().clear();
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! A request.
+
+use std::{cell::RefCell, fmt, net::SocketAddr, rc::Rc};
+
+use super::{body::Body, params::Params, received::Received};
+use crate::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    h1::{AnswerTo, RequestHead, ResponseEncoder},
+    server::{exchange::Exchange, settings::WhenGone},
+    transport::Transport,
+};
+
+/// A request: its head, which is here, and its body, which is pulled.
+///
+/// The head is read lazily: no map of fields is built unless [`headers`](Self::headers) is called.
+/// The value is `'static` and may be kept or moved to another task of this thread.
+pub struct Request {
+    received: Rc<Received>,
+}
+
+impl Request {
+    #[inline]
+    pub(crate) fn new(received: Rc<Received>) -> Self {
+        Self { received }
+    }
+
+    pub(crate) fn head(&self) -> &RequestHead {
+        &self.received.head
+    }
+
+    fn exchange(&self) -> &Rc<Exchange> {
+        &self.received.exchange
+    }
+
+    /// Whether the exchange has not gone on to another request.
+    fn is_current(&self) -> bool {
+        self.exchange().pull.is_current(self.received.number)
+    }
+
+    /// What the router found in the path.
+    pub(crate) fn params(&self) -> &RefCell<Params> {
+        &self.received.params
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.head().method()
+    }
+
+    /// The target as it was sent.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.head().target()
+    }
+
+    /// The target's path, as it was sent: nothing is decoded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.head().path()
+    }
+
+    /// What stands behind the target's `?`, as it was sent.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.head().query()
+    }
+
+    /// Host and port that the client asked for: from the target if it names them, else from `Host`.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.head().authority()
+    }
+
+    /// The version: 1.0 or 1.1.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.head().version()
+    }
+
+    /// Who is at the other end of the connection: the client, or the proxy in front of us. None on a
+    /// Unix socket, and once the connection has been handed over or is gone.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        if !self.is_current() {
+            return None;
+        }
+        let transport = self.exchange().transport.borrow();
+        transport.as_ref().and_then(Transport::peer_addr)
+    }
+
+    /// The first field called `name`, in any case, without the blanks around its value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head().header(name)
+    }
+
+    /// All fields called `name`, in order.
+    pub fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.head().header_all(name)
+    }
+
+    /// Names, as they were sent, and values of all fields, in order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::Request;
+    ///
+    /// fn bytes_of_fields(request: &Request) -> usize {
+    ///     request.fields().map(|(name, value)| name.len() + value.len()).sum()
+    /// }
+    /// ```
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.head().fields().iter()
+    }
+
+    /// All fields as a map, which is built anew at each call.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        self.head().to_header_map()
+    }
+
+    /// The protocols that the client offers to change to, by `Upgrade` and `Connection`.
+    pub fn upgrades(&self) -> impl Iterator<Item = &str> {
+        self.head().upgrades()
+    }
+
+    /// Lets the handler finish although its client has left; otherwise its future is dropped when
+    /// the connection is reset or breaks, and while it writes a body also when the client closes
+    /// its side.
+    pub fn keep_running(&self) {
+        self.set_when_gone(WhenGone::GoOn);
+    }
+
+    /// Drops the handler's future also when the client has just closed its own side. For handlers
+    /// that wait long before they answer: most clients that do so have left, but to close one's
+    /// side and wait for the answer is legal.
+    pub fn stop_on_half_close(&self) {
+        self.set_when_gone(WhenGone::HalfClose);
+    }
+
+    fn set_when_gone(&self, when_gone: WhenGone) {
+        if self.is_current() {
+            self.exchange().when_gone.set(when_gone);
+        }
+    }
+
+    /// Sends `103 Early Hints` with `fields` ahead of the answer, so that the client can begin to
+    /// load what it will need (RFC 8297). It leaves when the handler waits. Clients of HTTP/1.0 are
+    /// sent nothing, and nor is one whose answer is under way.
+    pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) {
+        if self.version() == Version::HTTP_10 || !self.is_current() {
+            return;
+        }
+        let mut output = Vec::new();
+        let answer_to = AnswerTo::request(self.head());
+        let mut encoder = ResponseEncoder::new(&mut output, StatusCode::EARLY_HINTS, answer_to);
+        for (name, value) in fields {
+            encoder.field(name, value);
+        }
+        encoder.finish(None, &self.exchange().shared.date_line());
+        self.exchange().outgoing.add_interim(&output);
+        self.exchange().wake();
+    }
+
+    /// Waits until the server begins to stop: a handler that waits without an end answers then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn stopping(&self) {
+        self.exchange().shared.stopping().await;
+    }
+
+    /// The body, as a value of its own. A second call gives a body that is at its end.
+    ///
+    /// It can be read until the answer has been written; what is left of it then is skipped.
+    pub fn take_body(&mut self) -> Body {
+        let has_body = self.received.has_body.replace(false);
+        let number = has_body.then_some(self.received.number);
+        Body::new(Rc::clone(&self.received), number)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", self.method())
+            .field("target", &self.target())
+            .finish_non_exhaustive()
+    }
+}

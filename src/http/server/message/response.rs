@@ -1,0 +1,293 @@
+//! An answer.
+
+use std::{fmt, future::poll_fn, pin::pin};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::{body_writer::BodyWriter, response_body::ResponseBody, upgraded::Upgraded};
+use crate::{
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        error::{Error, Result},
+        header,
+    },
+    sync::mpsc,
+};
+
+/// An answer: a status, fields, and a body.
+///
+/// `Date`, `Content-Length` and `Connection` are the server's business; so is leaving out what must
+/// not be there, such as the body of an answer to `HEAD`.
+pub struct Response {
+    status: StatusCode,
+    content_type: Option<HeaderValue>,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    body: ResponseBody,
+    /// What it answers for, for the access log.
+    error: Option<Box<Error>>,
+}
+
+impl Response {
+    /// An answer without fields and without a body.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self {
+            status,
+            content_type: None,
+            fields: Vec::new(),
+            body: ResponseBody::default(),
+            error: None,
+        }
+    }
+
+    /// `200 OK` with plain text in UTF-8. A `&'static str` is not copied.
+    #[must_use]
+    pub fn text(text: impl Into<Bytes>) -> Self {
+        Self::with_type(
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+            text.into(),
+        )
+    }
+
+    /// `200 OK` with a page in UTF-8.
+    #[must_use]
+    pub fn html(page: impl Into<Bytes>) -> Self {
+        Self::with_type(
+            HeaderValue::from_static("text/html; charset=utf-8"),
+            page.into(),
+        )
+    }
+
+    /// `200 OK` with bytes of no particular type.
+    #[must_use]
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::with_type(
+            HeaderValue::from_static("application/octet-stream"),
+            bytes.into(),
+        )
+    }
+
+    fn with_type(content_type: HeaderValue, body: Bytes) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: Some(content_type),
+            fields: Vec::new(),
+            body: ResponseBody::Bytes(body),
+            error: None,
+        }
+    }
+
+    /// Changes the status.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Adds a field. `Content-Type` replaces the one that the body came with.
+    ///
+    /// `Content-Length`, `Transfer-Encoding` and `Connection: keep-alive` are left out when the
+    /// answer is written, since the server decides them; `Connection: close` closes the connection.
+    /// A `Content-Length` counts where there is no body to measure: it promises the length of a body
+    /// that is written in pieces, and tells the length of the one that an answer to HEAD, or a 304,
+    /// leaves out.
+    #[must_use]
+    pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if name == header::CONTENT_TYPE {
+            self.content_type = Some(value);
+        } else {
+            self.fields.push((name, value));
+        }
+        self
+    }
+
+    /// Changes the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = ResponseBody::Bytes(body.into());
+        self
+    }
+
+    /// `200 OK` with a body that `write` writes once the head is on its way.
+    ///
+    /// Its length is unknown: the body goes out in chunks, or to HTTP/1.0 until the close. With a
+    /// `Content-Length` field it is promised, and cut when `write` gives less.
+    ///
+    /// `write` is dropped when the client leaves, also by closing just its own side unless the length
+    /// is promised. When it fails
+    /// before anything was sent, the answer becomes that of the error; later, the connection is
+    /// cut, so that the client cannot take what it has for the whole.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use annulus::http::{BodyWriter, Response, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// Server::bind("127.0.0.1:8080")
+    ///     .run(async |_request| {
+    ///         Response::writer(async |mut out: BodyWriter| {
+    ///             for number in 0..3 {
+    ///                 out.write(format!("line {number}\n")).await?;
+    ///             }
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .map(drop)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn writer<F>(write: F) -> Self
+    where
+        F: AsyncFnOnce(BodyWriter) -> Result<()> + 'static,
+    {
+        let mut response = Self::new(StatusCode::OK);
+        response.body = ResponseBody::Producer(Box::new(move |out| {
+            Box::pin(async move { write(out).await })
+        }));
+        response
+    }
+
+    /// `200 OK` with the items of a stream as body. An error cuts it, as in
+    /// [`writer`](Self::writer).
+    #[must_use]
+    pub fn stream<S, D, E>(stream: S) -> Self
+    where
+        S: Stream<Item = std::result::Result<D, E>> + 'static,
+        D: Into<Bytes>,
+        E: Into<Error>,
+    {
+        Self::writer(async move |mut out: BodyWriter| {
+            let mut stream = pin!(stream);
+            while let Some(item) = poll_fn(|context| stream.as_mut().poll_next(context)).await {
+                out.write(item.map_err(Into::into)?).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// `200 OK` with what is sent into the channel as body; it ends when the last sender is
+    /// dropped. `pieces_max` pieces wait in it at most.
+    ///
+    /// The senders may be moved to other tasks of this thread. When the client leaves they fail.
+    #[must_use]
+    pub fn channel(pieces_max: usize) -> (mpsc::Sender<Bytes>, Self) {
+        let (sender, mut receiver) = mpsc::channel(pieces_max);
+        let response = Self::writer(async move |mut out: BodyWriter| {
+            while let Some(piece) = receiver.recv().await {
+                out.write(piece).await?;
+            }
+            Ok(())
+        });
+        (sender, response)
+    }
+
+    /// `101 Switching Protocols`: hands the connection to `use_it`, with whatever the client sent
+    /// behind its request. It is closed when that returns.
+    ///
+    /// A client that did not offer `protocol`, by `Upgrade` and `Connection: upgrade` in HTTP/1.1, is
+    /// answered `426 Upgrade Required` with the protocol's name instead, and `use_it` is dropped.
+    /// [`Request::upgrades`](crate::http::Request::upgrades) tells what was offered, to handlers that choose
+    /// among several or have another answer.
+    #[must_use]
+    pub fn upgrade<F>(protocol: HeaderValue, use_it: F) -> Self
+    where
+        F: AsyncFnOnce(Upgraded) + 'static,
+    {
+        let mut response = Self::tunnel(use_it).status(StatusCode::SWITCHING_PROTOCOLS);
+        response.fields.push((header::UPGRADE, protocol));
+        response
+    }
+
+    /// `200 OK` to a `CONNECT`: hands the connection to `use_it`, as
+    /// [`upgrade`](Self::upgrade). To another method it answers 500.
+    #[must_use]
+    pub fn tunnel<F>(use_it: F) -> Self
+    where
+        F: AsyncFnOnce(Upgraded) + 'static,
+    {
+        let mut response = Self::new(StatusCode::OK);
+        response.body = ResponseBody::Tunnel(Box::new(move |connection| {
+            Box::pin(async move { use_it(connection).await })
+        }));
+        response
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn content_type(&self) -> Option<&HeaderValue> {
+        self.content_type.as_ref()
+    }
+
+    pub(crate) fn field_list(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.fields
+    }
+
+    /// The answer to a request that failed: the error's status, and what it says for the log.
+    pub(crate) fn failed(error: Error) -> Self {
+        let mut response = Self::new(error.status());
+        response.error = Some(Box::new(error));
+        response
+    }
+
+    pub(crate) fn take_error(&mut self) -> Option<Box<Error>> {
+        self.error.take()
+    }
+
+    /// The body, if it is here.
+    #[inline]
+    pub(crate) fn bytes_here(&self) -> Option<&Bytes> {
+        match &self.body {
+            ResponseBody::Bytes(bytes) => Some(bytes),
+            ResponseBody::Producer(_) | ResponseBody::Tunnel(_) => None,
+        }
+    }
+
+    /// Takes the body, if it is here.
+    pub(crate) fn take_bytes(&mut self) -> Option<Bytes> {
+        match &mut self.body {
+            ResponseBody::Bytes(bytes) => Some(std::mem::take(bytes)),
+            ResponseBody::Producer(_) | ResponseBody::Tunnel(_) => None,
+        }
+    }
+
+    pub(crate) fn take_body(&mut self) -> ResponseBody {
+        std::mem::take(&mut self.body)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer as the `http` crate has it; one whose body is still to be written comes back.
+impl TryFrom<Response> for ::http::Response<Bytes> {
+    type Error = Response;
+
+    fn try_from(mut response: Response) -> std::result::Result<Self, Response> {
+        let ResponseBody::Bytes(body) = &mut response.body else {
+            return Err(response);
+        };
+        let mut converted = Self::new(std::mem::take(body));
+        *converted.status_mut() = response.status;
+        if let Some(content_type) = response.content_type.take() {
+            converted
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, content_type);
+        }
+        for (name, value) in response.fields.drain(..) {
+            converted.headers_mut().append(name, value);
+        }
+        Ok(converted)
+    }
+}

@@ -1,0 +1,25 @@
+//! Handlers of different types in one table.
+
+use std::{future::Future, pin::Pin};
+
+use crate::http::server::message::{handler::Handler, request::Request, response::Response};
+
+/// A handler of any type.
+pub(super) type BoxedHandler = Box<dyn AnyHandler>;
+
+/// A [`Handler`] whose future is in a box, so that its type is not part of the handler's.
+pub(super) trait AnyHandler {
+    fn handle(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + '_>>;
+}
+
+struct Boxing<H>(H);
+
+impl<H: Handler> AnyHandler for Boxing<H> {
+    fn handle(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + '_>> {
+        Box::pin(self.0.handle(request))
+    }
+}
+
+pub(super) fn boxed(handler: impl Handler) -> BoxedHandler {
+    Box::new(Boxing(handler))
+}

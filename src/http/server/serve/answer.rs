@@ -1,0 +1,330 @@
+//! How an answer is written: at once, in pieces, or as a tunnel's beginning.
+
+use std::rc::Rc;
+
+use crate::http::{
+    HeaderValue, StatusCode,
+    error::{Error, Result},
+    h1::{
+        AnswerTo, BodyError, BodyLength, RejectReason, RequestHead, ResponseEncoder,
+        ResponseFraming,
+    },
+    header,
+    server::{
+        exchange::{Driven, Exchange, Gone},
+        message::{
+            body_writer::BodyWriter,
+            received::Received,
+            response::Response,
+            response_body::{MakeProducer, MakeTunnel, ResponseBody},
+            upgraded::{Upgraded, WayBack},
+        },
+        phase::Phase,
+        settings::WhenGone,
+    },
+};
+
+/// What follows an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Request,
+    Close,
+}
+
+/// What became of an answer: its status, why it was not the handler's, and what follows it.
+pub(crate) type Answered = (StatusCode, Option<RejectReason>, Next);
+
+/// Adds the answer that most handlers give to the output, and takes it: one whose body is here.
+#[inline]
+pub(crate) fn answer_at_once(
+    exchange: &Exchange,
+    head: &RequestHead,
+    driven: &mut Option<Driven<Response>>,
+) -> Option<Answered> {
+    let Some(Driven::Done(response)) = driven else {
+        return None;
+    };
+    let mut answer_to = AnswerTo::request(head);
+    let status = response.status_code();
+    if status.is_informational() || answer_to.is_connect {
+        return None;
+    }
+    let failed = exchange.pull.failed();
+    answer_to.keeps_alive &=
+        failed.is_none() && !exchange.shared.is_stopping() && ends_body(exchange, response);
+    let keeps_alive = write_whole(exchange, response, answer_to)?;
+    Some((
+        status,
+        failed.map(RejectReason::Body),
+        next_after(keeps_alive),
+    ))
+}
+
+/// Whether the request's body can end behind an answer whose body is here. One that is written in
+/// pieces may be written from the request's body, which is left alone.
+#[inline]
+fn ends_body(exchange: &Exchange, response: &Response) -> bool {
+    exchange.body.borrow().is_end() || response.bytes_here().is_some() && exchange.can_skip_body()
+}
+
+/// Writes any other answer, to the output or beyond.
+pub(crate) async fn answer(
+    exchange: &Rc<Exchange>,
+    received: &Rc<Received>,
+    driven: Option<Driven<Response>>,
+) -> std::result::Result<Answered, Gone> {
+    let mut answer_to = AnswerTo::request(&received.head);
+    if exchange.shared.is_stopping() || exchange.pull.failed().is_some() {
+        answer_to.keeps_alive = false;
+    }
+    let Some(Driven::Done(mut response)) = driven else {
+        return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
+    };
+    let status = response.status_code();
+    let reason = exchange.pull.failed().map(RejectReason::Body);
+    let body = response.take_body();
+    if status.is_informational() || answer_to.is_connect && status.is_success() {
+        let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
+        return match body {
+            ResponseBody::Tunnel(_) if is_upgrade && !is_offered(&received.head, &response) => {
+                Ok(refuse_upgrade(exchange, response, answer_to))
+            }
+            ResponseBody::Tunnel(make) if is_upgrade || status.is_success() => {
+                // The tunnel begins behind the request, whose body nobody can read any more.
+                exchange.retire();
+                exchange.ask_for_body()?;
+                if exchange.pull.failed().is_some() || !exchange.skip_body().await? {
+                    let error = exchange.pull.failed().unwrap_or(BodyError::TooLarge);
+                    return Ok(refuse(exchange, RejectReason::Body(error), answer_to));
+                }
+                encode(exchange, &response, None, answer_to);
+                exchange.flush().await?;
+                tunnel(exchange, make).await?;
+                Ok((status, None, Next::Close))
+            }
+            // Neither ends an exchange: what follows would be taken for its answer, or for a
+            // tunnel's bytes.
+            _ if answer_to.is_connect => Ok(refuse(
+                exchange,
+                RejectReason::ConnectUnsupported,
+                answer_to,
+            )),
+            _ => Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to)),
+        };
+    }
+    match body {
+        ResponseBody::Producer(make) => {
+            // The body of the request may still be read by whoever has the request or its body, such
+            // as the producer, unless that never runs.
+            let is_kept = Rc::strong_count(received) > 1;
+            let has_body = !answer_to.is_head
+                && !matches!(
+                    status,
+                    StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+                );
+            answer_to.keeps_alive &= if is_kept && has_body {
+                exchange.may_end_body()
+            } else {
+                exchange.can_skip_body()
+            };
+            exchange.outgoing.mark_head();
+            let framing = encode(exchange, &response, None, answer_to);
+            produce(exchange, received, make, framing, (status, reason)).await
+        }
+        ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
+            Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to))
+        }
+    }
+}
+
+fn next_after(keeps_alive: bool) -> Next {
+    if keeps_alive {
+        Next::Request
+    } else {
+        Next::Close
+    }
+}
+
+/// Answers by ourselves, and closes.
+fn refuse(exchange: &Exchange, reason: RejectReason, answer_to: AnswerTo) -> Answered {
+    let answer_to = AnswerTo {
+        keeps_alive: false,
+        ..answer_to
+    };
+    exchange.refuse(reason, answer_to);
+    (reason.status(), Some(reason), Next::Close)
+}
+
+/// Whether the client offers the protocols that `response` changes to.
+fn is_offered(head: &RequestHead, response: &Response) -> bool {
+    let mut protocols = protocols(response).peekable();
+    protocols.peek().is_some() && protocols.all(|protocol| head.offers(protocol.as_bytes()))
+}
+
+fn protocols(response: &Response) -> impl Iterator<Item = &HeaderValue> {
+    let fields = response.field_list().iter();
+    fields
+        .filter(|(name, _)| *name == header::UPGRADE)
+        .map(|(_, value)| value)
+}
+
+/// Answers 426 where the handler would change to a protocol that the client did not offer (RFC 9110,
+/// section 7.8), and names that protocol. Without one the handler is at fault.
+fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: AnswerTo) -> Answered {
+    let reason = RejectReason::UpgradeRequired;
+    let mut refusal = Response::text(format!("{reason}\n")).status(reason.status());
+    for protocol in protocols(&response) {
+        refusal = refusal.field(header::UPGRADE, protocol.clone());
+    }
+    if refusal.field_list().is_empty() {
+        return refuse(exchange, RejectReason::HandlerFailed, answer_to);
+    }
+    // What would have used the connection is the user's, and dropped before anything is borrowed.
+    drop(response);
+    answer_to.keeps_alive &= exchange.can_skip_body();
+    let keeps_alive = write_whole(exchange, &mut refusal, answer_to);
+    let next = next_after(keeps_alive == Some(true));
+    (reason.status(), Some(reason), next)
+}
+
+/// Adds a whole answer to the output, if its body is here; returns whether the connection stays open.
+// Always, because a refusal calls it as well: out of line, a pipelined request costs 8 instructions
+// more.
+#[inline(always)]
+fn write_whole(exchange: &Exchange, response: &mut Response, answer_to: AnswerTo) -> Option<bool> {
+    let body = response.bytes_here()?;
+    let body_len = body.len() as u64;
+    if let (Some(content_type), [], true) = (
+        response.content_type(),
+        response.field_list(),
+        body.len() < COPIED_BYTES_MAX,
+    ) {
+        let output = &mut *exchange.outgoing.bytes.borrow_mut();
+        let status = response.status_code();
+        let shared = &exchange.shared;
+        let framing = shared.encode_plain(output, status, content_type, body, answer_to);
+        if framing.body != BodyLength::None {
+            exchange.outgoing.body_bytes.set(body_len);
+        }
+        return Some(framing.keeps_alive);
+    }
+    let framing = encode(exchange, response, Some(body_len), answer_to);
+    if framing.body != BodyLength::None && body_len > 0 {
+        let body = response.take_bytes().expect("its length was taken");
+        exchange.outgoing.push(body);
+    }
+    Some(framing.keeps_alive)
+}
+
+/// A body up to this size is copied behind its head.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
+
+/// Adds the head of an answer to the output.
+fn encode(
+    exchange: &Exchange,
+    response: &Response,
+    body_len: Option<u64>,
+    answer_to: AnswerTo,
+) -> ResponseFraming {
+    let output = &mut *exchange.outgoing.bytes.borrow_mut();
+    let mut encoder = ResponseEncoder::new(output, response.status_code(), answer_to);
+    if let Some(content_type) = response.content_type() {
+        encoder.content_type(content_type);
+    }
+    for (name, value) in response.field_list() {
+        encoder.field(name, value);
+    }
+    encoder.finish(body_len, &exchange.shared.date_line())
+}
+
+/// Lets the handler write the body of its answer.
+async fn produce(
+    exchange: &Rc<Exchange>,
+    received: &Rc<Received>,
+    make: Box<MakeProducer>,
+    framing: ResponseFraming,
+    (status, reason): (StatusCode, Option<RejectReason>),
+) -> std::result::Result<Answered, Gone> {
+    let ResponseFraming { body, keeps_alive } = framing;
+    if body == BodyLength::None {
+        // HEAD, 204, 205 and 304: the client would see nothing of what it writes.
+        return Ok((status, reason, next_after(keeps_alive)));
+    }
+    exchange.outgoing.begin(body);
+    let has_end = matches!(body, BodyLength::Sized(_));
+    if exchange.when_gone.get() == WhenGone::Reset && !has_end {
+        // A client that closed its side of a stream without an end has left.
+        exchange.when_gone.set(WhenGone::HalfClose);
+    }
+    let mut producer = make(BodyWriter::new(Rc::clone(exchange), received.number));
+    let driven = exchange.drive(producer.as_mut()).await;
+    let ended: Result<()> = match driven {
+        Ok(Driven::Done(Ok(()))) => {
+            if exchange.outgoing.is_much() {
+                exchange.flush().await?;
+            }
+            exchange
+                .outgoing
+                .finish(received.head.accepts_trailers())
+                .map_err(|_| Error::from(StatusCode::INTERNAL_SERVER_ERROR))
+        }
+        Ok(Driven::Done(Err(error))) => Err(error),
+        Ok(Driven::Panicked) => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
+        Err(gone) => {
+            if body == BodyLength::UntilClose {
+                cut(exchange);
+            }
+            return Err(gone);
+        }
+    };
+    drop(producer);
+    match ended {
+        Ok(()) => Ok((status, reason, next_after(keeps_alive))),
+        // Nothing has left yet, so that the client can be told.
+        Err(error) if exchange.outgoing.take_back() => {
+            let response = Response::new(error.status());
+            let mut answer_to = AnswerTo::request(&received.head);
+            answer_to.keeps_alive = false;
+            encode(exchange, &response, Some(0), answer_to);
+            Ok((
+                error.status(),
+                Some(RejectReason::HandlerFailed),
+                Next::Close,
+            ))
+        }
+        Err(_) => {
+            // The end must not look like the answer's: chunks lack their last, a length is not
+            // reached, and what would be ended by the close is reset.
+            if body == BodyLength::UntilClose {
+                cut(exchange);
+            } else {
+                exchange.flush().await?;
+            }
+            Err(Gone(RejectReason::AnswerCut))
+        }
+    }
+}
+
+fn cut(exchange: &Exchange) {
+    let _ = exchange.with_transport(|transport| {
+        transport.cut();
+        Ok(())
+    });
+}
+
+/// Hands the connection over, waits until whoever took it is done, and takes it back to be ended,
+/// if it was left.
+async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
+    let Some(transport) = exchange.transport.take() else {
+        return Err(Gone(RejectReason::ClientGone));
+    };
+    exchange.phase.set(Phase::Tunnel);
+    let unread = exchange.input.borrow().bytes().to_vec();
+    exchange.input.borrow_mut().clear();
+    let shared = Rc::clone(&exchange.shared);
+    let way_back = WayBack::default();
+    let upgraded = Upgraded::new(transport, unread, shared, Rc::clone(&way_back));
+    make(upgraded).await;
+    exchange.transport.replace(way_back.take());
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What the access log is told of a request.
+
+use std::time::{Instant, SystemTime};
+
+use crate::{
+    http::{
+        StatusCode,
+        error::Error,
+        h1::{RejectReason, RequestHead},
+        server::{access_log::Access, exchange::Exchange},
+    },
+    time,
+};
+
+/// What the access log will be told of a request besides what the exchange knows.
+pub(crate) struct Exchanged {
+    started: Instant,
+    time: SystemTime,
+    /// What the handler failed with.
+    pub(crate) error: Option<Box<Error>>,
+}
+
+impl Exchanged {
+    pub(crate) fn begin() -> Self {
+        Self {
+            started: time::now(),
+            time: SystemTime::now(),
+            error: None,
+        }
+    }
+
+    pub(crate) fn tell(
+        &self,
+        exchange: &Exchange,
+        head: &RequestHead,
+        status: Option<StatusCode>,
+        reason: Option<RejectReason>,
+    ) {
+        let Some(log) = &exchange.shared.settings.access_log else {
+            return;
+        };
+        let received = exchange.body.borrow().received();
+        log(&Access {
+            peer: exchange.peer.get(),
+            time: self.time,
+            method: Some(head.method()),
+            target: head.target(),
+            status,
+            received,
+            sent: exchange.outgoing.body_bytes.get(),
+            duration: time::now().saturating_duration_since(self.started),
+            reason,
+            error: self.error.as_deref(),
+            head: Some(head),
+        });
+    }
+}
+
+/// Tells the access log of a request that is refused, or of bytes that were none.
+pub(crate) fn tell_refused(exchange: &Exchange, reason: RejectReason, head: &RequestHead) {
+    exchange.shared.count_refusal(reason);
+    if let Some(log) = &exchange.shared.settings.access_log {
+        // It was read if the connection may stay.
+        let head = (!reason.closes()).then_some(head);
+        log(&Access::refused(exchange.peer.get(), reason, head));
+    }
+}

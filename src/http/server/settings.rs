@@ -1,0 +1,90 @@
+//! What every connection of a server is held to.
+
+use std::{fmt, sync::Arc};
+
+use super::{access_log::AccessLog, timeouts::Timeouts};
+use crate::http::h1::{RequestHead, Rules};
+
+/// When a handler's future is dropped because its client left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenGone {
+    /// Never.
+    GoOn,
+    /// When the connection was reset or broke.
+    Reset,
+    /// When the client closed its side, too.
+    HalfClose,
+}
+
+/// What a server was built with, as its workers know it.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) rules: Rules,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) access_log: Option<AccessLog>,
+    /// Handlers go on when their client has left.
+    pub(crate) keeps_running: bool,
+    /// The names that are served, where it is not all of them.
+    pub(crate) hosts: Option<Arc<[String]>>,
+}
+
+impl Settings {
+    /// Whether the request is for a host that is served. One that names none is.
+    #[inline]
+    pub(crate) fn serves(&self, head: &RequestHead) -> bool {
+        match &self.hosts {
+            None => true,
+            Some(hosts) => head
+                .authority()
+                .is_none_or(|authority| is_among(hosts, authority)),
+        }
+    }
+
+    /// When a handler's future is dropped, unless its request says otherwise.
+    pub(crate) fn when_gone(&self) -> WhenGone {
+        if self.keeps_running {
+            WhenGone::GoOn
+        } else {
+            WhenGone::Reset
+        }
+    }
+}
+
+fn is_among(hosts: &[String], authority: &str) -> bool {
+    // The port is behind the last colon, unless that is inside of an address in brackets.
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    };
+    hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("rules", &self.rules)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_compared_without_its_port_and_in_any_case() {
+        let hosts = ["example.org".to_owned(), "[::1]".to_owned()];
+        let check = |authority, expected| {
+            assert_eq!(is_among(&hosts, authority), expected, "{authority}");
+        };
+        check("example.org", true);
+        check("EXAMPLE.org:8080", true);
+        check("example.org:", true);
+        check("[::1]", true);
+        check("[::1]:80", true);
+        check("www.example.org", false);
+        check("example.org.evil.net", false);
+        check("[::2]:1", false);
+    }
+}

@@ -1,0 +1,277 @@
+//! One core's part of a server: it accepts, keeps the idle connections, and polls the exchanges.
+//!
+//! `accepting.rs` has the way in, `serving.rs` the turn of one connection, `sweeping.rs` what comes
+//! with time.
+
+mod accepting;
+pub(super) mod admission;
+mod census;
+mod connection_list;
+pub(super) mod control;
+mod refusal;
+mod serving;
+mod spare_memory;
+mod stopping;
+mod sweeping;
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{
+    connection_info::ConnectionInfo, exchange::Exchange, message::handler::Handler, phase::Phase,
+    report::Report, serve::Serving, settings::Settings, worker_shared::Shared,
+};
+use crate::{
+    budget,
+    net::Acceptor,
+    task::{IndexWakes, JoinSet},
+    time::{self, Sleep},
+    unwind,
+};
+use admission::Admission;
+use connection_list::{Connections, Doing};
+use control::{Post, Stop};
+use spare_memory::Burst;
+use stopping::Stopping;
+
+/// An exchange and its future.
+struct Running {
+    exchange: Rc<Exchange>,
+    serving: Serving,
+    /// The connection that it serves.
+    index: u32,
+}
+
+struct Worker<H> {
+    shared: Rc<Shared>,
+    handler: Rc<H>,
+    post: Post,
+    listeners: Vec<Acceptor>,
+    started: Instant,
+    /// Seconds since the start, as of this turn.
+    now: u32,
+    /// Wakes by a connection's index: bytes for an idle one, whatever its handler waits for else.
+    wakes: IndexWakes,
+    /// Connections that were woken and wait for a turn in which less is sent: those with a request,
+    /// and those with an answer under way.
+    asking: VecDeque<u32>,
+    answering: VecDeque<u32>,
+    connections: Connections,
+    running: slab::Slab<Running>,
+    spare: Vec<Running>,
+    burst: Burst,
+    /// Until the longest idle connection has been idle too long.
+    sweep: Option<Sleep>,
+    /// Until the writes under way are looked at.
+    write_sweep: Option<Sleep>,
+    /// The second at which they were looked at last. No idle connection that was used before it has
+    /// an answer under way.
+    writes_seen: u32,
+    stopping: Option<Stopping>,
+    admission: Admission,
+    /// How many connections the kernel may accept ahead at once, unless they are taken one by one.
+    burst_max: Option<usize>,
+    /// Until a pause looks again.
+    pause: Option<Sleep>,
+    /// Connections that are being told that there is no room.
+    refusals: JoinSet<()>,
+}
+
+/// Serves what `listeners` accept, until `post` brings an order to stop or a listener fails, which
+/// `post` is told then.
+pub(super) async fn serve<H: Handler>(
+    listeners: Vec<Acceptor>,
+    handler: H,
+    settings: Settings,
+    admission: Admission,
+    post: Post,
+) -> Report {
+    let mut worker = Worker {
+        shared: Rc::new(Shared::new(settings, post.is_stopping())),
+        handler: Rc::new(handler),
+        post,
+        listeners,
+        started: time::now(),
+        now: 0,
+        wakes: IndexWakes::new(),
+        asking: VecDeque::new(),
+        answering: VecDeque::new(),
+        connections: Connections::new(),
+        running: slab::Slab::new(),
+        spare: Vec::new(),
+        burst: Burst::default(),
+        sweep: None,
+        write_sweep: None,
+        writes_seen: 0,
+        stopping: None,
+        admission,
+        burst_max: None,
+        pause: None,
+        refusals: JoinSet::new(),
+    };
+    worker.burst_max = Some(worker.listeners.iter().map(Acceptor::burst_max).sum());
+    worker.guard_reserve();
+    let mut woken = Vec::new();
+    poll_fn(|context| {
+        worker.begin_turn();
+        worker.look_at_post(context);
+        worker.accept(context);
+        worker.wakes.take(&mut woken);
+        worker.serve_woken(&mut woken);
+        worker.close_idle(context);
+        worker.look_at_writes(context);
+        worker.look_at_burst(context);
+        while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
+        worker.poll_pause(context);
+        // What was woken meanwhile has its turn when everything else has had its own: a handler
+        // that wakes itself until something happens would keep that from happening.
+        if worker.wakes.poll_ready(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        if worker.has_waiting() {
+            // Newcomers are heard of from the kernel.
+            budget::exhaust();
+            context.waker().wake_by_ref();
+        }
+        if worker.has_ended() {
+            Poll::Ready(worker.shared.report())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+impl<H: Handler> Worker<H> {
+    /// Begins a turn of this worker.
+    fn begin_turn(&mut self) {
+        if let Some(end) = time::turn_end() {
+            self.used_until(self.second_of(end));
+        }
+        time::watch_turn();
+        self.set_clocks(self.second_of(time::now()));
+    }
+
+    /// Looks at the clock again in the middle of a turn.
+    fn look_at_clocks(&mut self) {
+        let now = self.second_of(time::now());
+        self.used_until(now);
+        self.set_clocks(now);
+    }
+
+    fn set_clocks(&mut self, now: u32) {
+        self.shared.look_at_clock();
+        self.now = now;
+        self.shared.set_second(now);
+    }
+
+    /// The second of the worker's clock.
+    fn second_of(&self, time: Instant) -> u32 {
+        let since = time.saturating_duration_since(self.started);
+        u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Notes that the last turn has lasted until `second`. When that is long a handler has blocked the
+    /// thread, and what was used in that turn was used then.
+    fn used_until(&mut self, second: u32) {
+        if second > self.now + 1 {
+            self.connections.move_last_use(self.now, second);
+        }
+    }
+
+    fn look_at_post(&mut self, context: &mut Context<'_>) {
+        let letters = self.post.take(context);
+        for ballot in letters.ballots {
+            ballot.fill_in(self.tell_connections());
+        }
+        match letters.stop {
+            Some(Stop::Now) => self.cut(),
+            Some(Stop::Within(deadline)) if self.stopping.is_none() => {
+                self.begin_stop(deadline);
+            }
+            Some(Stop::Within(_)) | None => {}
+        }
+    }
+
+    fn tell_connections(&self) -> Vec<ConnectionInfo> {
+        let tell = |(doing, accepted): (&Doing, u32)| {
+            let age = Duration::from_secs(u64::from(self.now.saturating_sub(accepted)));
+            match doing {
+                Doing::Idle(transport) if transport.is_sending() => {
+                    ConnectionInfo::of(transport, Phase::Writing, age)
+                }
+                Doing::Idle(transport) => ConnectionInfo::of(transport, Phase::Idle, age),
+                Doing::Active(number) => self.running[*number as usize].exchange.info(age),
+            }
+        };
+        self.connections.iter().map(tell).collect()
+    }
+
+    fn begin_stop(&mut self, deadline: Duration) {
+        let grace = self.shared.settings.timeouts.stop_grace;
+        self.stopping = Some(Stopping::begin(grace, deadline, self.now));
+        self.shared.begin_stop();
+    }
+
+    /// Ends every connection, whatever it does.
+    fn cut(&mut self) {
+        if self.stopping.is_none() {
+            self.begin_stop(Duration::ZERO);
+        }
+        self.listeners.clear();
+        self.cut_connections();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stopping.is_some()
+            && self.listeners.is_empty()
+            && self.connections.is_empty()
+            && self.refusals.is_empty()
+    }
+}
+
+impl<H> Worker<H> {
+    /// Resets what is under way, so that no client takes what it has for the whole, and closes the
+    /// idle connections.
+    fn cut_connections(&mut self) {
+        for running in self.running.drain() {
+            // Its client has had the whole answer, and has yet to close its side.
+            let is_answered = running.exchange.phase.get() == Phase::Closing;
+            self.shared.count(|report| {
+                let count = if is_answered {
+                    &mut report.finished
+                } else {
+                    &mut report.cut
+                };
+                *count += 1;
+            });
+            discard(running);
+        }
+        for index in self.connections.unsent_since(0) {
+            self.shared.count(|report| report.cut += 1);
+            if let Some(Doing::Idle(transport)) = self.connections.doing(index) {
+                transport.cut();
+            }
+        }
+        self.connections.clear();
+        self.refusals = JoinSet::new();
+    }
+}
+
+/// A server that is dropped while it serves leaves its connections as a cut does.
+impl<H> Drop for Worker<H> {
+    fn drop(&mut self) {
+        self.cut_connections();
+    }
+}
+
+/// Drops an exchange with what its handler left, which is the user's and may panic.
+fn discard(running: Running) {
+    unwind::swallow(|| running.exchange.abort());
+    unwind::swallow(|| drop(running));
+}

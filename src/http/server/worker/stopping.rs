@@ -1,0 +1,128 @@
+//! The course of a worker's graceful stop.
+//!
+//! The listeners close first. From then on every answer closes its connection, and idle connections
+//! are closed when their grace is over; one whose request has arrived by then is answered. At the
+//! deadline everything is cut.
+
+use std::{
+    fmt,
+    future::Future as _,
+    pin::Pin,
+    task::Context,
+    time::{Duration, Instant},
+};
+
+use crate::time::{self, Sleep};
+
+/// The least grace of an idle connection: what arrived before the stop gets to us meanwhile.
+const SETTLE_TIME: Duration = Duration::from_millis(1);
+/// The least grace of a connection that was accepted in the last moment and has not sent anything:
+/// its request is most likely on its way.
+const FRESH_GRACE: Duration = Duration::from_millis(500);
+
+/// A stop under way.
+pub(crate) struct Stopping {
+    used_grace: Grace,
+    fresh_grace: Grace,
+    deadline: Option<Instant>,
+    /// Until the next of these times.
+    timer: Option<Sleep>,
+    /// Connections accepted at this second of the worker's clock or later are fresh.
+    fresh_since: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Grace {
+    /// None: so long a time never passes.
+    Until(Option<Instant>),
+    Over,
+}
+
+/// What a stop has to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    /// Look at the idle connections: some are to be closed now.
+    Idle,
+    /// Cut what is left.
+    Everything,
+}
+
+impl Stopping {
+    /// Begins it at second `now` of the worker's clock.
+    pub(crate) fn begin(grace: Duration, deadline: Duration, now: u32) -> Self {
+        let from_now = |duration: Duration| time::now().checked_add(duration);
+        Self {
+            used_grace: Grace::Until(from_now(grace.max(SETTLE_TIME))),
+            fresh_grace: Grace::Until(from_now(grace.max(FRESH_GRACE))),
+            deadline: from_now(deadline),
+            timer: None,
+            fresh_since: now.saturating_sub(1),
+        }
+    }
+
+    /// What is due; the context's task is woken when something more is.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Due {
+        let mut due = Due::Nothing;
+        loop {
+            let now = time::now();
+            if self.deadline.is_some_and(|deadline| deadline <= now) {
+                return Due::Everything;
+            }
+            if self.used_grace.ends(now) | self.fresh_grace.ends(now) {
+                due = Due::Idle;
+                self.timer = None;
+            }
+            let times = [self.used_grace.end(), self.fresh_grace.end(), self.deadline];
+            let Some(next) = times.into_iter().flatten().min() else {
+                return due;
+            };
+            let timer = self.timer.get_or_insert_with(|| time::sleep_until(next));
+            if Pin::new(timer).poll(context).is_pending() {
+                return due;
+            }
+            self.timer = None;
+        }
+    }
+
+    /// From which second on an accepted connection is fresh.
+    pub(crate) fn fresh_since(&self) -> u32 {
+        self.fresh_since
+    }
+
+    /// Whether idle connections are closed by now, fresh ones or others.
+    pub(crate) fn closes_idle(&self, is_fresh: bool) -> bool {
+        let grace = if is_fresh {
+            self.fresh_grace
+        } else {
+            self.used_grace
+        };
+        matches!(grace, Grace::Over)
+    }
+}
+
+impl Grace {
+    /// Whether it ends right now.
+    fn ends(&mut self, now: Instant) -> bool {
+        let ends = matches!(self, Self::Until(Some(end)) if *end <= now);
+        if ends {
+            *self = Self::Over;
+        }
+        ends
+    }
+
+    fn end(self) -> Option<Instant> {
+        match self {
+            Self::Until(end) => end,
+            Self::Over => None,
+        }
+    }
+}
+
+impl fmt::Debug for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopping")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! What comes with time: slow writes, idle connections, memory that a burst has left.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{Handler, Worker, stopping::Due};
+use crate::{
+    driver,
+    http::server::exchange::Written,
+    sys::{self, Wait},
+    time,
+};
+
+impl<H: Handler> Worker<H> {
+    /// Wakes the exchanges whose writes take long, so that they count their time, and gives one to
+    /// every connection that is idle but for its answer. The timer is armed once a second as long as
+    /// anything is written.
+    pub(super) fn look_at_writes(&mut self, context: &mut Context<'_>) {
+        if self.write_sweep.is_none() && !self.shared.has_writes().get() {
+            return;
+        }
+        let next = || time::sleep(Duration::from_secs(1));
+        while Pin::new(self.write_sweep.get_or_insert_with(next))
+            .poll(context)
+            .is_ready()
+        {
+            self.write_sweep = None;
+            self.look_at_clocks();
+            self.shared.has_writes().set(false);
+            for (_, running) in &self.running {
+                match running.exchange.look_at_write(self.now) {
+                    Written::All => {}
+                    Written::Soon => self.shared.has_writes().set(true),
+                    Written::Slowly => self.wakes.waker(running.index).wake(),
+                }
+            }
+            for index in self.connections.unsent_since(self.writes_seen) {
+                if self.connections.last_used(index) >= self.now {
+                    self.shared.has_writes().set(true);
+                } else {
+                    self.wait_for_write(index);
+                }
+            }
+            self.writes_seen = self.now;
+            if !self.shared.has_writes().get() {
+                return;
+            }
+        }
+    }
+
+    /// Closes the connections that have been idle too long.
+    pub(super) fn close_idle(&mut self, context: &mut Context<'_>) {
+        if let Some(stopping) = &mut self.stopping {
+            match stopping.poll(context) {
+                Due::Nothing => {}
+                Due::Idle => self.serve_idle(),
+                Due::Everything => self.cut(),
+            }
+            return;
+        }
+        loop {
+            if let Some(sweep) = &mut self.sweep {
+                if Pin::new(sweep).poll(context).is_pending() {
+                    return;
+                }
+                self.sweep = None;
+            }
+            let Some((_, since)) = self.connections.longest_idle() else {
+                return;
+            };
+            // The deadline may not fit an `Instant`: there is no limit then.
+            let Some(deadline) = self.idle_deadline(since) else {
+                return;
+            };
+            if deadline > time::now() {
+                self.sweep = Some(time::sleep_until(deadline));
+            } else {
+                self.close_overdue();
+            }
+        }
+    }
+
+    /// When a connection that is idle since that second has been idle too long.
+    fn idle_deadline(&self, since: u32) -> Option<Instant> {
+        let since = Duration::from_secs(u64::from(since) + 1);
+        let idle = self.shared.settings.timeouts.idle;
+        self.started.checked_add(since.saturating_add(idle))
+    }
+
+    /// Closes the connections that have been idle too long. What their clients have sent by now is
+    /// looked at before: this thread may have been away for longer than their time.
+    fn close_overdue(&mut self) {
+        self.look_at_clocks();
+        let now = time::now();
+        let overdue: Vec<(u32, u32)> = self
+            .connections
+            .idle()
+            .filter_map(|index| Some((index, self.connections.idle_since(index)?)))
+            .take_while(|(_, since)| self.idle_deadline(*since).is_some_and(|end| end <= now))
+            .collect();
+        // What has arrived is in the socket, or the kernel has received it and it is on its way to
+        // us: the first turn takes what is there, and the second what there was no room for.
+        let arrived: Vec<bool> = overdue
+            .iter()
+            .map(|(index, _)| self.connections.has_unreceived(*index))
+            .collect();
+        if let Ok(driver) = driver::current() {
+            for _ in 0..2 {
+                // A driver that fails says so in the runtime's own turn, too.
+                let _ = driver.turn(Wait::No);
+            }
+        }
+        for ((index, since), has_arrived) in overdue.into_iter().zip(arrived) {
+            self.serve_index(index);
+            if self.connections.idle_since(index) != Some(since) {
+                continue;
+            }
+            if self.connections.is_unsent(index) {
+                self.wait_for_write(index);
+            } else if has_arrived {
+                self.connections.postpone(index, self.now);
+            } else {
+                self.shared.count(|report| report.timed_out += 1);
+                drop(self.connections.remove(index));
+            }
+        }
+    }
+
+    /// Gives every idle connection its turn, to be answered or closed.
+    fn serve_idle(&mut self) {
+        let idle: Vec<u32> = self.connections.idle().collect();
+        for index in idle {
+            self.serve_index(index);
+        }
+    }
+
+    /// Whether the stop closes a connection that is idle.
+    pub(super) fn closes_idle(&self, index: u32) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| {
+            let is_fresh = self.connections.is_fresh(index, stopping.fresh_since());
+            stopping.closes_idle(is_fresh)
+        })
+    }
+
+    /// Gives back the memory that a burst of requests needed.
+    pub(super) fn look_at_burst(&mut self, context: &mut Context<'_>) {
+        let (running, spare) = (self.running.len(), self.spare.len());
+        self.burst.note_dropped(self.shared.outbox.take_dropped());
+        self.burst.note_body_bytes(self.shared.take_body_bytes());
+        let Poll::Ready(over) = self.burst.poll_over(running, spare, context) else {
+            return;
+        };
+        self.spare.truncate(over.kept_max);
+        if over.gives_back {
+            // Timers that were armed in the burst stand behind all of its own. They are armed anew.
+            self.sweep = None;
+            self.write_sweep = None;
+            context.waker().wake_by_ref();
+            time::shrink();
+            self.spare.shrink_to_fit();
+            self.shared.outbox.shrink(over.kept_max);
+            self.running.shrink_to_fit();
+            self.wakes.shrink();
+            if let Ok(driver) = driver::current() {
+                driver.shrink();
+            }
+            sys::give_back_memory();
+        }
+    }
+}
