@@ -1,4 +1,4 @@
-//! Holds the tables of `docs/limits.md` against the code.
+//! Compares `docs/` with the code: the tables of limits, and the paths that pages name.
 #![cfg(feature = "http")]
 
 use std::{collections::HashMap, fs, path::Path};
@@ -202,4 +202,56 @@ fn every_limit_of_http_is_told() {
             }
         }
     }
+}
+
+/// The paths of all Rust files of the repository.
+fn sources() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = ["src", "tests", "benches", "examples"]
+        .map(|folder| root.join(folder))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let path = path.strip_prefix(root).unwrap();
+                found.push(format!("/{}", path.display()));
+            }
+        }
+    }
+    found
+}
+
+/// The names of Rust files in `text`, in backticks, that are the end of no path in `sources`.
+fn unknown_files<'a>(text: &'a str, sources: &[String]) -> Vec<&'a str> {
+    text.split('`')
+        .filter(|name| name.ends_with(".rs") && !name.contains([' ', '\n', '*']))
+        .filter(|name| {
+            !sources
+                .iter()
+                .any(|path| path.ends_with(&format!("/{name}")))
+        })
+        .collect()
+}
+
+#[test]
+fn the_files_that_pages_name_exist() {
+    let sources = sources();
+    let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let pages = pages.map(|entry| entry.unwrap().path());
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = fs::read_to_string(&page).unwrap();
+        let unknown = unknown_files(&text, &sources);
+        assert!(unknown.is_empty(), "{}: {unknown:?}", page.display());
+    }
+}
+
+#[test]
+fn a_file_that_does_not_exist_is_found() {
+    let sources = ["/src/net/turns.rs".to_owned()];
+    let text = "`net/turns.rs`, `turns.rs`, `urns.rs`, `fs/turns.rs`";
+    assert_eq!(unknown_files(text, &sources), ["urns.rs", "fs/turns.rs"]);
 }
