@@ -2,6 +2,29 @@
 //!
 //! An operation can run in up to three ways, all told in its one file: as a ring entry, as a plain
 //! system call repeated when its descriptor is ready, or as a call on a helper thread. See [`Op`].
+//!
+//! # To add an operation
+//!
+//! `sync.rs` (fsync) is the smallest whole example; it touched these places, and no other operation:
+//!
+//! 1. `src/sys/entry.rs`: a constant in `opcode`, its kernel in `SINCE`, and a constructor of
+//!    [`Entry`] that fills the fields (`Entry::fsync`).
+//! 2. `src/sys/file.rs` or `socket.rs`: the plain system call, for where there is no ring. It answers
+//!    as a completion does, a count or minus the errno (`sys::sync`).
+//! 3. `src/op/NAME.rs`: the struct with everything that the kernel addresses in boxes or in an
+//!    [`IoBuf`](crate::buf::IoBuf), since the value moves; its `unsafe impl Op`, whose `SAFETY`
+//!    comment says what the entry points to. Choose a way without the ring: [`WithoutRing::Ready`]
+//!    with [`attempt`](Op::attempt) for sockets, [`WithoutRing::Thread`] for calls that block.
+//!    [`complete`](Op::complete) makes the output own what the kernel handed over, so that dropping
+//!    it gives everything back. `RETRIES` is false where a second try would do something twice.
+//! 4. `src/op.rs`: the `mod` line and the `pub(crate) use` line.
+//! 5. The caller (`src/fs/file.rs`): `InFlight::new(driver, Sync::new(..)).await`, with `# Errors` and
+//!    `# Cancel safety` in the method's docs.
+//! 6. `docs/kernels.md`: the opcode in the list of those that are used. One that is newer than the
+//!    oldest kernel of the ring takes the way without the ring there, too: [`InFlight`] sees to it
+//!    where [`OPCODE`](Op::OPCODE) is not supported.
+//! 7. Tests: `tests/api` calls it on the driver and kernel that the environment chooses,
+//!    `tests/cancel` drops its future at each moment (`files.rs`), `tests/smoke` has one call.
 
 mod abandon;
 mod accept;
