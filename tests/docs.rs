@@ -1,4 +1,4 @@
-//! Compares `docs/` with the code: the tables of limits, and the paths that pages name.
+//! Compares what the pages say with the code: limits, paths of files, names of suites.
 #![cfg(feature = "http")]
 
 use std::{collections::HashMap, fs, path::Path};
@@ -254,4 +254,36 @@ fn a_file_that_does_not_exist_is_found() {
     let sources = ["/src/net/turns.rs".to_owned()];
     let text = "`net/turns.rs`, `turns.rs`, `urns.rs`, `fs/turns.rs`";
     assert_eq!(unknown_files(text, &sources), ["urns.rs", "fs/turns.rs"]);
+}
+
+/// The names of the suites in `tests/`.
+fn suites() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let suites = paths.filter(|path| {
+        path.join("main.rs").exists() || path.extension().is_some_and(|extension| extension == "rs")
+    });
+    suites
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The suites of which `text` does not tell, as "**`NAME`**".
+fn untold_suites<'a>(text: &str, suites: &'a [String]) -> Vec<&'a String> {
+    let is_told = |suite: &&String| text.contains(&format!("**`{suite}`**"));
+    suites.iter().filter(|suite| !is_told(suite)).collect()
+}
+
+#[test]
+fn contributors_are_told_of_every_suite() {
+    let suites = suites();
+    let untold = untold_suites(&read("CONTRIBUTING.md"), &suites);
+    assert!(untold.is_empty(), "CONTRIBUTING.md lacks {untold:?}");
+}
+
+#[test]
+fn a_suite_that_is_not_told_is_found() {
+    let suites = ["api", "wire"].map(str::to_owned);
+    assert_eq!(untold_suites("**`api`** and `wire`", &suites), ["wire"]);
 }

@@ -111,6 +111,7 @@ fn text_has_no_em_dash() {
     for name in [
         "README.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "Cargo.toml",
         ".ci/run",
         ".ci/kernel",

@@ -19,11 +19,12 @@ const LAYERS: [&[&str]; 10] = [
 ];
 const UNSAFE_MODULES: [&str; 6] = ["sys", "buf", "task", "driver", "pool", "op"];
 /// What the top-level folder may hold besides hidden entries.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "src",
     "examples",
