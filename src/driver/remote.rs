@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Mutex, PoisonError,
+        Mutex, PoisonError, RwLock, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -48,9 +48,14 @@ impl std::fmt::Debug for Job {
     }
 }
 
-/// The part of a driver that every thread may use.
+/// The part of a driver that every thread may use. It may outlive the driver: another thread's waker
+/// keeps it.
 pub(crate) struct Remote {
-    wake: WakeFd,
+    /// None after the driver's end, so that no waker keeps the descriptor open.
+    ///
+    /// Invariant: other threads only try to read it, and hold it for one system call. So the end
+    /// waits for no more than that, and a child of fork(2) never waits for a thread that it lacks.
+    wake: RwLock<Option<WakeFd>>,
     has_results: AtomicBool,
     results: Mutex<Vec<(Key, i32)>>,
 }
@@ -58,23 +63,46 @@ pub(crate) struct Remote {
 impl Remote {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            wake: WakeFd::new()?,
+            wake: RwLock::new(Some(WakeFd::new()?)),
             has_results: AtomicBool::new(false),
             results: Mutex::new(Vec::new()),
         })
     }
 
-    /// Ends the driver's sleep, or the next one if it is awake.
+    /// Ends the driver's sleep, or the next one if it is awake. After the driver's end it does
+    /// nothing.
     pub(crate) fn wake(&self) {
-        self.wake.wake();
+        self.with_wake_fd(WakeFd::wake);
     }
 
+    /// The descriptor that other threads' wakes make readable.
+    ///
+    /// # Panics
+    ///
+    /// After the driver's end.
     pub(super) fn wake_fd(&self) -> i32 {
-        self.wake.raw()
+        self.with_wake_fd(WakeFd::raw)
+            .expect("the driver has not ended")
     }
 
     pub(super) fn clear_wake(&self) {
-        self.wake.clear();
+        self.with_wake_fd(WakeFd::clear);
+    }
+
+    /// Only the end of the driver locks others out, so a lock that is not to be had means that.
+    fn with_wake_fd<R>(&self, call: impl FnOnce(&WakeFd) -> R) -> Option<R> {
+        let wake = match self.wake.try_read() {
+            Ok(wake) => wake,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        wake.as_ref().map(call)
+    }
+
+    /// Closes the wake descriptor, after the wakes that other threads are in the middle of.
+    pub(super) fn close_wake(&self) {
+        let mut wake = self.wake.write().unwrap_or_else(PoisonError::into_inner);
+        *wake = None;
     }
 
     pub(super) fn post(&self, key: Key, result: i32) {

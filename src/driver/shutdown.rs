@@ -17,7 +17,8 @@ use crate::{
 };
 
 impl Driver {
-    /// Cancels everything, waits for the final completions until `timeout`, and closes.
+    /// Cancels everything, waits for the final completions until `timeout`, and closes the ring or
+    /// epoll and the wake descriptor.
     ///
     /// Returns the number of operations whose memory was left behind because the kernel may still
     /// touch it. A panic of the user's code on the way there goes on when all is done.
@@ -64,6 +65,7 @@ impl Driver {
             // What was never taken has its completion now.
             panic.catch(|| drop(self.turn(Wait::No)));
         }
+        self.remote.close_wake();
         let mut guard = self.core.borrow_mut();
         let core = &mut *guard;
         let leaked = core.in_flight;

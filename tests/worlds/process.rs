@@ -1,6 +1,12 @@
-//! Forks, and the end of a runtime that has to wait.
+//! Forks, and what the end of a runtime waits for and leaves.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use annulus::{Builder, DriverKind, spawn, time};
 
@@ -94,6 +100,27 @@ fn a_program_that_was_started_inherits_nothing() {
                 assert!(!listed.contains(kind), "{kind} is inherited:\n{listed}");
             }
         });
+    });
+}
+
+#[test]
+fn a_waker_that_outlives_its_runtime_keeps_no_descriptor() {
+    let name = "process::a_waker_that_outlives_its_runtime_keeps_no_descriptor";
+    child(name, &[], || {
+        let before = descriptors();
+        for driver in [DriverKind::Auto, DriverKind::Poll] {
+            let runtime = Builder::new().driver(driver).build().unwrap();
+            let waker = runtime.block_on(poll_fn(|context| Poll::Ready(context.waker().clone())));
+            let task_waker = runtime.block_on(async {
+                let waker = spawn(poll_fn(|context| Poll::Ready(context.waker().clone())));
+                waker.await.unwrap()
+            });
+            drop(runtime);
+            assert_eq!(descriptors(), before, "{driver:?}");
+            // They wake nothing, also not a descriptor that has the number now.
+            let wake = move || [waker, task_waker].into_iter().for_each(Waker::wake);
+            std::thread::spawn(wake).join().unwrap();
+        }
     });
 }
 
