@@ -37,7 +37,9 @@ fn on_tiny_rings<F: Future<Output = ()>>(name: &str, must_overflow: bool, world:
                 println!("{entry_count} entries: {} overflows", driver.overflows);
             });
             let stats = runtime.stats().driver;
-            if must_overflow && runtime.driver_kind() == DriverKind::Ring {
+            // With eight entries the kernel's timing decides.
+            let is_bad_enough = must_overflow && entry_count < 8;
+            if is_bad_enough && runtime.driver_kind() == DriverKind::Ring {
                 assert!(stats.overflows > 0, "the world was not bad enough");
             }
             drop(runtime);
