@@ -4,7 +4,7 @@ use std::{
     future::Future,
     io::Write as _,
     net::TcpStream as StdStream,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -20,18 +20,8 @@ pub(super) const BOUND: Duration = Duration::from_secs(20);
 /// Keeps other tests of this process from running until it is dropped: they would be counted.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    static AT_FIRST: OnceLock<usize> = OnceLock::new();
     // A test that failed before this one has nothing to say here.
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // A helper thread that is not done with a call of the test before, or a waker in some other
-    // thread, may still hold the wake descriptor of a runtime that is gone. One that was leaked
-    // stays, and is that test's failure.
-    let at_first = *AT_FIRST.get_or_init(descriptors);
-    let end = Instant::now() + Duration::from_secs(10);
-    while descriptors() > at_first && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    guard
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many descriptors this process has.
