@@ -1,4 +1,4 @@
-//! What a buffer is: memory that an operation may own while the kernel uses it.
+//! Buffers: memory that an operation may own while the kernel uses it.
 //!
 //! A call takes a buffer by value and gives it back with the result, on success and on failure,
 //! because the kernel may use it after the future is gone: see [`IoBuf`] and [`IoBufMut`].

@@ -97,7 +97,7 @@ pub(crate) struct RingSize {
     pub(crate) completion_count: u32,
 }
 
-/// What a driver has done so far. Each figure only grows.
+/// Counts of a driver's work so far. Each figure only grows.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct DriverStats {
@@ -254,7 +254,7 @@ impl Driver {
         }
     }
 
-    /// What other threads post to and wake this thread by.
+    /// The part that other threads post results to, and wake this thread by.
     pub(crate) fn remote(&self) -> &Arc<Remote> {
         &self.remote
     }

@@ -20,8 +20,9 @@
 //!
 //! A [`Router`] chooses among several by method and path, and is a handler itself. What a handler
 //! returns is whatever turns [into a response](IntoResponse): a [`Response`], text, a status, or a
-//! [`Result`] of these, so that `?` works. An [`Error`] becomes the answer that it asks for, and what
-//! it says goes to the log only. A file that is not there is 404: [`Error`] has the table of I/O errors.
+//! [`Result`] of these, so that `?` works. An [`Error`] becomes the answer that it asks for, and
+//! what it says goes to the log only. A file that is not there is 404: [`Error`] has the table of
+//! I/O errors.
 //!
 //! ```no_run
 //! use annulus::http::{self, Request, Response, Router, Server, StatusCode};
@@ -49,8 +50,8 @@
 //!
 //! A connection stays on the worker that has accepted it, and so does everything that serves it.
 //! Nothing has to be `Send`, and what only one worker needs has no lock. [`Server::run_each`] calls
-//! its function on each worker, so that its values may be `Rc` and `RefCell`; what all workers share
-//! comes in by an `Arc`:
+//! its function on each worker, so that its values may be `Rc` and `RefCell`; what all workers
+//! share comes in by an `Arc`:
 //!
 //! ```no_run
 //! use std::{
@@ -123,19 +124,21 @@
 //! # Limits, times and the stop
 //!
 //! Whatever a client can make grow has a limit ([`Limits`], [`Server::connections_max`]), and every
-//! wait for one has a time ([`Timeouts`]). `docs/limits.md` tells all of them. A server stops when a
-//! future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does: it finishes what has begun,
-//! and cuts what is left at a deadline.
+//! wait for one has a time ([`Timeouts`]). `docs/limits.md` tells all of them. A server stops when
+//! a future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does: it finishes what has
+//! begun, and cuts what is left at a deadline.
 //!
-//! [`Server::access_log`] is told of each request, [`ServerHandle::connections`] of each connection,
-//! and [`Report`] of the whole.
+//! [`Server::access_log`] is told of each request, [`ServerHandle::connections`] of each
+//! connection, and [`Report`] of the whole.
 //!
-//! What is not here: HTTP/2, TLS (the client has it), answers that are compressed, ranges and conditions of files.
+//! Not here: HTTP/2, TLS (the client has it), answers that are compressed, ranges and conditions of
+//! files.
 //!
 //! # Elsewhere than at a server
 //!
-//! [`Connection`] serves one connection, over any stream, in the task that calls it. So a handler can
-//! be tested in memory, by [`io::duplex`](crate::io::duplex), or run over a transport of your own.
+//! [`Connection`] serves one connection, over any stream, in the task that calls it. So a handler
+//! can be tested in memory, by [`io::duplex`](crate::io::duplex), or run over a transport of your
+//! own.
 //!
 //! The types `Method`, `StatusCode`, `Version`, `HeaderName` and `HeaderValue` are those of the
 //! `http` crate, which this module's name hides: inside a file that uses both, that one is

@@ -5,12 +5,13 @@
 //!
 //! # To add an operation
 //!
-//! `sync.rs` (fsync) is the smallest whole example; it touched these places, and no other operation:
+//! `sync.rs` (fsync) is the smallest whole example; it touched these places, and no other
+//! operation:
 //!
 //! 1. `src/sys/entry.rs`: a constant in `opcode`, its kernel in `SINCE`, and a constructor of
 //!    [`Entry`] that fills the fields (`Entry::fsync`).
-//! 2. `src/sys/file.rs` or `socket.rs`: the plain system call, for where there is no ring. It answers
-//!    as a completion does, a count or minus the errno (`sys::sync`).
+//! 2. `src/sys/file.rs` or `socket.rs`: the plain system call, for where there is no ring. It
+//!    answers as a completion does, a count or minus the errno (`sys::sync`).
 //! 3. `src/op/NAME.rs`: the struct with everything that the kernel addresses in boxes or in an
 //!    [`IoBuf`](crate::buf::IoBuf), since the value moves; its `unsafe impl Op`, whose `SAFETY`
 //!    comment says what the entry points to. Choose a way without the ring: [`WithoutRing::Ready`]
@@ -18,8 +19,8 @@
 //!    [`complete`](Op::complete) makes the output own what the kernel handed over, so that dropping
 //!    it gives everything back. `RETRIES` is false where a second try would do something twice.
 //! 4. `src/op.rs`: the `mod` line and the `pub(crate) use` line.
-//! 5. The caller (`src/fs/file.rs`): `InFlight::new(driver, Sync::new(..)).await`, with `# Errors` and
-//!    `# Cancel safety` in the method's docs.
+//! 5. The caller (`src/fs/file.rs`): `InFlight::new(driver, Sync::new(..)).await`, with `# Errors`
+//!    and `# Cancel safety` in the method's docs.
 //! 6. `docs/kernels.md`: the opcode in the list of those that are used. One that is newer than the
 //!    oldest kernel of the ring takes the way without the ring there, too: [`InFlight`] sees to it
 //!    where [`OPCODE`](Op::OPCODE) is not supported.
@@ -76,8 +77,8 @@ use crate::{
 ///
 /// # Safety
 ///
-/// What [`Op::entry`] and [`WithoutRing::Thread`] point to lives outside the value (so that the
-/// value may move), is owned by it, and is left alone by it until [`Op::complete`].
+/// The memory that [`Op::entry`] and [`WithoutRing::Thread`] point to lives outside the value, so
+/// that the value may move. The value owns that memory and leaves it alone until [`Op::complete`].
 pub(crate) unsafe trait Op: 'static {
     type Output;
 
@@ -91,16 +92,16 @@ pub(crate) unsafe trait Op: 'static {
     /// The ring entry. Called again when the operation goes on after a short result.
     fn entry(&mut self) -> Entry;
 
-    /// The result of the entry after which nobody has to be woken, because whoever waits is woken
-    /// by something else that follows on it.
+    /// The result of the entry after which no task has to be woken, because another event that
+    /// follows on it wakes the task that waits.
     fn quiet_result(&self) -> Option<i32> {
         None
     }
 
-    /// How it runs where there is no entry for it.
+    /// The way to run it where there is no entry for it.
     fn without_ring(&mut self) -> WithoutRing;
 
-    /// What it works on, when that is a descriptor.
+    /// The descriptor that it works on, if there is one.
     fn fd(&self) -> Option<&AnyFd>;
 
     /// A plain system call that cannot block, answering as a completion does: `EAGAIN` means not
@@ -119,7 +120,7 @@ pub(crate) unsafe trait Op: 'static {
         Progress::Done(result)
     }
 
-    /// The output, which owns whatever the kernel handed over.
+    /// The output, which owns everything that the kernel handed over.
     fn complete(self, result: io::Result<u32>) -> Self::Output;
 
     /// The output of an operation that the kernel keeps for good, with all that it holds. There is
@@ -137,7 +138,7 @@ pub(crate) enum WithoutRing {
     Thread(Box<dyn FnOnce() -> i32 + std::marker::Send>),
 }
 
-/// What a result means for its operation.
+/// The meaning of a result for its operation.
 pub(crate) enum Progress {
     Done(i32),
     Again,

@@ -51,7 +51,7 @@ struct Descriptor {
     tail: u16,
 }
 
-/// What the kernel locks is the descriptors' pages, so fewer than these cost no less.
+/// Descriptors in one page: the kernel locks whole pages, so fewer than these cost no less.
 const DESCRIPTORS_PER_PAGE: u16 = 256;
 
 /// The receive buffers of one runtime.
@@ -117,8 +117,8 @@ impl Pool {
         let buffers_offset = descriptors.next_multiple_of(PAGE);
         let buffers = usize::from(size.buffer_count) * size.buffer_bytes as usize;
         Ok(Self {
-            // What the kernel locks is the descriptors. It writes to the buffers as a system call of
-            // this process does, so that a forked child has a copy of received bytes.
+            // What the kernel locks is the descriptors. It writes to the buffers as a system call
+            // of this process does, so that a forked child has a copy of received bytes.
             memory: Mapping::new(
                 buffers_offset + buffers.next_multiple_of(PAGE),
                 buffers_offset,

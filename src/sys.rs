@@ -74,7 +74,7 @@ pub(crate) mod option {
     };
 }
 
-/// What a system call returned, as the ring would say it.
+/// Turns the result of a system call into that of a completion: minus the errno for an error.
 fn as_completion(result: isize) -> i32 {
     if result >= 0 {
         return i32::try_from(result).unwrap_or(i32::MAX);
@@ -84,7 +84,7 @@ fn as_completion(result: isize) -> i32 {
         .unwrap_or(libc::EIO)
 }
 
-/// What a system call returned, as a result.
+/// Turns the result of a system call into a `Result`.
 fn as_result(result: i32) -> std::io::Result<i32> {
     if result >= 0 {
         Ok(result)

@@ -6,7 +6,7 @@ use std::{fmt, io};
 ///
 /// `?` turns it into an [`io::Error`] and drops the buffer.
 pub struct BufError<B> {
-    /// What went wrong.
+    /// The error of the call.
     pub error: io::Error,
     /// The buffer that was given to the call.
     pub buf: B,

@@ -76,7 +76,7 @@ pub(super) struct RingBackend {
     look: Look,
 }
 
-/// What becomes of the period until the next look at silent receives.
+/// The period until the next look at silent receives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Look {
     /// No period runs.

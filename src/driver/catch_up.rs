@@ -11,12 +11,12 @@ use std::{
 
 use super::{Driver, backend::Backend};
 
-/// What was collected this lately is taken for the present. It is longer than the turn of a busy
-/// thread, which would else make a second visit to the kernel in each.
+/// The time for which collected completions count as the present. It is longer than the turn of a
+/// busy thread, which would else make a second visit to the kernel in each.
 const PRESENT: Duration = Duration::from_micros(500);
 
-/// When the last collection ended, and until when it is the present, on a thread that keeps count of
-/// that.
+/// When the last collection ended, and until when it is the present, on a thread that keeps count
+/// of that.
 #[derive(Default)]
 pub(super) struct CollectedAt(Cell<Option<(Instant, Instant)>>);
 

@@ -1,4 +1,5 @@
-//! Multishots: one operation with many completions, which queue in its slot while nobody takes them.
+//! Multishots: one operation with many completions, which queue in its slot while nobody takes
+//! them.
 
 use std::{
     cell::RefMut,
@@ -15,7 +16,7 @@ use crate::sys::{Completion, Entry};
 /// With fewer entries the list of multishots that hold a buffer is not tidied.
 pub(super) const PARKED_MIN: usize = 1024;
 
-/// What `Driver::watch_multi` found.
+/// The state that `Driver::watch_multi` found.
 pub(crate) enum MultiState {
     InFlight,
     /// With its last completion, which waits in the queue.

@@ -1,4 +1,4 @@
-//! What other threads may do to a driver: post the result of a call, and wake it.
+//! The calls that other threads may make on a driver: post the result of a call, and wake it.
 
 use std::{
     io,

@@ -34,7 +34,7 @@ pub(super) const PERIOD: Duration = Duration::from_millis(250);
 /// More room than for so many receives is given back when a list is empty.
 const KEPT_MAX: usize = 1024;
 
-/// What came for a receive since the driver's last look at it.
+/// Whether a receive got data since the driver's last look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// Nothing at all yet.

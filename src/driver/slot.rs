@@ -27,7 +27,7 @@ impl Key {
     }
 }
 
-/// What became of an operation that was given up.
+/// The fate of an operation that was given up.
 #[derive(Debug)]
 pub(crate) enum Withdrawn {
     /// The kernel never saw it: everything may be freed.
@@ -46,7 +46,7 @@ pub(crate) trait Abandoned {
     /// neither call the driver nor run anything of the user's.
     fn part(&mut self, completion: Completion);
 
-    /// Takes the final completion, drops what came of the operation, and with it all it held.
+    /// Takes the final completion, and drops the operation's result and all that it held.
     fn finish(self: Box<Self>, completion: Completion);
 }
 

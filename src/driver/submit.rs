@@ -13,14 +13,15 @@ impl Driver {
     ///
     /// # Safety
     ///
-    /// What `entry` points to lives, and is left alone, until the slot's final completion was
-    /// seen: by [`Driver::poll_op`], by [`Driver::withdraw`], or by [`Abandoned::finish`].
+    /// The memory that `entry` points to lives, and is left alone, until the slot's final
+    /// completion was seen: by [`Driver::poll_op`], by [`Driver::withdraw`], or by
+    /// [`Abandoned::finish`].
     pub(crate) unsafe fn submit(&self, entry: Entry, waker: Waker) -> io::Result<Key> {
         self.push_slot(State::Waiting(waker), entry)
     }
 
-    /// Pushes `entry`, whose completion is `keeper`'s. Where that fails, it completes at once, with the
-    /// error.
+    /// Pushes `entry`, whose completion is `keeper`'s. Where that fails, it completes at once, with
+    /// the error.
     ///
     /// # Safety
     ///

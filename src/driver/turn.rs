@@ -13,7 +13,7 @@ use crate::{
     unwind,
 };
 
-/// What has to happen once the driver is no longer borrowed.
+/// Work for after the driver's borrow has ended.
 pub(super) enum After {
     Wake(Waker),
     /// A waker that was not needed.

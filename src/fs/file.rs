@@ -44,10 +44,10 @@ pub struct File {
     fd: Rc<Descriptor<FileEnd>>,
 }
 
-/// What becomes of a file's descriptor when its last user is gone.
+/// The end of a file's descriptor: it goes to a taker or is closed when its last user is gone.
 #[derive(Default)]
 struct FileEnd {
-    /// Who wants it then.
+    /// The task that takes it then.
     taker: Cell<Option<oneshot::Sender<OwnedFd>>>,
 }
 
@@ -66,8 +66,8 @@ impl Owner for FileEnd {
 }
 
 impl File {
-    /// Opens a file for reading. It never waits for a peer; see [`OpenOptions::open`] for what is no
-    /// regular file.
+    /// Opens a file for reading. It never waits for a peer; see [`OpenOptions::open`] for what is
+    /// no regular file.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl File {
         }
     }
 
-    /// What the file system knows of the file: its size, kind and times.
+    /// Asks the file system for the file's metadata: its size, kind and times.
     ///
     /// # Errors
     ///
@@ -174,8 +174,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Those of write(2); the buffer comes back with the error. On the poll driver a FIFO or terminal
-    /// that takes nothing now is the error `WouldBlock`; the ring waits for it.
+    /// Those of write(2); the buffer comes back with the error. On the poll driver a FIFO or
+    /// terminal that takes nothing now is the error `WouldBlock`; the ring waits for it.
     ///
     /// # Cancel safety
     ///
@@ -211,8 +211,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// What close(2) tells of writes that failed late, as network file systems do. The file is
-    /// closed all the same.
+    /// The errors of close(2) about writes that failed late, as network file systems do. The file
+    /// is closed all the same.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-//! What the driver keeps of an operation whose future is gone.
+//! The part of an operation that the driver keeps when its future is gone.
 
 use super::Op;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// An operation in flight: it is completed as any other and its output dropped, which gives back
-/// whatever the kernel handed over.
+/// everything that the kernel handed over.
 pub(super) struct AbandonedOp<O: Op>(pub(super) O);
 
 impl<O: Op> Abandoned for AbandonedOp<O> {

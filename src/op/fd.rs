@@ -12,8 +12,8 @@ use std::{
 
 use crate::driver::{self, Driver};
 
-/// What a descriptor's owner keeps beside it. It stands in the descriptor's allocation, so that an
-/// idle connection has one and not two.
+/// State that a descriptor's owner keeps beside it. It stands in the descriptor's allocation, so
+/// that an idle connection has one and not two.
 pub(crate) trait Owner: 'static {
     /// Ends a descriptor whose last user is gone: by a plain close(2), which for a socket does not
     /// wait, unless the owner knows better.

@@ -73,7 +73,7 @@ unsafe impl<B: IoBufMut> Op for Read<B> {
         Some(&self.fd)
     }
 
-    /// What the page cache holds costs half as much this way as by an entry, and cannot block.
+    /// Reads from the page cache, which cannot block and costs half as much as an entry.
     fn attempt(&mut self) -> i32 {
         let (start, len) = self.room();
         // SAFETY: the buffer has `len` writable bytes from `start`, and nobody else touches them.

@@ -1,4 +1,4 @@
-//! Operations that no future waits for.
+//! Operations that no future awaits.
 
 use super::Op;
 use crate::{
@@ -6,8 +6,7 @@ use crate::{
     sys::Completion,
 };
 
-/// What keeps an operation from its submission to its final completion, in a box that may be used
-/// again.
+/// Keeps an operation from its submission to its final completion, in a box that may be used again.
 pub(crate) trait Unattended: 'static {
     type Op: Op;
 

@@ -102,16 +102,16 @@ impl Builder {
 
     /// How long the end of the runtime waits, first for writes that were dropped in flight, then
     /// for the kernel to give back what it was lent; five seconds by default. What it still holds
-    /// then is left to it: memory is leaked, never freed under the kernel's hands. A future that was
-    /// waiting for it fails when it is polled again, and panics when it would have to give back a
-    /// buffer that is among that memory.
+    /// then is left to it: memory is leaked, never freed under the kernel's hands. A future that
+    /// was waiting for it fails when it is polled again, and panics when it would have to give back
+    /// a buffer that is among that memory.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// What a panic of a task does when nobody awaits it; by default the others go on.
+    /// Sets the reaction to a panic of a task that has no join handle; by default the others go on.
     #[must_use]
     pub fn on_task_panic(mut self, on_task_panic: OnTaskPanic) -> Self {
         self.on_task_panic = on_task_panic;

@@ -1,4 +1,4 @@
-//! What happens before timers that are late.
+//! Holds back late timers until the kernel's events have been seen.
 
 use std::{
     cell::Cell,
@@ -29,8 +29,8 @@ pub(super) struct CatchUp {
 impl CatchUp {
     /// Whether the timers are held back for another turn.
     ///
-    /// `since` is the time since the last turn. `next_deadline` is asked for the first timer when the
-    /// thread may have been away, and `has_more` whether the last turn brought anything.
+    /// `since` is the time since the last turn. `next_deadline` is asked for the first timer when
+    /// the thread may have been away, and `has_more` whether the last turn brought anything.
     #[inline]
     pub(super) fn holds_back(
         &self,

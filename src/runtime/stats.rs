@@ -1,4 +1,4 @@
-//! What a runtime has done so far.
+//! Counts of a runtime's work.
 
 use super::Runtime;
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
     time,
 };
 
-/// What this thread's runtime has done so far, and how the process's helper threads stand. Reading it
-/// is cheap, and nothing resets it.
+/// Counts of the work of this thread's runtime, and the state of the process's helper threads.
+/// Reading it is cheap, and nothing resets it.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -27,7 +27,7 @@ pub struct Stats {
 }
 
 impl Runtime {
-    /// What this runtime has done so far.
+    /// Counts of this runtime's work so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
@@ -40,7 +40,7 @@ impl Runtime {
     }
 }
 
-/// What the runtime that this code runs in has done so far.
+/// Returns the counts of the runtime that this code runs in.
 ///
 /// # Panics
 ///

@@ -102,8 +102,8 @@ impl<C: Copy> Waiters<C> {
         self.list.borrow_mut().choose_first(choice)
     }
 
-    /// Chooses and wakes all who wait now, but none who begin to while these are woken. The panic of
-    /// one waker goes on when all were woken.
+    /// Chooses and wakes all who wait now, but none who begin to while these are woken. The panic
+    /// of one waker goes on when all were woken.
     pub(crate) fn wake_all(&self, choice: C) {
         let mut wakers = Vec::with_capacity(self.waiting_count.get());
         while let Some(waker) = self.choose_first(choice) {
@@ -142,7 +142,7 @@ impl<C: Copy> Waiters<C> {
     }
 }
 
-/// What a waiter was that left.
+/// The state of a waiter that left.
 pub(crate) enum Left<C> {
     Chosen(C),
     /// In line. Dropping its waker is the user's code.

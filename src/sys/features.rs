@@ -1,4 +1,4 @@
-//! What the running kernel can do, found out by trying, once a process.
+//! The features of the running kernel, found out by trying, once a process.
 //!
 //! Versions are never compared: distributions carry features back and forth. A version appears
 //! only in the mask, by which tests make a new kernel behave like an old one.
@@ -22,7 +22,7 @@ pub(crate) struct SetupFlags {
     pub(crate) no_sqarray: bool,
 }
 
-/// What the kernel can do. A plain value: every decision in the crate reads it.
+/// The features of a kernel. A plain value: every decision in the crate reads it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Features {
     pub(crate) setup: SetupFlags,

@@ -103,7 +103,7 @@ pub(crate) fn sync(fd: i32, data_only: bool) -> i32 {
     as_completion(result as isize)
 }
 
-/// What the file system knows of an open file.
+/// Asks the file system for the metadata of an open file.
 pub(crate) fn metadata(fd: i32) -> io::Result<std::fs::Metadata> {
     // SAFETY: the descriptor is open and stays its owner's: the value is never dropped.
     let file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(fd) });

@@ -1,6 +1,6 @@
 //! clock_gettime(2).
 
-/// What `CLOCK_MONOTONIC` says, in nanoseconds.
+/// Reads `CLOCK_MONOTONIC`, in nanoseconds.
 #[inline]
 pub(crate) fn monotonic_nanos() -> i64 {
     let mut time = libc::timespec {

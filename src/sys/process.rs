@@ -6,8 +6,8 @@
 //! has such a side remembers its [`Process`] and asks for it before it is used or given up.
 //!
 //! The C library calls a handler in each child that its fork(3) makes, and the handler counts. To
-//! ask is one load and a comparison, and no system call. A child that is made past the C library, by
-//! a raw clone(2), is not noticed.
+//! ask is one load and a comparison, and no system call. A child that is made past the C library,
+//! by a raw clone(2), is not noticed.
 
 use std::sync::{
     Once, OnceLock,
@@ -17,7 +17,7 @@ use std::sync::{
 /// How many forks lie between the first process that asked and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// What else a child calls first.
+/// A function that a child calls first, too.
 static IN_CHILD: OnceLock<fn()> = OnceLock::new();
 
 /// A process, as told from its ancestors.

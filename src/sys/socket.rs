@@ -187,7 +187,7 @@ pub(crate) fn socket_option(fd: i32, level: i32, name: i32) -> io::Result<i32> {
     Ok(value)
 }
 
-/// What close does with bytes that the peer has not taken: `None` sends them in the background,
+/// Sets how close treats bytes that the peer has not taken: `None` sends them in the background,
 /// `Some(0)` resets the connection.
 pub(crate) fn set_linger(fd: i32, seconds: Option<i32>) -> io::Result<()> {
     let linger = libc::linger {
@@ -337,7 +337,8 @@ pub(crate) fn backlog_max(fd: i32) -> Option<usize> {
     usize::try_from(info.tcpi_sacked).ok()
 }
 
-/// What the kernel knows of the TCP socket `fd`, and how many bytes of it; none for other sockets.
+/// The kernel's record of the TCP socket `fd`, and the number of bytes it wrote; none for other
+/// sockets.
 fn tcp_info(fd: i32) -> Option<(libc::tcp_info, usize)> {
     // SAFETY: all zeros are a valid `tcp_info`, which holds numbers only.
     let mut info = unsafe { std::mem::zeroed::<libc::tcp_info>() };
@@ -355,8 +356,8 @@ fn tcp_info(fd: i32) -> Option<(libc::tcp_info, usize)> {
     (result == 0).then_some((info, len as usize))
 }
 
-/// How much of what was sent a TCP peer's system has not acknowledged (`SIOCOUTQ`), or the peer of a
-/// Unix socket has not read, by the kernel's own measure.
+/// How much of what was sent a TCP peer's system has not acknowledged (`SIOCOUTQ`), or the peer of
+/// a Unix socket has not read, by the kernel's own measure.
 pub(crate) fn unacknowledged(fd: i32) -> io::Result<i32> {
     let mut value = 0;
     // SAFETY: the kernel writes an int during the call.

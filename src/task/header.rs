@@ -1,4 +1,4 @@
-//! What every task has, whatever its future: flags, links and counts.
+//! The part of a task that does not depend on its future: flags, links and counts.
 
 use std::{
     panic::Location,
@@ -42,8 +42,8 @@ impl State {
     }
 }
 
-/// What spawning and other threads touch stands at the beginning; what a wake and a turn touch stands
-/// at the end, beside the future.
+/// The beginning of a task. Fields that spawning and other threads touch stand first; those that a
+/// wake and a turn touch stand last, beside the future.
 #[repr(C)]
 pub(super) struct Header {
     /// Where it was spawned.
@@ -57,7 +57,7 @@ pub(super) struct Header {
     pub(super) previous: Cell<NonNull<Header>>,
     pub(super) next: Cell<NonNull<Header>>,
     pub(super) word: Word,
-    /// Whom to tell when the task has finished. Only the join handle sets it.
+    /// The waker to call when the task has finished. Only the join handle sets it.
     pub(super) join_waker: Cell<Option<Waker>>,
     /// The owner's inbox, which also says who the owner is.
     ///

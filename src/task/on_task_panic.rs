@@ -1,4 +1,4 @@
-//! What happens when a task panics and nobody will take its panic from a join handle.
+//! The reaction to a panic of a task without a join handle that would return it.
 
 use std::{any::Any, fmt, panic::Location};
 
@@ -7,7 +7,7 @@ use super::{
     task_ref::TaskRef,
 };
 
-/// What to do about a panic that no join handle will return.
+/// The reaction to a panic that no join handle will return.
 ///
 /// That is the panic of a task that is *detached*: its join handle was dropped before or after the
 /// panic without taking it. The panic's message was printed by the panic hook already.
@@ -43,7 +43,7 @@ impl<'a> TaskPanic<'a> {
         self.task.location
     }
 
-    /// What the task panicked with.
+    /// The value that the task panicked with.
     pub fn payload(&self) -> &'a (dyn Any + Send) {
         self.payload
     }

@@ -1,4 +1,5 @@
-//! What the models replace: atomics, the plain cells that the protocol guards, allocation.
+//! The primitives that the models replace: atomics, the plain cells that the protocol guards,
+//! allocation.
 //!
 //! Everything that takes part in the protocol of this module (see [`super`]) gets these from here,
 //! so that the loom models run the code itself and not a copy of it.

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::unwind::swallow;
 
-/// What a finished task leaves to its join handle.
+/// The result that a finished task leaves to its join handle.
 pub(super) type Output<T> = Result<T, JoinError>;
 
-/// What became of a future.
+/// The state of a future after a poll or a cancel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is still there.

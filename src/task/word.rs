@@ -39,7 +39,7 @@ impl Reading {
     }
 }
 
-/// What the one who changed the word has to do next.
+/// The next step of the thread that changed the word.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Nothing,

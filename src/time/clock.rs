@@ -11,7 +11,7 @@ use super::timers::Timers;
 use super::wheel::Nanos;
 use crate::unwind;
 
-/// What [`now`] is, beside the system's clock.
+/// The relation of [`now`] to the system's clock.
 #[derive(Clone, Copy)]
 enum Course {
     /// As far ahead of the system's clock as it was advanced, or behind it as it was paused.
@@ -34,12 +34,12 @@ pub(super) struct Clock {
 /// Reads the clock that std's instants come from, in nanoseconds.
 pub(crate) type Reading = fn() -> Nanos;
 
-/// What the system's clock said at `instant`, in nanoseconds.
+/// The system clock's reading at `instant`, in nanoseconds.
 ///
-/// The difference of two instants costs as much as the rest of a timer's making, so the clock is read
-/// without std. Timers and instants must agree to the nanosecond all the same, and the value of an
-/// instant is told by nothing but its hash: seconds and nanoseconds. Where std does otherwise one
-/// day, the clock subtracts instants.
+/// The difference of two instants costs as much as the rest of a timer's making, so the clock is
+/// read without std. Timers and instants must agree to the nanosecond all the same, and the value
+/// of an instant is told by nothing but its hash: seconds and nanoseconds. Where std does otherwise
+/// one day, the clock subtracts instants.
 fn nanos_at(instant: Instant) -> Option<Nanos> {
     #[derive(Default)]
     struct Parts {

@@ -8,7 +8,8 @@ use super::wheel::Nanos;
 /// A tick that is taken no later than this is on time: timers and threads are not exact either.
 const LATENESS_IGNORED: Duration = Duration::from_millis(5);
 
-/// What an [`Interval`](super::Interval) does when it was not polled for longer than its period.
+/// Tells an [`Interval`](super::Interval) what to do after it was not polled for longer than its
+/// period.
 ///
 /// In the examples the period is 10 ms, and the task that took the tick at 0 came back at 35 ms.
 /// All three tick at once then.

@@ -145,7 +145,7 @@ impl Wake for Numbered {
     }
 }
 
-/// What the wheel should do: timers in the order of their ticks, then of their arming.
+/// A model of the wheel: timers fire in the order of their ticks, then of their arming.
 struct Model {
     wheel: Wheel,
     log: Arc<std::sync::Mutex<Vec<u64>>>,

@@ -44,7 +44,7 @@ struct Entry {
 
 const _: () = assert!(size_of::<Entry>() <= 32);
 
-/// What a look at an entry found.
+/// The state that a look at an entry found.
 pub(super) enum Look {
     /// It has fired.
     Due,
@@ -62,7 +62,8 @@ pub(super) struct Wheel {
     slots: Slots<{ LEVEL_COUNT * LEVEL_SLOT_COUNT }>,
     entries: Vec<Entry>,
     /// The entries from this index on are free and were not used since the table was last empty.
-    /// What is armed in a row then lies in a row, which the processor foresees.
+    /// Timers that are armed one after the other then lie side by side, which the processor
+    /// foresees.
     fresh: u32,
     /// The free entries below `fresh`.
     first_free: u32,

@@ -91,8 +91,8 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     channel(usize::MAX)
 }
 
-/// What the two sides share. No user code runs while the queue is borrowed, and none between a
-/// change and what has to follow it.
+/// The state that both sides share. No user code runs while the queue is borrowed, and none between
+/// a change and what has to follow it.
 struct Channel<T> {
     queue: RefCell<VecDeque<T>>,
     capacity: usize,
