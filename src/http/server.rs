@@ -82,9 +82,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server at `addrs`: all that a name stands for, or all of a list, as far as this machine has
-    /// them. Nothing is bound before [`run`](Self::run), which also tells when an address makes no
-    /// sense.
+    /// A server at `addrs`: all that a name stands for, or all of a list, as far as this machine
+    /// has them. Nothing is bound before [`run`](Self::run), which also tells when an address makes
+    /// no sense.
     ///
     /// ```
     /// use annulus::http::Server;
@@ -106,8 +106,9 @@ impl Server {
     /// A server at sockets that listen already: std's listeners, or descriptors of TCP or Unix
     /// sockets that somebody else has made.
     ///
-    /// The workers share each of them. When the server stops, it answers what waits in their queues,
-    /// and closes its descriptors; a socket that another process has, too, goes on listening there.
+    /// The workers share each of them. When the server stops, it answers what waits in their
+    /// queues, and closes its descriptors; a socket that another process has, too, goes on
+    /// listening there.
     pub fn listeners<S: Into<OwnedFd>>(sockets: impl IntoIterator<Item = S>) -> Self {
         let sockets = sockets.into_iter().map(Into::into).collect();
         Self::at(vec![Place::Sockets(Ok(sockets))])
@@ -165,7 +166,7 @@ impl Server {
         self
     }
 
-    /// What to accept although it breaks the protocol; nothing by default.
+    /// Accepts messages that break the protocol in these ways; none by default.
     #[must_use]
     pub fn leniency(mut self, leniency: Leniency) -> Self {
         self.settings.rules.leniency = leniency.of_server();
@@ -211,8 +212,8 @@ impl Server {
     }
 
     /// Tells `log` of every request that was answered, refused or left by its client, and of bytes
-    /// that were none; [`Access`] prints in the usual formats. It is called on the workers' threads,
-    /// and should not block.
+    /// that were none; [`Access`] prints in the usual formats. It is called on the workers'
+    /// threads, and should not block.
     #[must_use]
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + Send + Sync + 'static) -> Self {
         self.settings.access_log = Some(Arc::new(log));
@@ -247,13 +248,13 @@ impl Server {
 
     /// How many connections are kept at a time, by all workers together; each has an equal part.
     ///
-    /// When there is no room for another, the one that has been idle longest is closed. When none is
-    /// idle, or all that are came in the last second, accepting pauses until some have ended, and
-    /// connections wait in the [`backlog`](Self::backlog); see
+    /// When there is no room for another, the one that has been idle longest is closed. When none
+    /// is idle, or all that are came in the last second, accepting pauses until some have ended,
+    /// and connections wait in the [`backlog`](Self::backlog); see
     /// [`refuse_when_full`](Self::refuse_when_full).
     ///
-    /// The default is the limit on this process's descriptors (`RLIMIT_NOFILE`) without an eighth, or
-    /// 64 if that is more, for everything else. Should they run out all the same, some of the
+    /// The default is the limit on this process's descriptors (`RLIMIT_NOFILE`) without an eighth,
+    /// or 64 if that is more, for everything else. Should they run out all the same, some of the
     /// connections that have been idle longest are closed, and accepting goes on after a tenth of a
     /// second.
     #[must_use]
@@ -262,26 +263,27 @@ impl Server {
         self
     }
 
-    /// Whether connections for which there is no room are answered 503 with `Retry-After` and closed,
-    /// instead of waiting in the backlog; off by default. Some more descriptors are used for that, at
-    /// most 64 for each worker.
+    /// Whether connections for which there is no room are answered 503 with `Retry-After` and
+    /// closed, instead of waiting in the backlog; off by default. Some more descriptors are used
+    /// for that, at most 64 for each worker.
     #[must_use]
     pub fn refuse_when_full(mut self, refuse: bool) -> Self {
         self.refuses_when_full = refuse;
         self
     }
 
-    /// Ends the server when `future` resolves: it refuses new connections from then on, finishes the
-    /// requests that have begun, and cuts what is left after `deadline`.
+    /// Ends the server when `future` resolves: it refuses new connections from then on, finishes
+    /// the requests that have begun, and cuts what is left after `deadline`.
     ///
-    /// `future` is polled in one place for all workers, inside a runtime, and dropped when the server
-    /// ends by other means. It gives nothing, or an `io::Result<()>` as those of
+    /// `future` is polled in one place for all workers, inside a runtime, and dropped when the
+    /// server ends by other means. It gives nothing, or an `io::Result<()>` as those of
     /// [`signal`](crate::signal) do: an error stops the server, and [`run`](Self::run) returns it.
     /// [`handle`](Self::handle) stops from elsewhere.
     ///
-    /// With [`signal::ctrl_c`](crate::signal::ctrl_c) or [`signal::terminate`](crate::signal::terminate)
-    /// the second signal of that kind cuts at once, for the user who does not wait for the deadline.
-    /// [`cut_on`](Self::cut_on) chooses otherwise, and does so for futures of other kinds.
+    /// With [`signal::ctrl_c`](crate::signal::ctrl_c) or
+    /// [`signal::terminate`](crate::signal::terminate) the second signal of that kind cuts at once,
+    /// for the user who does not wait for the deadline. [`cut_on`](Self::cut_on) chooses otherwise,
+    /// and does so for futures of other kinds.
     ///
     /// In order:
     ///
@@ -319,8 +321,8 @@ impl Server {
     }
 
     /// Cuts what is left when a second future resolves, for those who cannot wait for the deadline.
-    /// `make` is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so
-    /// that a signal counts for one of them only. It takes the place of the second signal.
+    /// `make` is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved,
+    /// so that a signal counts for one of them only. It takes the place of the second signal.
     ///
     /// # Examples
     ///
@@ -351,7 +353,7 @@ impl Server {
         self
     }
 
-    /// What stops the server from other threads and tasks.
+    /// Returns a handle that stops the server from other threads and tasks.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(Arc::clone(&self.control))
@@ -370,8 +372,8 @@ impl Server {
     /// # Errors
     ///
     /// When an address cannot be bound, no thread or no driver can be had, or a listening socket
-    /// fails. A worker that fails or panics while it serves stops the others, which have ten seconds
-    /// for the requests that have begun; the first error is returned then.
+    /// fails. A worker that fails or panics while it serves stops the others, which have ten
+    /// seconds for the requests that have begun; the first error is returned then.
     ///
     /// # Panics
     ///
@@ -403,14 +405,14 @@ impl Server {
         self.run_workers(cores, makes.into_iter().map(|make| move || make()))
     }
 
-    /// Serves on this thread, inside the runtime that it is called in, until the server is stopped by
-    /// [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle): for programs that open
+    /// Serves on this thread, inside the runtime that it is called in, until the server is stopped
+    /// by [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle): for programs that open
     /// something first and share it with their handlers.
     ///
-    /// It is one worker, whatever [`workers`](Self::workers) says: limits, timeouts, the stop and the
-    /// [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For more
-    /// cores call [`run_each`](Self::run_each) outside of a runtime, where each worker opens what it
-    /// needs. What handlers have spawned is left to the runtime when the server has ended.
+    /// It is one worker, whatever [`workers`](Self::workers) says: limits, timeouts, the stop and
+    /// the [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For
+    /// more cores call [`run_each`](Self::run_each) outside of a runtime, where each worker opens
+    /// what it needs. What handlers have spawned is left to the runtime when the server has ended.
     ///
     /// # Errors
     ///
@@ -423,8 +425,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// The server ends when the future is dropped: its sockets are closed, and the handlers that run
-    /// are dropped.
+    /// The server ends when the future is dropped: its sockets are closed, and the handlers that
+    /// run are dropped.
     ///
     /// # Examples
     ///

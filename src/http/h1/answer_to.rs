@@ -1,10 +1,10 @@
-//! What an answer must know about its request.
+//! The facts about a request that its answer depends on.
 
 use ::http::Method;
 
 use super::RequestHead;
 
-/// What the form of an answer depends on, of the request that it answers.
+/// The facts about a request that decide about the form of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AnswerTo {
     /// The method is `HEAD`: the answer has no body.
@@ -18,7 +18,7 @@ pub(crate) struct AnswerTo {
 }
 
 impl AnswerTo {
-    /// What the answer to `head` depends on.
+    /// The facts that the answer to `head` depends on.
     #[inline]
     pub(crate) fn request(head: &RequestHead) -> Self {
         Self {

@@ -26,7 +26,7 @@ enum State {
     UntilClose,
 }
 
-/// What a decoder found in the bytes that it was given.
+/// The result of a decoder's look at the bytes that it was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BodyStep {
     /// Where the data is in them. Empty when there is only framing.

@@ -1,4 +1,4 @@
-//! What can be wrong with a body, on either side.
+//! Errors in a body, on either side.
 
 use std::fmt;
 
@@ -56,7 +56,7 @@ impl BodyError {
         }
     }
 
-    /// What was expected and what was found.
+    /// A sentence that says what was expected and what was found.
     pub(super) const fn message(self) -> &'static str {
         match self {
             Self::TooLarge => "expected a body within its limit, found a larger one",

@@ -1,8 +1,8 @@
 //! Takes the chunks of a body apart (RFC 9112, section 7.1).
 //!
-//! A chunk is a line with its size, data, and CR LF; the last one has the size 0 and is followed
-//! by trailers and an empty line. Here the length of a message is decided byte by byte, so nothing
-//! is tolerated that another parser could read differently: no LF alone, no signs, and no blanks but
+//! A chunk is a line with its size, data, and CR LF; the last one has the size 0 and is followed by
+//! trailers and an empty line. Here the length of a message is decided byte by byte, so nothing is
+//! tolerated that another parser could read differently: no LF alone, no signs, and no blanks but
 //! those around the `;` and the `=` of extensions, which every parser has to read (RFC 9110,
 //! section 5.6.3).
 
@@ -22,7 +22,7 @@ const SIZE_DIGITS_MAX: u8 = 16;
 /// Sizes from 2^63 on are not sizes of anything.
 const SIZE_LIMIT: u64 = 1 << 63;
 
-/// What the next byte is.
+/// The place of the next byte in the framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// A digit of the size, or what ends it.
@@ -43,7 +43,7 @@ enum State {
     Quoted,
     /// The byte behind a backslash in a quoted string.
     QuotedPair,
-    /// What follows a quoted string.
+    /// The byte after a quoted string.
     QuotedEnd,
     /// A further blank after an extension's value, or what ends them.
     ValueBlank,
@@ -180,7 +180,7 @@ impl ChunkDecoder {
         }
     }
 
-    /// What comes behind `byte` of the framing.
+    /// The state after `byte` of the framing.
     fn byte(&mut self, byte: u8, room: u64, rules: &Rules) -> Result<State, BodyError> {
         use BodyError::*;
         match (self.state, byte) {

@@ -1,10 +1,10 @@
-//! What frames a body in chunks (RFC 9112, section 7.1).
+//! Frames a body in chunks (RFC 9112, section 7.1).
 
 use ::http::{HeaderName, HeaderValue};
 
 use super::{fields::is_forbidden_trailer, write::write_field};
 
-/// What goes behind the data of a chunk.
+/// The bytes after the data of a chunk.
 pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 
 /// The end of a body without trailers.

@@ -14,7 +14,7 @@ use super::{
     token::{is_text_byte, is_token},
 };
 
-/// What is wrong with `head`, a whole request head.
+/// Finds the error in `head`, a whole request head.
 #[cold]
 pub(super) fn diagnose_request(head: &[u8], leniency: Leniency) -> RejectReason {
     let mut lines = lines(head);
@@ -25,7 +25,7 @@ pub(super) fn diagnose_request(head: &[u8], leniency: Leniency) -> RejectReason 
     diagnose_fields(lines).map_or(RejectReason::RequestLineInvalid, RejectReason::Head)
 }
 
-/// What is wrong with `head`, a whole response head.
+/// Finds the error in `head`, a whole response head.
 #[cold]
 pub(super) fn diagnose_response(head: &[u8]) -> ResponseError {
     let mut lines = lines(head);
@@ -36,7 +36,7 @@ pub(super) fn diagnose_response(head: &[u8]) -> ResponseError {
     diagnose_fields(lines).map_or(ResponseError::StatusLineInvalid, ResponseError::Head)
 }
 
-/// What is wrong with a request line that has arrived, or will be wrong with one that has begun.
+/// Finds the error in a request line, also in one of which only the beginning has arrived.
 #[cold]
 pub(super) fn check_begun_request(line: StartLine<'_>, rules: &Rules) -> Result<(), RejectReason> {
     check_request_bytes(line, rules)?;
@@ -51,7 +51,7 @@ pub(super) fn check_begun_request(line: StartLine<'_>, rules: &Rules) -> Result<
     check_request_line(line.content, leniency)
 }
 
-/// What is wrong with a status line that has arrived, or will be wrong with one that has begun.
+/// Finds the error in a status line, also in one of which only the beginning has arrived.
 #[cold]
 pub(super) fn check_begun_response(line: StartLine<'_>) -> Result<(), ResponseError> {
     const START: &[u8] = b"HTTP/";

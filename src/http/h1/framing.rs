@@ -1,11 +1,11 @@
-//! What the fields of a head say about its framing and its connection.
+//! Reads the fields of a head that are about its framing and its connection.
 
 use super::{
     BodyLength, HeadError, Leniency,
     token::{is_same_name, is_token, list, trim},
 };
 
-/// What the fields that matter to the protocol say. Each field is looked at once.
+/// The values of the fields that matter to the protocol. Each field is looked at once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Framing {
     content_length: Option<u64>,

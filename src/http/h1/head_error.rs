@@ -1,4 +1,4 @@
-//! What can be wrong with a head, on either side.
+//! Errors in a head, on either side.
 
 use std::fmt;
 
@@ -91,7 +91,7 @@ impl HeadError {
         }
     }
 
-    /// What was expected and what was found.
+    /// A sentence that says what was expected and what was found.
     pub(super) const fn message(self) -> &'static str {
         match self {
             Self::TlsClientHello => {

@@ -1,6 +1,6 @@
 //! The switches that accept what the strict reading refuses.
 
-/// What is accepted although a strict reading of RFC 9112 refuses it. Everything is off by
+/// Switches that accept messages which a strict reading of RFC 9112 refuses. All are off by
 /// default.
 ///
 /// Each switch is for one known kind of old peer. A server behind a proxy should leave all of them

@@ -107,7 +107,7 @@ impl RejectReason {
         }
     }
 
-    /// What was expected and what was found.
+    /// A sentence that says what was expected and what was found.
     pub(super) const fn message(self) -> &'static str {
         match self {
             Self::Head(error) => error.message(),

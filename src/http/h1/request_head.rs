@@ -48,7 +48,7 @@ pub(crate) struct RequestHead {
     target: Span,
     /// Whether the target is ASCII and has no query and no fragment.
     is_plain: bool,
-    /// What the target consists of.
+    /// The parts of the target.
     parts: TargetParts,
     framing: Framing,
     body_length: BodyLength,
@@ -110,8 +110,9 @@ impl RequestHead {
         }
     }
 
-    /// Makes it ready for the heads of another connection, which are not compared with those before:
-    /// the time that takes would tell one client how much of another's fields it has guessed.
+    /// Makes it ready for the heads of another connection, which are not compared with those
+    /// before: the time that takes would tell one client how much of another's fields it has
+    /// guessed.
     #[inline]
     pub(crate) fn begin_connection(&mut self) {
         self.line_len = UNKNOWN;
@@ -282,7 +283,8 @@ impl RequestHead {
         split.unwrap_or_default()
     }
 
-    /// Splits what stands behind the request line's `line_len` bytes, when that has at most `N` fields.
+    /// Splits what stands behind the request line's `line_len` bytes, when that has at most `N`
+    /// fields.
     #[inline]
     fn split_fields<const N: usize>(
         &mut self,

@@ -1,4 +1,4 @@
-//! What a message is held against: limits and leniency together.
+//! The rules that a message has to keep: limits and leniency together.
 
 use super::{Leniency, Limits};
 

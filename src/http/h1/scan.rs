@@ -9,7 +9,7 @@ use super::{HeadError, Rules, token::is_token};
 /// The first byte of every TLS connection: a record of the handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// What a head belongs to, which decides what its start line is.
+/// The kind of message that a head belongs to; its start line depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeadKind {
     /// A request line, perhaps after some empty lines.
@@ -87,8 +87,8 @@ impl HeadScanner {
         self.next == self.begin
     }
 
-    /// The bytes of the empty lines before the head, which are not to be given again. The lines stay
-    /// counted.
+    /// The bytes of the empty lines before the head, which are not to be given again. The lines
+    /// stay counted.
     pub(super) fn take_empty_lines(&mut self) -> usize {
         let bytes = self.begin;
         self.begin = 0;

@@ -108,7 +108,7 @@ pub(super) fn is_same_name(name: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// What tells a small ASCII letter from a capital one.
+/// The bit that differs between a small ASCII letter and its capital.
 const CASE: u8 = 0x20;
 
 /// Whether texts of the same length are the same but for the case of ASCII letters.

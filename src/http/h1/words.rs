@@ -1,9 +1,9 @@
 //! Eight bytes at a time.
 //!
-//! Names and targets are too short for a vectorised search, which takes longer to begin than to look
-//! at them.
+//! Names and targets are too short for a vectorised search, which takes longer to begin than to
+//! look at them.
 //!
-//! What is asked of each byte is answered by its high bit. The lowest one that is set is right;
+//! The high bit of each byte is the answer for that byte. The lowest one that is set is right;
 //! those above it may be wrong.
 
 /// A one in each byte.

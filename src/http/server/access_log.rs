@@ -1,4 +1,4 @@
-//! What an access log is told.
+//! The records of an access log.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use crate::http::{
     h1::{RejectReason, RequestHead, imf_fixdate},
 };
 
-/// What happened to one request, or to bytes that were none, for an access log.
+/// The record of one request, or of bytes that were none, for an access log.
 ///
 /// It prints as one line: peer, method, target, status, bytes received and sent, duration, the name
 /// of the reason where the server refused or cut something or the client left, and in quotes the
@@ -51,15 +51,15 @@ pub struct Access<'a> {
     pub duration: Duration,
     /// Why the server refused the request, or cut the answer off, or that the client left.
     pub reason: Option<RejectReason>,
-    /// What the handler failed with, where it returned an error: the client sees its status only.
+    /// The error that the handler returned, if it did: the client sees its status only.
     pub error: Option<&'a Error>,
-    /// What was read of the request, if it could be.
+    /// The head of the request, if it could be read.
     pub(super) head: Option<&'a RequestHead>,
 }
 
 impl<'a> Access<'a> {
-    /// Of bytes that the server answered with `reason` itself. There may be a `head`, when they were
-    /// a request.
+    /// Of bytes that the server answered with `reason` itself. There may be a `head`, when they
+    /// were a request.
     pub(super) fn refused(
         peer: Option<SocketAddr>,
         reason: RejectReason,
@@ -93,8 +93,8 @@ impl<'a> Access<'a> {
     }
 
     /// Prints as a line of the common log format: remote address, two unknowns (`-`), time in UTC,
-    /// request line in quotes, status, bytes of the answer's body. What is not known is `-`; quotes,
-    /// control characters and bytes above 0x7E are escaped (`\"`, `\x00`).
+    /// request line in quotes, status, bytes of the answer's body. What is not known is `-`;
+    /// quotes, control characters and bytes above 0x7E are escaped (`\"`, `\x00`).
     ///
     /// ```text
     /// 192.0.2.7 - - [10/Oct/2026:13:55:36 +0000] "GET /a?b HTTP/1.1" 200 2326

@@ -70,7 +70,7 @@ impl Connection {
         self
     }
 
-    /// What to accept although it breaks the protocol; nothing by default.
+    /// Accepts messages that break the protocol in these ways; none by default.
     #[must_use]
     pub fn leniency(mut self, leniency: Leniency) -> Self {
         self.settings.rules.leniency = leniency.of_server();

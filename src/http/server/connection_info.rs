@@ -1,4 +1,4 @@
-//! What a server tells of a connection.
+//! The facts about a connection that a server tells.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -13,7 +13,7 @@ pub struct ConnectionInfo {
     /// Who is at the other end; none on a Unix socket, and in the phases `Tunnel` and `Closing`,
     /// in which the server has let go of the socket.
     pub peer: Option<SocketAddr>,
-    /// What it is doing.
+    /// Its activity.
     pub phase: Phase,
     /// Since it was accepted, in whole seconds.
     pub age: Duration,

@@ -1,4 +1,4 @@
-//! What stops a server and looks into it.
+//! `ServerHandle`: stops a server, and tells of its connections.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -7,8 +7,9 @@ use super::{
     worker::control::{Control, Stop},
 };
 
-/// Stops a server and looks into it, from any thread or task. Made by [`Server::handle`](crate::http::Server::handle),
-/// cloned as often as needed; it keeps nothing alive.
+/// Stops a server and looks into it, from any thread or task. Made by
+/// [`Server::handle`](crate::http::Server::handle), cloned as often as needed; it keeps nothing
+/// alive.
 ///
 /// # Examples
 ///
@@ -37,8 +38,8 @@ impl ServerHandle {
     }
 
     /// Ends the server: it refuses new connections from now on, finishes the requests that have
-    /// begun, and cuts what is left after `deadline`. [`Server::run`](crate::http::Server::run) returns
-    /// then; this call does not wait for it.
+    /// begun, and cuts what is left after `deadline`. [`Server::run`](crate::http::Server::run)
+    /// returns then; this call does not wait for it.
     ///
     /// A second call cuts at once, whatever deadline it names. Before the server runs, a call makes
     /// it end as soon as it does.
@@ -50,9 +51,9 @@ impl ServerHandle {
     /// wait in the backlog, and those that are just refused, are not among them.
     ///
     /// Each worker answers at its next turn. That costs it two system calls for each connection, so
-    /// this is for people and monitors, and not for each request. The future needs no runtime, and a
-    /// handler of the same server may await it. It is empty before the server runs and once it has
-    /// ended.
+    /// this is for people and monitors, and not for each request. The future needs no runtime, and
+    /// a handler of the same server may await it. It is empty before the server runs and once it
+    /// has ended.
     ///
     /// # Cancel safety
     ///

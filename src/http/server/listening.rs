@@ -14,7 +14,7 @@ use crate::{
 
 /// Where a server shall listen.
 pub(super) enum Place {
-    /// What an address or a name meant.
+    /// The addresses that an address or a name stands for.
     Addrs(io::Result<Vec<SocketAddr>>),
     /// A Unix socket's path.
     Path(PathBuf),

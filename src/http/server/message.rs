@@ -1,4 +1,4 @@
-//! What handlers see: requests, responses, and what is made of and into them.
+//! The types that handlers see: requests, responses, and the types made of and into them.
 
 pub(super) mod body;
 pub(super) mod body_writer;

@@ -1,6 +1,6 @@
-//! What a connection is doing.
+//! The activity of a connection.
 
-/// What a connection is doing.
+/// The activity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -10,7 +10,7 @@ pub enum Phase {
     Head,
     /// The handler has not answered yet, or writes its answer in pieces.
     Handler,
-    /// What the handler left of a body is skipped.
+    /// The rest of a body that the handler did not read is skipped.
     Body,
     /// The client has yet to take what is sent.
     Writing,

@@ -1,10 +1,10 @@
-//! What a server did.
+//! The counts of a server.
 
 use std::fmt;
 
 use crate::http::h1::RejectReason;
 
-/// What a server did until it ended. It prints as one line.
+/// The counts of a server until it ended. It prints as one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -31,8 +31,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// How often the server refused a request, or bytes that were none, or an answer failed, for each
-    /// reason and in the order in which the reasons came up first.
+    /// How often the server refused a request, or bytes that were none, or an answer failed, for
+    /// each reason and in the order in which the reasons came up first.
     #[must_use]
     pub fn refusals(&self) -> &[(RejectReason, u64)] {
         &self.refusals

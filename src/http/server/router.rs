@@ -41,7 +41,7 @@ use routes::{Route, Routes};
 /// HEAD is answered by the handler of GET, unless it has one of its own; the server leaves the body
 /// out. OPTIONS is answered with `Allow`, unless it has a handler, and `OPTIONS *` with the methods
 /// of all paths. Another method that the path has no handler for is answered with 405 and `Allow`.
-/// What no path matches goes to the [fallback](Self::fallback), or is answered with 404.
+/// A request that no path matches goes to the [fallback](Self::fallback), or is answered with 404.
 ///
 /// # Panics
 ///
@@ -49,8 +49,8 @@ use routes::{Route, Routes};
 /// does not begin with a slash, holds what no request's path can hold, or has bad braces, two
 /// parameters in a segment, two of one name or more than eight in all; one with a segment that is a
 /// parameter to other routers, as `/:id`, `/*rest`, `/<id>` and `/{id:int}`, with the form that is
-/// meant; and a route that is there already, be it under other names as `/{a}` and `/{b}`, or for the
-/// same place as `/{a}` and `/{*rest}`.
+/// meant; and a route that is there already, be it under other names as `/{a}` and `/{b}`, or for
+/// the same place as `/{a}` and `/{*rest}`.
 ///
 /// # Examples
 ///
@@ -195,8 +195,8 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// When the prefix is wrong as a [route](Self#panics) is, or a route is behind it, or the prefix
-    /// ends with a slash.
+    /// When the prefix is wrong as a [route](Self#panics) is, or a route is behind it, or the
+    /// prefix ends with a slash.
     #[must_use]
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Self) -> Self {

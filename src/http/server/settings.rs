@@ -1,4 +1,4 @@
-//! What every connection of a server is held to.
+//! The settings that hold for every connection of a server.
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,7 @@ pub(crate) enum WhenGone {
     HalfClose,
 }
 
-/// What a server was built with, as its workers know it.
+/// The settings of a server, as its workers know them.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) rules: Rules,

@@ -1,12 +1,12 @@
-//! What orders a stop.
+//! Futures that order a stop.
 
 use std::{any::Any, cell::RefCell, future::poll_fn, io, pin::Pin, rc::Rc};
 
 use super::workers::{MakeOrder, Order};
 use crate::signal::NextSignal;
 
-/// What a future that orders a stop may resolve to: nothing, or whether it could wait at all, as the
-/// futures of [`signal`](crate::signal) do.
+/// The output of a future that orders a stop: nothing, or a `Result` that tells whether it could
+/// wait at all, as the futures of [`signal`](crate::signal) give.
 pub trait StopOrder {
     /// The order, or why it will never come.
     fn into_result(self) -> io::Result<()>;

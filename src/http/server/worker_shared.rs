@@ -1,4 +1,4 @@
-//! What the exchanges of one worker share.
+//! The state that the exchanges of one worker share.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,16 +20,16 @@ use crate::{
     sync::Notify,
 };
 
-/// Bytes that all connections of a worker together send in one of its turns, before it looks for new
-/// connections and requests: clients that ask for much and take it at once, or whose kernels hold it
-/// for them, would keep all others waiting. One piece more may be sent.
+/// Bytes that all connections of a worker together send in one of its turns, before it looks for
+/// new connections and requests: clients that ask for much and take it at once, or whose kernels
+/// hold it for them, would keep all others waiting. One piece more may be sent.
 const TURN_BYTES_MAX: usize = 1024 * 1024;
 
-/// With more connections than this being served, large bodies go to the kernel in pieces. A whole one
-/// saves a turn for each piece.
+/// With more connections than this being served, large bodies go to the kernel in pieces. A whole
+/// one saves a turn for each piece.
 const CROWD_MIN: usize = 8;
 
-/// What the exchanges of one worker share.
+/// The state that the exchanges of one worker share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     date: RefCell<DateCache>,
@@ -186,12 +186,12 @@ impl Shared {
         self.report.borrow_mut().count_refusal(reason);
     }
 
-    /// What this worker counts besides.
+    /// Changes the other counts of this worker.
     pub(crate) fn count(&self, count: impl FnOnce(&mut Report)) {
         count(&mut self.report.borrow_mut());
     }
 
-    /// What this worker has done so far.
+    /// The counts of this worker so far.
     pub(crate) fn report(&self) -> Report {
         let mut report = self.report.borrow().clone();
         report.answered = self.answered.get();

@@ -34,7 +34,7 @@ pub(super) type Order = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 /// Makes an order when its time has come.
 pub(super) type MakeOrder = Box<dyn FnOnce() -> Order>;
 
-/// What passes the orders on.
+/// The future that passes orders to stop on to the workers.
 type Orderly = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Whose word ends the server.
@@ -48,7 +48,7 @@ pub(super) struct Orders {
     pub(super) again: Option<MakeOrder>,
 }
 
-/// What all workers are given.
+/// The parts of a server that all its workers are made from.
 pub(super) struct Workers {
     pub(super) settings: Settings,
     pub(super) admission: Admission,
@@ -56,7 +56,7 @@ pub(super) struct Workers {
     pub(super) orders: Orders,
 }
 
-/// What one worker is given.
+/// The parts that one worker is made from.
 struct Start<M> {
     listeners: Vec<Listening>,
     make: M,

@@ -1,4 +1,4 @@
-//! What goes back to a client.
+//! Answers: their heads and their framing.
 
 use ::http::{HeaderName, HeaderValue, Method, StatusCode};
 

@@ -600,7 +600,7 @@ fn chunk_headers() {
     assert_eq!(header(usize::MAX).unwrap(), b"FFFFFFFFFFFFFFFF\r\n");
 }
 
-/// What goes on the wire for a body in these pieces.
+/// Encodes a body in these pieces.
 fn encode(length: BodyLength, pieces: &[&[u8]]) -> Result<Vec<u8>, PromiseBroken> {
     let mut out = Vec::new();
     let mut encoder = BodyEncoder::new(length);

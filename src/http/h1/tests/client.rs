@@ -1,4 +1,4 @@
-//! What comes back from a server, and what is sent to it.
+//! Responses as a client reads them, and requests as it writes them.
 
 use ::http::{HeaderName, HeaderValue, Method, Version};
 
@@ -7,8 +7,8 @@ use crate::http::h1::{
     ResponseHead, Rules, request_encoder::HostInvalid,
 };
 
-/// What a client sees that sent `method` and gets these pieces and then FIN: statuses, content,
-/// and whether the connection can be used again, or an error.
+/// Tells the events of a client that sent `method` and gets these pieces and then FIN: statuses,
+/// content, and whether the connection can be used again, or an error.
 fn play_pieces<'a>(
     method: &Method,
     pieces: impl IntoIterator<Item = &'a [u8]>,

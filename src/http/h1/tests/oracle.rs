@@ -19,7 +19,7 @@ impl Numbers {
     }
 }
 
-/// What a mutation puts in: what the grammar cares about.
+/// Pieces that a mutation puts in: those that the grammar cares about.
 pub(super) const PIECES: [&[u8]; 33] = [
     b"\r\n",
     b"\n",

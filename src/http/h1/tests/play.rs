@@ -11,7 +11,7 @@ struct Connection<'a> {
     body: BodyDecoder,
     /// The bytes that arrived and are not consumed.
     parked: Vec<u8>,
-    /// What the body of the current request has so far, while one is read.
+    /// The body of the current request so far, while one is read.
     content: Option<Vec<u8>>,
     /// The status of a request that was refused and whose body is still to be skipped.
     refused: bool,
@@ -131,7 +131,7 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// What a connection sees that gets `input` in these pieces and then FIN.
+/// Tells the events of a connection that gets `input` in these pieces and then FIN.
 pub(super) fn play_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, rules: &Rules) -> String {
     let mut connection = Connection::new(rules);
     for piece in pieces {
@@ -141,9 +141,9 @@ pub(super) fn play_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, rules:
     connection.seen.join("; ")
 }
 
-/// What a connection sees that gets `input` and then FIN: requests as method, target, content and
-/// trailers, refusals as status and reason with `open` when the connection stays so, `close` where
-/// a request asked for it, `cut` for part of a head.
+/// Tells the events of a connection that gets `input` and then FIN: requests as method, target,
+/// content and trailers, refusals as status and reason with `open` when the connection stays so,
+/// `close` where a request asked for it, `cut` for part of a head.
 ///
 /// The outcome must be the same whole, split at every place, and byte by byte.
 pub(super) fn play_with(input: &[u8], rules: &Rules) -> String {

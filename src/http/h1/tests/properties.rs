@@ -1,4 +1,4 @@
-//! What holds for every input, for tests with random messages and for the fuzzer, which includes
+//! Properties of every input, for tests with random messages and for the fuzzer, which includes
 //! this file.
 //!
 //! The oracles are slow and simple, and share no code with what they are held against.
@@ -240,7 +240,7 @@ pub(super) fn check_responses(input: &[u8]) {
     check_body(&input[len..], head.body_length(), &rules);
 }
 
-/// What a client makes of one answer in these pieces.
+/// Reads one answer in these pieces as a client does.
 fn play_response<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     method: &Method,
@@ -356,7 +356,7 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// What the oracle says about a body.
+/// The oracle's verdict on a body.
 #[derive(Debug)]
 enum Plain {
     /// Its data, and how many bytes it takes.

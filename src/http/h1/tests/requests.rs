@@ -1,4 +1,4 @@
-//! What a request head tells.
+//! The values that a request head gives.
 
 use ::http::{Method, Version};
 

@@ -24,8 +24,8 @@ use crate::{
 /// A client that asked by `Expect: 100-continue` is told to send at the first pull. How long a pull
 /// waits is bounded by [`Timeouts::body`](crate::http::Timeouts::body) and the rate beside it.
 ///
-/// It is also what an [`io::Reader`](crate::io::Reader) reads from, a stream of its pieces, and what a
-/// [client's request](crate::http::client::Request::body) can carry on to another server.
+/// It is also what an [`io::Reader`](crate::io::Reader) reads from, a stream of its pieces, and
+/// what a [client's request](crate::http::client::Request::body) can carry on to another server.
 #[derive(Debug)]
 pub struct Body {
     /// Held so that the exchange sees that the body may still be read.
@@ -117,7 +117,7 @@ impl Body {
     ///
     /// # Cancel safety
     ///
-    /// What was collected is lost when the future is dropped.
+    /// The bytes collected so far are lost when the future is dropped.
     pub async fn bytes(mut self) -> Result<Vec<u8>> {
         let Some(first) = self.next().await? else {
             return Ok(Vec::new());

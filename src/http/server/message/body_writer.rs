@@ -9,12 +9,12 @@ use crate::http::{HeaderName, HeaderValue, error::Result, server::exchange::Exch
 /// Writes the body of an answer piece by piece; a handler gets it by
 /// [`Response::writer`](crate::http::Response::writer).
 ///
-/// Pieces gather while the handler does not wait, and are sent when it does. A write waits while the
-/// client has yet to take 16 KiB: the client's pace is the handler's. Pieces of 8 KiB and more are
-/// sent from where they are, one by one, or up to 256 KiB of them at once to a client that takes all
-/// without delay.
+/// Pieces gather while the handler does not wait, and are sent when it does. A write waits while
+/// the client has yet to take 16 KiB: the client's pace is the handler's. Pieces of 8 KiB and more
+/// are sent from where they are, one by one, or up to 256 KiB of them at once to a client that
+/// takes all without delay.
 ///
-/// What is written beyond the `Content-Length` that the answer promised is refused, and less than
+/// A write beyond the `Content-Length` that the answer promised is refused. A body shorter than
 /// that cuts the connection when the writer's function returns.
 pub struct BodyWriter {
     exchange: Rc<Exchange>,

@@ -1,4 +1,4 @@
-//! What a body says that it is.
+//! Reads `Content-Type`, and refuses bodies of another type.
 
 use super::request::Request;
 use crate::http::{

@@ -50,7 +50,7 @@ impl Request {
     ///
     /// # Cancel safety
     ///
-    /// What was collected is lost when the future is dropped.
+    /// The bytes collected so far are lost when the future is dropped.
     ///
     /// # Examples
     ///

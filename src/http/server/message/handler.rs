@@ -1,4 +1,4 @@
-//! What answers requests.
+//! The trait of everything that answers requests.
 
 use std::future::Future;
 

@@ -1,11 +1,11 @@
-//! What a handler may return.
+//! The values that a handler may return.
 
 use bytes::Bytes;
 
 use super::response::Response;
 use crate::http::{StatusCode, error::Error};
 
-/// What a handler may return.
+/// The values that a handler may return.
 pub trait IntoResponse {
     /// The answer.
     fn into_response(self) -> Response;

@@ -59,7 +59,7 @@ impl Request {
     ///
     /// # Cancel safety
     ///
-    /// What was collected is lost when the future is dropped.
+    /// The bytes collected so far are lost when the future is dropped.
     ///
     /// # Examples
     ///
@@ -90,7 +90,7 @@ impl Body {
     ///
     /// # Cancel safety
     ///
-    /// What was collected is lost when the future is dropped.
+    /// The bytes collected so far are lost when the future is dropped.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
         let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|cause| {

@@ -65,7 +65,7 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// What stands before and behind the first `mark`.
+/// Splits `bytes` at the first `mark`.
 fn split(bytes: &[u8], mark: u8) -> (&[u8], &[u8]) {
     match bytes.iter().position(|&byte| byte == mark) {
         Some(index) => (&bytes[..index], &bytes[index + 1..]),
@@ -89,7 +89,7 @@ impl fmt::Debug for Pairs<'_> {
     }
 }
 
-/// What stands behind the target's `?`, in pairs.
+/// The query of the target, in pairs.
 impl Request {
     /// The names and values of the query, decoded.
     ///

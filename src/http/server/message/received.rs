@@ -9,7 +9,8 @@ use std::{
 use super::params::Params;
 use crate::http::{h1::RequestHead, server::exchange::Exchange};
 
-/// What an exchange and the [`Request`](crate::http::Request) that it gave to the handler share.
+/// The state that an exchange shares with the [`Request`](crate::http::Request) that it gave to the
+/// handler.
 ///
 /// The request is a pointer to this, and so costs next to nothing to move. It is used again for the
 /// next one, unless the handler has kept it.
@@ -20,7 +21,7 @@ pub(crate) struct Received {
     pub(crate) number: u64,
     /// Whether nobody has taken the body yet.
     pub(crate) has_body: Cell<bool>,
-    /// What the router found in the path.
+    /// The parameters that the router found in the path.
     pub(crate) params: RefCell<Params>,
 }
 

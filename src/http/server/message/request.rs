@@ -37,7 +37,7 @@ impl Request {
         self.exchange().pull.is_current(self.received.number)
     }
 
-    /// What the router found in the path.
+    /// The parameters that the router found in the path.
     pub(crate) fn params(&self) -> &RefCell<Params> {
         &self.received.params
     }
@@ -60,7 +60,7 @@ impl Request {
         self.head().path()
     }
 
-    /// What stands behind the target's `?`, as it was sent.
+    /// The query of the target, after the `?`, as it was sent.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.head().query()
@@ -78,8 +78,8 @@ impl Request {
         self.head().version()
     }
 
-    /// Who is at the other end of the connection: the client, or the proxy in front of us. None on a
-    /// Unix socket, and once the connection has been handed over or is gone.
+    /// Who is at the other end of the connection: the client, or the proxy in front of us. None on
+    /// a Unix socket, and once the connection has been handed over or is gone.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         if !self.is_current() {

@@ -24,7 +24,7 @@ pub struct Response {
     content_type: Option<HeaderValue>,
     fields: Vec<(HeaderName, HeaderValue)>,
     body: ResponseBody,
-    /// What it answers for, for the access log.
+    /// The error that it stands for, for the access log.
     error: Option<Box<Error>>,
 }
 
@@ -89,9 +89,9 @@ impl Response {
     ///
     /// `Content-Length`, `Transfer-Encoding` and `Connection: keep-alive` are left out when the
     /// answer is written, since the server decides them; `Connection: close` closes the connection.
-    /// A `Content-Length` counts where there is no body to measure: it promises the length of a body
-    /// that is written in pieces, and tells the length of the one that an answer to HEAD, or a 304,
-    /// leaves out.
+    /// A `Content-Length` counts where there is no body to measure: it promises the length of a
+    /// body that is written in pieces, and tells the length of the one that an answer to HEAD, or a
+    /// 304, leaves out.
     #[must_use]
     pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if name == header::CONTENT_TYPE {
@@ -114,10 +114,10 @@ impl Response {
     /// Its length is unknown: the body goes out in chunks, or to HTTP/1.0 until the close. With a
     /// `Content-Length` field it is promised, and cut when `write` gives less.
     ///
-    /// `write` is dropped when the client leaves, also by closing just its own side unless the length
-    /// is promised. When it fails
-    /// before anything was sent, the answer becomes that of the error; later, the connection is
-    /// cut, so that the client cannot take what it has for the whole.
+    /// `write` is dropped when the client leaves, also by closing just its own side unless the
+    /// length is promised. When it fails before anything was sent, the answer becomes that of the
+    /// error; later, the connection is cut, so that the client cannot take what it has for the
+    /// whole.
     ///
     /// # Examples
     ///
@@ -186,10 +186,10 @@ impl Response {
     /// `101 Switching Protocols`: hands the connection to `use_it`, with whatever the client sent
     /// behind its request. It is closed when that returns.
     ///
-    /// A client that did not offer `protocol`, by `Upgrade` and `Connection: upgrade` in HTTP/1.1, is
-    /// answered `426 Upgrade Required` with the protocol's name instead, and `use_it` is dropped.
-    /// [`Request::upgrades`](crate::http::Request::upgrades) tells what was offered, to handlers that choose
-    /// among several or have another answer.
+    /// A client that did not offer `protocol`, by `Upgrade` and `Connection: upgrade` in HTTP/1.1,
+    /// is answered `426 Upgrade Required` with the protocol's name instead, and `use_it` is
+    /// dropped. [`Request::upgrades`](crate::http::Request::upgrades) tells what was offered, to
+    /// handlers that choose among several or have another answer.
     #[must_use]
     pub fn upgrade<F>(protocol: HeaderValue, use_it: F) -> Self
     where

@@ -1,4 +1,4 @@
-//! What an answer's body comes from.
+//! The source of an answer's body.
 
 use std::{future::Future, pin::Pin};
 
@@ -11,10 +11,10 @@ use crate::http::error::Result;
 pub(crate) type Producer = Pin<Box<dyn Future<Output = Result<()>>>>;
 pub(crate) type MakeProducer = dyn FnOnce(BodyWriter) -> Producer;
 
-/// What takes the connection over behind the head.
+/// The function that takes the connection over after the head.
 pub(crate) type MakeTunnel = dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()>>>;
 
-/// What an answer's body comes from.
+/// The source of an answer's body.
 pub(crate) enum ResponseBody {
     Bytes(Bytes),
     Producer(Box<MakeProducer>),

@@ -68,7 +68,7 @@ impl Event {
     }
 }
 
-/// What would end the line, or the id, is left out.
+/// Leaves out characters that would end the line or the id.
 fn one_line(text: String) -> String {
     if text.contains(['\r', '\n', '\0']) {
         text.replace(['\r', '\n', '\0'], "")

@@ -16,13 +16,14 @@ use crate::{
     pool::ManagedBuf,
 };
 
-/// A connection that a handler has taken over, by [`Response::upgrade`](crate::http::Response::upgrade)
-/// or [`Response::tunnel`](crate::http::Response::tunnel). What the client sent behind its request is
+/// A connection that a handler has taken over, by
+/// [`Response::upgrade`](crate::http::Response::upgrade) or
+/// [`Response::tunnel`](crate::http::Response::tunnel). What the client sent behind its request is
 /// there first.
 ///
-/// HTTP's timeouts no longer count. The connection is closed when the handler's function returns, or
-/// at a server's stop when its deadline comes. What was written arrives, although the client still
-/// sends: for a moment that is read on, and dropped.
+/// HTTP's timeouts no longer count. The connection is closed when the handler's function returns,
+/// or at a server's stop when its deadline comes. What was written arrives, although the client
+/// still sends: for a moment that is read on, and dropped.
 pub struct Upgraded {
     /// There until it is dropped.
     transport: Option<Transport>,
@@ -68,7 +69,7 @@ impl Upgraded {
     ///
     /// # Errors
     ///
-    /// What the connection reports.
+    /// The error of the connection.
     ///
     /// # Cancel safety
     ///
@@ -90,7 +91,7 @@ impl Upgraded {
     ///
     /// # Errors
     ///
-    /// What the connection reports.
+    /// The error of the connection.
     ///
     /// # Cancel safety
     ///
@@ -105,7 +106,7 @@ impl Upgraded {
     ///
     /// # Errors
     ///
-    /// What the connection reports.
+    /// The error of the connection.
     pub async fn shutdown(&self) -> io::Result<()> {
         self.note(self.transport().shutdown().await)
     }

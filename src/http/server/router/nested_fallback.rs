@@ -1,4 +1,4 @@
-//! What answers below a prefix when nothing matches.
+//! The handler that answers below a prefix when no route matches.
 
 use super::{
     boxed_handler::BoxedHandler,

@@ -1,4 +1,4 @@
-//! What the path of a route may look like.
+//! The grammar of a route's path.
 
 use crate::http::server::message::params::{Names, PARAMS_MAX};
 
@@ -6,8 +6,8 @@ use crate::http::server::message::params::{Names, PARAMS_MAX};
 ///
 /// # Panics
 ///
-/// When no request can have the path, or its parameters are not written as they are here. The message
-/// has the path, and the right form where another router's was found.
+/// When no request can have the path, or its parameters are not written as they are here. The
+/// message has the path, and the right form where another router's was found.
 #[track_caller]
 pub(super) fn check(path: &str) -> Names {
     assert!(

@@ -10,7 +10,7 @@ use crate::http::{
     server::message::params::{Names, Params},
 };
 
-/// What is behind one path.
+/// The handlers of one path.
 pub(super) struct Route {
     path: String,
     names: Rc<Names>,

@@ -28,7 +28,7 @@ fn from_descriptors(descriptors_max: usize) -> usize {
     descriptors_max.saturating_sub(reserve).max(1)
 }
 
-/// What a worker may do with its listeners.
+/// Decides whether a worker may accept from its listeners.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     connections_max: usize,
@@ -96,8 +96,8 @@ impl Admission {
         count.saturating_add(burst) <= self.descriptors
     }
 
-    /// Whether `descriptor` is of the reserve. It is so for a moment when connections that were closed
-    /// in this turn have theirs still.
+    /// Whether `descriptor` is of the reserve. It is so for a moment when connections that were
+    /// closed in this turn have theirs still.
     pub(crate) fn is_of_reserve(&self, descriptor: i32) -> bool {
         usize::try_from(descriptor).is_ok_and(|number| number >= self.reserve_start)
     }

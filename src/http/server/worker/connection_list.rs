@@ -7,7 +7,7 @@ const NONE: u32 = u32::MAX;
 /// In place of a time: it has not been used.
 const NEVER: u32 = u32::MAX;
 
-/// What a connection does.
+/// The activity of a connection.
 pub(crate) enum Doing {
     /// It waits for its next request; its socket receives.
     Idle(Transport),
@@ -40,8 +40,8 @@ impl Connection {
     }
 }
 
-/// The connections of one worker. Idle ones stand in a list, longest idle first, so that the ones to
-/// close are found without a timer for each.
+/// The connections of one worker. Idle ones stand in a list, longest idle first, so that the ones
+/// to close are found without a timer for each.
 pub(crate) struct Connections {
     slots: slab::Slab<Connection>,
     oldest: u32,
@@ -130,8 +130,8 @@ impl Connections {
         })
     }
 
-    /// The idle connections that were used at second `since` or later and have something under way to
-    /// their client.
+    /// The idle connections that were used at second `since` or later and have something under way
+    /// to their client.
     pub(crate) fn unsent_since(&self, since: u32) -> Vec<u32> {
         let mut unsent = Vec::new();
         let mut next = self.newest;
@@ -162,8 +162,8 @@ impl Connections {
         matches!(doing, Some(Doing::Idle(transport)) if transport.has_unreceived())
     }
 
-    /// Puts an idle connection last in the list, as if it were used now: what its client has sent is
-    /// on the way to us.
+    /// Puts an idle connection last in the list, as if it were used now: what its client has sent
+    /// is on the way to us.
     pub(crate) fn postpone(&mut self, index: u32, now: u32) {
         self.unlink(index);
         self.slots[index as usize].last_used = now;

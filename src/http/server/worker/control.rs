@@ -25,13 +25,13 @@ const FAILED_DEADLINE: Duration = Duration::from_secs(10);
 /// An order to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// What has begun may go on for so long.
+    /// Requests that have begun may go on for so long.
     Within(Duration),
     /// At once.
     Now,
 }
 
-/// What the workers of one server, its handles and the thread that runs it share.
+/// The state that a server's workers, its handles and the thread that runs it share.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     /// Set with the first order to stop.
@@ -51,7 +51,7 @@ struct State {
     failure: Option<io::Error>,
 }
 
-/// What a worker is told.
+/// The commands for one worker, until it takes them.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     has_mail: AtomicBool,
@@ -64,7 +64,7 @@ struct Mail {
     worker: Option<Waker>,
 }
 
-/// What came for a worker.
+/// The commands that came for a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
     pub(crate) stop: Option<Stop>,
@@ -182,7 +182,7 @@ impl Mailbox {
 }
 
 impl Post {
-    /// What came since the last look; the context's task is woken by the next.
+    /// Takes the commands that came since the last call, and registers the waker for the next.
     pub(crate) fn take(&mut self, context: &Context<'_>) -> Letters {
         let is_known = self.waker.will_wake(context.waker());
         if is_known && !self.mailbox.has_mail.load(Ordering::Acquire) {
@@ -197,7 +197,7 @@ impl Post {
         std::mem::take(&mut mail.letters)
     }
 
-    /// What is set with the first order to stop.
+    /// The flag that the first order to stop sets.
     pub(crate) fn is_stopping(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.control.is_stopping)
     }

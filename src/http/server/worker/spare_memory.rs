@@ -1,4 +1,4 @@
-//! What a burst of requests leaves behind.
+//! Gives back the memory that a burst of requests has used.
 //!
 //! Ten thousand connections that are active at once need ten thousand exchanges, of which a few are
 //! kept. The allocator keeps the memory of the others, since a connection's record or socket that
@@ -34,7 +34,7 @@ pub(crate) struct Burst {
     look: Option<Sleep>,
 }
 
-/// What to do when a burst is over.
+/// The work to do when a burst is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Over {
     /// So many exchanges may be kept.
@@ -44,7 +44,8 @@ pub(crate) struct Over {
 }
 
 impl Burst {
-    /// Notes that `count` exchanges, or other things that one active connection needs, were dropped.
+    /// Notes that `count` exchanges, or other things that one active connection needs, were
+    /// dropped.
     pub(crate) fn note_dropped(&mut self, count: usize) {
         self.dropped += count;
     }

@@ -38,7 +38,7 @@ enum Grace {
     Over,
 }
 
-/// What a stop has to do now.
+/// The next step of a stop.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Nothing,
@@ -61,7 +61,7 @@ impl Stopping {
         }
     }
 
-    /// What is due; the context's task is woken when something more is.
+    /// Returns the step that is due, and registers the waker for the next.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Due {
         let mut due = Due::Nothing;
         loop {

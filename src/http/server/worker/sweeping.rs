@@ -1,4 +1,4 @@
-//! What comes with time: slow writes, idle connections, memory that a burst has left.
+//! Work that comes with time: slow writes, idle connections, memory that a burst has left.
 
 use std::{
     future::Future as _,
@@ -17,8 +17,8 @@ use crate::{
 
 impl<H: Handler> Worker<H> {
     /// Wakes the exchanges whose writes take long, so that they count their time, and gives one to
-    /// every connection that is idle but for its answer. The timer is armed once a second as long as
-    /// anything is written.
+    /// every connection that is idle but for its answer. The timer is armed once a second as long
+    /// as anything is written.
     pub(super) fn look_at_writes(&mut self, context: &mut Context<'_>) {
         if self.write_sweep.is_none() && !self.shared.has_writes().get() {
             return;
