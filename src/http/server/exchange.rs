@@ -5,62 +5,50 @@
 //! next. So its storage, its handler's included, is used again without being made again, however
 //! large it is.
 //!
-//! This file holds what that future, the request's [`Body`](crate::http::Body), a
-//! [`BodyWriter`](crate::http::BodyWriter) and the worker share. `pull.rs` has the request's body,
-//! `outgoing.rs` what gathers to be sent.
+//! [`Exchange`] is shared by that future, the request's [`Body`](crate::http::Body), a
+//! [`BodyWriter`](crate::http::BodyWriter) and the worker. It has three parts: `line.rs` is the
+//! connection, `incoming.rs` the request's body, `outgoing.rs` the bytes that gather to be sent.
+//! `sending.rs` sends them, and `driving.rs` polls the handler's futures.
 
+mod driving;
 mod incoming;
+mod line;
 mod outgoing;
+mod pull;
 mod sending;
 mod timer;
 
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
+
+pub(crate) use driving::Driven;
+pub(crate) use line::Written;
 
 use super::{
     connection_info::ConnectionInfo, phase::Phase, settings::WhenGone, worker_shared::Shared,
 };
 use crate::{
     budget,
-    buf::{Interleaved, IoVectored as _},
     http::{
-        h1::{AnswerTo, BodyDecoder, BodyLength, RejectReason, encode_reject},
-        transport::{Transport, input::Input},
+        HeaderMap,
+        error::Result as BodyResult,
+        h1::{AnswerTo, BodyError, RejectReason, RequestHead, encode_reject},
+        transport::Transport,
     },
-    net::GoneWait,
     pool::ManagedBuf,
-    task, unwind,
+    time,
 };
-use incoming::Pull;
+use incoming::{DRAIN_BYTES_MAX, Incoming, PROMISED_DRAIN_BYTES_MAX, Way};
+use line::Line;
 use outgoing::Outgoing;
-use sending::UntilStalled;
-use timer::Timer;
-
-/// Memory that a used exchange keeps for its input.
-const KEPT_BYTES_MAX: usize = 32 * 1024;
-
-/// Times that a handler's output is sent before the other connections get their turn: a client that
-/// takes everything at once would keep them from it for as long as the answer is.
-const SENDS_PER_TURN: u32 = 16;
-
-/// More than this is sent in pieces, one after the other, while many connections are served: the
-/// kernel would take several megabytes at once for each of them.
-const WHOLE_BYTES_MAX: usize = 512 * 1024;
-const PIECE_BYTES_MAX: usize = 256 * 1024;
-/// The first is smaller: many clients may ask at once.
-const FIRST_PIECE_BYTES_MAX: usize = 64 * 1024;
-
-/// How much may be sent in them: with this many bytes it is the others' turn after fewer.
-const SENT_BYTES_PER_TURN: usize = 1024 * 1024;
 
 /// How serving a connection ended.
 pub(crate) enum Ended {
@@ -69,29 +57,14 @@ pub(crate) enum Ended {
     Closed,
 }
 
-/// What an exchange's future, its request and its worker share.
+/// The state that an exchange's future, its request and its worker share.
 pub(crate) struct Exchange {
-    pub(crate) shared: Rc<Shared>,
-    pub(crate) transport: RefCell<Option<Transport>>,
-    pub(crate) input: RefCell<Input>,
-    pub(crate) body: RefCell<BodyDecoder>,
-    pub(crate) pull: Pull,
-    pub(crate) outgoing: Outgoing,
-    pub(crate) when_gone: Cell<WhenGone>,
-    pub(crate) phase: Cell<Phase>,
-    /// For heads and writes, which never wait at the same time.
-    pub(crate) timer: Timer,
+    shared: Rc<Shared>,
+    line: Line,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    when_gone: Cell<WhenGone>,
     ended: RefCell<Option<Ended>>,
-    /// Whether the exchange's own future is being polled: what it is given then needs no wake.
-    is_inside: Cell<bool>,
-    /// Wakes the exchange's future.
-    waker: RefCell<Option<Waker>>,
-    /// Since which second of the worker's clock a write is under way.
-    pub(crate) writes_since: Cell<Option<u32>>,
-    /// The write has taken long enough for its time to be counted exactly.
-    pub(crate) is_slow: Cell<bool>,
-    /// Who is at the other end, for the access log.
-    pub(crate) peer: Cell<Option<SocketAddr>>,
 }
 
 /// Why serving a connection stops without another word.
@@ -104,70 +77,56 @@ impl From<io::Error> for Gone {
     }
 }
 
-/// How far a write is.
-pub(crate) enum Written {
-    All,
-    /// It began a moment ago.
-    Soon,
-    /// It takes long, and its exchange is to be woken.
-    Slowly,
-}
-
-/// What became of a future that was driven.
-pub(crate) enum Driven<T> {
-    Done(T),
-    Panicked,
-}
-
 impl Exchange {
     pub(crate) fn new(shared: Rc<Shared>) -> Rc<Self> {
         let when_gone = shared.settings.when_gone();
         Rc::new(Self {
             shared,
-            transport: RefCell::new(None),
-            input: RefCell::default(),
-            body: RefCell::new(BodyDecoder::new()),
-            pull: Pull::new(),
+            line: Line::new(),
+            incoming: Incoming::new(),
             outgoing: Outgoing::new(),
             when_gone: Cell::new(when_gone),
-            phase: Cell::new(Phase::Idle),
-            timer: Timer::default(),
             ended: RefCell::new(None),
-            is_inside: Cell::new(false),
-            waker: RefCell::new(None),
-            writes_since: Cell::new(None),
-            is_slow: Cell::new(false),
-            peer: Cell::new(None),
         })
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
+    #[inline]
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
     /// Gives it a connection with the first bytes of a request.
     pub(crate) fn give(&self, transport: Transport, bytes: ManagedBuf) {
-        self.input.borrow_mut().push(bytes);
-        if self.shared.settings.access_log.is_some() {
-            self.peer.set(transport.peer_addr());
-        }
-        self.transport.replace(Some(transport));
+        self.incoming.push(bytes);
+        let is_logged = self.shared.settings.access_log.is_some();
+        self.line.begin(transport, is_logged);
     }
 
     pub(crate) fn take_ended(&self) -> Option<Ended> {
         self.ended.take()
     }
 
+    /// Waits for a connection.
+    pub(crate) async fn given(&self) {
+        poll_fn(|_| {
+            if self.line.has_transport() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
     /// Forgets the connection, which has ended, so that nothing of it reaches the next one.
     pub(crate) fn end(&self) {
-        drop(self.transport.take());
-        self.pull.reset();
-        self.timer.clear();
-        self.writes_since.set(None);
-        self.is_slow.set(false);
-        drop(self.waker.take());
-        self.phase.set(Phase::Idle);
-        self.body.borrow_mut().begin(BodyLength::None, 0);
-        let mut input = self.input.borrow_mut();
-        input.clear();
-        input.shrink(KEPT_BYTES_MAX);
-        drop(input);
+        self.line.end();
+        self.incoming.end();
         self.outgoing.clear();
         self.ended.replace(Some(Ended::Closed));
     }
@@ -175,51 +134,68 @@ impl Exchange {
     /// As [`end`](Self::end) for a connection that is idle next: nothing was received that is not
     /// answered, and nothing gathered that was not sent.
     pub(crate) fn rest(&self, transport: Transport) {
-        self.pull.reset();
-        self.timer.clear();
-        drop(self.waker.take());
-        self.phase.set(Phase::Idle);
-        self.input.borrow_mut().shrink(KEPT_BYTES_MAX);
+        self.incoming.rest();
+        self.line.rest();
         self.ended.replace(Some(Ended::Idle(transport)));
     }
 
-    /// After a panic that nothing inside has caught: lets go of the connection.
+    /// Lets go of the connection, after a panic that nothing inside has caught.
     pub(crate) fn abort(&self) {
-        if let Some(transport) = self.transport.take() {
+        if let Some(transport) = self.line.take() {
             transport.cut();
         }
-        self.pull.reset();
+        self.incoming.reset();
         self.outgoing.clear();
     }
 
-    /// What there is to tell of the connection, which was accepted `age` ago.
+    /// Takes the connection away.
+    pub(crate) fn take_transport(&self) -> Option<Transport> {
+        self.line.take()
+    }
+
+    /// Takes the connection away for a tunnel, with the bytes that were received and not consumed.
+    pub(crate) fn begin_tunnel(&self) -> Option<(Transport, Vec<u8>)> {
+        let transport = self.line.take()?;
+        self.line.set_phase(Phase::Tunnel);
+        Some((transport, self.incoming.take_bytes()))
+    }
+
+    /// Takes the connection back from a tunnel, if it was left.
+    pub(crate) fn end_tunnel(&self, transport: Option<Transport>) {
+        self.line.put_back(transport);
+    }
+
+    /// Ends the connection so that the client sees that something is missing.
+    pub(crate) fn cut(&self) {
+        self.line.cut();
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.line.phase()
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.line.set_phase(phase);
+    }
+
+    /// The address of the client, for the access log.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.line.peer()
+    }
+
+    /// Describes the connection, which was accepted `age` ago.
     pub(crate) fn info(&self, age: Duration) -> ConnectionInfo {
-        let phase = self.phase.get();
-        match &*self.transport.borrow() {
-            Some(transport) => ConnectionInfo::of(transport, phase, age),
-            None => ConnectionInfo {
-                peer: None,
-                phase,
-                age,
-                received: None,
-                sent: None,
-            },
-        }
+        self.line.info(age)
     }
 
     /// How many empty lines came since the last request, when the connection was idle before.
     pub(crate) fn empty_line_count(&self) -> usize {
-        let transport = self.transport.borrow();
-        let count = transport.as_ref().map(Transport::empty_line_count);
-        count.map_or(0, Cell::get) as usize
+        self.line.empty_line_count()
     }
 
-    /// Keeps that with the connection, which is idle next.
+    /// Keeps that count with the connection, which is idle next.
     pub(crate) fn set_empty_line_count(&self, count: usize) {
-        if let Some(transport) = &*self.transport.borrow() {
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            transport.empty_line_count().set(count);
-        }
+        self.line.set_empty_line_count(count);
     }
 
     /// Calls with the connection, unless it was taken away.
@@ -227,176 +203,12 @@ impl Exchange {
         &self,
         call: impl FnOnce(&Transport) -> io::Result<R>,
     ) -> io::Result<R> {
-        match &*self.transport.borrow() {
-            Some(transport) => call(transport),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    pub(crate) fn poll_receive(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        match &*self.transport.borrow() {
-            Some(transport) => transport.poll_recv(context),
-            None => Poll::Ready(Ok(ManagedBuf::empty())),
-        }
-    }
-
-    /// The next bytes of the connection, added to the input; fails at its end. Until `deadline`,
-    /// after which it says `false`.
-    pub(crate) async fn receive(&self, deadline: Option<Instant>) -> Result<bool, Gone> {
-        budget::turn().await;
-        let received = poll_fn(|context| match self.poll_receive(context) {
-            Poll::Ready(result) => Poll::Ready(result.map(Some)),
-            Poll::Pending => match deadline {
-                Some(deadline) => self.timer.poll(deadline, context).map(|()| Ok(None)),
-                None => Poll::Pending,
-            },
-        });
-        match received.await? {
-            Some(bytes) if bytes.is_empty() => Err(Gone(RejectReason::ClientGone)),
-            Some(bytes) => {
-                self.input.borrow_mut().push(bytes);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
-    }
-
-    /// Leaves the answers that have gathered to the kernel, for a connection that is idle next; false
-    /// when that cannot be done, and somebody has to wait for them.
-    #[inline]
-    pub(crate) fn post(&self) -> bool {
-        let shared = &self.shared;
-        // A stop waits for what is being written, and looks at the exchanges for it.
-        if shared.is_stopping() || !shared.watches_writes() {
-            return false;
-        }
-        let is_posted = match &*self.transport.borrow() {
-            Some(transport) => self.outgoing.post(transport, &shared.outbox),
-            None => false,
-        };
-        if is_posted {
-            shared.note_write();
-        }
-        is_posted
-    }
-
-    /// Waits until all that was left to the kernel is sent.
-    pub(crate) async fn settle(&self) -> Result<(), Gone> {
-        let is_sending = self.with_transport(|transport| Ok(transport.is_sending()))?;
-        if is_sending {
-            self.phase.set(Phase::Writing);
-            // The connection had at least the time between two looks at the writes.
-            self.is_slow.set(true);
-            // It has its turn when the others are done.
-            let turn = self.with_transport(|transport| Ok(transport.write_all(Vec::new())))?;
-            UntilStalled::new(self, turn).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends what has gathered.
-    pub(crate) async fn flush(&self) -> Result<(), Gone> {
-        if self.outgoing.is_empty() {
-            return Ok(());
-        }
-        self.outgoing.is_sending.set(true);
-        // Somebody may add something meanwhile.
-        while !self.outgoing.is_empty() {
-            let taken = self.outgoing.take();
-            if !taken.segments.is_empty() {
-                self.write_segments(taken).await?;
-                continue;
-            }
-            let mut bytes = taken.bytes;
-            self.shared.count_sent(bytes.len());
-            let sent = self.with_transport(|transport| transport.send_at_once(&bytes))?;
-            if sent == bytes.len() {
-                bytes.clear();
-            } else if sent > 0 {
-                bytes.drain(..sent);
-            }
-            if !bytes.is_empty() {
-                let before = self.phase.replace(Phase::Writing);
-                let write = self.with_transport(|transport| Ok(transport.write_all(bytes)))?;
-                bytes = UntilStalled::new(self, write).await?;
-                self.phase.set(before);
-                bytes.clear();
-            }
-            self.outgoing.put_back(bytes);
-        }
-        self.outgoing.is_sending.set(false);
-        self.outgoing.wake_writer();
-        Ok(())
-    }
-
-    /// Sends what has large pieces: very much of it in smaller ones, between which the other
-    /// connections have their turn. A Unix socket gets such of which it tells whether the client takes
-    /// them.
-    async fn write_segments(&self, mut taken: Interleaved) -> Result<(), Gone> {
-        let before = self.phase.replace(Phase::Writing);
-        let bytes = taken.total_len();
-        self.shared.note_body_bytes(bytes);
-        let piece_max = self.with_transport(|transport| Ok(transport.piece_bytes_max()))?;
-        let mut at_once = true;
-        let is_much = bytes > WHOLE_BYTES_MAX && self.shared.is_crowded();
-        if piece_max < usize::MAX || is_much {
-            self.write_in_pieces(&taken, piece_max).await?;
-            at_once = false;
-        } else {
-            self.shared.count_sent(bytes);
-            let write = self.with_transport(|transport| Ok(transport.write_parts(taken)))?;
-            let mut write = pin!(write);
-            let mut write = UntilStalled::new(self, write.as_mut());
-            let written = poll_fn(|context| {
-                let polled = Pin::new(&mut write).poll(context);
-                at_once &= polled.is_ready();
-                polled
-            });
-            taken = written.await?;
-        }
-        self.phase.set(before);
-        self.outgoing.segments_were_sent(taken, bytes, at_once);
-        Ok(())
-    }
-
-    /// After the first piece it is the others' turn: those whose answers are under way come after those
-    /// who have asked for one.
-    async fn write_in_pieces(&self, taken: &Interleaved, piece_max: usize) -> Result<(), Gone> {
-        let (mut start, mut piece_count) = (0, 0_usize);
-        for (at, segment) in &taken.segments {
-            let mut bytes = taken.bytes[start..*at].to_vec();
-            start = *at;
-            let mut segment = segment.clone();
-            while !segment.is_empty() {
-                let bytes_max = match piece_count {
-                    0 => FIRST_PIECE_BYTES_MAX,
-                    _ => PIECE_BYTES_MAX,
-                };
-                if piece_count == 1 || self.shared.is_turn_over() {
-                    task::yield_now().await;
-                }
-                piece_count += 1;
-                let piece = segment.split_to(segment.len().min(piece_max).min(bytes_max));
-                self.shared.count_sent(piece.len());
-                let parts = Interleaved {
-                    segments: vec![(bytes.len(), piece)],
-                    bytes: std::mem::take(&mut bytes),
-                };
-                let write = self.with_transport(|transport| Ok(transport.write_parts(parts)))?;
-                UntilStalled::new(self, pin!(write)).await?;
-            }
-        }
-        let last = taken.bytes[start..].to_vec();
-        if !last.is_empty() {
-            let write = self.with_transport(|transport| Ok(transport.write_all(last)))?;
-            UntilStalled::new(self, write).await?;
-        }
-        Ok(())
+        self.line.with(call)
     }
 
     /// Whether some of the present answer was sent, and the rest is still to come.
     pub(crate) fn is_answering(&self) -> bool {
-        match self.phase.get() {
+        match self.line.phase() {
             Phase::Writing => true,
             Phase::Handler => self.outgoing.is_under_way(),
             _ => false,
@@ -405,135 +217,215 @@ impl Exchange {
 
     /// Lets a write that the worker found to take long count its time.
     pub(crate) fn look_at_write(&self, now: u32) -> Written {
-        match self.writes_since.get() {
-            None => Written::All,
-            Some(since) if since >= now => Written::Soon,
-            Some(_) => {
-                self.is_slow.set(true);
-                Written::Slowly
-            }
-        }
+        self.line.look_at_write(now)
     }
 
-    pub(crate) fn bytes_taken(&self) -> Option<u64> {
-        self.with_transport(|transport| Ok(transport.bytes_taken()))
-            .unwrap_or_default()
+    pub(crate) fn when_gone(&self) -> WhenGone {
+        self.when_gone.get()
     }
 
-    /// Polls a future of the user's, and catches its panic. True when it has ended, by which
-    /// `driven` is told.
-    #[inline]
-    pub(crate) fn poll_inside<F: Future + ?Sized>(
-        &self,
-        future: std::pin::Pin<&mut F>,
-        context: &mut Context<'_>,
-        driven: &mut Option<Driven<F::Output>>,
-    ) -> bool {
-        self.is_inside.set(true);
-        let polled = unwind::caught(|| match future.poll(context) {
-            Poll::Ready(output) => {
-                *driven = Some(Driven::Done(output));
-                true
-            }
-            Poll::Pending => false,
-        });
-        self.is_inside.set(false);
-        polled.unwrap_or_else(|| {
-            *driven = Some(Driven::Panicked);
-            true
-        })
-    }
-
-    /// Polls `future` to its end. What gathers is sent whenever it waits; when the client is gone
-    /// meanwhile, the future is left.
-    pub(crate) async fn drive<F: Future + ?Sized>(
-        &self,
-        future: std::pin::Pin<&mut F>,
-    ) -> Result<Driven<F::Output>, Gone> {
-        enum Event {
-            Driven,
-            HasOutput,
-            Gone,
-        }
-        let mut future = future;
-        let mut driven = None;
-        let mut wait = GoneWait::default();
-        let (mut send_count, mut sent_bytes) = (0, 0);
-        let mut sent_max = FIRST_PIECE_BYTES_MAX;
-        loop {
-            let event = poll_fn(|context| {
-                if self.poll_inside(future.as_mut(), context, &mut driven) {
-                    return Poll::Ready(Event::Driven);
-                }
-                if !self.outgoing.is_empty() {
-                    return Poll::Ready(Event::HasOutput);
-                }
-                self.poll_gone(context, &mut wait).map(|()| Event::Gone)
-            });
-            match event.await {
-                Event::Driven => return Ok(driven.unwrap_or(Driven::Panicked)),
-                Event::Gone => return Err(Gone(RejectReason::ClientGone)),
-                Event::HasOutput => {
-                    self.input.borrow_mut().copy_out();
-                    sent_bytes += self.outgoing.len();
-                    send_count += 1;
-                    self.flush().await?;
-                    let is_much = sent_bytes >= sent_max || self.shared.is_turn_over();
-                    if send_count >= SENDS_PER_TURN || is_much {
-                        (send_count, sent_bytes) = (0, 0);
-                        sent_max = SENT_BYTES_PER_TURN;
-                        budget::exhaust();
-                        task::yield_now().await;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits for what a handler may be left for, and for what others tell the exchange.
-    fn poll_gone(&self, context: &mut Context<'_>, wait: &mut GoneWait) -> Poll<()> {
-        self.input.borrow_mut().copy_out();
-        let is_known = match &*self.waker.borrow() {
-            Some(waker) => waker.will_wake(context.waker()),
-            None => false,
-        };
-        if !is_known {
-            let waker = context.waker().clone();
-            drop(self.waker.replace(Some(waker)));
-        }
-        // Who pulls the body sees the end himself, and the socket wakes one task only.
-        if self.when_gone.get() == WhenGone::GoOn || self.pull.is_waited_for() {
-            return Poll::Pending;
-        }
-        let half_close = self.when_gone.get() == WhenGone::HalfClose;
-        match &*self.transport.borrow() {
-            Some(transport) => transport.poll_gone(context, wait, half_close),
-            None => Poll::Ready(()),
-        }
-    }
-
-    /// Makes what the handler has of the present request out of date, and tells those who wait.
-    pub(crate) fn retire(&self) {
-        self.pull.retire();
-        self.outgoing.wake_writer();
+    /// Changes when the handler's future is dropped.
+    pub(crate) fn set_when_gone(&self, when_gone: WhenGone) {
+        self.when_gone.set(when_gone);
     }
 
     /// Tells the exchange's future that something was added from outside of it.
     pub(crate) fn wake(&self) {
-        if self.is_inside.get() {
-            return;
-        }
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.line.wake();
     }
 
     /// Adds the answer to a request that is refused.
     pub(crate) fn refuse(&self, reason: RejectReason, answer_to: AnswerTo) {
         let date_line = &self.shared.date_line();
-        let bytes = &mut self.outgoing.bytes.borrow_mut();
-        encode_reject(bytes, reason, answer_to, date_line);
+        self.outgoing
+            .with_bytes(|bytes| encode_reject(bytes, reason, answer_to, date_line));
+    }
+
+    // Requests: their bytes and their bodies.
+
+    /// Calls with the bytes that were received and not consumed.
+    #[inline]
+    pub(crate) fn with_input<R>(&self, call: impl FnOnce(&[u8]) -> R) -> R {
+        self.incoming.with_bytes(call)
+    }
+
+    /// Whether all bytes that were received are consumed.
+    #[inline]
+    pub(crate) fn has_no_input(&self) -> bool {
+        self.incoming.is_empty()
+    }
+
+    /// Drops the first `count` bytes of the input.
+    pub(crate) fn consume(&self, count: usize) {
+        self.incoming.consume(count);
+    }
+
+    /// Copies the input out of the kernel's memory, for a wait.
+    pub(crate) fn copy_out_input(&self) {
+        self.incoming.copy_out();
+    }
+
+    /// Takes the head out of the input and begins the body after it; returns the request's number.
+    pub(crate) fn begin(&self, head: &RequestHead) -> u64 {
+        budget::spend();
+        let number = self.incoming.begin(head, &self.shared.settings);
+        self.when_gone.set(self.shared.settings.when_gone());
+        self.outgoing.begin_answer();
+        number
+    }
+
+    /// Makes what the handler has of the present request out of date, and tells those who wait.
+    pub(crate) fn retire(&self) {
+        self.incoming.retire();
+        self.outgoing.wake_writer();
+    }
+
+    /// Whether request `number` is the present one.
+    pub(crate) fn is_current(&self, number: u64) -> bool {
+        self.incoming.is_current(number)
+    }
+
+    /// The next piece of the body of request `number`. While it waits there is a `ticket`, which
+    /// whoever gives up has to give back.
+    pub(crate) fn poll_body(
+        &self,
+        number: u64,
+        ticket: &mut Option<u64>,
+        context: &mut Context<'_>,
+    ) -> Poll<BodyResult<Option<ManagedBuf>>> {
+        self.incoming
+            .poll_body(number, ticket, &self.way(), context)
+    }
+
+    /// Gives up a wait for a piece of the body of request `number`, so that the exchange watches
+    /// over the client again.
+    pub(crate) fn give_up_body(&self, number: u64, ticket: u64) {
+        self.incoming.give_up(number, ticket);
+    }
+
+    /// Tells a client that waits for it to send the body.
+    pub(crate) fn ask_for_body(&self) -> io::Result<()> {
+        self.incoming.ask(&self.way())
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way {
+            line: &self.line,
+            outgoing: &self.outgoing,
+            shared: &self.shared,
+        }
+    }
+
+    /// Trailers of the body of request `number`; none before its end.
+    pub(crate) fn trailers(&self, number: u64) -> HeaderMap {
+        self.incoming.trailers(number)
+    }
+
+    /// The error of the present body.
+    #[inline]
+    pub(crate) fn body_failed(&self) -> Option<BodyError> {
+        self.incoming.failed()
+    }
+
+    pub(crate) fn set_body_timeout(&self, timeout: Duration) {
+        self.incoming.set_timeout(timeout);
+    }
+
+    pub(crate) fn set_body_bytes_max(&self, bytes_max: u64) {
+        self.incoming.set_bytes_max(bytes_max);
+    }
+
+    /// Whether the whole body was consumed.
+    #[inline]
+    pub(crate) fn is_body_over(&self) -> bool {
+        self.incoming.is_end()
+    }
+
+    /// How many bytes of the body are to come, where that is known.
+    pub(crate) fn body_left(&self) -> Option<u64> {
+        self.incoming.left()
+    }
+
+    /// How many bytes of the body have come.
+    pub(crate) fn body_received(&self) -> u64 {
+        self.incoming.received()
+    }
+
+    /// How many bytes the client has yet to send, where that is known.
+    pub(crate) fn bytes_to_come(&self) -> Option<u64> {
+        match self.line.phase() {
+            Phase::Tunnel => None,
+            _ => self.incoming.to_come(),
+        }
+    }
+
+    /// Whether the connection can stay open after an answer, as its head is to say, when the body is
+    /// not read any more: the end of the body is here, or it is known to be near.
+    #[inline]
+    pub(crate) fn can_skip_body(&self) -> bool {
+        self.incoming.can_skip(&self.shared.settings.rules)
+    }
+
+    /// The same while a task may read the body to its end after the head was written.
+    pub(crate) fn may_end_body(&self) -> bool {
+        self.incoming.may_end()
+    }
+
+    /// Skips the body of a request, for something else to begin after it; false when there is too
+    /// much of it.
+    pub(crate) async fn skip_body(&self) -> Result<bool, Gone> {
+        self.skip_up_to(DRAIN_BYTES_MAX).await
+    }
+
+    /// Skips the rest of the body after an answer that said that the connection stays open; false
+    /// when the connection has to end for it nevertheless.
+    pub(crate) async fn skip_promised(&self) -> Result<bool, Gone> {
+        if self.incoming.may_end() {
+            self.incoming.lift_limit();
+            self.skip_up_to(PROMISED_DRAIN_BYTES_MAX).await
+        } else {
+            Ok(false)
+        }
+    }
+
+    async fn skip_up_to(&self, bytes_max: u64) -> Result<bool, Gone> {
+        let rules = &self.shared.settings.rules;
+        let mut skipped = 0;
+        let mut deadline = None;
+        loop {
+            if let Some(is_skipped) = self.incoming.skip_step(&mut skipped, bytes_max, rules) {
+                return Ok(is_skipped);
+            }
+            self.line.set_phase(Phase::Body);
+            self.flush().await?;
+            if deadline.is_none() {
+                deadline = time::now().checked_add(self.shared.settings.timeouts.body);
+            }
+            if !self.receive(deadline).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The next bytes of the connection, added to the input; fails at its end. Until `deadline`,
+    /// after which it says `false`.
+    pub(crate) async fn receive(&self, deadline: Option<Instant>) -> Result<bool, Gone> {
+        budget::turn().await;
+        let received = poll_fn(|context| match self.line.poll_receive(context) {
+            Poll::Ready(result) => Poll::Ready(result.map(Some)),
+            Poll::Pending => match deadline {
+                Some(deadline) => self.line.poll_timer(deadline, context).map(|()| Ok(None)),
+                None => Poll::Pending,
+            },
+        });
+        match received.await? {
+            Some(bytes) if bytes.is_empty() => Err(Gone(RejectReason::ClientGone)),
+            Some(bytes) => {
+                self.incoming.push(bytes);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
     }
 }
 

@@ -1,8 +1,4 @@
-//! How a connection is served: the loop of an exchange, read from the top.
-//!
-//! A head is read, the handler answers it, the answer is written, and then it is decided whether
-//! another request may come. Answers gather and are sent when no complete request is left in the
-//! input, or the handler waits, or there is much of them.
+//! The loop of a connection: a head, the handler's answer, the next head.
 
 mod answer;
 pub(super) mod closing;
@@ -17,16 +13,15 @@ use std::{
 
 use super::{
     exchange::{Driven, Exchange, Gone},
-    message::{handler::Handler, received::Received, request::Request},
+    message::{handler::Handler, received::Received, request::Request, response::Response},
     phase::Phase,
     settings::WhenGone,
 };
 use crate::{
-    budget,
     http::h1::{AnswerTo, RejectReason, RequestHead},
     time,
 };
-use answer::{Next, answer, answer_at_once};
+use answer::{Answered, Next, answer, answer_at_once};
 use closing::close_gently;
 use record::{Exchanged, tell_refused};
 
@@ -41,28 +36,28 @@ enum NoRequest {
     Refused(RejectReason),
 }
 
+/// The answers that stand in the output, to be sent together.
+#[derive(Default)]
+struct Gathered {
+    count: usize,
+}
+
 /// The future of an exchange: serves one connection after the other.
 pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>) {
     let mut received = Received::new(&exchange);
     loop {
-        poll_fn(|_| match &*exchange.transport.borrow() {
-            Some(_) => Poll::Ready(()),
-            None => Poll::Pending,
-        })
-        .await;
+        exchange.given().await;
         match serve(&exchange, &*handler, &mut received).await {
             Ok(Next::Request) => {
-                let transport = exchange.transport.take();
-                if let Some(transport) = transport {
+                if let Some(transport) = exchange.take_transport() {
                     exchange.rest(transport);
                     continue;
                 }
             }
             Ok(Next::Close) => {
-                let to_come = to_come(&exchange);
-                exchange.phase.set(Phase::Closing);
-                let transport = exchange.transport.take();
-                if let Some(transport) = transport {
+                let to_come = exchange.bytes_to_come();
+                exchange.set_phase(Phase::Closing);
+                if let Some(transport) = exchange.take_transport() {
                     close_gently(transport, to_come).await;
                 }
             }
@@ -77,188 +72,220 @@ async fn serve<H: Handler>(
     exchange: &Rc<Exchange>,
     handler: &H,
     received: &mut Rc<Received>,
-) -> std::result::Result<Next, Gone> {
-    // Answers that stand in the output, unless they were sent meanwhile.
-    let mut gathered = 0;
-    let idle_empty_lines = exchange.empty_line_count();
+) -> Result<Next, Gone> {
+    let mut gathered = Gathered::default();
     if let Some(last) = Rc::get_mut(received) {
         last.head.begin_connection();
     }
+    let idle_empty_lines = exchange.empty_line_count();
     let mut empty_lines = idle_empty_lines;
     loop {
-        // A handler that kept its request has the old one, and this exchange makes another.
-        if Rc::get_mut(received).is_none() {
-            *received = Received::new(exchange);
-        }
-        let current = Rc::get_mut(received).expect("nobody else has it");
-        let storage = &mut current.head;
-        storage.renew();
-        storage.set_empty_line_count(std::mem::take(&mut empty_lines));
+        let storage = renew(exchange, received, std::mem::take(&mut empty_lines));
         let read = match look_for_head(exchange, storage) {
             Some(read) => read,
             None => wait_for_head(exchange, storage).await?,
         };
-        match read {
-            Ok(()) => {}
-            Err(NoRequest::Idle) => {
-                if storage.empty_line_count() != idle_empty_lines {
-                    exchange.set_empty_line_count(storage.empty_line_count());
-                }
-                if !exchange.post() {
-                    exchange.flush().await?;
-                    exchange.settle().await?;
-                }
-                return Ok(Next::Request);
-            }
-            Err(NoRequest::Refused(reason)) => {
-                tell_refused(exchange, reason, storage);
-                if reason.closes() {
-                    exchange.refuse(reason, AnswerTo::unreadable());
-                } else {
-                    // It was understood as a message, so it is certain where the next one begins.
-                    begin(exchange, storage);
-                    let mut answer_to = AnswerTo::request(storage);
-                    answer_to.keeps_alive &=
-                        !exchange.shared.is_stopping() && exchange.can_skip_body();
-                    exchange.refuse(reason, answer_to);
-                    if answer_to.keeps_alive && exchange.skip_promised().await? {
-                        if !gathers_more(exchange, &mut gathered) {
-                            exchange.flush().await?;
-                        }
-                        continue;
-                    }
-                }
-                exchange.flush().await?;
-                return Ok(Next::Close);
-            }
-        }
-        let number = begin(exchange, storage);
-        current.begin(number);
-        let is_logged = exchange.shared.settings.access_log.is_some();
-        let mut exchanged = is_logged.then(Exchanged::begin);
-        let request = Request::new(Rc::clone(received));
-        exchange.phase.set(Phase::Handler);
-        // It is written once, where it is: an answer is large.
-        let mut driven = None;
-        let handled = {
-            let mut answer = pin!(handler.handle(request));
-            let poll = |context: &mut Context<'_>| {
-                Poll::Ready(exchange.poll_inside(answer.as_mut(), context, &mut driven))
-            };
-            // Most handlers answer at once.
-            if poll_fn(poll).await {
-                Ok(())
-            } else {
-                let late = exchange.drive(answer).await;
-                note_wait(exchange, &mut gathered);
-                late.map(|late| driven = Some(late))
-            }
-        };
-        let answered = match handled {
+        let next = match read {
+            Err(NoRequest::Idle) => return rest(exchange, storage, idle_empty_lines).await,
+            Err(NoRequest::Refused(reason)) => refuse(exchange, storage, reason),
             Ok(()) => {
-                if let (Some(exchanged), Some(Driven::Done(response))) =
-                    (&mut exchanged, &mut driven)
-                {
-                    exchanged.error = response.take_error();
-                }
-                match answer_at_once(exchange, &received.head, &mut driven) {
-                    Some(answered) => {
-                        // A copied body may be a buffer of the kernel's, and is not kept while
-                        // anything is waited for.
-                        drop(driven);
-                        Ok(answered)
+                let (request, mut record) = begin(exchange, received);
+                // The answer is written once, where it is, since it is large. An async function around
+                // this would cost a request 55 instructions.
+                let mut driven = None;
+                let handled = {
+                    let mut answer = pin!(handler.handle(request));
+                    let poll = |context: &mut Context<'_>| {
+                        Poll::Ready(exchange.poll_inside(answer.as_mut(), context, &mut driven))
+                    };
+                    // Most handlers answer at once.
+                    if poll_fn(poll).await {
+                        Ok(())
+                    } else {
+                        drive(exchange, answer, &mut driven, &mut gathered).await
                     }
-                    None => {
-                        let answered = answer(exchange, received, driven).await;
-                        note_wait(exchange, &mut gathered);
-                        answered
-                    }
-                }
+                };
+                take_error(&mut record, &mut driven);
+                let answered = match answer_at_once(exchange, &received.head, &mut driven) {
+                    Some(answered) => Ok(answered),
+                    None => answer_late(exchange, received, handled, driven, &mut gathered).await,
+                };
+                finish(exchange, received, record, &answered);
+                answered?.2
             }
-            Err(gone) => Err(gone),
         };
-        exchange.retire();
-        if let Some(exchanged) = exchanged {
-            let (status, reason) = match &answered {
-                Ok((status, reason, _)) => (Some(*status), *reason),
-                Err(Gone(reason)) => (None, Some(*reason)),
-            };
-            exchanged.tell(exchange, &received.head, status, reason);
-        }
-        match &answered {
-            // Counted where it was found, since an answer may be written behind its exchange.
-            Ok((_, None, _)) | Err(Gone(RejectReason::WriteTimeout)) => {}
-            Ok((_, Some(reason), _)) | Err(Gone(reason)) => exchange.shared.count_refusal(*reason),
-        }
-        let (_, _, next) = answered?;
-        exchange.shared.count_answer();
-        let skips = !exchange.body.borrow().is_end();
-        if next == Next::Close || skips && !exchange.skip_promised().await? {
+        if next == Next::Close || !exchange.is_body_over() && !exchange.skip_promised().await? {
             exchange.flush().await?;
             return Ok(Next::Close);
         }
-        if !gathers_more(exchange, &mut gathered) {
+        if !gathered.waits_for_more(exchange) {
             exchange.flush().await?;
         }
     }
 }
 
-/// Has the answer sent at once when nobody has watched over the client while its handler waited: a
-/// connection that has ended meanwhile shows then, and the request behind is not begun.
-#[cold]
-fn note_wait(exchange: &Exchange, gathered: &mut usize) {
-    if exchange.when_gone.get() == WhenGone::GoOn {
-        *gathered = exchange.shared.settings.rules.limits.pipelined_max;
-    }
-}
-
-/// Whether one more answer stays in the output, to be sent with others, or by who finds that no
-/// request is left.
+/// The place of the next request. A handler that has kept its request has the old one, and the
+/// exchange makes another. `empty_lines` have come before it.
 #[inline]
-fn gathers_more(exchange: &Exchange, gathered: &mut usize) -> bool {
-    *gathered += 1;
-    let pipelined_max = exchange.shared.settings.rules.limits.pipelined_max;
-    let is_enough = exchange.outgoing.is_much() || *gathered >= pipelined_max;
-    if is_enough && !exchange.input.borrow().is_empty() {
-        *gathered = 0;
-        return false;
+fn renew<'a>(
+    exchange: &Rc<Exchange>,
+    received: &'a mut Rc<Received>,
+    empty_lines: usize,
+) -> &'a mut RequestHead {
+    if Rc::get_mut(received).is_none() {
+        *received = Received::new(exchange);
     }
-    true
+    let head = &mut Rc::get_mut(received).expect("this is the only owner").head;
+    head.renew();
+    head.set_empty_line_count(empty_lines);
+    head
 }
 
-/// Takes the head out of the input and begins the body behind it.
-fn begin(exchange: &Exchange, head: &RequestHead) -> u64 {
-    budget::spend();
-    exchange.input.borrow_mut().consume(head.consumed());
-    let settings = &exchange.shared.settings;
-    let bytes_max = settings.rules.limits.body_bytes_max;
-    exchange
-        .body
-        .borrow_mut()
-        .begin(head.body_length(), bytes_max);
-    exchange.when_gone.set(settings.when_gone());
-    exchange.outgoing.begin_answer();
-    exchange
-        .pull
-        .begin(head.expects_continue(), &settings.timeouts)
+/// Leaves a connection on which no further request has come.
+async fn rest(
+    exchange: &Exchange,
+    storage: &RequestHead,
+    idle_empty_lines: usize,
+) -> Result<Next, Gone> {
+    if storage.empty_line_count() != idle_empty_lines {
+        exchange.set_empty_line_count(storage.empty_line_count());
+    }
+    if !exchange.post() {
+        exchange.flush().await?;
+        exchange.settle().await?;
+    }
+    Ok(Next::Request)
+}
+
+/// Answers a request that no handler sees.
+fn refuse(exchange: &Exchange, head: &RequestHead, reason: RejectReason) -> Next {
+    tell_refused(exchange, reason, head);
+    if reason.closes() {
+        exchange.refuse(reason, AnswerTo::unreadable());
+        return Next::Close;
+    }
+    // It was understood as a message, so it is certain where the next one begins.
+    exchange.begin(head);
+    let mut answer_to = AnswerTo::request(head);
+    answer_to.keeps_alive &= !exchange.shared().is_stopping() && exchange.can_skip_body();
+    exchange.refuse(reason, answer_to);
+    answer::next_after(answer_to.keeps_alive)
+}
+
+/// Begins the request whose head was read, and the record of it for the access log.
+#[inline]
+fn begin(exchange: &Exchange, received: &mut Rc<Received>) -> (Request, Option<Exchanged>) {
+    let current = Rc::get_mut(received).expect("no request of it was made yet");
+    current.begin(exchange.begin(&current.head));
+    let is_logged = exchange.shared().settings.access_log.is_some();
+    exchange.set_phase(Phase::Handler);
+    let request = Request::new(Rc::clone(received));
+    (request, is_logged.then(Exchanged::begin))
+}
+
+/// Polls a handler that has to wait to its end.
+async fn drive<F: Future<Output = Response>>(
+    exchange: &Exchange,
+    handler: Pin<&mut F>,
+    driven: &mut Option<Driven<Response>>,
+    gathered: &mut Gathered,
+) -> Result<(), Gone> {
+    let late = exchange.drive(handler).await;
+    gathered.note_wait(exchange);
+    *driven = Some(late?);
+    Ok(())
+}
+
+/// Writes an answer that is not whole.
+async fn answer_late(
+    exchange: &Rc<Exchange>,
+    received: &Rc<Received>,
+    handled: Result<(), Gone>,
+    driven: Option<Driven<Response>>,
+    gathered: &mut Gathered,
+) -> Result<Answered, Gone> {
+    handled?;
+    let answered = answer(exchange, received, driven).await;
+    gathered.note_wait(exchange);
+    answered
+}
+
+/// Moves the error of a failed handler to the record of the access log.
+#[inline]
+fn take_error(record: &mut Option<Exchanged>, driven: &mut Option<Driven<Response>>) {
+    if let (Some(record), Some(Driven::Done(response))) = (record, driven) {
+        record.error = response.take_error();
+    }
+}
+
+/// Ends a request: what the handler has of it is out of date, and the access log and the counters
+/// are told.
+#[inline]
+fn finish(
+    exchange: &Exchange,
+    received: &Received,
+    record: Option<Exchanged>,
+    answered: &Result<Answered, Gone>,
+) {
+    exchange.retire();
+    if let Some(record) = record {
+        let (status, reason) = match answered {
+            Ok((status, reason, _)) => (Some(*status), *reason),
+            Err(Gone(reason)) => (None, Some(*reason)),
+        };
+        record.tell(exchange, &received.head, status, reason);
+    }
+    let shared = exchange.shared();
+    match answered {
+        // Counted where it was found, since an answer may be written after its exchange.
+        Ok((_, None, _)) | Err(Gone(RejectReason::WriteTimeout)) => {}
+        Ok((_, Some(reason), _)) | Err(Gone(reason)) => shared.count_refusal(*reason),
+    }
+    if answered.is_ok() {
+        shared.count_answer();
+    }
+}
+
+impl Gathered {
+    /// Has the answer sent at once when no task has watched over the client while its handler waited:
+    /// a connection that has ended meanwhile shows then, and the next request is not begun.
+    #[cold]
+    fn note_wait(&mut self, exchange: &Exchange) {
+        if exchange.when_gone() == WhenGone::GoOn {
+            self.count = exchange.shared().settings.rules.limits.pipelined_max;
+        }
+    }
+
+    /// Whether one more answer stays in the output, to be sent with others, or when no request is
+    /// left.
+    #[inline]
+    fn waits_for_more(&mut self, exchange: &Exchange) -> bool {
+        self.count += 1;
+        let pipelined_max = exchange.shared().settings.rules.limits.pipelined_max;
+        let is_enough = exchange.outgoing().is_much() || self.count >= pipelined_max;
+        if is_enough && !exchange.has_no_input() {
+            self.count = 0;
+            return false;
+        }
+        true
+    }
 }
 
 /// Reads the head that is here into `storage`; none when it is not complete.
 #[inline]
-fn look_for_head(
-    exchange: &Exchange,
-    storage: &mut RequestHead,
-) -> Option<std::result::Result<(), NoRequest>> {
-    let input = exchange.input.borrow();
-    if input.is_empty() {
-        return Some(Err(NoRequest::Idle));
-    }
-    match storage.read(input.bytes(), &exchange.shared.settings.rules) {
-        Ok(Some(_)) if exchange.shared.settings.serves(storage) => Some(Ok(())),
-        Ok(Some(_)) => Some(Err(NoRequest::Refused(RejectReason::Misdirected))),
-        Ok(None) => None,
-        Err(reason) => Some(Err(NoRequest::Refused(reason))),
-    }
+fn look_for_head(exchange: &Exchange, storage: &mut RequestHead) -> Option<Result<(), NoRequest>> {
+    exchange.with_input(|bytes| {
+        if bytes.is_empty() {
+            return Some(Err(NoRequest::Idle));
+        }
+        let settings = &exchange.shared().settings;
+        match storage.read(bytes, &settings.rules) {
+            Ok(Some(_)) if settings.serves(storage) => Some(Ok(())),
+            Ok(Some(_)) => Some(Err(NoRequest::Refused(RejectReason::Misdirected))),
+            Ok(None) => None,
+            Err(reason) => Some(Err(NoRequest::Refused(reason))),
+        }
+    })
 }
 
 /// Waits for the rest of a head that has begun. Of the input only empty lines are consumed: a client
@@ -266,21 +293,20 @@ fn look_for_head(
 async fn wait_for_head(
     exchange: &Exchange,
     storage: &mut RequestHead,
-) -> std::result::Result<std::result::Result<(), NoRequest>, Gone> {
+) -> Result<Result<(), NoRequest>, Gone> {
     let mut deadline = None;
     loop {
         if storage.is_at_start() {
-            let mut input = exchange.input.borrow_mut();
-            input.consume(storage.take_empty_lines());
-            if input.is_empty() {
+            exchange.consume(storage.take_empty_lines());
+            if exchange.has_no_input() {
                 return Ok(Err(NoRequest::Idle));
             }
         }
-        exchange.phase.set(Phase::Head);
-        exchange.input.borrow_mut().copy_out();
+        exchange.set_phase(Phase::Head);
+        exchange.copy_out_input();
         exchange.flush().await?;
         if deadline.is_none() {
-            deadline = time::now().checked_add(exchange.shared.settings.timeouts.head);
+            deadline = time::now().checked_add(exchange.shared().settings.timeouts.head);
         }
         if !exchange.receive(deadline).await? {
             return Ok(Err(NoRequest::Refused(RejectReason::HeadTimeout)));
@@ -289,14 +315,4 @@ async fn wait_for_head(
             return Ok(read);
         }
     }
-}
-
-/// How many bytes the client has yet to send, as far as that is known.
-fn to_come(exchange: &Exchange) -> Option<u64> {
-    if exchange.phase.get() == Phase::Tunnel {
-        return None;
-    }
-    let left = exchange.body.borrow().left()?;
-    // There is more than the body: another request, or what could not be read.
-    left.checked_sub(exchange.input.borrow().bytes().len() as u64)
 }

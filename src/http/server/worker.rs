@@ -241,7 +241,7 @@ impl<H> Worker<H> {
     fn cut_connections(&mut self) {
         for running in self.running.drain() {
             // Its client has had the whole answer, and has yet to close its side.
-            let is_answered = running.exchange.phase.get() == Phase::Closing;
+            let is_answered = running.exchange.phase() == Phase::Closing;
             self.shared.count(|report| {
                 let count = if is_answered {
                     &mut report.finished

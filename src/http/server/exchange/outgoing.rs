@@ -47,7 +47,7 @@ enum Answer {
 
 /// What has gathered to be sent: bytes, and between them large pieces that are not copied.
 pub(crate) struct Outgoing {
-    pub(crate) bytes: RefCell<Vec<u8>>,
+    bytes: RefCell<Vec<u8>>,
     /// All are of the present answer.
     segments: RefCell<Vec<(usize, Bytes)>>,
     /// What they have together.
@@ -57,14 +57,14 @@ pub(crate) struct Outgoing {
     /// The answer that is written in pieces.
     answer: Cell<Answer>,
     /// Something was taken and has not been sent yet.
-    pub(crate) is_sending: Cell<bool>,
+    is_sending: Cell<bool>,
     /// The framing of the answer that is being written in pieces.
     encoder: Cell<Option<BodyEncoder>>,
     trailers: RefCell<Vec<(HeaderName, HeaderValue)>>,
     /// Who waits for room.
     writer: Cell<Option<Waker>>,
     /// Bytes of the present answer's body so far.
-    pub(crate) body_bytes: Cell<u64>,
+    body_bytes: Cell<u64>,
 }
 
 impl Outgoing {
@@ -99,6 +99,33 @@ impl Outgoing {
     /// How much is here.
     pub(crate) fn len(&self) -> usize {
         self.bytes.borrow().len() + self.segments_bytes.get()
+    }
+
+    /// Calls with the bytes, to which an answer is added.
+    #[inline]
+    pub(crate) fn with_bytes<R>(&self, add: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        add(&mut self.bytes.borrow_mut())
+    }
+
+    /// Takes the bytes, without the large pieces.
+    pub(super) fn take_bytes(&self) -> Vec<u8> {
+        self.bytes.take()
+    }
+
+    /// Notes whether something was taken that has not been sent yet.
+    pub(super) fn set_sending(&self, is_sending: bool) {
+        self.is_sending.set(is_sending);
+    }
+
+    /// Bytes of the present answer's body so far.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes.get()
+    }
+
+    /// Notes a body that was added together with its head.
+    #[inline]
+    pub(crate) fn set_body_bytes(&self, count: u64) {
+        self.body_bytes.set(count);
     }
 
     /// Takes everything that is to be sent now.

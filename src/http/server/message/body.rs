@@ -52,7 +52,7 @@ impl Body {
     #[must_use]
     pub fn limit(self, bytes_max: u64) -> Self {
         if self.is_current() {
-            self.exchange().body.borrow_mut().set_bytes_max(bytes_max);
+            self.exchange().set_body_bytes_max(bytes_max);
         }
         self
     }
@@ -62,7 +62,7 @@ impl Body {
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         if self.is_current() {
-            self.exchange().pull.set_timeout(timeout);
+            self.exchange().set_body_timeout(timeout);
         }
         self
     }
@@ -73,14 +73,14 @@ impl Body {
 
     fn is_current(&self) -> bool {
         self.number
-            .is_some_and(|number| self.exchange().pull.is_current(number))
+            .is_some_and(|number| self.exchange().is_current(number))
     }
 
     /// How many bytes are still to come, where the client told the length.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
         if self.is_current() {
-            self.exchange().body.borrow().left()
+            self.exchange().body_left()
         } else {
             Some(0)
         }

@@ -27,7 +27,7 @@ impl BodyWriter {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.exchange.pull.is_current(self.number) {
+        if self.exchange.is_current(self.number) {
             Ok(())
         } else {
             Err(io::Error::new(
@@ -52,13 +52,13 @@ impl BodyWriter {
         poll_fn(|context| {
             self.check()?;
             self.exchange
-                .outgoing
+                .outgoing()
                 .poll_room(context)
                 .map(Ok::<_, io::Error>)
         })
         .await?;
         self.exchange
-            .outgoing
+            .outgoing()
             .write(data)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         self.exchange.wake();
@@ -79,7 +79,7 @@ impl BodyWriter {
             if let Err(error) = self.check() {
                 return Poll::Ready(Err(error));
             }
-            self.exchange.outgoing.poll_empty(context).map(Ok)
+            self.exchange.outgoing().poll_empty(context).map(Ok)
         })
         .await?;
         Ok(())
@@ -89,7 +89,7 @@ impl BodyWriter {
     /// in chunks, unless it is one of those that have no meaning there (RFC 9110, section 6.5.1).
     pub fn trailer(&mut self, name: HeaderName, value: HeaderValue) {
         if self.check().is_ok() {
-            self.exchange.outgoing.add_trailer(name, value);
+            self.exchange.outgoing().add_trailer(name, value);
         }
     }
 
@@ -99,7 +99,7 @@ impl BodyWriter {
     ///
     /// Nothing is lost.
     pub async fn stopping(&self) {
-        self.exchange.shared.stopping().await;
+        self.exchange.shared().stopping().await;
     }
 }
 

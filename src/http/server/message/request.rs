@@ -7,7 +7,6 @@ use crate::http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     h1::{AnswerTo, RequestHead, ResponseEncoder},
     server::{exchange::Exchange, settings::WhenGone},
-    transport::Transport,
 };
 
 /// A request: its head, which is here, and its body, which is pulled.
@@ -34,7 +33,7 @@ impl Request {
 
     /// Whether the exchange has not gone on to another request.
     fn is_current(&self) -> bool {
-        self.exchange().pull.is_current(self.received.number)
+        self.exchange().is_current(self.received.number)
     }
 
     /// The parameters that the router found in the path.
@@ -85,8 +84,10 @@ impl Request {
         if !self.is_current() {
             return None;
         }
-        let transport = self.exchange().transport.borrow();
-        transport.as_ref().and_then(Transport::peer_addr)
+        let addr = self
+            .exchange()
+            .with_transport(|transport| Ok(transport.peer_addr()));
+        addr.ok().flatten()
     }
 
     /// The first field called `name`, in any case, without the blanks around its value.
@@ -142,7 +143,7 @@ impl Request {
 
     fn set_when_gone(&self, when_gone: WhenGone) {
         if self.is_current() {
-            self.exchange().when_gone.set(when_gone);
+            self.exchange().set_when_gone(when_gone);
         }
     }
 
@@ -159,8 +160,8 @@ impl Request {
         for (name, value) in fields {
             encoder.field(name, value);
         }
-        encoder.finish(None, &self.exchange().shared.date_line());
-        self.exchange().outgoing.add_interim(&output);
+        encoder.finish(None, &self.exchange().shared().date_line());
+        self.exchange().outgoing().add_interim(&output);
         self.exchange().wake();
     }
 
@@ -170,7 +171,7 @@ impl Request {
     ///
     /// Nothing is lost.
     pub async fn stopping(&self) {
-        self.exchange().shared.stopping().await;
+        self.exchange().shared().stopping().await;
     }
 
     /// The body, as a value of its own. A second call gives a body that is at its end.

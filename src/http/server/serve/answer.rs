@@ -19,7 +19,6 @@ use crate::http::{
             response_body::{MakeProducer, MakeTunnel, ResponseBody},
             upgraded::{Upgraded, WayBack},
         },
-        phase::Phase,
         settings::WhenGone,
     },
 };
@@ -49,9 +48,9 @@ pub(crate) fn answer_at_once(
     if status.is_informational() || answer_to.is_connect {
         return None;
     }
-    let failed = exchange.pull.failed();
+    let failed = exchange.body_failed();
     answer_to.keeps_alive &=
-        failed.is_none() && !exchange.shared.is_stopping() && ends_body(exchange, response);
+        failed.is_none() && !exchange.shared().is_stopping() && ends_body(exchange, response);
     let keeps_alive = write_whole(exchange, response, answer_to)?;
     Some((
         status,
@@ -64,7 +63,7 @@ pub(crate) fn answer_at_once(
 /// pieces may be written from the request's body, which is left alone.
 #[inline]
 fn ends_body(exchange: &Exchange, response: &Response) -> bool {
-    exchange.body.borrow().is_end() || response.bytes_here().is_some() && exchange.can_skip_body()
+    exchange.is_body_over() || response.bytes_here().is_some() && exchange.can_skip_body()
 }
 
 /// Writes any other answer, to the output or beyond.
@@ -74,14 +73,14 @@ pub(crate) async fn answer(
     driven: Option<Driven<Response>>,
 ) -> std::result::Result<Answered, Gone> {
     let mut answer_to = AnswerTo::request(&received.head);
-    if exchange.shared.is_stopping() || exchange.pull.failed().is_some() {
+    if exchange.shared().is_stopping() || exchange.body_failed().is_some() {
         answer_to.keeps_alive = false;
     }
     let Some(Driven::Done(mut response)) = driven else {
         return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
     };
     let status = response.status_code();
-    let reason = exchange.pull.failed().map(RejectReason::Body);
+    let reason = exchange.body_failed().map(RejectReason::Body);
     let body = response.take_body();
     if status.is_informational() || answer_to.is_connect && status.is_success() {
         let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
@@ -93,8 +92,8 @@ pub(crate) async fn answer(
                 // The tunnel begins behind the request, whose body nobody can read any more.
                 exchange.retire();
                 exchange.ask_for_body()?;
-                if exchange.pull.failed().is_some() || !exchange.skip_body().await? {
-                    let error = exchange.pull.failed().unwrap_or(BodyError::TooLarge);
+                if exchange.body_failed().is_some() || !exchange.skip_body().await? {
+                    let error = exchange.body_failed().unwrap_or(BodyError::TooLarge);
                     return Ok(refuse(exchange, RejectReason::Body(error), answer_to));
                 }
                 encode(exchange, &response, None, answer_to);
@@ -127,7 +126,7 @@ pub(crate) async fn answer(
             } else {
                 exchange.can_skip_body()
             };
-            exchange.outgoing.mark_head();
+            exchange.outgoing().mark_head();
             let framing = encode(exchange, &response, None, answer_to);
             produce(exchange, received, make, framing, (status, reason)).await
         }
@@ -137,7 +136,7 @@ pub(crate) async fn answer(
     }
 }
 
-fn next_after(keeps_alive: bool) -> Next {
+pub(super) fn next_after(keeps_alive: bool) -> Next {
     if keeps_alive {
         Next::Request
     } else {
@@ -199,19 +198,19 @@ fn write_whole(exchange: &Exchange, response: &mut Response, answer_to: AnswerTo
         response.field_list(),
         body.len() < COPIED_BYTES_MAX,
     ) {
-        let output = &mut *exchange.outgoing.bytes.borrow_mut();
-        let status = response.status_code();
-        let shared = &exchange.shared;
-        let framing = shared.encode_plain(output, status, content_type, body, answer_to);
+        let (status, shared) = (response.status_code(), exchange.shared());
+        let framing = exchange.outgoing().with_bytes(|output| {
+            shared.encode_plain(output, status, content_type, body, answer_to)
+        });
         if framing.body != BodyLength::None {
-            exchange.outgoing.body_bytes.set(body_len);
+            exchange.outgoing().set_body_bytes(body_len);
         }
         return Some(framing.keeps_alive);
     }
     let framing = encode(exchange, response, Some(body_len), answer_to);
     if framing.body != BodyLength::None && body_len > 0 {
         let body = response.take_bytes().expect("its length was taken");
-        exchange.outgoing.push(body);
+        exchange.outgoing().push(body);
     }
     Some(framing.keeps_alive)
 }
@@ -226,15 +225,16 @@ fn encode(
     body_len: Option<u64>,
     answer_to: AnswerTo,
 ) -> ResponseFraming {
-    let output = &mut *exchange.outgoing.bytes.borrow_mut();
-    let mut encoder = ResponseEncoder::new(output, response.status_code(), answer_to);
-    if let Some(content_type) = response.content_type() {
-        encoder.content_type(content_type);
-    }
-    for (name, value) in response.field_list() {
-        encoder.field(name, value);
-    }
-    encoder.finish(body_len, &exchange.shared.date_line())
+    exchange.outgoing().with_bytes(|output| {
+        let mut encoder = ResponseEncoder::new(output, response.status_code(), answer_to);
+        if let Some(content_type) = response.content_type() {
+            encoder.content_type(content_type);
+        }
+        for (name, value) in response.field_list() {
+            encoder.field(name, value);
+        }
+        encoder.finish(body_len, &exchange.shared().date_line())
+    })
 }
 
 /// Lets the handler write the body of its answer.
@@ -250,21 +250,21 @@ async fn produce(
         // HEAD, 204, 205 and 304: the client would see nothing of what it writes.
         return Ok((status, reason, next_after(keeps_alive)));
     }
-    exchange.outgoing.begin(body);
+    exchange.outgoing().begin(body);
     let has_end = matches!(body, BodyLength::Sized(_));
-    if exchange.when_gone.get() == WhenGone::Reset && !has_end {
+    if exchange.when_gone() == WhenGone::Reset && !has_end {
         // A client that closed its side of a stream without an end has left.
-        exchange.when_gone.set(WhenGone::HalfClose);
+        exchange.set_when_gone(WhenGone::HalfClose);
     }
     let mut producer = make(BodyWriter::new(Rc::clone(exchange), received.number));
     let driven = exchange.drive(producer.as_mut()).await;
     let ended: Result<()> = match driven {
         Ok(Driven::Done(Ok(()))) => {
-            if exchange.outgoing.is_much() {
+            if exchange.outgoing().is_much() {
                 exchange.flush().await?;
             }
             exchange
-                .outgoing
+                .outgoing()
                 .finish(received.head.accepts_trailers())
                 .map_err(|_| Error::from(StatusCode::INTERNAL_SERVER_ERROR))
         }
@@ -272,7 +272,7 @@ async fn produce(
         Ok(Driven::Panicked) => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
         Err(gone) => {
             if body == BodyLength::UntilClose {
-                cut(exchange);
+                exchange.cut();
             }
             return Err(gone);
         }
@@ -281,7 +281,7 @@ async fn produce(
     match ended {
         Ok(()) => Ok((status, reason, next_after(keeps_alive))),
         // Nothing has left yet, so that the client can be told.
-        Err(error) if exchange.outgoing.take_back() => {
+        Err(error) if exchange.outgoing().take_back() => {
             let response = Response::new(error.status());
             let mut answer_to = AnswerTo::request(&received.head);
             answer_to.keeps_alive = false;
@@ -296,7 +296,7 @@ async fn produce(
             // The end must not look like the answer's: chunks lack their last, a length is not
             // reached, and what would be ended by the close is reset.
             if body == BodyLength::UntilClose {
-                cut(exchange);
+                exchange.cut();
             } else {
                 exchange.flush().await?;
             }
@@ -305,26 +305,16 @@ async fn produce(
     }
 }
 
-fn cut(exchange: &Exchange) {
-    let _ = exchange.with_transport(|transport| {
-        transport.cut();
-        Ok(())
-    });
-}
-
 /// Hands the connection over, waits until whoever took it is done, and takes it back to be ended,
 /// if it was left.
 async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
-    let Some(transport) = exchange.transport.take() else {
+    let Some((transport, unread)) = exchange.begin_tunnel() else {
         return Err(Gone(RejectReason::ClientGone));
     };
-    exchange.phase.set(Phase::Tunnel);
-    let unread = exchange.input.borrow().bytes().to_vec();
-    exchange.input.borrow_mut().clear();
-    let shared = Rc::clone(&exchange.shared);
+    let shared = Rc::clone(exchange.shared());
     let way_back = WayBack::default();
     let upgraded = Upgraded::new(transport, unread, shared, Rc::clone(&way_back));
     make(upgraded).await;
-    exchange.transport.replace(way_back.take());
+    exchange.end_tunnel(way_back.take());
     Ok(())
 }

@@ -36,18 +36,18 @@ impl Exchanged {
         status: Option<StatusCode>,
         reason: Option<RejectReason>,
     ) {
-        let Some(log) = &exchange.shared.settings.access_log else {
+        let Some(log) = &exchange.shared().settings.access_log else {
             return;
         };
-        let received = exchange.body.borrow().received();
+        let received = exchange.body_received();
         log(&Access {
-            peer: exchange.peer.get(),
+            peer: exchange.peer(),
             time: self.time,
             method: Some(head.method()),
             target: head.target(),
             status,
             received,
-            sent: exchange.outgoing.body_bytes.get(),
+            sent: exchange.outgoing().body_bytes(),
             duration: time::now().saturating_duration_since(self.started),
             reason,
             error: self.error.as_deref(),
@@ -58,10 +58,10 @@ impl Exchanged {
 
 /// Tells the access log of a request that is refused, or of bytes that were none.
 pub(crate) fn tell_refused(exchange: &Exchange, reason: RejectReason, head: &RequestHead) {
-    exchange.shared.count_refusal(reason);
-    if let Some(log) = &exchange.shared.settings.access_log {
+    exchange.shared().count_refusal(reason);
+    if let Some(log) = &exchange.shared().settings.access_log {
         // It was read if the connection may stay.
         let head = (!reason.closes()).then_some(head);
-        log(&Access::refused(exchange.peer.get(), reason, head));
+        log(&Access::refused(exchange.peer(), reason, head));
     }
 }
