@@ -1,5 +1,5 @@
 //! What the public interface promises, on the driver and the kernel that the environment chooses
-//! (`ANNULUS_DRIVER`, `ANNULUS_KERNEL`). `tests/kernels.rs` runs this binary on all of them.
+//! (`ANNULUS_DRIVER`, `ANNULUS_KERNEL`). The suite `kernels` runs this binary on all of them.
 
 mod back_pressure;
 mod blocking;

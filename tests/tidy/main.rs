@@ -3,11 +3,8 @@
 //!
 //! Each rule is a function from text to findings, with a test that shows it can fail.
 
-#[path = "tidy/imports.rs"]
 mod imports;
-#[path = "tidy/rules.rs"]
 mod rules;
-#[path = "tidy/source.rs"]
 mod source;
 
 use std::{

@@ -12,7 +12,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-#[path = "../src/http"]
+#[path = "../../src/http"]
 mod http {
     pub(crate) mod h1;
 }

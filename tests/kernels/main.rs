@@ -89,9 +89,7 @@ fn programs() -> &'static [(&'static str, PathBuf)] {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let mut found = Vec::new();
         for name in PROGRAMS {
-            let is_there = tests.join(name).join("main.rs").exists()
-                || tests.join(format!("{name}.rs")).exists();
-            if is_there {
+            if tests.join(name).join("main.rs").exists() {
                 found.push((name, build(name)));
                 continue;
             }

@@ -1,4 +1,7 @@
-//! The HTTP server, by raw sockets and by real clients.
+//! The HTTP server as its users see it, by raw sockets.
+//!
+//! The suite `server_rules` has the rules of HTTP/1.1, `server_connection` what happens on one
+//! connection, `server_life` what happens to a whole server.
 #![cfg(feature = "http")]
 
 use std::{

@@ -34,7 +34,7 @@ impl Program {
         if path.is_file() {
             return Some(Self(path.clone()));
         }
-        skip("the packages of tests/clients/requirements.txt cannot be installed");
+        skip("the packages of tests/foreign_clients/requirements.txt cannot be installed");
         None
     }
 
@@ -74,7 +74,8 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Where Python is, once its packages are installed; nowhere if they are not.
 fn python(system: &Program) -> PathBuf {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/requirements.txt");
+    let requirements =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_clients/requirements.txt");
     let wanted = fs::read_to_string(&requirements).unwrap();
     let environment = folder().join("python");
     let python = environment.join("bin/python");

@@ -194,7 +194,7 @@ pub(crate) struct Child {
 
 impl Child {
     /// The variable that says which part the child has.
-    const VARIABLE: &str = "HTTP_LIFE_CHILD";
+    const VARIABLE: &str = "SERVER_LIFE_CHILD";
 
     /// The part that this process has, if it is a child.
     pub(crate) fn part() -> Option<String> {

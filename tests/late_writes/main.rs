@@ -7,7 +7,5 @@
     reason = "an allocator is unsafe to implement, and a late write has to be provoked once"
 )]
 
-mod late_writes {
-    mod quarantine;
-    mod scenarios;
-}
+mod quarantine;
+mod scenarios;

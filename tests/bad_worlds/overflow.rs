@@ -53,7 +53,7 @@ fn hundreds_of_writes_that_complete_at_once_are_all_told() {
     let name = "overflow::hundreds_of_writes_that_complete_at_once_are_all_told";
     on_tiny_rings(name, true, |entry_count| async move {
         let process = std::process::id();
-        let path = std::env::temp_dir().join(format!("annulus-worlds-{process}-{entry_count}"));
+        let path = std::env::temp_dir().join(format!("annulus-bad-worlds-{process}-{entry_count}"));
         let options = OpenOptions::new().read(true).write(true).create(true);
         let file = Rc::new(options.open(&path).await.unwrap());
         std::fs::remove_file(&path).unwrap();

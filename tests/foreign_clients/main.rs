@@ -2,12 +2,12 @@
 //! requests, httpx and aiohttp, and Node's fetch.
 //!
 //! A client that is not installed is skipped, and said so; with `ANNULUS_REQUIRE_ALL=1` it is a
-//! failure. The Python packages of `clients/requirements.txt` are installed into the target folder.
+//! failure. The Python packages of `requirements.txt`, which stands beside this file, are installed
+//! into the target folder.
 #![cfg(feature = "http")]
 
-#[path = "wire/child.rs"]
+#[path = "../server_rules/child.rs"]
 mod child;
-#[path = "clients/program.rs"]
 mod program;
 
 use std::{
@@ -283,6 +283,6 @@ fn the_fetch_of_node_is_served() {
 }
 
 fn script(name: &str) -> String {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_clients");
     tests.join(name).display().to_string()
 }

@@ -5,22 +5,20 @@
 //! memory of the whole process, so they run one after the other.
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 
-mod cancel {
-    mod buffers;
-    mod census;
-    #[cfg(feature = "http")]
-    mod client;
-    mod files;
-    mod frames;
-    mod given_back;
-    mod live_memory;
-    mod moment;
-    mod random;
-    mod reader;
-    mod runtimes;
-    mod sockets;
-    mod streams;
-    mod unwinding;
-    mod waiters;
-    mod wakers;
-}
+mod buffers;
+mod census;
+#[cfg(feature = "http")]
+mod client;
+mod files;
+mod frames;
+mod given_back;
+mod live_memory;
+mod moment;
+mod random;
+mod reader;
+mod runtimes;
+mod sockets;
+mod streams;
+mod unwinding;
+mod waiters;
+mod wakers;

@@ -1,11 +1,11 @@
 //! The example `proxy`, in front of the example `conformance` and of servers that are a script.
 #![cfg(feature = "http")]
 
-#[path = "wire/child.rs"]
+#[path = "../server_rules/child.rs"]
 mod child;
-#[path = "../examples/proxy/fields.rs"]
+#[path = "../../examples/proxy/fields.rs"]
 mod fields;
-#[path = "../examples/proxy/forward.rs"]
+#[path = "../../examples/proxy/forward.rs"]
 mod forward;
 
 use std::{future::Future, net::SocketAddr, sync::mpsc, thread, time::Duration};

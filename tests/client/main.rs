@@ -1,0 +1,19 @@
+//! This crate's HTTP client, against scripted servers on real sockets and against our own server.
+//! The suite `foreign_clients` has clients that others wrote.
+#![cfg(feature = "http")]
+
+mod basics;
+mod bodies;
+#[cfg(feature = "compress")]
+mod compressed;
+mod errors;
+mod hostile;
+#[cfg(feature = "json")]
+mod json;
+mod pool;
+mod redirects;
+mod reuse;
+mod routes;
+mod support;
+mod timeouts;
+mod unsolicited;
