@@ -14,9 +14,9 @@
 //! # }
 //! ```
 //!
-//! The response's head comes first, and its body is pulled: piece by piece
-//! ([`Response::next`]), whole and within a limit ([`Response::bytes`], [`Response::text`]), or into
-//! a file ([`Response::copy_to`]).
+//! The response's head comes first, and its body is pulled: piece by piece ([`Response::next`]),
+//! whole and within a limit ([`Response::bytes`], [`Response::text`]), or into a file
+//! ([`Response::copy_to`]).
 //!
 //! # Connections
 //!
@@ -54,15 +54,15 @@
 //! `https` wants the feature `tls`, and then needs nothing more: servers are verified by the
 //! authorities that the system trusts, and sessions are resumed. `Builder::tls` takes a
 //! configuration for everything else; the module `tls` tells more, and what an idle connection
-//! costs. A body whose length nothing but the end of its connection tells is an error when the server
-//! did not say that it has finished: anybody may have cut it.
+//! costs. A body whose length nothing but the end of its connection tells is an error when the
+//! server did not say that it has finished: anybody may have cut it.
 //!
 //! # Redirects
 //!
 //! 301 and 302 make a `GET` of a `POST`, 303 of everything but `HEAD`, 307 and 308 keep method and
 //! body; a body that was a stream cannot be sent again, and the caller sees the redirect.
-//! `Authorization`, `Cookie` and `Proxy-Authorization` go to the origin that they were given for and
-//! to no other, and from `https` no redirect leads to `http` unless that is allowed.
+//! `Authorization`, `Cookie` and `Proxy-Authorization` go to the origin that they were given for
+//! and to no other, and from `https` no redirect leads to `http` unless that is allowed.
 
 mod body;
 mod builder;
@@ -130,7 +130,7 @@ pub struct Client {
     handle: Rc<Handle>,
 }
 
-/// What all clones of a client own together.
+/// The parts that all clones of a client own together.
 struct Handle {
     shared: Rc<Shared>,
 }
@@ -208,7 +208,7 @@ impl Client {
         Request::new(self, method, url)
     }
 
-    /// What the pool holds now.
+    /// The pool's counts, as they are now.
     #[must_use]
     pub fn pool_state(&self) -> PoolState {
         self.shared().pool.state()

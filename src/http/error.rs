@@ -1,4 +1,4 @@
-//! What goes wrong in a handler.
+//! The errors of a handler.
 
 use std::{borrow::Cow, fmt, io};
 
@@ -8,14 +8,15 @@ use crate::sys::errno;
 /// The result of a handler that uses `?`.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What caused an [`Error`]: any error that may cross threads.
+/// The cause of an [`Error`]: any error that may cross threads.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error that answers a request.
 ///
 /// A status becomes an answer with that status, a body that breaks the protocol or a limit becomes
-/// the answer that the protocol asks for, and an error of the [client](super::client::Error) becomes
-/// 502 or 504. What it says, its cause included, goes to the server's log, never to the client.
+/// the answer that the protocol asks for, and an error of the [client](super::client::Error)
+/// becomes 502 or 504. What it says, its cause included, goes to the server's log, never to the
+/// client.
 ///
 /// An [`io::Error`] is taken for one of a file that the request names:
 ///
@@ -27,9 +28,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// | any, around an error of a request's body or of the client, as readers of bodies return them | that error's |
 /// | any other: those of connections and of what the handler itself did wrong | 500 |
 ///
-/// Where something else than what the client asked for is missing, such as a file of the server's or
-/// the Unix socket of a database, the handler says so: `map_err(|error|
-/// Error::new(StatusCode::INTERNAL_SERVER_ERROR, "no template").with_source(error))`.
+/// Where something else than what the client asked for is missing, such as a file of the server's
+/// or the Unix socket of a database, the handler says so:
+/// `map_err(|error| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "no template").with_source(error))`.
 ///
 /// # Examples
 ///
@@ -108,7 +109,7 @@ impl Error {
         }
     }
 
-    /// What went wrong.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.inner {
@@ -119,7 +120,7 @@ impl Error {
         }
     }
 
-    /// What it says, without its cause.
+    /// The text of the error, without its cause.
     fn reason(&self) -> Cow<'static, str> {
         match &self.inner {
             Inner::Status(status) => status.to_string().into(),
@@ -131,7 +132,7 @@ impl Error {
 }
 
 impl Error {
-    /// What was wrong with a body, if that is the error.
+    /// The error in a body, if that is what failed.
     pub(super) fn body_error(&self) -> Option<BodyError> {
         match self.inner {
             Inner::Body(error) => Some(error),
@@ -203,7 +204,7 @@ fn io_status(error: &io::Error) -> StatusCode {
     }
 }
 
-/// What went wrong, and its cause behind a colon.
+/// Writes the error, and its cause after a colon.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {

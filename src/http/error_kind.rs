@@ -2,7 +2,7 @@
 
 use super::h1::BodyError;
 
-/// What went wrong in a handler.
+/// The kind of an error of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -12,7 +12,7 @@ pub enum ErrorKind {
     Param,
     /// The body is not of the type that the handler asked for.
     MediaType,
-    /// What the body says is not what the handler asked for.
+    /// The body's content does not fit the type that the handler asked for.
     Content,
     /// The body breaks the protocol or a limit.
     Body(BodyError),

@@ -1,4 +1,4 @@
-//! What a request carries.
+//! The body of a request.
 
 use std::{
     fmt,
@@ -25,9 +25,10 @@ use crate::{
 /// Bytes of a file that are read at once.
 const FILE_PIECE_BYTES: u64 = 64 << 10;
 
-/// What a request carries: bytes, a stream or a file.
+/// The body of a request: bytes, a stream or a file.
 ///
-/// Bytes can be sent again, after a redirect or on another connection; a stream or a file goes once.
+/// Bytes can be sent again, after a redirect or on another connection; a stream or a file goes
+/// once.
 ///
 /// # Examples
 ///
@@ -120,10 +121,10 @@ impl Body {
         self
     }
 
-    /// Adds fields behind a body that is sent in chunks: `make` is called once all of it was, and may
-    /// so tell what came out only then, a checksum say. Any other body has no room for them, and
-    /// `make` is not called. Fields that have no meaning there are left out, as are those that a
-    /// server needs beforehand.
+    /// Adds fields behind a body that is sent in chunks: `make` is called once all of it was, and
+    /// may so tell what came out only then, a checksum say. Any other body has no room for them,
+    /// and `make` is not called. Fields that have no meaning there are left out, as are those that
+    /// a server needs beforehand.
     ///
     /// A body with trailers goes once, as a stream does.
     ///
@@ -204,7 +205,7 @@ impl Body {
         !matches!(self.kind, Kind::Gone)
     }
 
-    /// What is to be sent. A stream can be taken once.
+    /// The source of the bytes to send. A stream can be taken once.
     pub(super) fn source(&mut self) -> Result<Source, Error> {
         match &self.kind {
             Kind::None => Ok(Source::None),

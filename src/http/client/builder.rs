@@ -113,10 +113,10 @@ impl Builder {
         self
     }
 
-    /// A time limit on the wait for the server to take anything of the request; 30 seconds by default.
-    /// A server that takes a large body slowly goes on, and time in which the body's own source gives
-    /// nothing does not count. The kernel is asked twice in that time, so that a server that takes
-    /// nothing may be given half as long again.
+    /// A time limit on the wait for the server to take anything of the request; 30 seconds by
+    /// default. A server that takes a large body slowly goes on, and time in which the body's own
+    /// source gives nothing does not count. The kernel is asked twice in that time, so that a
+    /// server that takes nothing may be given half as long again.
     pub fn send_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.limits.send_timeout = timeout.into();
         self
@@ -141,8 +141,9 @@ impl Builder {
         self
     }
 
-    /// Which redirects are followed, of those within the limit: asked with the URL that redirects and
-    /// the one that it leads to. The caller sees a redirect that is not followed. All are by default.
+    /// Which redirects are followed, of those within the limit: asked with the URL that redirects
+    /// and the one that it leads to. The caller sees a redirect that is not followed. All are by
+    /// default.
     ///
     /// ```
     /// use annulus::http::client::Client;
@@ -176,7 +177,7 @@ impl Builder {
         self
     }
 
-    /// What to accept although it breaks the protocol; nothing by default.
+    /// Accepts messages that break the protocol in these ways; none by default.
     pub fn leniency(mut self, leniency: Leniency) -> Self {
         self.rules.leniency = leniency;
         self
@@ -184,14 +185,14 @@ impl Builder {
 
     /// Whether compressed responses are asked for and decompressed; they are by default, in a build
     /// with the feature `compress`. [`Response::was_decoded`](super::Response::was_decoded) tells
-    /// what became of one. A request with a `Range` asks for no compression, and a part of a body is
-    /// given out as it came.
+    /// what became of one. A request with a `Range` asks for no compression, and a part of a body
+    /// is given out as it came.
     pub fn decompress(mut self, decompresses: bool) -> Self {
         self.options.decompresses = decompresses;
         self
     }
 
-    /// What `User-Agent` says; `annulus/` and the version by default, and `None` to leave it out.
+    /// Sets `User-Agent`; `annulus/` and the version by default, and `None` to leave it out.
     pub fn user_agent(mut self, user_agent: impl Into<Option<HeaderValue>>) -> Self {
         self.user_agent = user_agent.into();
         self
@@ -217,9 +218,9 @@ impl Builder {
         self
     }
 
-    /// Opens connections from this address of the machine, to hosts and proxies that have an address
-    /// of its family. May be called once for each family; a family without a local address is then
-    /// not used. By default the kernel chooses.
+    /// Opens connections from this address of the machine, to hosts and proxies that have an
+    /// address of its family. May be called once for each family; a family without a local address
+    /// is then not used. By default the kernel chooses.
     pub fn local_address(mut self, addr: IpAddr) -> Self {
         self.connector.local.set(addr);
         self

@@ -64,7 +64,7 @@ impl Progress {
 }
 
 impl Connector {
-    /// What connections are shared under.
+    /// The key under which requests share connections.
     pub(super) fn key<'a>(&self, url: &'a Url) -> Cow<'a, str> {
         match self.proxy.server(url) {
             None => url.origin().into(),

@@ -1,4 +1,4 @@
-//! What goes wrong in a request.
+//! The errors of a request.
 
 #[cfg(not(feature = "tls"))]
 mod no_tls;
@@ -26,9 +26,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// what that was ([`source`](std::error::Error::source)). A status such as 404 is no error; see
 /// [`Response::error_for_status`].
 ///
-/// Its text begins with the origin of the request, and tells of no more of the URL: paths and queries
-/// may hold secrets. Where no connection could be opened it names the last address that was tried,
-/// and the proxy. A text that is no URL is named without what may be credentials.
+/// Its text begins with the origin of the request, and tells of no more of the URL: paths and
+/// queries may hold secrets. Where no connection could be opened it names the last address that was
+/// tried, and the proxy. A text that is no URL is named without what may be credentials.
 ///
 /// ```text
 /// http://a.test:81: no connection could be opened (127.0.0.1:81): Connection refused (os error 111)
@@ -41,13 +41,13 @@ struct Inner {
     kind: ErrorKind,
     phase: Option<Phase>,
     source: Option<io::Error>,
-    /// What was asked for.
+    /// The URL of the request.
     url: Option<Url>,
-    /// What the kind is about: an address, a proxy, a text that is no URL.
+    /// The subject of the error: an address, a proxy, a text that is no URL.
     about: Option<Box<str>>,
 }
 
-/// What went wrong.
+/// The kind of an error of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -122,7 +122,7 @@ impl Error {
         error
     }
 
-    /// What a connection reports.
+    /// The error of a connection.
     pub(super) fn from_connection(error: io::Error) -> Self {
         Self::with_source(tls::error_kind(&error), error)
     }
@@ -176,20 +176,20 @@ impl Error {
         self.about(text)
     }
 
-    /// What was asked for, without userinfo; after redirects, the last of them. None when there was
+    /// The URL of the request, without userinfo; after redirects, the last one. None when there was
     /// no URL yet.
     #[must_use]
     pub fn url(&self) -> Option<&Url> {
         self.inner.url.as_ref()
     }
 
-    /// What went wrong.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// What the exchange was doing.
+    /// The step of the exchange that failed.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.inner.phase
@@ -223,7 +223,7 @@ impl Error {
         }
     }
 
-    /// What was wrong with the body of a server's request that was sent on.
+    /// The error in the body of a server's request that was sent on.
     fn request_body_error(&self) -> Option<BodyError> {
         let source = self.inner.source.as_ref()?.get_ref()?;
         source.downcast_ref::<http::Error>()?.body_error()
@@ -363,12 +363,12 @@ impl From<Error> for io::Error {
     }
 }
 
-/// In a handler of the server, which asked another one: 504 when that took too long, and 502 for
-/// whatever else went wrong over there.
+/// Answers for a handler that asked another server: 504 when that took too long, and 502 for any
+/// other error over there.
 ///
-/// What went wrong on this side is told as such: 503 when the queue for connections is full, the
-/// body's own error when what the handler sent on was its request's body, and 500 for a request
-/// that could not be sent as it was and a file that could not be written.
+/// An error on this side has its own status: 503 when the queue for connections is full, the body's
+/// own error when the handler sent on its request's body, and 500 for a request that could not be
+/// sent as it was and a file that could not be written.
 impl From<Error> for http::Error {
     fn from(error: Error) -> Self {
         let status = match error.inner.kind {

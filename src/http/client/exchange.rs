@@ -48,7 +48,7 @@ const SMALL_PIECE_BYTES_MAX: usize = 1 << 10;
 /// The idle time of a connection whose server says nothing about it; the pool's own is shorter.
 const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
-/// What an exchange does. It is made to be recycled.
+/// One request and its response on one connection. It is made to be used again.
 pub(super) struct Exchange {
     connection: Option<Box<Connection>>,
     pub(super) head: ResponseHead,
@@ -72,7 +72,7 @@ pub(super) struct Exchange {
     passed: Option<Error>,
     total: Total,
     pub(super) limits: ExchangeLimits,
-    /// What was asked, once the response is here.
+    /// The request, once the response is here.
     pub(super) message: Option<Box<Message>>,
     /// When the whole request began, and when this exchange did.
     started: Instant,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{http::StatusCode, time};
 
-/// What stays the same while a request is sent, however often that is.
+/// The clock of a request, the same for each attempt to send it.
 struct Course {
     started: Instant,
     total: Total,

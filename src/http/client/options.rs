@@ -1,4 +1,4 @@
-//! What can be said for all requests of a client, and for each request.
+//! Settings that hold for all requests of a client, or for one.
 
 use std::{rc::Rc, time::Duration};
 

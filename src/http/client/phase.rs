@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What an exchange was doing.
+/// The step of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {

@@ -2,10 +2,11 @@
 //!
 //! A connection is in one of these places, and its [`Lease`] goes with it: in the hands of an
 //! exchange; idle, in a slot of the pool, with a receive armed that wakes the pool's keeper (once
-//! that has had its turn) when the server closes it or sends something; or in the hands of a waiter whom it was granted and who was
-//! not polled yet. Whatever is dropped in any place closes its connection, gives its lease back, and
-//! so lets the next waiter open one. Only [`Pool::release`] makes a connection idle, and it is called
-//! for one reason: an exchange is over, and both sides have said that the connection stays open.
+//! that has had its turn) when the server closes it or sends something; or in the hands of a waiter
+//! whom it was granted and who was not polled yet. Whatever is dropped in any place closes its
+//! connection, gives its lease back, and so lets the next waiter open one. Only [`Pool::release`]
+//! makes a connection idle, and it is called for one reason: an exchange is over, and both sides
+//! have said that the connection stays open.
 
 pub(crate) mod connection;
 mod keeper;
@@ -79,7 +80,7 @@ struct Idle {
     expires: Instant,
 }
 
-/// What the pool knows of one origin, or of one proxy.
+/// The connections and waiters of one origin, or of one proxy.
 pub(crate) struct Host {
     key: Box<str>,
     /// Number of leases.
@@ -95,7 +96,7 @@ pub(crate) struct Lease {
     pool: Rc<Pool>,
 }
 
-/// What a request gets.
+/// A connection for a request, or leave to open one.
 #[derive(Debug)]
 pub(crate) enum Acquired {
     Idle(Box<Connection>),
@@ -106,7 +107,7 @@ pub(crate) enum Acquired {
 /// The queue of a host is full.
 pub(crate) struct QueueFull;
 
-/// What a waiter was given. One who never takes it gives it back.
+/// The connection or leave that was given to a waiter. A waiter that never takes it gives it back.
 struct Granted(Option<Acquired>);
 
 impl Drop for Granted {
@@ -375,8 +376,8 @@ impl Pool {
         unwind::each(idle, |slot_index| self.close_slot(slot_index));
     }
 
-    /// Closes the connection of a slot. A request that waited for its place is told, by a waker of the
-    /// user's.
+    /// Closes the connection of a slot. A request that waited for its place is told, by a waker of
+    /// the user's.
     fn close_slot(&self, slot_index: u32) {
         if let Some(idle) = self.empty(slot_index) {
             idle.connection.lease.host.unlist(slot_index);

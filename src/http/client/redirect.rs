@@ -8,7 +8,7 @@ use super::{
 };
 use crate::http::{Method, StatusCode, header};
 
-/// What a redirect makes of a request's method and body.
+/// Whether a redirect leaves a request its method and body.
 fn keeps_method(status: StatusCode, method: &Method) -> bool {
     match status.as_u16() {
         307 | 308 => true,

@@ -119,7 +119,7 @@ impl Request {
         })
     }
 
-    /// What the request carries.
+    /// Sets the body.
     pub fn body(self, body: impl Into<Body>) -> Self {
         self.with(|message| message.body = body.into())
     }

@@ -67,12 +67,12 @@ pub struct Response {
     put_off: PutOff,
 }
 
-/// What turns a compressed body into the one that was meant.
+/// Decompresses a body.
 struct Decoding {
     decoder: Box<dyn Decode>,
-    /// What it undoes.
+    /// The codings that it undoes.
     codings: Vec<&'static str>,
-    /// What was received and not decoded yet.
+    /// Bytes that were received and not decoded yet.
     piece: ManagedBuf,
     /// The decoder has more without another byte.
     has_more: bool,
@@ -134,8 +134,8 @@ impl Response {
         }));
     }
 
-    /// Whether the body is decompressed. `Content-Encoding` and `Content-Length`, which spoke of the
-    /// body as it came, are not among the fields then, so that fields and body fit together.
+    /// Whether the body is decompressed. `Content-Encoding` and `Content-Length`, which spoke of
+    /// the body as it came, are not among the fields then, so that fields and body fit together.
     ///
     /// A body is left as it came, with its fields, when [`Request::decompress`] or the client says
     /// so, when one of its codings is unknown, and when it is a part of a whole (206).
@@ -146,8 +146,8 @@ impl Response {
         self.decoding.is_some()
     }
 
-    /// The codings that are undone, in the order in which the server has applied them; none when the
-    /// body is given out as it came.
+    /// The codings that are undone, in the order in which the server has applied them; none when
+    /// the body is given out as it came.
     #[must_use]
     pub fn decoded_codings(&self) -> &[&'static str] {
         self.decoding
@@ -303,7 +303,7 @@ impl Response {
     ///
     /// # Cancel safety
     ///
-    /// What was collected is lost when the future is dropped.
+    /// The bytes collected so far are lost when the future is dropped.
     pub async fn bytes(mut self) -> Result<Vec<u8>> {
         self.collect().await
     }
@@ -377,8 +377,8 @@ impl Response {
         }
     }
 
-    /// Reads what is left of the body, so that its connection can be used again, if that is worth it:
-    /// the connection stays, the body is small and it comes soon.
+    /// Reads what is left of the body, so that its connection can be used again, if that is worth
+    /// it: the connection stays, the body is small and it comes soon.
     pub(super) async fn skip_small_body(&mut self) {
         let exchange = self.exchange();
         let is_small = exchange.left().unwrap_or(0) <= SKIPPED_BYTES_MAX;
@@ -407,14 +407,14 @@ impl Drop for Response {
     }
 }
 
-/// What [`Response::error_for_status`] refused.
+/// The error of [`Response::error_for_status`].
 impl From<Response> for Error {
     fn from(refused: Response) -> Self {
         Self::new(ErrorKind::Status(refused.status())).asking(refused.url())
     }
 }
 
-/// What [`Response::error_for_status`] refused.
+/// The error of [`Response::error_for_status`].
 impl From<Response> for io::Error {
     fn from(refused: Response) -> Self {
         Error::from(refused).into()

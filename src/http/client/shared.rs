@@ -1,4 +1,4 @@
-//! What a client's requests share.
+//! The state that a client's requests share.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -18,7 +18,7 @@ use crate::http::{Method, h1::Rules, header};
 /// Used exchanges, and messages, that are kept for the next request.
 const SPARE_MAX: usize = 64;
 
-/// What a client's requests share: its settings, its pool and its memory.
+/// The state that a client's requests share: its settings, its pool and its memory.
 pub(super) struct Shared {
     pub(super) options: Rc<Options>,
     pub(super) rules: Rules,

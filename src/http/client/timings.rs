@@ -7,7 +7,7 @@ use super::phase::Phase;
 /// Where the time of a request went. With redirects or a retry, it tells of the last exchange, and
 /// `total` of all of them.
 ///
-/// What did not happen took no time: a request on an idle connection has neither `dns` nor
+/// A step that did not happen took no time: a request on an idle connection has neither `dns` nor
 /// `connect`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -265,7 +265,7 @@ impl Url {
         &target[..target.find('?').unwrap_or(target.len())]
     }
 
-    /// What stands behind the question mark.
+    /// The query, after the question mark.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.target().split_once('?').map(|(_, query)| query)
@@ -293,7 +293,7 @@ impl Url {
         self.is_https
     }
 
-    /// What the userinfo stands for, once.
+    /// Takes the `Authorization` that the userinfo stands for.
     pub(super) fn take_authorization(&mut self) -> Option<HeaderValue> {
         self.authorization.take().map(|value| *value)
     }
@@ -325,7 +325,7 @@ impl AsRef<str> for Url {
     }
 }
 
-/// What a client takes for a URL.
+/// The types that a client takes for a URL.
 pub trait IntoUrl {
     /// The URL.
     ///

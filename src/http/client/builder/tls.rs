@@ -4,8 +4,9 @@ use super::Builder;
 use crate::tls::Config;
 
 impl Builder {
-    /// Whom the client trusts for `https`, and what it shows to servers; the system's authorities
-    /// and nothing by default. It takes a [`tls::Config`], or a `rustls::ClientConfig`.
+    /// Sets the TLS configuration for `https`: the authorities that the client trusts, and the
+    /// certificate that it shows to servers. By default it trusts the system's authorities and
+    /// shows none. It takes a [`tls::Config`], or a `rustls::ClientConfig`.
     ///
     /// # Examples
     ///

@@ -8,7 +8,7 @@ use crate::http::{
     transport::Transport,
 };
 
-/// What a client knows of TLS: nothing.
+/// The TLS settings of a client without the feature `tls`: none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tls {}
 

@@ -75,10 +75,10 @@ impl Proxy {
         })
     }
 
-    /// What the environment says: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`
-    /// ([`bypass`](Self::bypass) tells what it may say), the
-    /// latter three also in upper case. `HTTP_PROXY` is not looked at: in a CGI program it is what
-    /// a client sent as its field `Proxy`. What is no URL is ignored.
+    /// Reads the environment: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` (with the
+    /// grammar of [`bypass`](Self::bypass)), the latter three also in upper case. `HTTP_PROXY` is
+    /// not looked at: in a CGI program a client sets it by sending a field `Proxy`. A value that is
+    /// no URL is ignored.
     #[must_use]
     pub fn from_env() -> Self {
         Self::from_vars(|name| env::var(name).ok())

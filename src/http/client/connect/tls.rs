@@ -17,7 +17,7 @@ use crate::{
 /// The protocol that a client speaks, as TLS calls it.
 const ALPN: &[u8] = b"http/1.1";
 
-/// What a client knows of TLS.
+/// The TLS settings of a client.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tls {
     /// The defaults are made when the first connection needs them.

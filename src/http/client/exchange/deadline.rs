@@ -71,7 +71,7 @@ impl Total {
     }
 }
 
-/// What is waited for, and for how long.
+/// The phase that a wait belongs to, and its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait {
     pub(crate) phase: Phase,
@@ -80,8 +80,8 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// Whether it goes on where the other has ended: the limits of an exchange do not change, unless
-    /// something moves.
+    /// Whether it goes on where the other has ended: the limits of an exchange do not change,
+    /// unless something moves.
     fn is_like(self, other: Self) -> bool {
         self.phase == other.phase && self.timeout.is_some() == other.timeout.is_some()
     }
@@ -91,13 +91,13 @@ impl Wait {
 /// total one.
 ///
 /// A write may be large, and says nothing until it is over. The time for sending therefore is over
-/// only when the peer has taken nothing, as far as the kernel knows. It is asked twice in that time,
-/// and not when the wait begins, since most waits are short.
+/// only when the peer has taken nothing, as far as the kernel knows. It is asked twice in that
+/// time, and not when the wait begins, since most waits are short.
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
     sleep: Option<Sleep>,
     wait: Option<Wait>,
-    /// What the peer had taken at a look, and since when it has taken nothing more.
+    /// The number of bytes that the peer had taken at a look, and since when it has taken no more.
     stall: Option<(Option<u64>, Instant)>,
     has_waited: bool,
 }

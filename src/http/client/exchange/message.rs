@@ -18,7 +18,7 @@ use crate::http::{
 /// Fields whose room a used message keeps.
 const KEPT_FIELDS_MAX: usize = 32;
 
-/// What is sent, and under which limits.
+/// A request, and the limits under which it is sent.
 pub(crate) struct Message {
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -52,7 +52,7 @@ impl DefaultFields {
 pub(crate) struct Via<'a> {
     /// The target is the whole URL, for a proxy that forwards.
     pub(crate) is_absolute: bool,
-    /// What the proxy wants to see.
+    /// The `Proxy-Authorization` for the proxy.
     pub(crate) proxy_authorization: Option<&'a HeaderValue>,
 }
 

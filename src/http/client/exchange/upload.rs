@@ -29,7 +29,7 @@ const KEPT_BYTES_MAX: usize = 32 << 10;
 /// A write of everything, which goes on by itself once it has begun.
 enum Write {
     None,
-    /// What was encoded. Its memory is used again.
+    /// Encoded bytes. Their memory is used again.
     Output(Writing<Vec<u8>>),
     /// As `Output`, of a whole request: its end may be short, and an error says that nothing of it
     /// has left.
@@ -37,11 +37,11 @@ enum Write {
     Piece(Writing<Bytes>),
 }
 
-/// What is left to send of one request.
+/// The part of one request that is left to send.
 pub(crate) struct Upload {
     /// Encoded and not sent.
     output: Vec<u8>,
-    /// What of a large piece is to be written next.
+    /// The part of a large piece that is to be written next.
     rest: Bytes,
     source: Source,
     encoder: BodyEncoder,

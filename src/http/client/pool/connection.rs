@@ -12,7 +12,7 @@ use crate::http::transport::{Transport, input::Input};
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
-    /// What was received and belongs to what is being received. Empty while it is idle.
+    /// Received bytes of the message that is being received. Empty while it is idle.
     pub(crate) input: Input,
     /// Its place among the connections that its host may have.
     pub(crate) lease: Lease,

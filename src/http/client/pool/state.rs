@@ -1,6 +1,7 @@
-//! What a client's pool holds.
+//! The counts of a client's pool.
 
-/// The connections of a client, as [`Client::pool_state`](crate::http::client::Client::pool_state) tells them.
+/// The connections of a client, as [`Client::pool_state`](crate::http::client::Client::pool_state)
+/// tells them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolState {

@@ -1,8 +1,8 @@
 //! Undoes gzip, deflate, brotli and zstd, one or several on one body.
 //!
-//! A decoder is given what came, piece by piece, and gives out a bounded amount at a time, so that a
-//! small body which stands for a huge one fills no memory. A body that ends before its format does is
-//! an error.
+//! A decoder is given what came, piece by piece, and gives out a bounded amount at a time, so that
+//! a small body which stands for a huge one fills no memory. A body that ends before its format
+//! does is an error.
 
 mod brotli;
 mod gzip;
@@ -11,7 +11,7 @@ mod zstd;
 use super::decode::{Decode, Decoder, Step};
 use crate::http::client::error::{Error, ErrorKind, Result};
 
-/// What is said in `Accept-Encoding`.
+/// The value of `Accept-Encoding`.
 pub(crate) const ACCEPTED: Option<&str> = Some("gzip, deflate, br, zstd");
 
 /// Codings of one body that are undone.
@@ -77,7 +77,7 @@ struct Chain {
     outer_has_more: bool,
     inner: Box<dyn Decode>,
     inner_has_more: bool,
-    /// What the outer one gave out, and how much of it the inner one has used.
+    /// The bytes that the outer one gave out, and how many of them the inner one has used.
     between: Vec<u8>,
     used: usize,
     barren_bytes: usize,

@@ -22,7 +22,7 @@ const LARGE_PIECE_BYTES: usize = 64 << 10;
 /// A write, which gives back the memory of gathered pieces.
 type Write<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + 'a>>;
 
-/// What was received and is not being written yet.
+/// Bytes that were received and are not being written yet.
 #[derive(Default)]
 struct Gathered {
     bytes: Vec<u8>,
@@ -78,7 +78,7 @@ impl Response {
     ///
     /// # Cancel safety
     ///
-    /// What was written stays; what was received and not written is lost.
+    /// The bytes that were written stay; those that were received and not written are lost.
     pub async fn copy_to_at(&mut self, file: &File, offset: u64) -> Result<u64> {
         let url = self.url().clone();
         let failed = |error| {
@@ -129,7 +129,7 @@ impl Response {
     ///
     /// # Cancel safety
     ///
-    /// What was written stays.
+    /// The bytes that were written stay.
     pub async fn copy_to(mut self, path: impl AsRef<Path>) -> Result<u64> {
         let url = self.url().clone();
         let failed = |error| {

@@ -1,8 +1,8 @@
-//! Undoes what a server did to a body to make it smaller.
+//! Decompresses bodies.
 
 use crate::http::client::error::Result;
 
-/// What one call of a decoder has done.
+/// The progress of one call of a decoder.
 pub(crate) struct Step {
     /// How many bytes of the piece it is done with.
     pub(crate) used: usize,
@@ -10,9 +10,9 @@ pub(crate) struct Step {
     pub(crate) has_more: bool,
 }
 
-/// Turns the bytes of a body as they came into those that were meant.
+/// Decompresses the bytes of a body.
 pub(crate) trait Decode {
-    /// Adds the next of what was meant to `out`: no more than `len_max` bytes, or one block of the
+    /// Adds the next decompressed bytes to `out`: no more than `len_max` bytes, or one block of the
     /// format.
     ///
     /// # Errors
@@ -28,5 +28,5 @@ pub(crate) trait Decode {
     fn finish(&mut self) -> Result<()>;
 }
 
-/// What undoes the codings of a body, and their names in the order in which they were applied.
+/// The decoder for the codings of a body, and their names in the order in which they were applied.
 pub(crate) type Decoder = (Box<dyn Decode>, Vec<&'static str>);

@@ -2,7 +2,7 @@
 
 use super::decode::Decoder;
 
-/// What is said in `Accept-Encoding`.
+/// The value of `Accept-Encoding`.
 pub(crate) const ACCEPTED: Option<&str> = None;
 
 /// A decoder for the codings in `Content-Encoding`.

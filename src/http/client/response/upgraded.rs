@@ -15,7 +15,7 @@ use crate::{
 /// the pool's.
 pub struct Upgraded {
     transport: Transport,
-    /// What came behind the response.
+    /// The bytes that came after the response.
     first: std::cell::Cell<Option<ManagedBuf>>,
 }
 

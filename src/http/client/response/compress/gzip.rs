@@ -88,7 +88,7 @@ enum State {
     Header,
     Body,
     Trailer,
-    /// What follows on the last member is not one.
+    /// The bytes after the last member are no member.
     Junk,
 }
 

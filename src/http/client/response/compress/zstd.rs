@@ -9,12 +9,12 @@ const WINDOW_BYTES_MAX: u64 = 8 << 20;
 /// How much of a body may be in frames that are to be skipped: tables for seeking are.
 const SKIPPED_BYTES_MAX: u64 = 16 << 20;
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// What a frame that is to be skipped begins with, behind a byte from 0x50 to 0x5f.
+/// The beginning of a frame that is to be skipped, after a byte from 0x50 to 0x5f.
 const SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
 
 pub(super) struct Zstd {
     decoder: FrameDecoder,
-    /// What came and belongs to a block that has not come whole, behind what was used.
+    /// Bytes that were used, and after them those of a block that has not come whole.
     parked: Vec<u8>,
     used: usize,
     in_frame: bool,
