@@ -133,7 +133,7 @@ fn many_timers(criterion: &mut Criterion) {
     );
 }
 
-/// What takes longer the more there is beside it shows by the ratio of two lines.
+/// Work that takes longer the more there is beside it shows by the ratio of two lines.
 fn no_cliffs(criterion: &mut Criterion) {
     compare(
         criterion,

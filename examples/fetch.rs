@@ -4,7 +4,8 @@
 //! cargo run --example fetch http://127.0.0.1:8080/ [URL..] > page
 //! ```
 //!
-//! `https` wants `--features tls`. A body that is large, or tells no length, comes with its progress.
+//! `https` wants `--features tls`. A body that is large, or tells no length, comes with its
+//! progress.
 
 use std::{
     env,

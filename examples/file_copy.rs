@@ -4,8 +4,8 @@
 //! cargo run --release --example file_copy -- Cargo.toml target/copy.toml
 //! ```
 //!
-//! It prints how much was copied. The copy is on its device when the program ends; one that failed is
-//! not there at all.
+//! It prints how much was copied. The copy is on its device when the program ends; one that failed
+//! is not there at all.
 
 use std::{env, io, path::Path};
 

@@ -7,8 +7,8 @@
 //! cargo run --features tls --example https cert.pem https://localhost:8443/ [URL..]
 //! ```
 //!
-//! The system's authorities are trusted, too. With `--insecure` in place of the file any certificate
-//! is taken for the right one.
+//! The system's authorities are trusted, too. With `--insecure` in place of the file any
+//! certificate is taken for the right one.
 
 use std::{env, fs, io};
 

@@ -6,9 +6,9 @@
 //! curl -i http://127.0.0.1:8080/                                  # says Via: 1.1 annulus
 //! ```
 //!
-//! Bodies go through piece by piece, each way only as fast as they are taken. The answer is 502 where
-//! the other server cannot be had or makes no sense, and 504 where it takes too long. Ctrl-c finishes
-//! what has begun.
+//! Bodies go through piece by piece, each way only as fast as they are taken. The answer is 502
+//! where the other server cannot be had or makes no sense, and 504 where it takes too long. Ctrl-c
+//! finishes what has begun.
 
 use std::{env, time::Duration};
 

@@ -5,9 +5,9 @@
 //! curl -i -T Cargo.toml http://127.0.0.1:8080/copy.toml
 //! ```
 //!
-//! It answers `201 Created` with the number of bytes, and 507 on a full disk. A file is there whole or
-//! not at all. A port may be given as the argument, and a folder as the second one; it is the system's
-//! for temporary files otherwise. Ctrl-c finishes the uploads that have begun.
+//! It answers `201 Created` with the number of bytes, and 507 on a full disk. A file is there whole
+//! or not at all. A port may be given as the argument, and a folder as the second one; it is the
+//! system's for temporary files otherwise. Ctrl-c finishes the uploads that have begun.
 
 use std::{env, path, time::Duration};
 

@@ -8,10 +8,10 @@
 //! seconds. Jobs beyond the limit wait in order; [`stats`] tells of them, and [`set_threads_max`]
 //! changes a limit.
 //!
-//! So calls that take long delay no file and no name. A call that is made inside of another one, by a
-//! runtime that runs there, does not wait for the limit: the one that made it may be waiting for it.
-//! Calls that wait for each other in another way need as many threads at once, and the limit has to
-//! allow for them.
+//! So calls that take long delay no file and no name. A call that is made inside of another one, by
+//! a runtime that runs there, does not wait for the limit: the one that made it may be waiting for
+//! it. Calls that wait for each other in another way need as many threads at once, and the limit
+//! has to allow for them.
 //!
 //! A child that fork(2) makes has none of these threads, and starts its own.
 
@@ -36,8 +36,8 @@ pub use work::{HelperStats, Work, WorkStats};
 ///
 /// # Panics
 ///
-/// When `call` panics, awaiting its result panics in the same way. So does awaiting it in a child that
-/// fork(2) has made meanwhile: the call ends in the parent.
+/// When `call` panics, awaiting its result panics in the same way. So does awaiting it in a child
+/// that fork(2) has made meanwhile: the call ends in the parent.
 ///
 /// # Cancel safety
 ///

@@ -2,12 +2,12 @@
 //!
 //! A task that finds everything ready has no reason to return from its poll: it receives, sends and
 //! takes from its channels as long as there is something, and meanwhile nothing else happens on its
-//! thread. So whoever polls tasks says how many operations the poll has ([`refill`]), each operation
-//! that is done takes one ([`spend`]), and when none is left the next one that *would be done at
-//! once* returns `Pending` and wakes its task, which so stands behind the other ready ones.
+//! thread. So whoever polls tasks says how many operations the poll has ([`refill`]), each
+//! operation that is done takes one ([`spend`]), and when none is left the next one that *would be
+//! done at once* returns `Pending` and wakes its task, which so stands behind the other ready ones.
 //!
-//! An operation is put off once only ([`PutOff`]). Whatever the future in front of it in a `race` or
-//! a `select!` uses up, it goes on at the next poll, and an executor of its own inside of a task
+//! An operation is put off once only ([`PutOff`]). Whatever the future in front of it in a `race`
+//! or a `select!` uses up, it goes on at the next poll, and an executor of its own inside of a task
 //! makes progress. Nothing is put off that has waited already, and nothing is taken, begun or given
 //! up before: putting off changes no more than the time. Writes, which are begun by their first
 //! poll, are put off when they are done.
@@ -73,8 +73,8 @@ pub(crate) fn each<R>(poll: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Leaves no operation in this poll, for a task that has done much otherwise and wakes itself: those
-/// who wait for the kernel come before it.
+/// Leaves no operation in this poll, for a task that has done much otherwise and wakes itself:
+/// those who wait for the kernel come before it.
 pub(crate) fn exhaust() {
     if LEFT.get() <= OPERATIONS_PER_POLL {
         LEFT.set(0);
@@ -114,8 +114,8 @@ impl PutOff {
         Self(false)
     }
 
-    /// Whether an operation, which would be done at once, has to return `Pending`: its task is woken
-    /// then. It is not told so twice in a row.
+    /// Whether an operation, which would be done at once, has to return `Pending`: its task is
+    /// woken then. It is not told so twice in a row.
     #[inline]
     pub(crate) fn waits(&mut self, context: &Context<'_>) -> bool {
         is_spent() && self.begin_or_end(context)

@@ -94,8 +94,8 @@
 //! The body of a request is pulled: what a handler does not read stays with the client. The body of
 //! an answer is at hand, or is written piece by piece, only as fast as the client reads:
 //! [`Response::writer`], [`stream`](Response::stream), [`channel`](Response::channel),
-//! [`file`](Response::file) and [`sse`](Response::sse). Neither is ever held in memory as a whole
-//! unless somebody asks for it.
+//! [`file`](Response::file) and [`sse`](Response::sse). Neither is held in memory as a whole unless
+//! the handler asks for it.
 //!
 //! ```no_run
 //! use annulus::http::{self, BodyWriter, Request, Response, Server};
@@ -128,8 +128,8 @@
 //! a future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does: it finishes what has
 //! begun, and cuts what is left at a deadline.
 //!
-//! [`Server::access_log`] is told of each request, [`ServerHandle::connections`] of each
-//! connection, and [`Report`] of the whole.
+//! [`Server::access_log`] is called for each request, [`ServerHandle::connections`] lists the
+//! connections, and [`Report`] counts the whole.
 //!
 //! Not here: HTTP/2, TLS (the client has it), answers that are compressed, ranges and conditions of
 //! files.

@@ -1,8 +1,8 @@
 //! Gives back the memory of lists that a burst has made long.
 //!
-//! A list keeps its room when it empties, so that steady traffic allocates nothing. A burst would be
-//! paid for as long as the list lives. So room beyond a small part goes when little of it is used: a
-//! list that grows and shrinks in turn allocates a few times for thousands of entries.
+//! A list keeps its room when it empties, so that steady traffic allocates nothing. A burst would
+//! be paid for as long as the list lives. So room beyond a small part goes when little of it is
+//! used: a list that grows and shrinks in turn allocates a few times for thousands of entries.
 
 use std::collections::VecDeque;
 
@@ -15,8 +15,8 @@ pub(crate) fn is_large<T>(capacity: usize) -> bool {
     capacity.saturating_mul(size_of::<T>()) > KEPT_BYTES
 }
 
-/// Gives back a half of the room of a queue from which something was taken, if it needs a quarter at
-/// most.
+/// Gives back a half of the room of a queue from which something was taken, if it needs a quarter
+/// at most.
 #[inline]
 pub(crate) fn queue<T>(queue: &mut VecDeque<T>) {
     if is_large::<T>(queue.capacity()) && queue.len() < queue.capacity() / 4 {
@@ -41,8 +41,8 @@ pub(crate) fn empty<T>(list: &mut Vec<T>) {
 /// When to give back the room of a table, whose entries keep their places: only what is behind the
 /// last one in use can go, and to find out is not free.
 ///
-/// So it is tried when less than a quarter is in use, again when that has halved, and again after one,
-/// two, four looks and so on: what stood at the end has most likely gone by then.
+/// So it is tried when less than a quarter is in use, again when that has halved, and again after
+/// one, two, four looks and so on: what stood at the end has most likely gone by then.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     /// The capacity at the last try, and how many entries were in use.

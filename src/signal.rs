@@ -12,10 +12,10 @@
 //!
 //! # How a signal gets here
 //!
-//! A handler writes to an eventfd of each listener, and the listener's runtime waits for that as for
-//! any descriptor. A signalfd would save the handler, and is not used: it gives a signal to one of
-//! its readers only, while every worker of a server wants to hear of the same one, and it needs the
-//! signal blocked in every thread, also in those that somebody else has started before.
+//! A handler writes to an eventfd of each listener, and the listener's runtime waits for that as
+//! for any descriptor. A signalfd would save the handler, and is not used: it gives a signal to one
+//! of its readers only, while every worker of a server wants to hear of the same one, and it needs
+//! the signal blocked in every thread, also in those that somebody else has started before.
 //!
 //! # What it changes for the process
 //!
@@ -82,8 +82,8 @@ pub fn terminate() -> impl Future<Output = io::Result<()>> {
 ///
 /// # Errors
 ///
-/// `EINVAL` for a kind that no process can handle, such as `SIGKILL`. `EMFILE` and `ENFILE` when the
-/// process or the system is out of descriptors.
+/// `EINVAL` for a kind that no process can handle, such as `SIGKILL`. `EMFILE` and `ENFILE` when
+/// the process or the system is out of descriptors.
 pub fn stream(kind: SignalKind) -> io::Result<Signal> {
     let wake = Arc::new(WakeFd::new()?);
     let watch = SignalWatch::new(kind.as_raw(), Arc::clone(&wake))?;
@@ -151,7 +151,8 @@ impl Signal {
     ///
     /// # Errors
     ///
-    /// Outside a runtime, in another than the first time, or when the process is out of descriptors.
+    /// Outside a runtime, in another than the first time, or when the process is out of
+    /// descriptors.
     ///
     /// # Cancel safety
     ///

@@ -12,7 +12,7 @@
 //! accepted or connected by a socket, read from a file, taken from or put into a channel, a
 //! semaphore or a `Notify`, a timer that ends, a step of an [`io::Reader`](crate::io::Reader), a
 //! piece of an HTTP body. When all are used, the next one that would be done at once waits for the
-//! next poll, behind the other ready tasks and behind a visit to the kernel.
+//! next poll, after the other ready tasks and after a visit to the kernel.
 //!
 //! ```
 //! use annulus::{sync::mpsc, task};
@@ -154,10 +154,10 @@ pub(crate) use waker::wake_all;
 /// The task runs whether the handle is awaited, kept or dropped. Its first turn comes when the code
 /// that runs now waits for something. The place of the call is kept for reports.
 ///
-/// While the runtime ends, which it does by dropping the futures of its tasks, a task that is spawned
-/// by a destructor never runs: its future is dropped as well, and its handle returns that it was
-/// cancelled. So are those that this one's destructor spawns, and so on; after a thousand of them the
-/// runtime takes the chain to be endless and leaks the futures of further ones.
+/// While the runtime ends, which it does by dropping the futures of its tasks, a task that is
+/// spawned by a destructor never runs: its future is dropped as well, and its handle returns that
+/// it was cancelled. So are those that this one's destructor spawns, and so on; after a thousand of
+/// them the runtime takes the chain to be endless and leaks the futures of further ones.
 ///
 /// # Panics
 ///

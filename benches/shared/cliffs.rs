@@ -85,8 +85,8 @@ pub(crate) fn waiters<const COUNT: u64>(bencher: &mut Bencher<'_>) {
 const BUSY: usize = 64;
 const MESSAGES: usize = 3;
 
-/// Turns in which a message comes that nobody takes, while few receive buffers are left and `OTHERS`
-/// other operations are in flight.
+/// Turns in which a message comes that nobody takes, while few receive buffers are left and
+/// `OTHERS` other operations are in flight.
 pub(crate) fn turns_under_pressure<const OTHERS: usize>(bencher: &mut Bencher<'_>) {
     bencher.iter_custom(|iterations| {
         let runtime = Builder::new().receive_buffers(16).build();

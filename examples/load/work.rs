@@ -8,7 +8,8 @@ type Histogram = crate::histogram::Histogram;
 
 thread_local!(pub(crate) static LEFT: Cell<u64> = const { Cell::new(0) });
 
-/// Sends requests one after the other until all workers together have sent enough, or one has failed.
+/// Sends requests one after the other until all workers together have sent enough, or one has
+/// failed.
 pub(crate) async fn work(client: Client, url: Url) -> (Histogram, Result<(), Error>) {
     let mut histogram = Histogram::new();
     let requests = async {

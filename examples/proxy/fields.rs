@@ -2,7 +2,8 @@
 
 use annulus::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, client, header};
 
-/// What is about one connection (RFC 9110, section 7.6.1), and what a proxy answers for itself.
+/// Fields about one connection (RFC 9110, section 7.6.1), and those that a proxy answers for
+/// itself.
 const OF_A_CONNECTION: [&str; 10] = [
     "connection",
     "expect",

@@ -2,7 +2,8 @@
 
 use annulus::http::{self, Client, Handler, Request, Response, StatusCode, client::Url};
 
-/// What answers the requests of one worker. Each worker has a client, which keeps connections.
+/// Returns the handler for the requests of one worker. Each worker has a client, which keeps
+/// connections.
 pub(crate) fn to(upstream: String) -> impl Handler {
     let client = Client::builder()
         .timeout(None) // a body may take as long as it moves

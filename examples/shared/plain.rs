@@ -1,5 +1,5 @@
-//! Output and errors in plain words, also where nobody can read them: `println!` panics when standard
-//! output is full or closed, and a `main` that returns an error shows how that is built.
+//! Output and errors in plain words, also where nobody can read them: `println!` panics when
+//! standard output is full or closed, and a `main` that returns an error shows how that is built.
 
 use std::{
     error::Error,
@@ -8,7 +8,8 @@ use std::{
     process,
 };
 
-/// What `main` returns. An error is told by its own words, and the exit code says that there was one.
+/// The result of `main`. An error is printed in its own words, and the exit code says that there
+/// was one.
 pub(crate) type Result = std::result::Result<(), Failure>;
 
 pub(crate) struct Failure(Box<dyn Error>);

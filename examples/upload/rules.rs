@@ -1,4 +1,4 @@
-//! What is taken, and the answer to what is not.
+//! The rules for uploads, and the answers to those that break them.
 
 use std::io;
 

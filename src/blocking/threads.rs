@@ -4,9 +4,9 @@
 //!
 //! A job of the runtime's own (a file, a name) is one system call or one call of the C library and
 //! waits for no other job. A call of the user's may: it may make another one, or run a runtime that
-//! does. A call that is made on one of these threads is *nested*: its maker may be waiting for it, so
-//! it waits for no thread that is busy. It goes before the others, and when no thread is idle it gets
-//! one beyond the limit. Such a thread ends when it finds nothing nested to do.
+//! does. A call that is made on one of these threads is *nested*: its maker may be waiting for it,
+//! so it waits for no thread that is busy. It goes before the others, and when no thread is idle it
+//! gets one beyond the limit. Such a thread ends when it finds nothing nested to do.
 
 use std::{
     cell::Cell,
@@ -65,7 +65,8 @@ impl Queue {
         queued.map(|queued| queued.job)
     }
 
-    /// Whether there are more threads than there may be, and none of the nested jobs needs this one.
+    /// Whether there are more threads than there may be, and none of the nested jobs needs this
+    /// one.
     fn has_too_many(&self) -> bool {
         self.nested.is_empty() && self.threads_max.is_some_and(|max| self.threads > max)
     }
@@ -153,7 +154,8 @@ impl Threads {
         loop {
             while let Some(job) = queue.next() {
                 drop(queue);
-                // A job tells its own panic; this thread goes on, whatever the panic's payload does.
+                // A job tells its own panic; this thread goes on, whatever the panic's payload
+                // does.
                 unwind::swallow(job);
                 queue = lock(&self.queue);
                 if queue.has_too_many() {

@@ -7,8 +7,8 @@ use crate::{shrink, sys::Completion};
 const KEPT_EVENTS: usize = 4096;
 
 impl Driver {
-    /// Gives back memory of which little is in use, for a thread that has nothing else to do. It costs
-    /// next to nothing when there is none.
+    /// Gives back memory of which little is in use, for a thread that has nothing else to do. It
+    /// costs next to nothing when there is none.
     #[inline]
     pub(crate) fn give_back(&self) {
         let mut guard = self.core.borrow_mut();

@@ -7,10 +7,11 @@
 //! # Short reads
 //!
 //! A read of TCP that does not fill its buffer has taken all there was, which saves the read that
-//! finds nothing: a third of a connection's system calls. It holds because such a read ends early in
-//! two places only, and both are known from epoll. One is the end of the stream (`closed`). The other
-//! is the mark of urgent data (`urgent`): bytes behind it were either there when epoll told last, and
-//! then epoll told of the mark (`EPOLLPRI`), or came later, and then epoll has another event.
+//! finds nothing: a third of a connection's system calls. It holds because such a read ends early
+//! in two places only, and both are known from epoll. One is the end of the stream (`closed`). The
+//! other is the mark of urgent data (`urgent`): bytes behind it were either there when epoll told
+//! last, and then epoll told of the mark (`EPOLLPRI`), or came later, and then epoll has another
+//! event.
 //!
 //! A read of a Unix socket also ends where descriptors or credentials were passed, which epoll does
 //! not tell. So its reads go on until one finds nothing, and so do writes of any socket: the kernel
@@ -192,8 +193,8 @@ impl PollBackend {
         number
     }
 
-    /// Takes a waiter off its source; false when it waits for something else. `renumber` is told the
-    /// new number of the one that takes its place.
+    /// Takes a waiter off its source; false when it waits for something else. `renumber` is told
+    /// the new number of the one that takes its place.
     pub(super) fn remove_waiter(
         &mut self,
         number: u64,

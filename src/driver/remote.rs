@@ -48,8 +48,8 @@ impl std::fmt::Debug for Job {
     }
 }
 
-/// The part of a driver that every thread may use. It may outlive the driver: another thread's waker
-/// keeps it.
+/// The part of a driver that every thread may use. It may outlive the driver: another thread's
+/// waker keeps it.
 pub(crate) struct Remote {
     /// None after the driver's end, so that no waker keeps the descriptor open.
     ///

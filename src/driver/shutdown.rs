@@ -1,5 +1,5 @@
-//! The end of a driver: everything is cancelled and waited for, and what the kernel still holds then
-//! is left to it.
+//! The end of a driver: everything is cancelled and waited for, and what the kernel still holds
+//! then is left to it.
 
 use std::{
     rc::Rc,

@@ -10,8 +10,8 @@ use crate::{
     time,
 };
 
-/// How long an open waits for another process to give up its lease on the file. The kernel takes the
-/// lease away after `fs.lease-break-time`, 45 seconds by default.
+/// How long an open waits for another process to give up its lease on the file. The kernel takes
+/// the lease away after `fs.lease-break-time`, 45 seconds by default.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often it looks meanwhile.
@@ -103,13 +103,13 @@ impl OpenOptions {
     ///
     /// It never waits for a peer: a FIFO is opened for reading although nothing writes to it. A
     /// [`File`] is for what has offsets, which FIFOs, terminals and sockets have not: they can be
-    /// opened, and [`File::metadata`] tells them from files. While another process has a lease on the
-    /// file (fcntl(2)), it waits for that to end, for up to a minute.
+    /// opened, and [`File::metadata`] tells them from files. While another process has a lease on
+    /// the file (fcntl(2)), it waits for that to end, for up to a minute.
     ///
     /// # Errors
     ///
-    /// Those of open(2), such as `ENXIO` for a socket, and for a FIFO to write to which nothing reads;
-    /// `InvalidInput` for a path with a zero byte, or options that make no sense together.
+    /// Those of open(2), such as `ENXIO` for a socket, and for a FIFO to write to which nothing
+    /// reads; `InvalidInput` for a path with a zero byte, or options that make no sense together.
     ///
     /// # Cancel safety
     ///

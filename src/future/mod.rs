@@ -1,8 +1,8 @@
 //! Waiting for several futures at once.
 //!
-//! [`race()`] returns what is ready first and drops the other, [`join()`] returns both. They cost no
-//! allocation and need no runtime. For more than two, or for other shapes, the `futures-util` crate
-//! works with this one: `join_all`, `try_join`, `FuturesUnordered` and `select!`.
+//! [`race()`] returns what is ready first and drops the other, [`join()`] returns both. They cost
+//! no allocation and need no runtime. For more than two, or for other shapes, the `futures-util`
+//! crate works with this one: `join_all`, `try_join`, `FuturesUnordered` and `select!`.
 //!
 //! In `select!` a future that takes part in several rounds is pinned and fused, and the operations
 //! of this crate lose nothing when a round drops them:

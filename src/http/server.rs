@@ -287,8 +287,8 @@ impl Server {
     ///
     /// In order:
     ///
-    /// 1. The listening sockets are closed, so that whoever connects is refused, by which balancers
-    ///    tell. Connections that the kernel had accepted before are served.
+    /// 1. The listening sockets are closed, so that new connections are refused and
+    ///    load balancers notice. Connections that the kernel had accepted before are served.
     /// 2. Every answer says `Connection: close` from now on, and closes.
     /// 3. Idle connections are closed after [`Timeouts::stop_grace`].
     /// 4. At the deadline the handlers' futures are dropped and their connections reset.

@@ -64,8 +64,8 @@ fn never_ran(error: &io::Error) -> bool {
 }
 
 impl Drop for Close {
-    /// Closes what the kernel did not close. In a child that fork(2) has made nobody knows whether it
-    /// did before the fork, and the number may be another file's by now: there it stays open.
+    /// Closes what the kernel did not close. In a child that fork(2) has made nobody knows whether
+    /// it did before the fork, and the number may be another file's by now: there it stays open.
     fn drop(&mut self) {
         if self.raw >= 0 && self.process.is_current() {
             sys::close(self.raw);

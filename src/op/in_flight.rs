@@ -24,8 +24,8 @@ const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Dropped before the kernel saw it, it has done nothing; dropped in flight, it is cancelled and
 /// left to the driver until its final completion.
 ///
-/// Polled outside of its runtime, or after that has ended, it tells what came of it, or is cancelled
-/// and fails: nobody else would go on with it.
+/// Polled outside of its runtime, or after that has ended, it tells what came of it, or is
+/// cancelled and fails: nobody else would go on with it.
 ///
 /// # Panics
 ///

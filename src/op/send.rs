@@ -15,9 +15,9 @@ const LEN_MAX: usize = 0x7fff_f000;
 /// With this many completions a turn or fewer, a plain send is cheaper than an entry: it costs one
 /// more system call, and saves the entry, its completion and a second poll of the task.
 ///
-/// Echo of 64 bytes, CPU per message beside a bare C ring server in the same rounds, median of 11, for
-/// 1, 8, 64 and 512 connections: plain sends 0.93, 0.99, 1.03, 1.04; entries 1.01, 1.02, 1.02, 1.02;
-/// this rule 0.96, 1.00, 1.01, 1.01 (2-vCPU guest, Linux 6.18).
+/// Echo of 64 bytes, CPU per message beside a bare C ring server in the same rounds, median of 11,
+/// for 1, 8, 64 and 512 connections: plain sends 0.93, 0.99, 1.03, 1.04; entries 1.01, 1.02, 1.02,
+/// 1.02; this rule 0.96, 1.00, 1.01, 1.01 (2-vCPU guest, Linux 6.18).
 pub(super) const INLINE_BATCH_MAX: usize = 8;
 
 pub(crate) struct Send<B: IoBuf> {
@@ -51,7 +51,7 @@ impl<B: IoBuf> Send<B> {
         self
     }
 
-    /// Goes on behind the first `sent` bytes, which were sent already.
+    /// Goes on after the first `sent` bytes, which were sent already.
     #[inline]
     pub(crate) fn behind(mut self, sent: usize) -> Self {
         self.sent = sent;
@@ -115,7 +115,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     }
 
     fn attempts_first(&self, driver: &Driver) -> bool {
-        // One that goes on behind a plain send was attempted by that.
+        // One that goes on after a plain send was attempted by that.
         self.sent == 0 && driver.batch() <= INLINE_BATCH_MAX
     }
 

@@ -41,8 +41,8 @@ impl<B: IoVectored> SendVectored<B> {
         self.all = true;
     }
 
-    /// Names the parts that are still to be sent. They are listed once, so that many parts, of which
-    /// a call takes a thousand, take no longer each than few.
+    /// Names the parts that are still to be sent. They are listed once, so that many parts, of
+    /// which a call takes a thousand, take no longer each than few.
     fn name_rest(&mut self) {
         let header = self.header.get_mut();
         if self.passed.is_none() {

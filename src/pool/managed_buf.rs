@@ -128,8 +128,8 @@ impl ops::DerefMut for ManagedBuf {
     }
 }
 
-/// Copied, unless they are in memory of their own already: what is kept for a while must not keep one
-/// of the few buffers that the kernel receives into.
+/// Copied, unless they are in memory of their own already: what is kept for a while must not keep
+/// one of the few buffers that the kernel receives into.
 impl From<ManagedBuf> for Bytes {
     fn from(buf: ManagedBuf) -> Self {
         buf.into_vec().into()

@@ -29,8 +29,8 @@ const LOOKS_PER_TURN: usize = 8;
 /// wait for the kernel have done one operation meanwhile.
 const SPENT_LOOKS_WITH_RING: usize = 1;
 
-/// As [`SPENT_LOOKS_WITH_RING`], where an operation that can go on does so by itself, and a visit is
-/// always a system call.
+/// As [`SPENT_LOOKS_WITH_RING`], where an operation that can go on does so by itself, and a visit
+/// is always a system call.
 const SPENT_LOOKS_WITHOUT_RING: usize = 4;
 
 thread_local! {
@@ -74,17 +74,17 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// Inside a runtime, this or another, when `future` panics, and in a child that fork(2) has made
-    /// of the process that this runtime was made in.
+    /// Inside a runtime, this or another, when `future` panics, and in a child that fork(2) has
+    /// made of the process that this runtime was made in.
     ///
-    /// So it does when a waker panics, or what is dropped when an operation of a dropped future ends.
-    /// All others have been woken by then, and the runtime can be used again.
+    /// So it does when a waker panics, or what is dropped when an operation of a dropped future
+    /// ends. All others have been woken by then, and the runtime can be used again.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.run_inside(future, |due| self.turn(due))
     }
 
-    /// As [`block_on`](Self::block_on), but the panic of a waker, or of what an operation leaves, ends
-    /// nothing.
+    /// As [`block_on`](Self::block_on), but the panic of a waker, or of what an operation leaves,
+    /// ends nothing.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn block_on_regardless<F: Future>(&self, future: F) -> F::Output {
         self.run_inside(future, |due| {
@@ -229,8 +229,8 @@ impl Runtime {
         }
     }
 
-    /// Ends the user's tasks, and lets the runtime's own finish what they have begun, whatever panics
-    /// meanwhile.
+    /// Ends the user's tasks, and lets the runtime's own finish what they have begun, whatever
+    /// panics meanwhile.
     pub(super) fn wind_down(&self, panic: &mut FirstPanic) {
         let _inside = Inside::enter();
         let _driver = driver::enter(&self.driver);

@@ -18,7 +18,8 @@ use crate::unwind;
 /// A task holds a permit for as long as it does it; dropping the permit gives it back. Permits go
 /// to tasks in the order in which they asked: one that asks for many is not overtaken by those that
 /// ask for few. Since only permits give back, and each only once, there are never more permits than
-/// the semaphore was made with, apart from those added with [`add_permits`](Semaphore::add_permits).
+/// the semaphore was made with, apart from those added with
+/// [`add_permits`](Semaphore::add_permits).
 ///
 /// # Examples
 ///
@@ -170,8 +171,8 @@ impl Semaphore {
 
     /// Grants permits to those in line, as far as they go.
     fn serve(&self) {
-        // Waking is user code, which may come back here: all is settled before. It may panic, and the
-        // next in line has its permits all the same.
+        // Waking is user code, which may come back here: all is settled before. It may panic, and
+        // the next in line has its permits all the same.
         unwind::each(std::iter::from_fn(|| self.grant()), Waker::wake);
     }
 

@@ -9,8 +9,8 @@ use std::{
 /// The first descriptor handed over (systemd's sd_listen_fds(3)).
 const FIRST: i32 = 3;
 
-/// Takes the sockets that were handed over, by `LISTEN_FDS` for the process `LISTEN_PID`, once. They
-/// do not go on to processes that this one starts.
+/// Takes the sockets that were handed over, by `LISTEN_FDS` for the process `LISTEN_PID`, once.
+/// They do not go on to processes that this one starts.
 pub(crate) fn inherited_sockets() -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let number = |name: &str| -> Option<i32> { std::env::var(name).ok()?.parse().ok() };

@@ -27,11 +27,11 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // The kernel keeps pages that it has locked, and not their addresses. A fork would make them
-        // copy-on-write, and the copy that the kernel reads could become the child's. They are not
-        // kept from the child altogether, because it may write there when it drops what it has
-        // inherited. A failure leaves the default, which only a fork would notice.
-        // SAFETY: the range is a part of the one just mapped.
+        // The kernel keeps pages that it has locked, and not their addresses. A fork would make
+        // them copy-on-write, and the copy that the kernel reads could become the child's. They are
+        // not kept from the child altogether, because it may write there when it drops what it has
+        // inherited. A failure leaves the default, which only a fork would notice. SAFETY: the
+        // range is a part of the one just mapped.
         let _ = unsafe { libc::madvise(start, own_bytes, libc::MADV_WIPEONFORK) };
         let start = NonNull::new(start.cast::<u8>()).expect("the kernel never maps address zero");
         Ok(Self { start, bytes })

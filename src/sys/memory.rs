@@ -12,10 +12,10 @@ pub(crate) fn give_back_memory() {
 /// The C library's heaps.
 ///
 /// `malloc_trim` gives back the free pages between the blocks of all heaps, and the free end of the
-/// main thread's heap. The free end of another thread's heap stays in memory, up to a threshold: twice
-/// the size of the largest block that was mapped by itself and freed, and at most 64 MiB. So a server
-/// that has sent one answer of 4 MiB may keep 8 MiB a worker for good. For the time of this call a
-/// block at the end of this thread's heap makes the free end a gap between blocks.
+/// main thread's heap. The free end of another thread's heap stays in memory, up to a threshold:
+/// twice the size of the largest block that was mapped by itself and freed, and at most 64 MiB. So
+/// a server that has sent one answer of 4 MiB may keep 8 MiB a worker for good. For the time of
+/// this call a block at the end of this thread's heap makes the free end a gap between blocks.
 #[cfg(target_env = "gnu")]
 mod heap {
     use std::ffi::c_void;
@@ -24,7 +24,7 @@ mod heap {
     const PIECE_BYTES: usize = 120 * 1024;
     /// As much as the largest heap of a thread.
     const PIECES_MAX: usize = 64 * 1024 * 1024 / PIECE_BYTES;
-    /// Pieces in a row without a page: behind so many nothing is to be given back.
+    /// Pieces in a row without a page: after so many nothing is to be given back.
     const ABSENT_MAX: usize = 32;
     const PAGE_BYTES: usize = 4096;
 
@@ -59,8 +59,9 @@ mod heap {
         unsafe { libc::free(piece) };
     }
 
-    /// Whether any page inside of these bytes is in memory. Where pages are larger than `PAGE_BYTES`
-    /// the kernel refuses the question unless it happens to be aligned, and the answer is no.
+    /// Whether any page inside of these bytes is in memory. Where pages are larger than
+    /// `PAGE_BYTES` the kernel refuses the question unless it happens to be aligned, and the answer
+    /// is no.
     pub(super) fn is_resident(start: *const u8, len: usize) -> bool {
         let inside = start.align_offset(PAGE_BYTES);
         let pages = len.saturating_sub(inside) / PAGE_BYTES;

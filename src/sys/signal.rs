@@ -22,7 +22,8 @@ impl SignalWatch {
         }
         let action = move || wake.wake();
         // SAFETY: the action does nothing but a write(2) of eight bytes, which may be done in a
-        // handler, and not in a process that fork(2) made. The registry keeps errno, and keeps the action while any handler runs it.
+        // handler, and not in a process that fork(2) made. The registry keeps errno, and keeps the
+        // action while any handler runs it.
         let id = unsafe { signal_hook_registry::register(signal, action) }?;
         Ok(Self(id))
     }

@@ -1,16 +1,16 @@
 //! The members of a set of tasks, and the list of those that have finished.
 //!
 //! Each task of a set has a member, which the task's join waker names. When the task finishes, the
-//! waker puts the member at the end of the list and wakes the task that joins. Lists are links in the
-//! members, the first member stands in the memory of the set itself, and members are used again: a
-//! small set is one allocation. None of it is touched by other threads.
+//! waker puts the member at the end of the list and wakes the task that joins. Lists are links in
+//! the members, the first member stands in the memory of the set itself, and members are used
+//! again: a small set is one allocation. None of it is touched by other threads.
 //!
 //! # Who keeps what
 //!
-//! The members belong to [`Members`], which frees them when it is dropped. A task's join waker names
-//! its member without keeping it. Invariant: it does so only while the task's handle is in the member,
-//! since the handle takes the waker back when it is dropped. So handles leave their members before
-//! these are freed.
+//! The members belong to [`Members`], which frees them when it is dropped. A task's join waker
+//! names its member without keeping it. Invariant: it does so only while the task's handle is in
+//! the member, since the handle takes the waker back when it is dropped. So handles leave their
+//! members before these are freed.
 
 use std::{
     cell::Cell,
@@ -297,8 +297,8 @@ unsafe fn finish<T>(member: Link<T>) {
 
 /// The waker that a member's task has for its end.
 ///
-/// It is no waker for others, since it keeps nothing and knows one thread only. The task keeps it where
-/// only its owner's thread takes it, which is this one, and gives it to nobody.
+/// It is no waker for others, since it keeps nothing and knows one thread only. The task keeps it
+/// where only its owner's thread takes it, which is this one, and gives it to nobody.
 fn join_waker<T: 'static>(member: Link<T>) -> Waker {
     struct Table<T>(PhantomData<T>);
 

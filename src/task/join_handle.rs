@@ -100,7 +100,8 @@ impl<T> JoinHandle<T> {
             self.task.join_waker.set(registered);
             return;
         }
-        // Cloning and dropping wakers is user code, which may do with the task whatever a task may do.
+        // Cloning and dropping wakers is user code, which may do with the task whatever a task may
+        // do.
         let waker = waker.clone();
         if self.is_finished() {
             unwind::then(|| waker.wake(), || drop(registered));

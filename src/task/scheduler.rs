@@ -220,9 +220,9 @@ impl Scheduler {
         task
     }
 
-    /// Drops the future of a task that was spawned too late to run. Its destructor may spawn others:
-    /// they wait their turn here, so that a destructor that spawns its replacement neither recurses
-    /// nor goes on for ever.
+    /// Drops the future of a task that was spawned too late to run. Its destructor may spawn
+    /// others: they wait their turn here, so that a destructor that spawns its replacement neither
+    /// recurses nor goes on for ever.
     fn drop_late(&self, task: &TaskRef) {
         // Aborting it does not put it into the ready queue.
         task.set_state(task.state().with(State::SCHEDULED));
@@ -268,7 +268,7 @@ impl Scheduler {
         !state.has(State::RUNNING)
     }
 
-    /// Polls at most `polls_max` ready tasks and returns how many it polled. It ends behind one that
+    /// Polls at most `polls_max` ready tasks and returns how many it polled. It ends after one that
     /// has used up its operations and is ready again.
     pub(super) fn run(&self, polls_max: usize) -> usize {
         for polled in 0..polls_max {

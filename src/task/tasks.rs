@@ -60,7 +60,7 @@ impl Tasks {
     }
 
     /// Polls at most `polls_max` ready tasks, first come, first served, and returns how many. Tasks
-    /// that become ready meanwhile are polled too. It ends early behind one that is ready again
+    /// that become ready meanwhile are polled too. It ends early after one that is ready again
     /// since it has used up its operations, with [`budget::is_spent`](crate::budget::is_spent).
     pub(crate) fn run(&self, polls_max: usize) -> usize {
         self.scheduler.run(polls_max)

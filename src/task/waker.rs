@@ -44,8 +44,8 @@ impl Deref for BorrowedWaker<'_> {
     }
 }
 
-/// Wakes all of `wakers`, in their order, and takes them out. The panic of one goes on when all were
-/// woken.
+/// Wakes all of `wakers`, in their order, and takes them out. The panic of one goes on when all
+/// were woken.
 ///
 /// Many tasks are woken together after a sleep, and what is needed of each has left the caches by
 /// then. So it is fetched while others are woken.

@@ -1,4 +1,5 @@
-//! The slots of a wheel: lists of the indices of its entries, in the order in which they were added.
+//! The slots of a wheel: lists of the indices of its entries, in the order in which they were
+//! added.
 //!
 //! Many entries are in no order in memory, and who walks along a list of them has to wait for each
 //! before it knows where the next one is. So a list consists of chunks of a cache line, and all

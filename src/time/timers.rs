@@ -11,8 +11,8 @@ use super::clock::{Clock, Reading};
 use super::wheel::{Nanos, Wheel};
 
 thread_local! {
-    /// Only [`Entered`] drops what is in here, so that there is no destructor: the value can be read
-    /// for as long as the thread lives, and nothing has to be checked before.
+    /// Only [`Entered`] drops what is in here, so that there is no destructor: the value can be
+    /// read for as long as the thread lives, and nothing has to be checked before.
     static CURRENT: RefCell<ManuallyDrop<Option<Rc<Timers>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
     /// Where the current timers are, for comparison only: to read it costs one instruction.
@@ -120,8 +120,8 @@ impl Timers {
     }
 
     /// Appends the wakers of all timers that are due at `now`, in order, behind those that wait for
-    /// this turn, and returns how many there were. It calls none of them: the caller wakes them once
-    /// it has borrowed nothing.
+    /// this turn, and returns how many there were. It calls none of them: the caller wakes them
+    /// once it has borrowed nothing.
     ///
     /// Calling it in each turn that read the clock anyway, also without a timer that is due, keeps
     /// timers that are armed later from being sorted in with an old position.
@@ -168,8 +168,8 @@ impl Timers {
         self.clock.is_paused()
     }
 
-    /// Gives back memory that many timers at once needed, if few of them are left. For a thread that
-    /// has nothing else to do.
+    /// Gives back memory that many timers at once needed, if few of them are left. For a thread
+    /// that has nothing else to do.
     #[inline]
     pub(crate) fn give_back(&self) {
         self.wheel.borrow_mut().give_back();
@@ -205,8 +205,8 @@ pub(crate) fn watch_turn() {
     Timers::current(|timers| timers.turn_end.set(None));
 }
 
-/// When the turn ended in which [`watch_turn`] was called last. None when it was never called, or no
-/// timer was armed then.
+/// When the turn ended in which [`watch_turn`] was called last. None when it was never called, or
+/// no timer was armed then.
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
 pub(crate) fn turn_end() -> Option<Instant> {
     Timers::current(|timers| timers.turn_end.get())

@@ -1,4 +1,4 @@
-//! What nobody reads stays with the peer, and what runs out is no error.
+//! Bytes that no task reads stay with the peer, and running out of buffers is no error.
 
 use std::{
     io::{self, Write as _},

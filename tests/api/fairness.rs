@@ -38,8 +38,8 @@ async fn check<T>(what: &str, mut operation: impl AsyncFnMut() -> T) {
         count += 1;
         assert!(count < MANY, "{what}: nobody else has had a turn");
     }
-    // A file waits for a helper thread on the poll driver, and a sleep that ends now for the next tick
-    // where the machine took one since the last turn.
+    // A file waits for a helper thread on the poll driver, and a sleep that ends now for the next
+    // tick where the machine took one since the last turn.
     assert!(
         count > 10 || what == "read_at" || what == "sleep",
         "{what}: {count} operations"
@@ -228,7 +228,7 @@ fn in_a_chat_of_four_nobody_loses_his_place_to_a_flood() {
     });
 }
 
-/// What a socket holds is not received to its end before another task's bytes are looked at.
+/// A task does not receive all that its socket holds before another task has its turn.
 #[test]
 fn two_tasks_on_sockets_that_are_ready_take_turns() {
     const PIECES: usize = 200;

@@ -1,4 +1,4 @@
-//! What the public interface promises, on the driver and the kernel that the environment chooses
+//! The promises of the public interface, on the driver and the kernel that the environment chooses
 //! (`ANNULUS_DRIVER`, `ANNULUS_KERNEL`). The suite `kernels` runs this binary on all of them.
 
 mod back_pressure;

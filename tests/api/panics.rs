@@ -1,4 +1,4 @@
-//! What a panicking waker or destructor costs: nobody else anything.
+//! A waker or destructor that panics harms no other task.
 
 use std::{
     cell::Cell,

@@ -172,7 +172,7 @@ fn peek_leaves_the_bytes() {
     });
 }
 
-/// What `try_recv` finds sooner or later.
+/// Calls `try_recv` until there is something.
 async fn try_recv_soon(stream: &TcpStream) -> ManagedBuf {
     loop {
         match stream.try_recv() {

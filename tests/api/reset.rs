@@ -1,8 +1,8 @@
 //! A reset that arrives together with data: the bytes come first, then the error, on every path.
 //!
-//! On some kernels a multishot receive is not completed for such a reset. The peer of most tests is a
-//! socket of std's on the same thread, so that both are in the socket before the ring looks again. It
-//! closes while bytes for it are unread, which makes the kernel send a reset.
+//! On some kernels a multishot receive is not completed for such a reset. The peer of most tests is
+//! a socket of std's on the same thread, so that both are in the socket before the ring looks
+//! again. It closes while bytes for it are unread, which makes the kernel send a reset.
 
 use std::{
     io::{ErrorKind, Write as _},
@@ -40,7 +40,7 @@ fn send_and_reset(mut far: net::TcpStream, pieces: usize) {
     }
 }
 
-/// What `recv` brings up to the end, which is a reset.
+/// Counts the bytes that `recv` brings up to the end, which is a reset.
 async fn recv_to_reset(near: &TcpStream) -> usize {
     let mut count = 0;
     loop {

@@ -1,4 +1,4 @@
-//! What the counters say.
+//! The counters.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ fn nothing_happens_while_nobody_does_anything() {
                 }
                 pairs.push((near, far));
             }
-            // What was closed above, the listeners among it, comes to its end in turns of its own, on
-            // a slow machine one by one. Then it is quiet; a thread that spins is in no period.
+            // What was closed above, the listeners among it, comes to its end in turns of its own,
+            // on a slow machine one by one. Then it is quiet; a thread that spins is in no period.
             let mut enters = Vec::new();
             while enters.last().is_none_or(|&enters| enters > 5) {
                 assert!(

@@ -54,7 +54,7 @@ fn guard() {
     });
 }
 
-/// What a child wrote before it ended well.
+/// The output of a child that ended well.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) out: String,

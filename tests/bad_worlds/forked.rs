@@ -1,4 +1,4 @@
-//! What a forked child has of its parent's runtimes: nothing that works, and nothing that harms.
+//! A forked child cannot use its parent's runtimes, and does not harm them.
 
 use std::{
     io::{self, Read as _, Write as _},

@@ -1,7 +1,7 @@
 //! Bad worlds: no ring, no memory, no descriptors, signals, forks, peers that vanish.
 //!
-//! What a process can only do once, or that would hurt the other tests, each test does in a child:
-//! this binary, run again with one test's name (`child.rs`).
+//! A test that can run only once in a process, or would hurt the others, runs in a child: this
+//! binary, run again with one test's name (`child.rs`).
 
 #![expect(
     unsafe_code,

@@ -114,8 +114,8 @@ fn a_dropped_listener_leaves_the_others_and_nothing_else() {
                 }
                 kill(SignalKind::hangup());
                 kept.recv().await.unwrap();
-                // The ring closes what it waited for at the next visits to the kernel. Should one be
-                // left open, the child hangs.
+                // The ring closes what it waited for at the next visits to the kernel. Should one
+                // be left open, the child hangs.
                 while descriptors() != before {
                     annulus::time::sleep(std::time::Duration::from_millis(1)).await;
                 }

@@ -30,7 +30,7 @@ pub(super) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// What there was at one time.
+/// The counts at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Census {
     descriptors: usize,
@@ -128,8 +128,8 @@ pub(super) fn std_pair() -> (TcpStream, StdStream) {
 pub(super) fn sees_the_end(peer: &mut StdStream) {
     peer.set_nonblocking(false).unwrap();
     peer.set_read_timeout(Some(BOUND)).unwrap();
-    // A read with a limit of time is not begun again when the kernel interrupts it, which it does to
-    // run what a ring on this thread has left over.
+    // A read with a limit of time is not begun again when the kernel interrupts it, which it does
+    // to run what a ring on this thread has left over.
     let result = loop {
         match std::io::Read::read(peer, &mut [0]) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

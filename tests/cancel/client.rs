@@ -104,8 +104,9 @@ fn requests_dropped_at_random_leave_no_connection_and_no_memory() {
             census.settled(&format!("round {round}")).await;
             growth.note(round);
         }
-        // How far the pool's recycled messages and buffers have grown differs by a few kilobytes from
-        // round to round; a dropped request that leaves something behind does so twenty times or more.
+        // How far the pool's recycled messages and buffers have grown differs by a few kilobytes
+        // from round to round; a dropped request that leaves something behind does so twenty times
+        // or more.
         growth.check_for(16);
         assert_eq!(done + dropped, ROUNDS * REQUESTS);
         assert!(

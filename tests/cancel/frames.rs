@@ -25,7 +25,7 @@ pub(super) fn encode(number: u32, len: usize) -> Vec<u8> {
     frame
 }
 
-/// What became of a frame, as far as its sender can know.
+/// The fate of a frame, as far as its sender can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It was sent, or its turn had come when it was dropped.

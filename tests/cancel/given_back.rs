@@ -1,4 +1,4 @@
-//! What a burst needed is given back, while the objects that it went through live on.
+//! The memory of a burst is given back, while the objects that it went through live on.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,7 +21,7 @@ use super::{
 
 const COUNT: usize = 100_000;
 
-/// What may stay of a burst that needs some megabytes: lists of a size that steady traffic has.
+/// Memory that may stay after a burst of some megabytes: lists of a size that steady traffic has.
 const KEPT_MAX: i64 = 512 * 1024;
 
 /// Expects that `burst` needs memory, and that little of it is left when it is over and the thread

@@ -38,7 +38,7 @@ pub(super) const ROUNDS: usize = 20;
 /// How many of these make a span whose growth is looked at.
 const SPAN: usize = 5;
 
-/// What is allocated more and more.
+/// Measures the memory that grows from round to round.
 ///
 /// The test harness has other threads, which allocate now and then. So what counts is the least
 /// growth of some spans of time: what is lost each time shows in all of them.

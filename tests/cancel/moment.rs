@@ -23,7 +23,7 @@ pub(super) enum Moment {
     SameTurn,
     /// The kernel has it.
     InFlight,
-    /// What it waits for has happened, and it was not polled since.
+    /// Its event has happened, and it was not polled since.
     Completed,
 }
 

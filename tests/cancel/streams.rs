@@ -19,7 +19,7 @@ use super::{
     random::Random,
 };
 
-/// What both ends of a stream share.
+/// The state that both ends of a stream share.
 #[derive(Default)]
 struct Run {
     fates: RefCell<Vec<Fate>>,

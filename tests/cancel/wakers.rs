@@ -27,7 +27,7 @@ use super::{
 type Operation = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
-    /// What the next waker that is woken or dropped drops.
+    /// Operations that the next waker drops when it is woken or dropped.
     static OPERATIONS: RefCell<Vec<Operation>> = const { RefCell::new(Vec::new()) };
     static SPAWNED: Cell<usize> = const { Cell::new(0) };
 }

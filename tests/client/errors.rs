@@ -1,4 +1,4 @@
-//! What errors say of the request that has failed.
+//! Errors name the request that has failed.
 
 use std::{error::Error as _, io, time::Duration};
 

@@ -7,7 +7,7 @@ use annulus::http::{
 
 use super::support::{Script, run};
 
-/// What the client makes of an answer.
+/// The client's view of an answer.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     /// The status and the body, and whether the connection was kept.

@@ -274,7 +274,8 @@ fn a_client_outlives_its_runtime() {
     assert_eq!(server.accepted(), 6);
 }
 
-/// A client that is used in one runtime while another one, in which it was used before, does not run.
+/// A client that is used in one runtime while another one, in which it was used before, does not
+/// run.
 #[test]
 fn idle_connections_are_watched_in_whichever_runtime_they_are() {
     let (close, may_close) = mpsc::channel::<()>();

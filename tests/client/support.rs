@@ -26,7 +26,7 @@ pub(crate) struct Script {
 /// One connection of a scripted server.
 pub(crate) struct Conn {
     pub(crate) stream: TcpStream,
-    /// The how manyth connection it is, from 0.
+    /// The number of the connection, from 0.
     pub(crate) index: usize,
     requests: Arc<Mutex<Vec<String>>>,
 }

@@ -1,4 +1,4 @@
-//! What takes too long, and what it was doing.
+//! Requests that take too long, and the phase that their error names.
 
 use std::{
     io::{self, Read, Write},

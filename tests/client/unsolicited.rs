@@ -1,5 +1,4 @@
-//! What comes to a connection that nobody has asked anything on, while the thread works and sees
-//! nothing of it.
+//! Bytes that come to an idle connection while the thread is busy and does not see them.
 
 use std::{
     io::{Read, Write},
@@ -21,7 +20,7 @@ use annulus::{
 
 use super::support::{BOUND, ok, run_each};
 
-/// What a server does on its first connection once it is told to.
+/// The act of a server on its first connection, once it is told to.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Answer,

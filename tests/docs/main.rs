@@ -83,7 +83,7 @@ fn value(expression: &str) -> Option<u64> {
     }
 }
 
-/// What a file says that a constant, or a field of a default, is.
+/// The value that a file gives a constant, or a field of a default.
 fn expression<'a>(source: &'a str, name: &str) -> Option<&'a str> {
     source.lines().map(str::trim).find_map(|line| {
         if let Some((declared, value)) = line.split_once(" = ") {

@@ -1,5 +1,5 @@
-//! The examples where things go wrong: they say so in plain words, end with a failing exit code, and
-//! leave nothing half done.
+//! The examples where things go wrong: they say so in plain words, end with a failing exit code,
+//! and leave nothing half done.
 #![cfg(feature = "http")]
 
 use std::{

@@ -41,8 +41,8 @@ fn file(name: &str, len: usize) -> PathBuf {
     path
 }
 
-/// Plays what curl can do against the server at `base`, directly or through a proxy. Its files begin
-/// with `name`.
+/// Plays what curl can do against the server at `base`, directly or through a proxy. Its files
+/// begin with `name`.
 fn play_curl(program: &Program, base: &str, name: &str) {
     let call = |arguments: &[&str]| curl(program, arguments);
     let url = |path: &str| format!("{base}{path}");
@@ -167,8 +167,8 @@ fn wrk_and_h2load_find_no_error() {
 struct Nginx(Child, u16);
 
 impl Nginx {
-    /// Starts one in front of `server`: under `/kept` it keeps connections to it and passes bodies on
-    /// as they come, under `/old` it speaks HTTP/1.0 and collects them first.
+    /// Starts one in front of `server`: under `/kept` it keeps connections to it and passes bodies
+    /// on as they come, under `/old` it speaks HTTP/1.0 and collects them first.
     fn start(program: &Program, server: &Server) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()

@@ -54,12 +54,12 @@ impl Program {
         output
     }
 
-    /// What it writes to its standard output, when it ends well.
+    /// Its standard output, when it ends well.
     pub(crate) fn output(&self, arguments: &[&str]) -> String {
         String::from_utf8(self.run(arguments).stdout).unwrap()
     }
 
-    /// What it writes to its standard error, when it ends well.
+    /// Its standard error, when it ends well.
     pub(crate) fn log(&self, arguments: &[&str]) -> String {
         String::from_utf8_lossy(&self.run(arguments).stderr).into_owned()
     }

@@ -1,4 +1,4 @@
-//! What may go wrong, and one thing that does.
+//! Scenarios that may write late, and one that does.
 
 use std::{
     fs,

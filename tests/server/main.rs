@@ -58,7 +58,7 @@ fn talk(addr: SocketAddr, bytes: &[u8]) -> String {
 
 fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset behind the answer is not this test's business.
+    // A reset after the answer is not this test's business.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What the access log is told, and files.
+//! The records of the access log, and files.
 
 use std::{
     io,

@@ -141,7 +141,7 @@ fn flood(framing: &str, body: &[u8], expected: &[u8]) -> usize {
 
 /// More than the sockets at both ends hold.
 const FLOOD_BYTES: usize = 16 << 20;
-/// What receive buffers of the usual size could not bring at once.
+/// More bytes than a receive buffer of the usual size can bring at once.
 const LARGE_PIECE_BYTES: usize = 16 * 1024;
 
 #[test]

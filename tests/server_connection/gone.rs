@@ -1,4 +1,4 @@
-//! What happens to a handler whose client leaves, by real sockets.
+//! Handlers whose client leaves, by real sockets.
 
 use std::{
     cell::{Cell, RefCell},
@@ -296,7 +296,8 @@ fn a_body_that_another_task_pulls_arrives_while_the_handler_waits_for_that_task(
     });
 }
 
-/// What a client gets that closes its side behind its request, of an answer in two pieces.
+/// The part of an answer in two pieces that reaches a client which closes its side after its
+/// request.
 async fn after_half_close(request: &'static str, promise: Option<u64>) -> std::io::Result<Vec<u8>> {
     let (go, running) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
     let (gone, begun) = (Rc::clone(&go), Rc::clone(&running));

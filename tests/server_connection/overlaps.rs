@@ -1,4 +1,4 @@
-//! What handlers do at odd times and from other tasks, and what never gets in between.
+//! Handlers that act at odd times and from other tasks.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,4 +1,4 @@
-//! What becomes of an answer that is at hand, and of the request behind it.
+//! Answers that are at hand, and the requests that follow them.
 
 use std::{
     cell::RefCell,

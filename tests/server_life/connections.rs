@@ -1,4 +1,4 @@
-//! What a server tells of its connections.
+//! The facts that a server tells of its connections.
 
 use std::{
     io::Write as _,
@@ -27,7 +27,7 @@ fn connections(handle: &ServerHandle) -> Vec<ConnectionInfo> {
     annulus::run(handle.connections())
 }
 
-/// What the server says of `client`, once it is in `phase`.
+/// Waits until `client` is in `phase`, and returns the server's facts about it.
 fn info_of(handle: &ServerHandle, client: &TcpStream, phase: Phase) -> ConnectionInfo {
     let addr: SocketAddr = client.local_addr().unwrap();
     let start = Instant::now();

@@ -98,7 +98,7 @@ fn accepting_pauses_while_all_are_busy() {
     for client in &mut busy {
         assert!(read_answer(client).ends_with("/wait"));
     }
-    // Each is idle behind its answer, and makes room for the next.
+    // Each is idle after its answer, and makes room for the next.
     for client in &mut later {
         assert!(read_answer(client).ends_with("/later"));
     }
@@ -221,7 +221,7 @@ fn without_descriptors_the_longest_idle_makes_room() {
 /// A limit whose reserve is 64 descriptors.
 const DESCRIPTORS: usize = 160;
 /// Files that are open at a time, all workers together: far less than the reserve, since a file is
-/// closed behind its request.
+/// closed after its request.
 const FILES_MAX: usize = 8;
 
 /// Answers with files, on `count` workers that listen at several places.
@@ -325,8 +325,8 @@ fn unsent_bytes(port: u16) -> usize {
     unsent.sum()
 }
 
-/// Has many clients ask for much, and then one for little. Returns how much had been sent to the many
-/// when the one's turn came; they read nothing.
+/// Has many clients ask for much, and then one for little. Returns how much had been sent to the
+/// many when the one's turn came; they read nothing.
 fn sent_before_a_newcomers_turn(much: fn() -> Response) -> usize {
     const CLIENTS: usize = 64;
     let (arrive, arrived) = mpsc::channel();

@@ -508,7 +508,7 @@ fn a_client_that_uploads_is_read_on_and_sees_the_answer() {
     server.handle.stop(NEVER);
     server.wait_refused();
     gate.open();
-    // What is sent behind the answer would be reset if the server had closed.
+    // Bytes after the answer would be reset if the server had closed.
     clients[0].write_all(&vec![b'b'; BODY_BYTES]).unwrap();
     for _ in 0..60 {
         clients[1]

@@ -216,14 +216,15 @@ impl Child {
         Self { process, lines }
     }
 
-    /// What the child prints behind `start`.
+    /// The rest of the line that the child prints after `start`.
     pub(crate) fn find(&mut self, start: &str) -> String {
         self.lines
             .find_map(|line| Some(line.unwrap().split_once(start)?.1.to_owned()))
             .unwrap()
     }
 
-    /// Stops the process once it waits for the kernel. None of its threads runs any more afterwards.
+    /// Stops the process once it waits for the kernel. None of its threads runs any more
+    /// afterwards.
     pub(crate) fn stop(&self) {
         self.await_state('S');
         self.signal(libc::SIGSTOP);

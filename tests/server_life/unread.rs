@@ -1,4 +1,5 @@
-//! Answers that are sent while their connection counts as idle already, to clients that do not read.
+//! Answers that are sent while their connection counts as idle already, to clients that do not
+//! read.
 
 use std::{
     io::{Read as _, Write as _},

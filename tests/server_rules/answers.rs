@@ -1,4 +1,4 @@
-//! What an answer looks like.
+//! The form of answers.
 
 use std::time::Duration;
 

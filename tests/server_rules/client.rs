@@ -44,7 +44,7 @@ impl Answer {
         has("close") || (self.version == "HTTP/1.0" && !has("keep-alive"))
     }
 
-    /// What the echo understood: method, target and body.
+    /// The request as the echo understood it: method, target and body.
     pub(crate) fn echo(&self) -> String {
         let mut text = format!(
             "{} {}",
@@ -214,7 +214,7 @@ impl Client {
         self.unread.is_empty()
     }
 
-    /// What comes before the end, which must be a FIN and no reset.
+    /// The bytes up to the end, which must be a FIN and no reset.
     pub(crate) fn rest(&mut self) -> Result<Vec<u8>, String> {
         loop {
             match self.receive() {

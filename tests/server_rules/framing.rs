@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{client::Client, table::Table};
 
-/// A request with these lines and this behind its head.
+/// A request with these lines and this after its head.
 fn post(lines: impl AsRef<[u8]>, behind: impl AsRef<[u8]>) -> Vec<u8> {
     let start = b"POST / HTTP/1.1\r\nHost: a\r\n";
     [start, lines.as_ref(), b"\r\n\r\n", behind.as_ref()].concat()

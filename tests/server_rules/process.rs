@@ -1,4 +1,4 @@
-//! What the kernel says about the server's process, and what it is told.
+//! The server's process as the kernel sees it, and signals to it.
 
 use std::{
     fs,

@@ -163,8 +163,8 @@ fn targets_have_the_form_that_their_method_allows() {
     }
 }
 
-/// Checks a request whose end is certain: the answer is 400, and it may close the connection or not,
-/// but must say so.
+/// Checks a request whose end is certain: the answer is 400, and it may close the connection or
+/// not, but must say so.
 #[track_caller]
 fn refused_open_or_not(table: &Table, input: &[u8]) {
     let mut client = Client::connect(table.server.addr());

@@ -60,7 +60,8 @@ fn wait_for_sockets(server: &Server, count: usize) {
     }
 }
 
-/// Asks again and again on one connection, and on new ones, while `work` is done. Returns how often.
+/// Asks again and again on one connection, and on new ones, while `work` is done. Returns how
+/// often.
 fn beside_an_honest_client<R>(server: &Server, work: impl FnOnce() -> R) -> (R, usize) {
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -196,7 +197,8 @@ fn an_answer_that_nobody_reads_is_cut_and_fills_no_memory() {
     wait_for_sockets(&server, sockets);
 }
 
-/// Sends `bytes` again and again until the socket has taken none for a while. Returns how many went.
+/// Sends `bytes` again and again until the socket has taken none for a while. Returns how many
+/// went.
 fn stuff(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     stream
         .set_write_timeout(Some(Duration::from_millis(200)))

@@ -77,13 +77,13 @@ fn is_timeout(found: &str) -> bool {
     found.contains("temporarily unavailable") || found.contains("timed out")
 }
 
-/// Checks that nothing more comes. What was sent behind the last answer may reset the connection once
-/// the server has lingered, but what it has sent is here by then.
+/// Checks that nothing more comes. Bytes that were sent after the last answer may reset the
+/// connection once the server has lingered, but what it has sent is here by then.
 fn expect_end(mut client: Client) {
     let rest = client.rest().unwrap_or_default();
     assert!(
         rest.is_empty(),
-        "an answer behind the last: {}",
+        "an answer after the last: {}",
         rest.escape_ascii()
     );
 }

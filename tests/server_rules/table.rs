@@ -13,7 +13,7 @@ pub(crate) const BEHIND: &str = "GET /behind HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Up to this many bytes are split at every place, more at this many places.
 const SPLITS_MAX: usize = 48;
 
-/// What must become of one request.
+/// The answer that one request must get.
 #[derive(Clone, Copy, Debug)]
 enum Then<'a> {
     /// The answer has this status, and the connection ends with it: nothing behind it is looked at.
@@ -100,7 +100,7 @@ impl Table {
             Then::Refused(_) | Then::ServedLast(_) => {
                 let rest = client.rest()?;
                 if !rest.is_empty() {
-                    return Err(format!("more behind the answer: {}", rest.escape_ascii()));
+                    return Err(format!("more after the answer: {}", rest.escape_ascii()));
                 }
                 if !told_to_close {
                     return Err(format!("an end that was not announced: {answer:?}"));

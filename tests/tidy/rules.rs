@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 10] = [
     &["compat"],
 ];
 const UNSAFE_MODULES: [&str; 6] = ["sys", "buf", "task", "driver", "pool", "op"];
-/// What the top-level folder may hold besides hidden entries.
+/// The entries that the top-level folder may hold besides hidden ones.
 const TOP_LEVEL: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",

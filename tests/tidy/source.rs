@@ -92,7 +92,7 @@ enum Token {
     Quoted,
 }
 
-/// What stands at `start`, and where it ends.
+/// The kind of the token at `start`, and its end.
 fn token(chars: &[char], start: usize) -> (Token, usize) {
     let at = |index: usize| chars.get(index).copied().unwrap_or('\0');
     let find = |from: usize, end: &dyn Fn(usize) -> bool| {

@@ -51,7 +51,7 @@ impl Running {
         }
     }
 
-    /// Starts an nginx that closes a connection behind its hundredth request, and passes what comes
+    /// Starts an nginx that closes a connection after its hundredth request, and passes what comes
     /// under `/echo` on to `echo`.
     fn nginx(
         program: &Program,

@@ -84,7 +84,7 @@ fn what_tls_says_to_an_idle_connection_leaves_it_alone() {
     let Some(certificates) = Certificates::get() else {
         return;
     };
-    // Only 1.3 has new keys, and tickets behind the handshake.
+    // Only 1.3 has new keys, and tickets after the handshake.
     let kind = Kind {
         versions: EACH[1].0,
         ..Kind::default()

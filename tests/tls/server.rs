@@ -35,7 +35,7 @@ pub(crate) const EACH: [(Versions, ProtocolVersion); 2] = [
     (&TLS13_ONLY, ProtocolVersion::TLSv1_3),
 ];
 
-/// What a server knows of a connection's handshake.
+/// A connection's handshake, as the server has seen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) version: Option<ProtocolVersion>,
@@ -52,7 +52,7 @@ pub(crate) struct TlsServer {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// One connection, behind its handshake.
+/// One connection, after its handshake.
 pub(crate) struct TlsConn {
     pub(crate) tls: ServerConnection,
     pub(crate) stream: TcpStream,
@@ -60,7 +60,7 @@ pub(crate) struct TlsConn {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a server is to be like.
+/// The settings of a server.
 #[derive(Clone)]
 pub(crate) struct Kind {
     pub(crate) certificate: &'static str,
@@ -338,8 +338,8 @@ pub(crate) fn pass_on(mut from: TcpStream, mut to: TcpStream, bytes_max: usize) 
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// A connection to `addr` for everyone who connects, which changes one byte of what the server says,
-/// each time the one behind `place`.
+/// A connection to `addr` for everyone who connects, which changes one byte of what the server
+/// says, each time the one behind `place`.
 pub(crate) fn tamper(addr: SocketAddr, place: Arc<AtomicUsize>) -> SocketAddr {
     plain(move |mut near| {
         let mut far = TcpStream::connect(addr)?;

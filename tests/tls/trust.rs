@@ -1,4 +1,4 @@
-//! Whom a client trusts, and what it says when it does not.
+//! The servers that a client trusts, and its errors for the others.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
     support::{client, client_of, ok, run, trusting},
 };
 
-/// What rustls says in an error.
+/// The error of rustls within an error.
 fn reason(error: &Error) -> &rustls::Error {
     let source = std::error::Error::source(error).unwrap();
     let source = source.downcast_ref::<std::io::Error>().unwrap();
@@ -61,7 +61,7 @@ fn a_certificate_of_a_stranger_is_refused_unless_the_danger_is_accepted() {
         assert!(error.is_connect());
         assert!(error.to_string().contains("UnknownIssuer"), "{error}");
     });
-    // A TLS 1.3 server learns of it behind its handshake.
+    // A TLS 1.3 server learns of it after its handshake.
     assert!(server.requests().is_empty());
     run(async || {
         let builder = tls::Config::builder().danger_accept_invalid_certificates(true);
@@ -149,7 +149,8 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
             assert_eq!(response.text().await.unwrap(), "hello");
         });
         assert!(server.seen().iter().all(|seen| seen.has_client_certificate));
-        // Without one, the server's alert is the reason, whenever it comes and whatever else happens.
+        // Without one, the server's alert is the reason, whenever it comes and whatever else
+        // happens.
         run(async || {
             let error = refused(&client(certificates), server.url("/")).await;
             let text = error.to_string();

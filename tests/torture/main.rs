@@ -1,6 +1,7 @@
-//! Random misuse: futures that are dropped, forgotten and finished under another runtime, wakers and
-//! buffers that panic, destructors that spawn, runtimes that end in the middle and inside of each
-//! other, forks. No memory is written late, nothing hangs, and no panic is met but the planned ones.
+//! Random misuse: futures that are dropped, forgotten and finished under another runtime, wakers
+//! and buffers that panic, destructors that spawn, runtimes that end in the middle and inside of
+//! each other, forks. No memory is written late, nothing hangs, and no panic is met but the planned
+//! ones.
 //!
 //! The runs are short. `ANNULUS_TORTURE_RUNTIMES` makes them long, `ANNULUS_TORTURE_SEED` repeats
 //! one; each run prints its seed first. `.ci/run sanitizer` runs this under address sanitizer.

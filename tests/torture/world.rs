@@ -1,4 +1,4 @@
-//! What a run has at a time: runtimes that do not run, handles, futures that have begun.
+//! The state of a run: runtimes that do not run, handles, futures that have begun.
 
 use std::{
     cell::{Cell, RefCell},

@@ -18,7 +18,7 @@ const BODY: &[u8] = b"Hello, World!";
 /// The same to the handler that reads three fields, and its answer: their length together.
 const REQUEST_BARE: &[u8] = b"GET /head HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const BODY_BARE: &[u8] = b"Hello, World! 0";
-/// What a browser asks with: 14 fields.
+/// The request of a browser: 14 fields.
 const REQUEST_BROWSER: &[u8] = b"GET /head HTTP/1.1\r\n\
 Host: localhost:8080\r\n\
 Connection: keep-alive\r\n\

@@ -6,12 +6,12 @@
 //!     transfer|churn|head|pace|idle [--rounds 7] [--only NAME,NAME] [--also 'NAME=COMMAND {port}']
 //! ```
 //!
-//! - `transfer`: CPU time of the server for a GiB over one connection: up, down in pieces of 64 KiB,
-//!   down from a file that is cached. `hyper` has buffers of 64 KiB, `hyper-default` those that it
-//!   chooses itself, up to some 400 KiB.
+//! - `transfer`: CPU time of the server for a GiB over one connection: up, down in pieces of 64
+//!   KiB, down from a file that is cached. `hyper` has buffers of 64 KiB, `hyper-default` those
+//!   that it chooses itself, up to some 400 KiB.
 //! - `churn`: CPU time for a connection with one request, with `Connection: close` and without.
-//! - `head`: CPU time for a request with a bare head, and with that of a browser, 14 fields of which
-//!   the handler reads three.
+//! - `head`: CPU time for a request with a bare head, and with that of a browser, 14 fields of
+//!   which the handler reads three.
 //! - `pace`: the slowest of a hundred answers at half of the highest rate of `hyper`, counted from
 //!   the moment at which the request was due.
 //! - `idle`: memory of 10,000 idle connections, before and after all of them were active at once,
@@ -19,8 +19,8 @@
 //!
 //! Each server is a process on a core of its own, the load on another. Rounds go through all
 //! servers; ratios are those of a round, to the first server that is not ours. Each `--also` adds a
-//! server that answers `Hello, World!` on 127.0.0.1, for `churn` and `pace`, and behind that a blank and
-//! the length of `User-Agent`, `Accept-Language` and `Cookie` together, for `head`.
+//! server that answers `Hello, World!` on 127.0.0.1, for `churn` and `pace`, and behind that a
+//! blank and the length of `User-Agent`, `Accept-Language` and `Cookie` together, for `head`.
 
 #[path = "../../shared/cores.rs"]
 mod cores;

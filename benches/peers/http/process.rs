@@ -61,7 +61,7 @@ impl Drop for Process {
     }
 }
 
-/// What the kernel keeps for itself.
+/// The memory that the kernel keeps for itself.
 pub(crate) fn kernel_bytes() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").expect("the kernel tells");
     field(&text, "Slab:") * 1024

@@ -24,7 +24,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 const DOWN_BYTES: u64 = 1 << 30;
 static PIECE: [u8; PIECE_BYTES] = [b'x'; PIECE_BYTES];
 
-/// What a handler of the idle connections holds while it waits.
+/// The memory that a handler of the idle connections holds while it waits.
 const HELD_BYTES: usize = 4096;
 
 pub(crate) fn serve(name: &str, port: u16) {
@@ -116,7 +116,8 @@ fn on_tokio<S: AsyncFn(tokio::net::TcpStream) + Copy + 'static>(port: u16, serve
     });
 }
 
-/// With buffers of a size, for what it receives and for what it gathers to send, or of its own choice.
+/// With buffers of a size, for what it receives and for what it gathers to send, or of its own
+/// choice.
 async fn serve_hyper(stream: tokio::net::TcpStream, buf_bytes: Option<usize>) {
     let service = hyper::service::service_fn(answer_with_hyper);
     let stream = hyper_util::rt::TokioIo::new(stream);

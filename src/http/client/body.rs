@@ -65,7 +65,7 @@ enum Kind {
 /// Pieces of a body that come one by one.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
 
-/// Makes the fields behind a body, once that was sent.
+/// Makes the trailers of a body, once that was sent.
 pub(super) type MakeTrailers = Box<dyn FnOnce() -> HeaderMap>;
 
 /// A body that is about to be sent.
@@ -121,7 +121,7 @@ impl Body {
         self
     }
 
-    /// Adds fields behind a body that is sent in chunks: `make` is called once all of it was, and
+    /// Adds trailers to a body that is sent in chunks: `make` is called once all of it was, and
     /// may so tell what came out only then, a checksum say. Any other body has no room for them,
     /// and `make` is not called. Fields that have no meaning there are left out, as are those that
     /// a server needs beforehand.

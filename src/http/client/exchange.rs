@@ -6,7 +6,7 @@
 //!
 //! The connection goes back to the pool at the moment at which the response's last byte was
 //! received, and only when the request was sent whole, both sides keep the connection, and nothing
-//! came behind the response. In every other case it is closed.
+//! came after the response. In every other case it is closed.
 
 pub(super) mod deadline;
 pub(super) mod message;
@@ -310,7 +310,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Gives up the rest of the request, and with it the connection behind the response.
+    /// Gives up the rest of the request, and with it the connection after the response.
     fn stop_upload(&mut self) {
         self.upload.stop();
         self.keeps_alive = false;

@@ -155,7 +155,7 @@ async fn attempt(
     };
     let connection = match idle {
         Some(connection) => connection,
-        // This is rare and large, and would make every request so.
+        // Boxed: opening a connection is rare, and its state would swell every request's future.
         None => Box::pin(connect(shared, message, course, &key, fresh, &mut watch))
             .await
             .map_err(|error| Failed {

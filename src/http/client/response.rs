@@ -213,7 +213,7 @@ impl Response {
         }
     }
 
-    /// The fields behind a chunked body, once it was pulled to its end. Those that have no meaning
+    /// The trailers of a chunked body, once it was pulled to its end. Those that have no meaning
     /// there are left out.
     #[must_use]
     pub fn trailers(&self) -> HeaderMap {

@@ -21,10 +21,10 @@ const BUDGET_MAX: f64 = 100.0;
 ///
 /// Only requests that may be repeated are: those whose method is idempotent and whose body is not a
 /// stream. Connections that fail and the statuses 429, 502, 503 and 504 count as failures. The wait
-/// grows from 100 ms, doubling, unless the server says how long to wait by `Retry-After`; longer than
-/// 30 seconds or the request's own time limit is no wait, and the answer stands. All
-/// requests of a client share a budget, so that a server in trouble gets at most a fifth more
-/// requests than without.
+/// grows from 100 ms, doubling, unless the server says how long to wait by `Retry-After`; longer
+/// than 30 seconds or the request's own time limit is no wait, and the answer stands. All requests
+/// of a client share a budget, so that a server in trouble gets at most a fifth more requests than
+/// without.
 ///
 /// # Examples
 ///

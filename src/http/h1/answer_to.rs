@@ -9,7 +9,7 @@ use super::RequestHead;
 pub(crate) struct AnswerTo {
     /// The method is `HEAD`: the answer has no body.
     pub(crate) is_head: bool,
-    /// The method is `CONNECT`: behind an answer of success comes a tunnel.
+    /// The method is `CONNECT`: a tunnel follows an answer of success.
     pub(crate) is_connect: bool,
     /// The client speaks HTTP/1.0 and knows no chunks.
     pub(crate) is_http10: bool,

@@ -94,7 +94,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The trailers that came behind the body, without those that have no meaning there.
+    /// The trailers that came after the body, without those that have no meaning there.
     pub(crate) fn trailers(&self) -> &Fields {
         &self.trailers
     }

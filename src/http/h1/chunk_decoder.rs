@@ -55,7 +55,7 @@ enum State {
     DataCr,
     /// The LF behind the data.
     DataLf,
-    /// The first byte behind the line of the last chunk.
+    /// The first byte after the line of the last chunk.
     TrailerStart,
     /// The LF of the empty line, when there are no trailers.
     LastLf,

@@ -186,7 +186,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     Some(number)
 }
 
-/// Year, month and day of the day that is `day_count` days behind the first of January 1970.
+/// Year, month and day of the day that is `day_count` days after the first of January 1970.
 ///
 /// It counts in years that begin in March, so that the leap day is the last of its year, and in
 /// eras of 400 years, which all have the same number of days.

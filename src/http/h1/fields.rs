@@ -63,8 +63,8 @@ impl Fields {
         places.map(|place| self.value_bytes(place))
     }
 
-    /// The elements of the list that all fields called `name` make together (RFC 9110, section 5.3),
-    /// trimmed, without the empty ones.
+    /// The elements of the list that all fields called `name` make together (RFC 9110, section
+    /// 5.3), trimmed, without the empty ones.
     pub(crate) fn elements<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.get_all(name).flat_map(list)
     }
@@ -94,7 +94,7 @@ impl Fields {
         let mut map = HeaderMap::with_capacity(self.len());
         for (name, value) in self.iter() {
             let name = HeaderName::from_bytes(name.as_bytes());
-            // Both grammars are the ones that the head was held against.
+            // The head was checked by these two grammars, so no field is left out.
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
                 map.append(name, value);
             }

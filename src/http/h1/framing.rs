@@ -153,7 +153,7 @@ impl Framing {
         })
     }
 
-    /// Whether the sender wants the connection to stay open behind this message.
+    /// Whether the sender wants the connection to stay open after this message.
     #[inline]
     pub(super) fn keeps_alive(&self, is_http10: bool) -> bool {
         !self.close && (!is_http10 || self.keep_alive)

@@ -63,7 +63,7 @@ pub struct Limits {
     /// default is 16 KiB.
     pub chunk_extension_bytes_max: usize,
 
-    /// Bytes of the trailer section behind a chunked body. Above it a request is answered with
+    /// Bytes of the trailer section after a chunked body. Above it a request is answered with
     /// 431.
     ///
     /// The default of 8 KiB is half of a head. A value above 65,535 counts as 65,535.

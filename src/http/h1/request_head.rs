@@ -256,7 +256,7 @@ impl RequestHead {
         self.parts = TargetParts::default();
     }
 
-    /// Splits what stands behind the request line's `line_len` bytes.
+    /// Splits the bytes after the request line's `line_len` bytes.
     #[inline]
     fn split_rest(&mut self, bytes: &[u8], line_len: usize, rules: &Rules) -> Option<usize> {
         // The slots of the fields have to be set up for each head, so they are few for those who
@@ -283,7 +283,7 @@ impl RequestHead {
         split.unwrap_or_default()
     }
 
-    /// Splits what stands behind the request line's `line_len` bytes, when that has at most `N`
+    /// Splits the bytes after the request line's `line_len` bytes, when that has at most `N`
     /// fields.
     #[inline]
     fn split_fields<const N: usize>(

@@ -28,8 +28,8 @@ pub(super) struct RequestLine {
 impl RequestLine {
     /// The line at the start of `bytes`.
     ///
-    /// There is none as long as it is incomplete, and when anything about it is wrong: what, is told
-    /// by the scanner and by `diagnosis.rs`, which look at the same bytes again.
+    /// There is none as long as it is incomplete, and when anything about it is wrong: what, is
+    /// told by the scanner and by `diagnosis.rs`, which look at the same bytes again.
     #[inline]
     pub(super) fn parse(bytes: &[u8], rules: &Rules) -> Option<Self> {
         let (method, method_len) = match bytes.first_chunk() {

@@ -33,13 +33,13 @@ pub(crate) struct ResponseEncoder<'a> {
     promised: Option<u64>,
 }
 
-/// How the body goes behind a head that was written, and what comes then.
+/// How the body follows a head that was written, and what comes then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ResponseFraming {
     /// How the body is to be sent. `None` means that not a byte may follow, whatever the handler
     /// has.
     pub(crate) body: BodyLength,
-    /// Whether the connection stays open behind the response.
+    /// Whether the connection stays open after the response.
     pub(crate) keeps_alive: bool,
 }
 
@@ -65,9 +65,9 @@ impl<'a> ResponseEncoder<'a> {
     /// Adds a field.
     ///
     /// `Connection: close` closes the connection, its other options are not sent on. A
-    /// `Content-Length` counts where there is no body to measure: in a stream it is a promise, in an
-    /// answer to `HEAD` and in a 304 it is the length of what is left out. `Transfer-Encoding` is
-    /// ignored. A `Date` takes the place of ours.
+    /// `Content-Length` counts where there is no body to measure: in a stream it is a promise, in
+    /// an answer to `HEAD` and in a 304 it is the length of what is left out. `Transfer-Encoding`
+    /// is ignored. A `Date` takes the place of ours.
     pub(crate) fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
         if *name == CONTENT_LENGTH {
             self.promised = self.promised.or(parse_length(value.as_bytes()).ok());
@@ -122,7 +122,8 @@ impl<'a> ResponseEncoder<'a> {
             let known = if is_head {
                 here.or(self.promised).or(body_len)
             } else {
-                // A 304 may tell the length of the representation. Nothing says that it is this one.
+                // A 304 may tell the length of the representation. Nothing says that it is this
+                // one.
                 self.promised.map(|promised| here.unwrap_or(promised))
             };
             if let Some(length) = known {

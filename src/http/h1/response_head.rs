@@ -221,7 +221,7 @@ impl ResponseHead {
         self.body_length
     }
 
-    /// Whether the connection can be used again behind the body.
+    /// Whether the connection can be used again after the body.
     pub(crate) fn keeps_alive(&self) -> bool {
         self.body_length != BodyLength::UntilClose
             && !self.is_tunnel

@@ -176,8 +176,8 @@ impl<H: Handler> Worker<H> {
         u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Notes that the last turn has lasted until `second`. When that is long a handler has blocked the
-    /// thread, and what was used in that turn was used then.
+    /// Notes that the last turn has lasted until `second`. When that is long a handler has blocked
+    /// the thread, and what was used in that turn was used then.
     fn used_until(&mut self, second: u32) {
         if second > self.now + 1 {
             self.connections.move_last_use(self.now, second);

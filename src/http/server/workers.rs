@@ -37,7 +37,7 @@ pub(super) type MakeOrder = Box<dyn FnOnce() -> Order>;
 /// The future that passes orders to stop on to the workers.
 type Orderly = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Whose word ends the server.
+/// The futures that order the server to stop.
 #[derive(Default)]
 pub(super) struct Orders {
     /// Stops it, with that deadline.

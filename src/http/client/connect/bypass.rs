@@ -27,7 +27,8 @@ enum Host<'a> {
     Addr(IpAddr),
 }
 
-/// The entries of a list with commas or blanks between them. What makes no sense stands for nothing.
+/// The entries of a list with commas or blanks between them. What makes no sense stands for
+/// nothing.
 pub(crate) fn entries(list: &str) -> impl Iterator<Item = Entry> {
     let parts = list.split(|c: char| c == ',' || c.is_ascii_whitespace());
     parts

@@ -41,8 +41,8 @@ impl Connection {
         self.transport.is_silent()
     }
 
-    /// Asks an idle connection whether it is still good, and has `context` woken when it is not:
-    /// when the server has closed it, or has sent something that nobody asked for.
+    /// Whether an idle connection is still good. Registers the waker for the moment when it is not:
+    /// when the server has closed it, or has sent bytes without a request.
     pub(crate) fn is_good(&self, context: &mut Context<'_>) -> bool {
         matches!(self.transport.poll_recv(context), Poll::Pending)
     }

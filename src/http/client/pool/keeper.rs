@@ -50,8 +50,8 @@ impl Handle {
     }
 }
 
-/// Starts the keeper of `pool` in the runtime of `driver`, which is current; none when that is about
-/// to end.
+/// Starts the keeper of `pool` in the runtime of `driver`, which is current; none when that is
+/// about to end.
 pub(crate) fn start(pool: &Rc<Pool>, driver: &Rc<Driver>) -> Option<Handle> {
     let home = Rc::downgrade(driver);
     let mut keeper = Keeper {

@@ -1,7 +1,7 @@
 //! Random messages, real and evil ones changed at random, held against what must always be so.
 //!
-//! `ANNULUS_FUZZ_SECONDS` says for how long; without it a fixed number is tried. A failure tells the
-//! seed, and `ANNULUS_FUZZ_SEED` begins there again.
+//! `ANNULUS_FUZZ_SECONDS` says for how long; without it a fixed number is tried. A failure tells
+//! the seed, and `ANNULUS_FUZZ_SEED` begins there again.
 
 use std::{
     env,

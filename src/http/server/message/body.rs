@@ -129,8 +129,8 @@ impl Body {
         Ok(bytes)
     }
 
-    /// The fields that the client sent behind a body in chunks; none before its end. Those that
-    /// would change the message's meaning are left out (RFC 9110, section 6.5.1).
+    /// The trailers, fields that the client sent after a body in chunks; none before its end. Those
+    /// that would change the message's meaning are left out (RFC 9110, section 6.5.1).
     #[must_use]
     pub fn trailers(&self) -> HeaderMap {
         self.number

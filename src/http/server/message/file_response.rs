@@ -58,9 +58,9 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// The error of open(2), which answers 404 when there is no such file and 403 when it may not be
-    /// read ([`Error`](crate::http::Error) tells all); 404 when it is no regular file. A file that has become shorter
-    /// meanwhile cuts the connection.
+    /// The error of open(2), which answers 404 when there is no such file and 403 when it may not
+    /// be read ([`Error`](crate::http::Error) tells all); 404 when it is no regular file. A file
+    /// that has become shorter meanwhile cuts the connection.
     ///
     /// # Examples
     ///

@@ -184,7 +184,7 @@ impl Response {
     }
 
     /// `101 Switching Protocols`: hands the connection to `use_it`, with whatever the client sent
-    /// behind its request. It is closed when that returns.
+    /// after its request. It is closed when that returns.
     ///
     /// A client that did not offer `protocol`, by `Upgrade` and `Connection: upgrade` in HTTP/1.1,
     /// is answered `426 Upgrade Required` with the protocol's name instead, and `use_it` is

@@ -18,8 +18,8 @@ use crate::{
 
 /// A connection that a handler has taken over, by
 /// [`Response::upgrade`](crate::http::Response::upgrade) or
-/// [`Response::tunnel`](crate::http::Response::tunnel). What the client sent behind its request is
-/// there first.
+/// [`Response::tunnel`](crate::http::Response::tunnel). Bytes that the client sent after its
+/// request are there first.
 ///
 /// HTTP's timeouts no longer count. The connection is closed when the handler's function returns,
 /// or at a server's stop when its deadline comes. What was written arrives, although the client
@@ -102,7 +102,7 @@ impl Upgraded {
         self.note(result)
     }
 
-    /// Ends the sending direction behind what was sent.
+    /// Ends the sending direction after what was sent.
     ///
     /// # Errors
     ///

@@ -77,7 +77,8 @@ impl Drop for Ballot {
         let waker = census.waker.take();
         drop(census);
         if let Some(waker) = waker {
-            // A worker has filled in this ballot, whom the panic of the one who asked does not concern.
+            // A worker has filled in this ballot, whom the panic of the one who asked does not
+            // concern.
             unwind::swallow(|| waker.wake());
         }
     }

@@ -33,7 +33,7 @@ pub(crate) struct Stopping {
 
 #[derive(Clone, Copy)]
 enum Grace {
-    /// None: so long a time never passes.
+    /// None: the deadline does not fit an `Instant`, so there is no limit.
     Until(Option<Instant>),
     Over,
 }
