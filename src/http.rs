@@ -152,6 +152,7 @@
 //! to the list, and the connection is idle again. So the memory of an idle connection does not
 //! depend on the handler. `docs/life_of_a_request.md` follows one.
 
+mod alarm;
 pub mod blocking;
 pub mod client;
 mod error;

@@ -4,7 +4,7 @@
 //! be paid for as long as the list lives. So room beyond a small part goes when little of it is
 //! used: a list that grows and shrinks in turn allocates a few times for thousands of entries.
 
-use std::collections::VecDeque;
+use std::{cell::RefCell, collections::VecDeque};
 
 /// The room that a list keeps in any case.
 const KEPT_BYTES: usize = 16 * 1024;
@@ -35,6 +35,48 @@ pub(crate) fn empty<T>(list: &mut Vec<T>) {
     debug_assert!(list.is_empty());
     if is_large::<T>(list.capacity()) {
         *list = Vec::new();
+    }
+}
+
+/// The most things of one kind that are kept for the next need.
+pub(crate) const SPARE_MAX: usize = 64;
+
+/// Used things of one kind that are kept for the next need, up to a number.
+#[derive(Debug)]
+pub(crate) struct Spares<T>(RefCell<Vec<T>>);
+
+impl<T> Spares<T> {
+    pub(crate) fn take(&self) -> Option<T> {
+        self.0.borrow_mut().pop()
+    }
+
+    /// Keeps `spare`, or gives it back when there are enough.
+    pub(crate) fn put(&self, spare: T) -> Result<(), T> {
+        let mut spares = self.0.borrow_mut();
+        if spares.len() >= SPARE_MAX {
+            return Err(spare);
+        }
+        spares.push(spare);
+        Ok(())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Keeps `kept_max` at most for now; the others are returned.
+    pub(crate) fn shrink(&self, kept_max: usize) -> Vec<T> {
+        let mut spares = self.0.borrow_mut();
+        let kept = kept_max.min(spares.len());
+        let dropped = spares.split_off(kept);
+        spares.shrink_to_fit();
+        dropped
+    }
+}
+
+impl<T> Default for Spares<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
     }
 }
 

@@ -6,10 +6,7 @@
 //! task of the runtime's; an error goes to the next write, as that of any write that nobody waits
 //! for.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::Cell, rc::Rc};
 
 use super::{
     send_queue::{InTurn, SendAll, SendQueue},
@@ -19,38 +16,33 @@ use super::{
 use crate::{
     driver::Driver,
     op::{self, InFlight, Op as _, Progress, Send, Unattended},
+    shrink::Spares,
     sys::{Completion, errno, opcode},
 };
 
-/// Boxes that are kept for the next write.
-const SPARE_MAX: usize = 64;
 /// The largest buffer that is kept with one.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
 
 /// Boxes for writes under way, and their buffers.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    // Boxed, because a write under way needs its box as it is.
-    #[expect(clippy::vec_box, reason = "they come and go as boxes")]
-    spare: RefCell<Vec<Box<Posted>>>,
+    /// Boxed, because a write under way needs its box as it is.
+    spare: Spares<Box<Posted>>,
     dropped: Cell<usize>,
 }
 
 impl Outbox {
     fn take(&self) -> Box<Posted> {
-        self.spare.borrow_mut().pop().unwrap_or_default()
+        self.spare.take().unwrap_or_default()
     }
 
     fn put(&self, mut posted: Box<Posted>, mut bytes: Vec<u8>) {
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() >= SPARE_MAX {
-            self.dropped.set(self.dropped.get() + 1);
-            return;
-        }
         bytes.clear();
         bytes.shrink_to(KEPT_BYTES_MAX);
         posted.buffer = bytes;
-        spare.push(posted);
+        if self.spare.put(posted).is_err() {
+            self.dropped.set(self.dropped.get() + 1);
+        }
     }
 
     /// How many boxes were dropped since this was asked last, because there were too many.
@@ -60,9 +52,7 @@ impl Outbox {
 
     /// Keeps `kept_max` boxes at most for now.
     pub(crate) fn shrink(&self, kept_max: usize) {
-        let mut spare = self.spare.borrow_mut();
-        spare.truncate(kept_max);
-        spare.shrink_to_fit();
+        drop(self.spare.shrink(kept_max));
     }
 }
 
@@ -178,7 +168,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Builder, DriverKind, driver, net, task};
+    use crate::{Builder, DriverKind, driver, net, shrink::SPARE_MAX, task};
 
     /// More completions at once than plain sends are cheaper for.
     const COUNT: usize = 10;
@@ -262,8 +252,7 @@ mod tests {
             socket.write_all(b"second").await.unwrap();
             assert!(!socket.is_sending());
             assert_eq!(read(&mut peer, 13), b"first, second");
-            let spare = outbox.spare.borrow();
-            let kept = spare.last().expect("a box is back");
+            let kept = outbox.spare.take().expect("a box is back");
             assert!(kept.buffer.is_empty() && kept.buffer.capacity() >= 7);
         });
     }
@@ -339,14 +328,9 @@ mod tests {
             outbox.put(Box::default(), vec![0; 2 * KEPT_BYTES_MAX]);
         }
         assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (3, 0));
-        let kept = outbox
-            .spare
-            .borrow()
-            .iter()
-            .map(|posted| posted.buffer.capacity())
-            .max();
-        assert!(kept.unwrap() <= KEPT_BYTES_MAX);
-        outbox.shrink(2);
-        assert_eq!(outbox.spare.borrow().len(), 2);
+        let kept = outbox.spare.shrink(2);
+        assert_eq!((kept.len(), outbox.spare.len()), (SPARE_MAX - 2, 2));
+        let largest = kept.iter().map(|posted| posted.buffer.capacity()).max();
+        assert!(largest.unwrap() <= KEPT_BYTES_MAX);
     }
 }

@@ -282,9 +282,14 @@ impl Ring {
         };
         let error = (result < 0).then(io::Error::last_os_error);
         self.forget_taken();
-        let Some(error) = error else {
-            return Ok(());
-        };
+        match error {
+            None => Ok(()),
+            Some(error) => self.after_error(error, wait),
+        }
+    }
+
+    /// Goes on after an `enter` that has failed, unless nothing can be done.
+    fn after_error(&mut self, error: io::Error, wait: Wait) -> io::Result<()> {
         match error.raw_os_error() {
             // A signal, the timeout, or a kernel that wants its completions taken first.
             Some(libc::EINTR | libc::ETIME | libc::EBUSY) => Ok(()),

@@ -121,7 +121,10 @@ fn who_finds_no_room_may_be_told_so() {
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
         assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
-        assert!(answer.ends_with("\r\n\r\noverloaded\n"), "{answer}");
+        assert!(
+            answer.ends_with("\r\n\r\nthe server is overloaded\n"),
+            "{answer}"
+        );
         expect_fin(&mut client);
     }
     gate.open();

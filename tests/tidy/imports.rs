@@ -17,7 +17,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http",
         layers: &[
-            &["h1", "percent"],
+            &["h1", "percent", "alarm"],
             &["error_kind", "transport"],
             &["error"],
             &["client"],

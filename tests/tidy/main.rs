@@ -15,6 +15,7 @@ use std::{
 use source::Source;
 
 const FILE_LINES_MAX: usize = 600;
+const FUNCTION_LINES_MAX: usize = 70;
 const EXAMPLE_LINES_MAX: usize = 60;
 const ALL: [&str; 4] = ["src", "examples", "tests", "benches"];
 
@@ -98,6 +99,16 @@ fn files_are_small() {
     });
     check(&["examples"], |source, text| {
         rules::size(&source, text, EXAMPLE_LINES_MAX)
+    });
+}
+
+#[test]
+fn functions_are_short() {
+    check(&["src"], |source, _| {
+        if source.is_tests() {
+            return Vec::new();
+        }
+        rules::function_size(&source.without_tests(), FUNCTION_LINES_MAX)
     });
 }
 

@@ -215,6 +215,30 @@ pub(crate) fn size(source: &Source, text: &str, lines_max: usize) -> Vec<String>
     )]
 }
 
+/// A function has one subject, too.
+pub(crate) fn function_size(source: &Source, lines_max: usize) -> Vec<String> {
+    let chars: Vec<char> = source.code.chars().collect();
+    let mut findings = Vec::new();
+    for start in find_all(&source.code, "fn ") {
+        let mut index = start;
+        while index < chars.len() && !matches!(chars[index], ';' | '{') {
+            // Skips the brackets of parameters and of arrays in types.
+            index = if matches!(chars[index], '(' | '[') {
+                closing(&chars, index)
+            } else {
+                index + 1
+            };
+        }
+        let end = closing(&chars, index).min(chars.len());
+        let count = 1 + chars[start..end].iter().filter(|&&c| c == '\n').count();
+        if count > lines_max {
+            let found = format!("expected at most {lines_max} lines in a function, found {count}");
+            findings.push(source.finding(start, found));
+        }
+    }
+    findings
+}
+
 pub(crate) fn em_dashes(path: &Path, text: &str) -> Vec<String> {
     text.lines()
         .enumerate()
@@ -399,6 +423,16 @@ mod tests {
         let source = file("src/net.rs", text);
         assert_eq!(size(&source, text, 3).len(), 0);
         assert_eq!(size(&source, text, 2).len(), 1);
+    }
+
+    #[test]
+    fn a_long_function_is_found() {
+        let text =
+            "fn a(x: [u8; 3]) -> u8 {\n    1\n}\ntrait T {\n    fn b();\n\n    fn c() {}\n}\n";
+        let source = file("src/net.rs", text);
+        assert_eq!(function_size(&source, 3), [""; 0]);
+        assert_eq!(function_size(&source, 2).len(), 1);
+        assert_eq!(function_size(&source, 0).len(), 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The state that a client's requests share.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
 use super::{
     body::Body,
@@ -13,10 +13,10 @@ use super::{
     pool::Pool,
     url::Url,
 };
-use crate::http::{Method, h1::Rules, header};
-
-/// Used exchanges, and messages, that are kept for the next request.
-const SPARE_MAX: usize = 64;
+use crate::{
+    http::{Method, h1::Rules, header},
+    shrink::Spares,
+};
 
 /// The state that a client's requests share: its settings, its pool and its memory.
 pub(super) struct Shared {
@@ -25,16 +25,8 @@ pub(super) struct Shared {
     pub(super) fields: DefaultFields,
     pub(super) pool: Rc<Pool>,
     pub(super) connector: Connector,
-    #[expect(
-        clippy::vec_box,
-        reason = "an exchange goes between this list and its response without being copied"
-    )]
-    spare: RefCell<Vec<Box<Exchange>>>,
-    #[expect(
-        clippy::vec_box,
-        reason = "a message goes from this list to its response without being copied"
-    )]
-    spare_messages: RefCell<Vec<Box<Message>>>,
+    spare: Spares<Box<Exchange>>,
+    spare_messages: Spares<Box<Message>>,
 }
 
 impl Shared {
@@ -51,26 +43,21 @@ impl Shared {
             fields,
             pool,
             connector,
-            spare: RefCell::default(),
-            spare_messages: RefCell::default(),
+            spare: Spares::default(),
+            spare_messages: Spares::default(),
         })
     }
 
     pub(super) fn take_exchange(&self) -> Box<Exchange> {
-        let spare = self.spare.borrow_mut().pop();
-        spare.unwrap_or_else(Exchange::new)
+        self.spare.take().unwrap_or_else(Exchange::new)
     }
 
     /// Takes back an exchange, in whatever state it is.
     pub(super) fn recycle(&self, mut exchange: Box<Exchange>) {
         exchange.clear();
         let message = exchange.message.take();
-        {
-            let mut spare = self.spare.borrow_mut();
-            if spare.len() < SPARE_MAX {
-                spare.push(exchange);
-            }
-        }
+        // One more than enough is dropped.
+        let _ = self.spare.put(exchange);
         if let Some(message) = message {
             self.recycle_message(message);
         }
@@ -79,7 +66,7 @@ impl Shared {
     /// A message with the client's options.
     pub(super) fn new_message(&self, method: Method, mut url: Url) -> Box<Message> {
         let authorization = url.take_authorization();
-        let spare = self.spare_messages.borrow_mut().pop();
+        let spare = self.spare_messages.take();
         let mut message = match spare {
             Some(mut message) => {
                 message.method = method;
@@ -106,9 +93,6 @@ impl Shared {
         message.forget();
         // The one that the caller has made for it may keep much.
         message.options = Rc::clone(&self.options);
-        let mut spare = self.spare_messages.borrow_mut();
-        if spare.len() < SPARE_MAX {
-            spare.push(message);
-        }
+        let _ = self.spare_messages.put(message);
     }
 }

@@ -23,6 +23,9 @@ pub(crate) fn encode_reject(
     write_status_line(out, status);
     out.extend_from_slice(b"Content-Type: text/plain\r\n");
     write_content_length(out, text.len() as u64 + 1);
+    if let Some(seconds) = reason.retry_after() {
+        out.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+    }
     out.extend_from_slice(match (keeps_alive, answer_to.is_http10) {
         (false, _) => b"Connection: close\r\n",
         (true, true) => b"Connection: keep-alive\r\n",

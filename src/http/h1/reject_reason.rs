@@ -6,6 +6,9 @@ use ::http::StatusCode;
 
 use super::{BodyError, HeadError};
 
+/// After how many seconds a client should come back to a server that was full.
+const RETRY_AFTER: u64 = 1;
+
 /// Why a server answered a request by itself instead of calling the handler, or cut the handler's
 /// answer off.
 ///
@@ -163,6 +166,14 @@ impl RejectReason {
             Self::HandlerFailed | Self::AnswerCut => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// When the client should come back, in seconds.
+    pub(super) const fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Overloaded => Some(RETRY_AFTER),
+            _ => None,
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
 };
 use answer::{Answered, Next, answer, answer_at_once};
 use closing::close_gently;
-use record::{Exchanged, tell_refused};
+use record::Exchanged;
 
 /// The future of an exchange, in a box that it never leaves.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
@@ -159,7 +159,10 @@ async fn rest(
 
 /// Answers a request that no handler sees.
 fn refuse(exchange: &Exchange, head: &RequestHead, reason: RejectReason) -> Next {
-    tell_refused(exchange, reason, head);
+    // It was read if the connection may stay.
+    let known = (!reason.closes()).then_some(head);
+    let shared = exchange.shared();
+    shared.note_refusal(|| exchange.peer(), reason, known);
     if reason.closes() {
         exchange.refuse(reason, AnswerTo::unreadable());
         return Next::Close;
@@ -167,7 +170,7 @@ fn refuse(exchange: &Exchange, head: &RequestHead, reason: RejectReason) -> Next
     // It was understood as a message, so it is certain where the next one begins.
     exchange.begin(head);
     let mut answer_to = AnswerTo::request(head);
-    answer_to.keeps_alive &= !exchange.shared().is_stopping() && exchange.can_skip_body();
+    answer_to.keeps_alive &= !shared.is_stopping() && exchange.can_skip_body();
     exchange.refuse(reason, answer_to);
     answer::next_after(answer_to.keeps_alive)
 }

@@ -28,10 +28,11 @@ use super::{
 };
 use crate::{
     budget,
+    http::alarm::Alarm,
     net::Acceptor,
+    shrink::Spares,
     task::{IndexWakes, JoinSet},
-    time::{self, Sleep},
-    unwind,
+    time, unwind,
 };
 use admission::Admission;
 use connection_list::{Connections, Doing};
@@ -63,12 +64,12 @@ struct Worker<H> {
     answering: VecDeque<u32>,
     connections: Connections,
     running: slab::Slab<Running>,
-    spare: Vec<Running>,
+    spare: Spares<Running>,
     burst: Burst,
     /// Until the longest idle connection has been idle too long.
-    sweep: Option<Sleep>,
+    sweep: Alarm,
     /// Until the writes under way are looked at.
-    write_sweep: Option<Sleep>,
+    write_sweep: Alarm,
     /// The second at which they were looked at last. No idle connection that was used before it has
     /// an answer under way.
     writes_seen: u32,
@@ -77,7 +78,7 @@ struct Worker<H> {
     /// How many connections the kernel may accept ahead at once, unless they are taken one by one.
     burst_max: Option<usize>,
     /// Until a pause looks again.
-    pause: Option<Sleep>,
+    pause: Alarm,
     /// Connections that are being told that there is no room.
     refusals: JoinSet<()>,
 }
@@ -103,15 +104,15 @@ pub(super) async fn serve<H: Handler>(
         answering: VecDeque::new(),
         connections: Connections::new(),
         running: slab::Slab::new(),
-        spare: Vec::new(),
+        spare: Spares::default(),
         burst: Burst::default(),
-        sweep: None,
-        write_sweep: None,
+        sweep: Alarm::default(),
+        write_sweep: Alarm::default(),
         writes_seen: 0,
         stopping: None,
         admission,
         burst_max: None,
-        pause: None,
+        pause: Alarm::default(),
         refusals: JoinSet::new(),
     };
     worker.burst_max = Some(worker.listeners.iter().map(Acceptor::burst_max).sum());

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::SocketAddr,
     rc::Rc,
     sync::{
         Arc,
@@ -10,11 +11,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{report::Report, settings::Settings};
+use super::{access_log::Access, report::Report, settings::Settings};
 use crate::{
     http::{
         HeaderValue, StatusCode,
-        h1::{AnswerTo, DateCache, PlainEncoder, RejectReason, ResponseFraming},
+        h1::{AnswerTo, DateCache, PlainEncoder, RejectReason, RequestHead, ResponseFraming},
     },
     net::Outbox,
     sync::Notify,
@@ -184,6 +185,21 @@ impl Shared {
     #[cold]
     pub(crate) fn count_refusal(&self, reason: RejectReason) {
         self.report.borrow_mut().count_refusal(reason);
+    }
+
+    /// Counts a request that was refused, or bytes that were none, and tells the access log. There
+    /// may be a `head`, when they were a request.
+    #[cold]
+    pub(crate) fn note_refusal(
+        &self,
+        peer: impl FnOnce() -> Option<SocketAddr>,
+        reason: RejectReason,
+        head: Option<&RequestHead>,
+    ) {
+        self.count_refusal(reason);
+        if let Some(log) = &self.settings.access_log {
+            log(&Access::refused(peer(), reason, head));
+        }
     }
 
     /// Changes the other counts of this worker.

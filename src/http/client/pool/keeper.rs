@@ -6,21 +6,19 @@
 //! When the runtime ends it is dropped, and takes the idle connections along.
 
 use std::{
-    future::{Future as _, poll_fn},
-    iter,
-    pin::Pin,
-    ptr,
+    future::poll_fn,
+    iter, ptr,
     rc::{Rc, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use super::Pool;
 use crate::{
     driver::Driver,
+    http::alarm::Alarm,
     task::{self, AbortHandle},
-    time::{self, Sleep},
-    unwind,
+    time, unwind,
 };
 
 /// How long an idle connection may outlive its time. One that is asked for is looked at anyway.
@@ -30,7 +28,7 @@ struct Keeper {
     pool: Weak<Pool>,
     /// The driver of its runtime.
     home: Weak<Driver>,
-    clock: Option<Sleep>,
+    clock: Alarm,
 }
 
 /// A keeper, as its pool knows it.
@@ -57,7 +55,7 @@ pub(crate) fn start(pool: &Rc<Pool>, driver: &Rc<Driver>) -> Option<Handle> {
     let mut keeper = Keeper {
         pool: Rc::downgrade(pool),
         home: Weak::clone(&home),
-        clock: None,
+        clock: Alarm::default(),
     };
     let task = task::Builder::new()
         .name("http client")
@@ -84,16 +82,11 @@ impl Keeper {
             }
         }
         loop {
-            if let Some(clock) = &mut self.clock {
-                if Pin::new(clock).poll(context).is_pending() {
-                    return Poll::Pending;
-                }
-                self.clock = None;
-            }
+            ready!(self.clock.poll(context));
             if unwind::caught(|| pool.sweep()) == Some(false) {
                 return Poll::Pending;
             }
-            self.clock = Some(time::sleep(SWEEP_PERIOD));
+            self.clock.set(time::now() + SWEEP_PERIOD);
         }
     }
 }

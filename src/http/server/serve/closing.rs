@@ -7,16 +7,15 @@
 //! come from it. What it had sent by then has arrived before the acknowledgement.
 
 use std::{
-    future::{Future as _, poll_fn},
-    pin::Pin,
-    task::{Context, Poll},
+    future::poll_fn,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use crate::{
     budget,
-    http::transport::Transport,
-    time::{self, Sleep},
+    http::{alarm::Alarm, transport::Transport},
+    time,
 };
 
 /// How long a client is waited for at the most.
@@ -36,7 +35,7 @@ pub(crate) async fn close_gently(transport: Transport, to_come: Option<u64>) {
                 transport: &transport,
                 to_come,
                 skipped: 0,
-                look: None,
+                look: Alarm::default(),
                 interval: LOOK_INTERVAL,
             };
             while poll_fn(|context| linger.poll(context)).await {
@@ -54,7 +53,7 @@ struct Linger<'a> {
     to_come: Option<u64>,
     skipped: u64,
     /// Until the next look for the acknowledgement.
-    look: Option<Sleep>,
+    look: Alarm,
     interval: Duration,
 }
 
@@ -71,15 +70,11 @@ impl Linger<'_> {
                 // What has come besides what was to come may have more behind it.
                 Poll::Pending if self.to_come != Some(self.skipped) => return Poll::Pending,
                 Poll::Pending => {
-                    if let Some(look) = &mut self.look {
-                        if Pin::new(look).poll(context).is_pending() {
-                            return Poll::Pending;
-                        }
-                    }
+                    ready!(self.look.poll(context));
                     if self.transport.is_acknowledged() && !self.transport.has_unreceived() {
                         return Poll::Ready(false);
                     }
-                    self.look = Some(time::sleep(self.interval));
+                    self.look.set(time::now() + self.interval);
                     self.interval *= 2;
                 }
             }

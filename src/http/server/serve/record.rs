@@ -55,13 +55,3 @@ impl Exchanged {
         });
     }
 }
-
-/// Tells the access log of a request that is refused, or of bytes that were none.
-pub(crate) fn tell_refused(exchange: &Exchange, reason: RejectReason, head: &RequestHead) {
-    exchange.shared().count_refusal(reason);
-    if let Some(log) = &exchange.shared().settings.access_log {
-        // It was read if the connection may stay.
-        let head = (!reason.closes()).then_some(head);
-        log(&Access::refused(exchange.peer(), reason, head));
-    }
-}

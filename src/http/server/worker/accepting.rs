@@ -1,9 +1,7 @@
 //! The way in: which connections a worker takes, and which of the idle ones it closes for them.
 
 use std::{
-    future::Future as _,
     io,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -134,17 +132,13 @@ impl<H: Handler> Worker<H> {
             if self.may_accept() {
                 return context.waker().wake_by_ref();
             }
-            let again = || time::sleep(Duration::from_secs(u64::from(FRESH_SECONDS)));
-            if Pin::new(self.pause.get_or_insert_with(again))
-                .poll(context)
-                .is_pending()
-            {
+            let again = || time::now() + Duration::from_secs(u64::from(FRESH_SECONDS));
+            if self.pause.poll_at(again, context).is_pending() {
                 return;
             }
-            self.pause = None;
             self.look_at_clocks();
         }
-        self.pause = None;
+        self.pause.clear();
     }
 
     /// Closes the connection that has been idle longest. One that has sent something in the last

@@ -16,8 +16,6 @@ use crate::{
     unwind,
 };
 
-/// Used exchanges that are kept for the next connection.
-const SPARE_MAX: usize = 64;
 /// Times that one connection is served before the others get their turn.
 const ROUNDS_PER_TURN: usize = 4;
 
@@ -130,7 +128,7 @@ impl<H: Handler> Worker<H> {
 
     /// Gives an idle connection to an exchange, and returns that one's number.
     fn activate(&mut self, index: u32, bytes: ManagedBuf) -> u32 {
-        let mut running = self.spare.pop().unwrap_or_else(|| {
+        let mut running = self.spare.take().unwrap_or_else(|| {
             let exchange = Exchange::new(Rc::clone(&self.shared));
             let serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::clone(&self.handler)));
             Running {
@@ -153,9 +151,7 @@ impl<H: Handler> Worker<H> {
 
     fn recycle(&mut self, number: u32) {
         let running = self.running.remove(number as usize);
-        if self.spare.len() < SPARE_MAX {
-            self.spare.push(running);
-        } else {
+        if self.spare.put(running).is_err() {
             self.burst.note_dropped(1);
         }
     }

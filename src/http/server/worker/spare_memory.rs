@@ -7,13 +7,11 @@
 //! the allocator is asked to give back what is free, a second after the burst.
 
 use std::{
-    future::Future as _,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use crate::time::{self, Sleep};
+use crate::{http::alarm::Alarm, time};
 
 /// Exchanges that are kept when few run.
 const KEPT_MAX: usize = 4;
@@ -31,7 +29,7 @@ pub(crate) struct Burst {
     dropped: usize,
     /// Bytes of bodies whose memory was not given back.
     body_bytes: usize,
-    look: Option<Sleep>,
+    look: Alarm,
 }
 
 /// The work to do when a burst is over.
@@ -66,12 +64,8 @@ impl Burst {
         if dropped == 0 {
             return Poll::Pending;
         }
-        let again = || time::sleep(LOOK_INTERVAL);
-        while Pin::new(self.look.get_or_insert_with(again))
-            .poll(context)
-            .is_ready()
-        {
-            self.look = None;
+        let again = || time::now() + LOOK_INTERVAL;
+        while self.look.poll_at(again, context).is_ready() {
             if running <= KEPT_MAX {
                 let gives_back = dropped >= DROPPED_MIN;
                 self.dropped = if gives_back { 0 } else { dropped };

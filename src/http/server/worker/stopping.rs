@@ -6,13 +6,11 @@
 
 use std::{
     fmt,
-    future::Future as _,
-    pin::Pin,
     task::Context,
     time::{Duration, Instant},
 };
 
-use crate::time::{self, Sleep};
+use crate::{http::alarm::Alarm, time};
 
 /// The least grace of an idle connection: what arrived before the stop gets to us meanwhile.
 const SETTLE_TIME: Duration = Duration::from_millis(1);
@@ -26,7 +24,7 @@ pub(crate) struct Stopping {
     fresh_grace: Grace,
     deadline: Option<Instant>,
     /// Until the next of these times.
-    timer: Option<Sleep>,
+    timer: Alarm,
     /// Connections accepted at this second of the worker's clock or later are fresh.
     fresh_since: u32,
 }
@@ -56,7 +54,7 @@ impl Stopping {
             used_grace: Grace::Until(from_now(grace.max(SETTLE_TIME))),
             fresh_grace: Grace::Until(from_now(grace.max(FRESH_GRACE))),
             deadline: from_now(deadline),
-            timer: None,
+            timer: Alarm::default(),
             fresh_since: now.saturating_sub(1),
         }
     }
@@ -71,17 +69,15 @@ impl Stopping {
             }
             if self.used_grace.ends(now) | self.fresh_grace.ends(now) {
                 due = Due::Idle;
-                self.timer = None;
+                self.timer.clear();
             }
             let times = [self.used_grace.end(), self.fresh_grace.end(), self.deadline];
             let Some(next) = times.into_iter().flatten().min() else {
                 return due;
             };
-            let timer = self.timer.get_or_insert_with(|| time::sleep_until(next));
-            if Pin::new(timer).poll(context).is_pending() {
+            if self.timer.poll_at(|| next, context).is_pending() {
                 return due;
             }
-            self.timer = None;
         }
     }
 

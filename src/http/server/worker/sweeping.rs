@@ -1,8 +1,6 @@
 //! Work that comes with time: slow writes, idle connections, memory that a burst has left.
 
 use std::{
-    future::Future as _,
-    pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -20,15 +18,11 @@ impl<H: Handler> Worker<H> {
     /// every connection that is idle but for its answer. The timer is armed once a second as long
     /// as anything is written.
     pub(super) fn look_at_writes(&mut self, context: &mut Context<'_>) {
-        if self.write_sweep.is_none() && !self.shared.has_writes().get() {
+        if !self.write_sweep.is_set() && !self.shared.has_writes().get() {
             return;
         }
-        let next = || time::sleep(Duration::from_secs(1));
-        while Pin::new(self.write_sweep.get_or_insert_with(next))
-            .poll(context)
-            .is_ready()
-        {
-            self.write_sweep = None;
+        let next = || time::now() + Duration::from_secs(1);
+        while self.write_sweep.poll_at(next, context).is_ready() {
             self.look_at_clocks();
             self.shared.has_writes().set(false);
             for (_, running) in &self.running {
@@ -63,11 +57,8 @@ impl<H: Handler> Worker<H> {
             return;
         }
         loop {
-            if let Some(sweep) = &mut self.sweep {
-                if Pin::new(sweep).poll(context).is_pending() {
-                    return;
-                }
-                self.sweep = None;
+            if self.sweep.poll(context).is_pending() {
+                return;
             }
             let Some((_, since)) = self.connections.longest_idle() else {
                 return;
@@ -77,7 +68,7 @@ impl<H: Handler> Worker<H> {
                 return;
             };
             if deadline > time::now() {
-                self.sweep = Some(time::sleep_until(deadline));
+                self.sweep.set(deadline);
             } else {
                 self.close_overdue();
             }
@@ -154,14 +145,13 @@ impl<H: Handler> Worker<H> {
         let Poll::Ready(over) = self.burst.poll_over(running, spare, context) else {
             return;
         };
-        self.spare.truncate(over.kept_max);
+        drop(self.spare.shrink(over.kept_max));
         if over.gives_back {
             // Timers that were armed in the burst stand behind all of its own. They are armed anew.
-            self.sweep = None;
-            self.write_sweep = None;
+            self.sweep.clear();
+            self.write_sweep.clear();
             context.waker().wake_by_ref();
             time::shrink();
-            self.spare.shrink_to_fit();
             self.shared.outbox.shrink(over.kept_max);
             self.running.shrink_to_fit();
             self.wakes.shrink();
