@@ -1,11 +1,16 @@
 //! Streams of any kind, and readers over them.
+//!
+//! [`ByteStream`] is what all connections have in common, so that a protocol that is written for it
+//! runs over TCP, Unix sockets and TLS, and is tested in memory by [`duplex`]. [`Reader`] joins the
+//! pieces that a stream gives to lines, frames and messages.
 
 mod byte_stream;
 mod duplex;
+mod lines;
 mod reader;
-mod receive;
 
-pub use byte_stream::ByteStream;
+pub use byte_stream::{ByteRead, ByteStream, ByteWrite};
+pub(crate) use byte_stream::{reads_by_method, writes_by_method};
 pub use duplex::{Duplex, duplex};
+pub use lines::Lines;
 pub use reader::Reader;
-pub use receive::Receive;

@@ -20,11 +20,12 @@
 
 mod acceptor;
 mod addr;
+mod any_stream;
 mod detached;
 mod incoming;
-#[cfg(feature = "http")]
 mod outbox;
 mod owned_halves;
+mod poll_doors;
 mod rebind;
 mod receive;
 mod send_queue;
@@ -39,7 +40,6 @@ mod unix_listen_options;
 mod unix_listener;
 mod unix_stream;
 
-#[cfg(feature = "http")]
 pub(crate) use acceptor::Acceptor;
 pub use addr::ToAddrs;
 pub use detached::Detached;
@@ -51,10 +51,10 @@ pub use ucred::UCred;
 pub use unix_listen_options::UnixListenOptions;
 pub use unix_listener::UnixListener;
 pub use unix_stream::UnixStream;
-#[cfg(feature = "http")]
 pub(crate) use {
+    any_stream::AnyStream,
     outbox::Outbox,
-    receive::{Flood, GoneWait},
+    receive::{BULK_BYTES_MAX, Flood, GoneWait},
     send_queue::SendAll,
     socket::Socket,
 };

@@ -3,6 +3,7 @@
 #[cfg(feature = "tls")]
 mod carrier;
 pub(crate) mod input;
+pub(crate) mod taken_over;
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,7 +13,7 @@ use std::{
     net::{Shutdown, SocketAddr},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
@@ -21,24 +22,11 @@ use crate::{
     driver,
     future::Either,
     io::ByteStream,
-    net::{Flood, GoneWait, Outbox, SendAll, Socket, TcpStream, UnixStream},
+    net::{AnyStream, Flood, GoneWait, Outbox, SendAll, Socket},
     pool::ManagedBuf,
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     sys::TcpBytes,
 };
-
-/// How much is read at once from a stream that is not one of our sockets.
-const READ_BYTES: usize = 8 * 1024;
-
-/// How much of a body is received at once from a peer that sends as fast as it is taken. From
-/// 128 KiB on the C library maps each piece anew.
-///
-/// It is no multiple of a page, on purpose. On the processor that this was measured on, an AMD EPYC,
-/// the kernel's copy (`rep movsb`) is several times slower where its target begins up to 15 bytes
-/// behind its source, counted within a page: receives ran at 2 to 4 GB/s instead of 14.5. A full
-/// receive of whole pages begins the next one at the same place, and a peer that is received from
-/// slowly has sent enough for a full one.
-pub(super) const BULK_BYTES_MAX: usize = 121_872;
 
 /// What HTTP is spoken over: one of this crate's sockets, or any [`ByteStream`].
 ///
@@ -58,6 +46,8 @@ struct Other {
     /// Held by the write that is under way. The stream remembers one waker, and writes of several
     /// tasks go whole, as on a socket.
     write_turn: Semaphore,
+    /// Woken when that write has ended: the waker of one who polls.
+    watcher: Cell<Option<Waker>>,
     /// How many bytes the stream has taken.
     taken: Cell<u64>,
     /// Its sending direction has ended.
@@ -74,23 +64,16 @@ impl From<Socket> for Transport {
     }
 }
 
-impl From<TcpStream> for Transport {
-    fn from(stream: TcpStream) -> Self {
-        stream.into_socket().into()
-    }
-}
-
-impl From<UnixStream> for Transport {
-    fn from(stream: UnixStream) -> Self {
-        stream.into_socket().into()
-    }
-}
-
-impl<S: ByteStream> From<S> for Transport {
+impl<S: ByteStream + 'static> From<S> for Transport {
     fn from(stream: S) -> Self {
+        let stream = match AnyStream::from(stream) {
+            AnyStream::Socket(socket) => return socket.into(),
+            AnyStream::Other(stream) => stream,
+        };
         Self(Kind::Other(Rc::new(Other {
-            stream: RefCell::new(Box::new(stream)),
+            stream: RefCell::new(stream),
             write_turn: Semaphore::new(1),
+            watcher: Cell::new(None),
             taken: Cell::new(0),
             is_shut: Cell::new(false),
             empty_line_count: Cell::new(0),
@@ -104,6 +87,40 @@ impl Transport {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_recv(context),
             Kind::Other(other) => other.poll_recv(context),
+        }
+    }
+
+    /// The next bytes, for one who may not be the only one to receive; none at the end.
+    fn poll_recv_in_turn(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_recv_in_turn(context),
+            Kind::Other(other) => other.poll_recv(context),
+        }
+    }
+
+    /// Takes the first bytes of `bytes`, when no write is under way.
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_write(context, bytes),
+            Kind::Other(other) => other.poll_write(context, bytes),
+        }
+    }
+
+    /// Waits until what was taken is on its way.
+    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_flush(context),
+            Kind::Other(other) => {
+                other.poll_write_turn(context, |stream, context| stream.poll_flush(context))
+            }
+        }
+    }
+
+    /// Ends the sending direction behind what was sent. It can be ended again.
+    fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_shutdown(context),
+            Kind::Other(other) => other.poll_shutdown(context),
         }
     }
 
@@ -216,7 +233,7 @@ impl Transport {
             Kind::Other(other) => {
                 let other = Rc::clone(other);
                 Writing::Other(Box::pin(async move {
-                    let _turn = other.write_turn.acquire().await;
+                    let _turn = other.write_turn().await;
                     other.write_in_turn(buf.as_ref()).await?;
                     Ok(buf)
                 }))
@@ -247,7 +264,7 @@ impl Transport {
             match write {
                 Either::Left(write) => Ok(write.await?.1),
                 Either::Right((other, parts)) => {
-                    let _turn = other.write_turn.acquire().await;
+                    let _turn = other.write_turn().await;
                     for part in parts.parts() {
                         other.write_in_turn(part).await?;
                     }
@@ -380,13 +397,45 @@ impl Other {
     }
 
     fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        let mut bytes = Vec::with_capacity(READ_BYTES);
-        match self.with(|stream| stream.poll_read(context, &mut bytes)) {
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(ManagedBuf::own(bytes))),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            // An idle connection holds no memory.
-            Poll::Pending => Poll::Pending,
+        self.with(|stream| stream.poll_recv(context))
+    }
+
+    async fn write_turn(&self) -> WriteTurn<'_> {
+        let mut turn = WriteTurn {
+            permit: None,
+            watcher: &self.watcher,
+        };
+        turn.permit = self.write_turn.acquire().await.ok();
+        turn
+    }
+
+    /// Polls the sending direction when no write is under way.
+    fn poll_write_turn<R>(
+        &self,
+        context: &mut Context<'_>,
+        call: impl FnOnce(&mut dyn ByteStream, &mut Context<'_>) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if self.write_turn.available_permits() == 0 {
+            drop(self.watcher.replace(Some(context.waker().clone())));
+            return Poll::Pending;
         }
+        self.with(|stream| call(stream, context))
+    }
+
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(
+            self.poll_write_turn(context, |stream, context| stream.poll_write(context, bytes))?
+        );
+        self.taken.set(self.taken.get() + count as u64);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_shut.get() {
+            ready!(self.poll_write_turn(context, |stream, context| stream.poll_shutdown(context))?);
+            self.is_shut.set(true);
+        }
+        Poll::Ready(Ok(()))
     }
 
     async fn write_in_turn(&self, mut bytes: &[u8]) -> io::Result<()> {
@@ -400,6 +449,21 @@ impl Other {
             bytes = &bytes[count..];
         }
         poll_fn(|context| self.with(|stream| stream.poll_flush(context))).await
+    }
+}
+
+/// The turn of a write, or a wait for it.
+struct WriteTurn<'a> {
+    permit: Option<SemaphorePermit<'a>>,
+    watcher: &'a Cell<Option<Waker>>,
+}
+
+impl Drop for WriteTurn<'_> {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        if let Some(waker) = self.watcher.take() {
+            waker.wake();
+        }
     }
 }
 

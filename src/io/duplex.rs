@@ -2,16 +2,18 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
-use super::ByteStream;
-use crate::unwind;
+use super::{ByteWrite, reads_by_method, writes_by_method};
+use crate::{budget, pool::ManagedBuf, unwind};
 
-/// Two ends of a connection in memory, each of which takes up to `bytes_max` bytes ahead of its
-/// reader. For tests of whatever speaks over a stream: no socket, no kernel.
+/// Makes the two ends of a connection in memory. Each end takes up to `bytes_max` bytes ahead of its
+/// reader. It serves the tests of a protocol: there is no socket and no kernel.
 ///
 /// Both ends stay on their thread. When one is dropped, the other reads what was written and then
 /// the end, and its writes fail with `BrokenPipe`.
@@ -23,17 +25,14 @@ use crate::unwind;
 /// # Examples
 ///
 /// ```
-/// use std::{future::poll_fn, pin::pin};
-/// use annulus::io::{ByteStream as _, duplex};
+/// use annulus::io::duplex;
 ///
 /// annulus::run(async {
-///     let (mut near, mut far) = duplex(64);
-///     let sent = poll_fn(|context| near.poll_write(context, b"hello")).await?;
-///     assert_eq!(sent, 5);
+///     let (near, far) = duplex(64);
+///     near.write_all(b"hello").await?;
 ///     drop(near);
-///     let mut bytes = Vec::new();
-///     while poll_fn(|context| far.poll_read(context, &mut bytes)).await? > 0 {}
-///     assert_eq!(bytes, b"hello");
+///     assert_eq!(&*far.recv().await?, b"hello");
+///     assert!(far.recv().await?.is_empty());
 ///     std::io::Result::Ok(())
 /// })
 /// # .unwrap();
@@ -54,6 +53,9 @@ pub fn duplex(bytes_max: usize) -> (Duplex, Duplex) {
 }
 
 /// One end of a connection in memory, made by [`duplex`].
+///
+/// Everything works through `&self`: one task may read while another writes. The promises of
+/// [`ByteRead`](super::ByteRead) hold for the methods that poll.
 pub struct Duplex {
     incoming: Rc<Pipe>,
     outgoing: Rc<Pipe>,
@@ -96,27 +98,68 @@ impl Pipe {
     }
 }
 
-impl ByteStream for Duplex {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buf: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
+impl Duplex {
+    /// Receives all that is there. Empty means that the other end has finished writing.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn recv(&self) -> io::Result<ManagedBuf> {
+        budget::turn().await;
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// Writes all of `bytes`, as fast as the other end reads.
+    ///
+    /// # Errors
+    ///
+    /// `BrokenPipe` when the other end is gone, or this one has ended the direction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has written a beginning of `bytes` of unknown length.
+    pub async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        ByteWrite::write_all(&mut &*self, bytes).await
+    }
+
+    /// Ends the writing direction. Reading goes on.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub async fn shutdown(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_shutdown(context)).await
+    }
+
+    /// Takes all that is there. An empty buffer means that the other end has finished writing.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         let pipe = &self.incoming;
-        let count = pipe.bytes.borrow().len();
-        if count > 0 {
-            buf.append(&mut pipe.bytes.borrow_mut());
+        let bytes = pipe.bytes.take();
+        if !bytes.is_empty() {
             pipe.wake_writer();
-            return Poll::Ready(Ok(count));
+            return Poll::Ready(Ok(ManagedBuf::own(bytes)));
         }
         if pipe.ended.get() {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Ok(ManagedBuf::empty()));
         }
         drop(pipe.reader.replace(Some(context.waker().clone())));
         Poll::Pending
     }
 
-    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Takes as many of `bytes` as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_all`](Self::write_all).
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let pipe = &self.outgoing;
         if pipe.ended.get() || pipe.broken.get() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -132,16 +175,29 @@ impl ByteStream for Duplex {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_flush(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Is ready at once: what was taken is there for the other end.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub fn poll_flush(&self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ends the writing direction at once. Reading goes on.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub fn poll_shutdown(&self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.outgoing.ended.set(true);
         self.outgoing.wake_reader();
         Poll::Ready(Ok(()))
     }
 }
+
+reads_by_method!(Duplex);
+writes_by_method!(Duplex);
 
 impl Drop for Duplex {
     fn drop(&mut self) {

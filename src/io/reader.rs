@@ -1,9 +1,14 @@
 //! Joins the pieces of a stream.
 
-use std::{fmt, io};
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    task::{Context, Poll, ready},
+};
 
-use super::Receive;
-use crate::budget;
+use super::{ByteRead, Lines};
+use crate::{budget, pool::ManagedBuf};
 
 /// Memory for joined pieces that a reader keeps when it has given them out.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
@@ -81,19 +86,19 @@ const KEPT_BYTES_MAX: usize = 32 * 1024;
 /// })
 /// # .unwrap();
 /// ```
-pub struct Reader<R: Receive> {
+pub struct Reader<R: ByteRead> {
     source: R,
     /// Bytes of earlier pieces, in front of the present one.
     joined: Vec<u8>,
     /// How many of `joined` were consumed.
     joined_start: usize,
-    piece: Option<R::Bytes>,
+    piece: Option<ManagedBuf>,
     /// How many of the piece were consumed.
     piece_start: usize,
     ended: bool,
 }
 
-impl<R: Receive> Reader<R> {
+impl<R: ByteRead> Reader<R> {
     /// A reader that has read nothing yet.
     pub fn new(source: R) -> Self {
         Self {
@@ -184,7 +189,7 @@ impl<R: Receive> Reader<R> {
             }
         } else {
             self.piece_start += count;
-            let piece_len = self.piece.as_ref().map_or(0, |piece| piece.as_ref().len());
+            let piece_len = self.piece.as_ref().map_or(0, |piece| piece.len());
             if self.piece_start == piece_len {
                 self.piece = None;
                 self.piece_start = 0;
@@ -228,30 +233,135 @@ impl<R: Receive> Reader<R> {
     pub async fn read_until(&mut self, delimiter: u8, len_max: usize) -> io::Result<Vec<u8>> {
         budget::turn().await;
         let mut searched = 0;
+        let found = poll_fn(|context| self.poll_until(context, delimiter, len_max, &mut searched));
+        match found.await? {
+            Some(count) => {
+                let bytes = self.buffer()[..count].to_vec();
+                self.consume(count);
+                Ok(bytes)
+            }
+            None => Err(self.without("a delimiter")),
+        }
+    }
+
+    /// Reads one line, without its end `\n` or `\r\n`. `None` is the end of the stream behind a whole
+    /// line, or without any bytes.
+    ///
+    /// A line has at most `len_max` bytes, its end included.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the stream ends within a line, so that a line that was cut is never
+    /// taken for a whole one. `InvalidData` for a line that is longer, or is not UTF-8. In each case
+    /// the bytes stay to be read: [`read_to_end`](Self::read_to_end) takes a last line without an
+    /// end, and [`read_until`](Self::read_until) one that is not UTF-8. The source's errors.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: call it again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::{io::Reader, net::UnixStream};
+    ///
+    /// annulus::run(async {
+    ///     let (near, far) = UnixStream::pair()?;
+    ///     far.write_all("HELO you\r\nQUIT\n").await?;
+    ///     drop(far);
+    ///     let (half, _other) = near.into_split();
+    ///     let mut reader = Reader::new(half);
+    ///     assert_eq!(reader.read_line(1024).await?.as_deref(), Some("HELO you"));
+    ///     assert_eq!(reader.read_line(1024).await?.as_deref(), Some("QUIT"));
+    ///     assert_eq!(reader.read_line(1024).await?, None);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// # .unwrap();
+    /// ```
+    pub async fn read_line(&mut self, len_max: usize) -> io::Result<Option<String>> {
+        budget::turn().await;
+        let mut searched = 0;
+        poll_fn(|context| self.poll_line(context, len_max, &mut searched)).await
+    }
+
+    /// Returns the lines that follow as a stream, each as [`read_line`](Self::read_line) reads it.
+    /// The stream ends with the source or with the first error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::{io::{Reader, duplex}, spawn};
+    ///
+    /// annulus::run(async {
+    ///     let (near, far) = duplex(64);
+    ///     spawn(async move { near.write_all(b"one\ntwo\n").await });
+    ///     let mut reader = Reader::new(far);
+    ///     let mut lines = reader.lines(1024);
+    ///     let mut read = Vec::new();
+    ///     while let Some(line) = lines.next().await {
+    ///         read.push(line?);
+    ///     }
+    ///     assert_eq!(read, ["one", "two"]);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// # .unwrap();
+    /// ```
+    pub fn lines(&mut self, len_max: usize) -> Lines<'_, R> {
+        Lines::new(self, len_max)
+    }
+
+    /// As [`read_line`](Self::read_line). `searched` keeps how many bytes have no end of a line.
+    pub(super) fn poll_line(
+        &mut self,
+        context: &mut Context<'_>,
+        len_max: usize,
+        searched: &mut usize,
+    ) -> Poll<io::Result<Option<String>>> {
+        let found = ready!(self.poll_until(context, b'\n', len_max, searched))?;
+        *searched = 0;
+        let Some(count) = found else {
+            return Poll::Ready(if self.buffer().is_empty() {
+                Ok(None)
+            } else {
+                Err(self.without("the end of a line"))
+            });
+        };
+        let line = &self.buffer()[..count - 1];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = std::str::from_utf8(line)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+            .to_owned();
+        self.consume(count);
+        Poll::Ready(Ok(Some(line)))
+    }
+
+    /// How many bytes there are up to and including the first `delimiter`; `None` when the stream
+    /// has ended without one.
+    fn poll_until(
+        &mut self,
+        context: &mut Context<'_>,
+        delimiter: u8,
+        len_max: usize,
+        searched: &mut usize,
+    ) -> Poll<io::Result<Option<usize>>> {
         loop {
             let buffer = self.buffer();
             let end = buffer.len().min(len_max);
-            let found = buffer[searched..end]
+            let found = buffer[*searched..end]
                 .iter()
                 .position(|byte| *byte == delimiter);
             if let Some(index) = found {
-                let count = searched + index + 1;
-                let bytes = buffer[..count].to_vec();
-                self.consume(count);
-                return Ok(bytes);
+                return Poll::Ready(Ok(Some(*searched + index + 1)));
             }
             if end == len_max {
-                return Err(io::Error::new(
+                return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     format!("expected a delimiter among the first {len_max} bytes, found none"),
-                ));
+                )));
             }
-            searched = end;
-            if !self.join_next().await? {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    format!("expected a delimiter, found the end of the stream after {end} bytes"),
-                ));
+            *searched = end;
+            if !ready!(self.poll_join_next(context))? {
+                return Poll::Ready(Ok(None));
             }
         }
     }
@@ -377,7 +487,7 @@ impl<R: Receive> Reader<R> {
             return &self.joined[self.joined_start..];
         }
         match &self.piece {
-            Some(piece) => &piece.as_ref()[self.piece_start..],
+            Some(piece) => &piece[self.piece_start..],
             None => &[],
         }
     }
@@ -385,6 +495,12 @@ impl<R: Receive> Reader<R> {
     /// What it reads from. Bytes that are received from there meanwhile do not come to the reader.
     pub fn get_ref(&self) -> &R {
         &self.source
+    }
+
+    /// What it reads from, for writing to it. Bytes that are received from there meanwhile do not come
+    /// to the reader.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.source
     }
 
     /// The source, and what was received from it and not consumed: the parts for
@@ -395,30 +511,24 @@ impl<R: Receive> Reader<R> {
         (self.source, rest)
     }
 
-    /// Waits for a piece behind an empty buffer.
-    async fn receive(&mut self) -> io::Result<()> {
-        if !self.ended {
-            let piece = self.source.receive().await?;
-            self.ended = piece.as_ref().is_empty();
-            self.piece = (!self.ended).then_some(piece);
-            self.piece_start = 0;
-        }
-        Ok(())
-    }
-
     /// Adds the next piece to what is here; false at the end of the stream.
     async fn join_next(&mut self) -> io::Result<bool> {
+        poll_fn(|context| self.poll_join_next(context)).await
+    }
+
+    fn poll_join_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.ended {
-            return Ok(false);
+            return Poll::Ready(Ok(false));
+        }
+        let next = ready!(self.source.poll_recv(context))?;
+        if next.is_empty() {
+            self.ended = true;
+            return Poll::Ready(Ok(false));
         }
         if self.buffer().is_empty() {
-            self.receive().await?;
-            return Ok(!self.ended);
-        }
-        let next = self.source.receive().await?;
-        if next.as_ref().is_empty() {
-            self.ended = true;
-            return Ok(false);
+            self.piece = Some(next);
+            self.piece_start = 0;
+            return Poll::Ready(Ok(true));
         }
         // A reader that is never quite empty would keep all that it has consumed. What is moved is
         // shorter than what was consumed, so it costs no more than the reading did.
@@ -428,12 +538,11 @@ impl<R: Receive> Reader<R> {
             self.shrink();
         }
         if let Some(piece) = self.piece.take() {
-            self.joined
-                .extend_from_slice(&piece.as_ref()[self.piece_start..]);
+            self.joined.extend_from_slice(&piece[self.piece_start..]);
             self.piece_start = 0;
         }
-        self.joined.extend_from_slice(next.as_ref());
-        Ok(true)
+        self.joined.extend_from_slice(&next);
+        Poll::Ready(Ok(true))
     }
 
     /// Gives back what one large message needed.
@@ -442,6 +551,15 @@ impl<R: Receive> Reader<R> {
         if self.joined.capacity() > 2 * enough {
             self.joined.shrink_to(enough);
         }
+    }
+
+    /// The error of a stream that has ended without what was expected.
+    fn without(&self, expected: &str) -> io::Error {
+        let found = self.buffer().len();
+        io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("expected {expected}, found the end of the stream after {found} bytes"),
+        )
     }
 
     fn ended_early(&self, count: usize) -> io::Error {
@@ -462,7 +580,7 @@ fn not_a_frame(len: Option<usize>, len_max: usize) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-impl<R: Receive> fmt::Debug for Reader<R> {
+impl<R: ByteRead> fmt::Debug for Reader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
             .field("buffered", &self.buffer().len())
@@ -486,15 +604,13 @@ mod tests {
     /// Gives its pieces one by one; `None` is a piece that has not come yet.
     struct Pieces(RefCell<VecDeque<Option<&'static str>>>);
 
-    impl Receive for Pieces {
-        type Bytes = &'static str;
-
-        async fn receive(&self) -> io::Result<&'static str> {
+    impl ByteRead for Pieces {
+        fn poll_recv(&mut self, _: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
             let next = self.0.borrow_mut().pop_front();
             match next {
-                Some(Some(piece)) => Ok(piece),
-                Some(None) => std::future::pending().await,
-                None => Ok(""),
+                Some(Some(piece)) => Poll::Ready(Ok(piece.as_bytes().to_vec().into())),
+                Some(None) => Poll::Pending,
+                None => Poll::Ready(Ok(ManagedBuf::empty())),
             }
         }
     }
@@ -546,6 +662,60 @@ mod tests {
         let error = ready(poll(reader.read_to_end(5))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(ready(poll(reader.read_exact(6))).unwrap(), b"abcdef");
+    }
+
+    #[test]
+    fn lines_tell_a_clean_end_from_a_cut_line() {
+        let mut whole = reader([Some("a\r"), None, Some("\n\nb"), Some("\n")]);
+        assert!(poll(whole.read_line(10)).is_pending());
+        assert_eq!(ready(poll(whole.read_line(3))).unwrap().unwrap(), "a");
+        assert_eq!(ready(poll(whole.read_line(10))).unwrap().unwrap(), "");
+        assert_eq!(ready(poll(whole.read_line(2))).unwrap().unwrap(), "b");
+        for _ in 0..2 {
+            assert_eq!(ready(poll(whole.read_line(10))).unwrap(), None);
+        }
+        let mut cut = reader([Some("a\nb")]);
+        assert_eq!(ready(poll(cut.read_line(10))).unwrap().unwrap(), "a");
+        for _ in 0..2 {
+            let error = ready(poll(cut.read_line(10))).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+            assert!(error.to_string().contains("after 1 bytes"), "{error}");
+        }
+        assert_eq!(ready(poll(cut.read_to_end(10))).unwrap(), b"b");
+        assert_eq!(ready(poll(cut.read_line(10))).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_line_is_an_error_that_loses_nothing() {
+        let mut long = reader([Some("abc\n")]);
+        let error = ready(poll(long.read_line(3))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(ready(poll(long.read_line(4))).unwrap().unwrap(), "abc");
+        let mut reader = Reader::from_parts(Pieces(RefCell::default()), b"\xff\nb\n".to_vec());
+        let error = ready(poll(reader.read_line(10))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            ready(poll(reader.read_until(b'\n', 10))).unwrap(),
+            b"\xff\n"
+        );
+        assert_eq!(ready(poll(reader.read_line(10))).unwrap().unwrap(), "b");
+    }
+
+    #[test]
+    fn a_stream_of_lines_ends_with_the_source_or_with_an_error() {
+        let mut whole = reader([Some("a\nb"), None, Some("\n")]);
+        let mut lines = whole.lines(10);
+        assert_eq!(ready(poll(lines.next()).map(Option::unwrap)).unwrap(), "a");
+        assert!(poll(lines.next()).is_pending());
+        assert_eq!(ready(poll(lines.next()).map(Option::unwrap)).unwrap(), "b");
+        for _ in 0..2 {
+            assert!(matches!(poll(lines.next()), Poll::Ready(None)));
+        }
+        let mut cut = reader([Some("a")]);
+        let mut lines = cut.lines(10);
+        let error = ready(poll(lines.next()).map(Option::unwrap)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(matches!(poll(lines.next()), Poll::Ready(None)));
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! The two directions of a stream, for two tasks.
 
-use std::{fmt, io, rc::Rc};
+use std::{
+    fmt, io,
+    net::Shutdown,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use super::{TcpStream, socket::Stream};
 use crate::{
     buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
+    io::{reads_by_method, writes_by_method},
     pool::ManagedBuf,
 };
 
@@ -43,12 +49,23 @@ impl<S: Stream> OwnedReadHalf<S> {
         self.stream.socket().read(buf).await
     }
 
+    /// See [`TcpStream::poll_recv`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.stream.socket().poll_recv_in_turn(context)
+    }
+
     /// The whole connection, for what both directions share.
     #[must_use]
     pub fn stream(&self) -> &S {
         &self.stream
     }
 }
+
+reads_by_method!(OwnedReadHalf<S>, S: Stream);
 
 /// The sending direction. Made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](super::UnixStream::into_split). Dropping it tells the peer that no
@@ -94,12 +111,50 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().flush().await
     }
 
+    /// Ends the sending direction behind the writes that have begun. See [`TcpStream::shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn shutdown(&self) -> io::Result<()> {
+        self.stream.socket().shutdown(Shutdown::Write).await
+    }
+
+    /// See [`TcpStream::poll_write`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.socket().poll_write(context, bytes)
+    }
+
+    /// See [`TcpStream::poll_flush`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.socket().poll_flush(context)
+    }
+
+    /// See [`TcpStream::poll_shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.socket().poll_shutdown(context)
+    }
+
     /// The whole connection, for what both directions share.
     #[must_use]
     pub fn stream(&self) -> &S {
         &self.stream
     }
 }
+
+writes_by_method!(OwnedWriteHalf<S>, S: Stream);
 
 impl<S: Stream> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {

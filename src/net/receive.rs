@@ -42,7 +42,7 @@ use super::{
     socket::Shared,
     turns::{Ticket, Turns},
 };
-pub(crate) use bulk::Flood;
+pub(crate) use bulk::{BULK_BYTES_MAX, Flood};
 pub(crate) use gone::{Gone, GoneWait};
 pub(super) use read::Read;
 

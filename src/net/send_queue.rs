@@ -45,6 +45,10 @@ pub(super) struct SendQueue {
 }
 
 impl SendQueue {
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
     /// Whether no write is under way or waits its turn.
     #[inline]
     pub(super) fn is_free(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What every stream socket is below its public type: two directions over one descriptor.
 
 use std::{
+    cell::Cell,
     io,
     net::{Shutdown, SocketAddr},
     os::fd::OwnedFd,
@@ -15,7 +16,7 @@ use super::{
     turns::Ticket,
 };
 use crate::{
-    budget,
+    budget::{self, PutOff},
     buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, SliceMut, bytes_of},
     driver::{self, Driver},
     op::{self, AnyFd, Descriptor, Owner, Readiness, Send, SendVectored},
@@ -36,6 +37,9 @@ pub(super) struct Directions {
     pub(super) receive: Receive,
     pub(super) send: SendQueue,
     family: Family,
+    /// Whether a poll of each direction, which has no future, was put off.
+    pub(super) receive_put_off: Cell<PutOff>,
+    pub(super) send_put_off: Cell<PutOff>,
 }
 
 impl Owner for Directions {}
@@ -78,6 +82,8 @@ impl Socket {
             receive: Receive::new(driver, family == Family::Tcp),
             send: SendQueue::default(),
             family,
+            receive_put_off: Cell::default(),
+            send_put_off: Cell::default(),
         };
         Self {
             shared: Descriptor::new(fd, Rc::clone(driver), directions),
@@ -244,7 +250,7 @@ impl Socket {
     }
 
     /// Sends what the kernel takes at once. What it refuses for good has the receive looked at.
-    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         let sent = op::send_now(&self.shared, bytes);
         if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {
             self.shared.extra.receive.look(self.shared.driver());

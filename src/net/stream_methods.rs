@@ -205,6 +205,88 @@ macro_rules! stream_methods {
                 self.socket.shutdown(how).await
             }
 
+            /// Takes the next bytes, in memory that the kernel filled. An empty buffer means that
+            /// the peer has finished sending. For adapters and for futures that are written by hand.
+            ///
+            /// The stream keeps one waker for this direction, that of the last poll. It stays when
+            /// the future that has polled is dropped, and a later poll, or a call of
+            /// [`recv`](Self::recv) and its like, takes its place. While another task waits by
+            /// `recv` or `read`, a poll waits until that one is served. Writing does not matter to
+            /// it. Bytes come once and in their order, however polls and calls alternate.
+            ///
+            /// No memory is held while nothing arrives. From a peer that sends as fast as it is
+            /// taken, one poll brings up to 119 KiB.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv`](Self::recv). Outside of its runtime, or after the end of that, the error
+            /// says so and the poll never waits.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use annulus::net::UnixStream;
+            /// use std::future::poll_fn;
+            ///
+            /// annulus::run(async {
+            ///     let (near, far) = UnixStream::pair()?;
+            ///     let sent = poll_fn(|context| near.poll_write(context, b"hello")).await?;
+            ///     let received = poll_fn(|context| far.poll_recv(context)).await?;
+            ///     assert_eq!(&*received, &b"hello"[..sent]);
+            ///     std::io::Result::Ok(())
+            /// })
+            /// # .unwrap();
+            /// ```
+            pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+                self.socket.poll_recv_in_turn(context)
+            }
+
+            /// Takes the first bytes of `bytes`, and returns how many; at least one, unless there
+            /// are none. For adapters and for futures that are written by hand.
+            ///
+            /// The kernel takes what it has room for, and nothing is copied or allocated for that.
+            /// When it has no room, the stream takes up to 64 KiB in a copy and sends them in the
+            /// background, before any later write. Bytes that were taken are never lost, also when
+            /// the stream is dropped, after which the send goes on for at most five seconds.
+            ///
+            /// While a write is under way it waits. The stream keeps one waker for this direction,
+            /// that of the last poll of this method, [`poll_flush`](Self::poll_flush) or
+            /// [`poll_shutdown`](Self::poll_shutdown). It stays when the future that has polled is
+            /// dropped. Reading does not matter to it.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write); the error of bytes that were sent in the background is
+            /// told once, by the next poll or write. Nothing of `bytes` was taken then. Outside of
+            /// its runtime, or after the end of that, the error says so and the poll never waits.
+            pub fn poll_write(
+                &self,
+                context: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.socket.poll_write(context, bytes)
+            }
+
+            /// Waits until every write that has begun is in the kernel's hands, with the waker of
+            /// [`poll_write`](Self::poll_write).
+            ///
+            /// # Errors
+            ///
+            /// As [`flush`](Self::flush).
+            pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.socket.poll_flush(context)
+            }
+
+            /// Ends the sending direction behind the writes that have begun, with the waker of
+            /// [`poll_write`](Self::poll_write). Receiving goes on.
+            ///
+            /// # Errors
+            ///
+            /// As [`shutdown`](Self::shutdown).
+            pub fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.socket.poll_shutdown(context)
+            }
+
             /// Two halves, for two tasks. Dropping the writing half ends that direction.
             #[must_use]
             pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
@@ -239,13 +321,8 @@ macro_rules! stream_methods {
             }
         }
 
-        impl crate::io::Receive for $Stream {
-            type Bytes = ManagedBuf;
-
-            async fn receive(&self) -> io::Result<ManagedBuf> {
-                self.recv().await
-            }
-        }
+        crate::io::reads_by_method!($Stream);
+        crate::io::writes_by_method!($Stream);
     };
 }
 

@@ -5,6 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr},
     os::fd::{AsRawFd, RawFd},
     rc::Rc,
+    task::{Context, Poll},
     time::Duration,
 };
 

@@ -53,7 +53,24 @@ pub(super) struct Turns {
     is_taken: Cell<bool>,
     /// Those who wait, and those who were chosen and have not looked. Nearly always absent, and every
     /// idle connection has room for it.
-    waiting: Cell<Option<Rc<Waiters<()>>>>,
+    waiting: Cell<Option<Rc<Queue>>>,
+}
+
+/// Those who wait.
+#[derive(Default)]
+struct Queue {
+    waiters: Waiters<()>,
+    /// Woken when nobody has the turn any more: the waker of one who polls without a ticket.
+    watcher: Cell<Option<Waker>>,
+}
+
+impl Queue {
+    fn is_unused(&self) -> bool {
+        let watcher = self.watcher.take();
+        let is_watched = watcher.is_some();
+        self.watcher.set(watcher);
+        !is_watched && self.waiters.is_unused()
+    }
 }
 
 impl Turns {
@@ -79,7 +96,7 @@ impl Turns {
             ticket.0.set(Standing::HasTurn);
             return true;
         }
-        let place = self.waiters().push(waker, 1);
+        let place = self.queue().waiters.push(waker, 1);
         ticket.0.set(Standing::Waiting(place));
         false
     }
@@ -123,13 +140,13 @@ impl Turns {
 
         let mut kept = Kept(ticket, Some(place));
         let Some(place) = &kept.1 else { return false };
-        let waiters = self.waiters();
-        if waiters.poll_chosen(place, context.waker()) == Poll::Pending {
+        let queue = self.queue();
+        if queue.waiters.poll_chosen(place, context.waker()) == Poll::Pending {
             return false;
         }
         kept.1 = None;
         ticket.0.set(Standing::HasTurn);
-        self.tidy(&waiters);
+        self.tidy(&queue);
         true
     }
 
@@ -172,6 +189,25 @@ impl Turns {
         self.poll(ticket, &Context::from_waker(Waker::noop()))
     }
 
+    /// Whether nobody has the turn. If somebody has, the context's waker is woken when that is over.
+    /// One waker is kept for that, the last.
+    #[inline]
+    pub(super) fn poll_free(&self, context: &Context<'_>) -> bool {
+        !self.is_taken.get() || self.watch(context)
+    }
+
+    #[cold]
+    fn watch(&self, context: &Context<'_>) -> bool {
+        let waker = context.waker().clone();
+        // That was the user's code, and the one who had the turn may have left in it.
+        if !self.is_taken.get() {
+            return true;
+        }
+        let before = self.queue().watcher.replace(Some(waker));
+        drop(before);
+        false
+    }
+
     /// Whether nobody has the turn.
     #[inline]
     pub(super) fn is_free(&self) -> bool {
@@ -197,23 +233,25 @@ impl Turns {
 
     #[cold]
     fn pass_on(&self) {
-        let waiters = self.waiters();
-        let next = waiters.choose_first(());
-        self.tidy(&waiters);
-        match next {
+        let queue = self.queue();
+        let next = queue.waiters.choose_first(()).or_else(|| {
+            self.is_taken.set(false);
+            queue.watcher.take()
+        });
+        self.tidy(&queue);
+        if let Some(waker) = next {
             // The user's code runs last.
-            Some(waker) => waker.wake(),
-            None => self.is_taken.set(false),
+            waker.wake();
         }
     }
 
     #[cold]
     fn leave_queue(&self, place: Place) {
-        let waiters = self.waiters();
-        match waiters.remove(place) {
+        let queue = self.queue();
+        match queue.waiters.remove(place) {
             Left::Chosen(()) => self.pass_on(),
             Left::Waiting(waker) => {
-                self.tidy(&waiters);
+                self.tidy(&queue);
                 // It is not woken.
                 drop(waker);
             }
@@ -221,15 +259,15 @@ impl Turns {
     }
 
     /// The queue, made if need be.
-    fn waiters(&self) -> Rc<Waiters<()>> {
-        let waiters = self.waiting.take().unwrap_or_default();
-        self.waiting.set(Some(Rc::clone(&waiters)));
-        waiters
+    fn queue(&self) -> Rc<Queue> {
+        let queue = self.waiting.take().unwrap_or_default();
+        self.waiting.set(Some(Rc::clone(&queue)));
+        queue
     }
 
-    /// Drops the queue when nobody has a place in it.
-    fn tidy(&self, waiters: &Waiters<()>) {
-        if waiters.is_unused() {
+    /// Drops the queue when nobody waits in it.
+    fn tidy(&self, queue: &Queue) {
+        if queue.is_unused() {
             drop(self.waiting.take());
         }
     }
@@ -239,7 +277,10 @@ impl Turns {
 mod tests {
     use std::{
         panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-        sync::Arc,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
         task::Wake,
     };
 
@@ -283,6 +324,31 @@ mod tests {
         turns.leave(&a);
         turns.leave(&b);
         assert!(poll(&turns, &c));
+    }
+
+    #[test]
+    fn one_who_polls_without_a_ticket_is_woken_when_nobody_has_the_turn() {
+        struct Count(AtomicUsize);
+
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let turns = Turns::default();
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let context = Context::from_waker(&waker);
+        let (a, b) = (Ticket::new(), Ticket::new());
+        assert!(turns.poll_free(&context) && poll(&turns, &a));
+        assert!(!turns.poll_free(&context) && !poll(&turns, &b));
+        turns.leave(&a);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "b has the turn");
+        assert!(poll(&turns, &b) && !turns.poll_free(&context));
+        turns.leave(&b);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(turns.poll_free(&context) && turns.waiting.take().is_none());
     }
 
     #[test]

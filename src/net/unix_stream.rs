@@ -9,6 +9,7 @@ use std::{
         unix::net::{self as std_unix, SocketAddr},
     },
     path::Path,
+    task::{Context, Poll},
     time::Duration,
 };
 

@@ -37,7 +37,7 @@ impl ManagedBuf {
 
     /// A buffer in memory of its own, holding what the vector holds.
     pub(crate) fn own(bytes: Vec<u8>) -> Self {
-        let end = u32::try_from(bytes.len()).expect("a receive brings less than 4 GiB");
+        let end = u32::try_from(bytes.len()).expect("a buffer holds less than 4 GiB");
         Self {
             memory: Memory::Own(bytes),
             start: 0,
@@ -125,6 +125,17 @@ impl ops::DerefMut for ManagedBuf {
         let start = base.wrapping_add(self.start as usize);
         // SAFETY: as above, and the value is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(start, (self.end - self.start) as usize) }
+    }
+}
+
+/// The vector's bytes, in the memory that they are in: what a source of one's own gives.
+///
+/// # Panics
+///
+/// For 4 GiB or more.
+impl From<Vec<u8>> for ManagedBuf {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::own(bytes)
     }
 }
 

@@ -4,19 +4,16 @@ use std::{
     fmt,
     future::Future as _,
     io,
-    net::Shutdown,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use crate::{
     io::ByteStream,
-    net::{Flood, SendAll, Socket, TcpStream, UnixStream},
+    net::{AnyStream, Flood, SendAll, Socket},
     pool::ManagedBuf,
 };
 
-/// How much is read at once from a stream that is not one of our sockets: a record, nearly always.
-const READ_BYTES: usize = 16 * 1024 + 512;
 /// How much may be received at once from a socket whose peer sends a flood.
 const RECEIVE_BYTES_MAX: u32 = 64 * 1024;
 /// Memory of what was sent that is kept for the next send. An idle stream keeps none.
@@ -50,25 +47,16 @@ impl From<Socket> for Carrier {
     }
 }
 
-impl From<TcpStream> for Carrier {
-    fn from(stream: TcpStream) -> Self {
-        stream.into_socket().into()
-    }
-}
-
-impl From<UnixStream> for Carrier {
-    fn from(stream: UnixStream) -> Self {
-        stream.into_socket().into()
-    }
-}
-
-impl<S: ByteStream> From<S> for Carrier {
+impl<S: ByteStream + 'static> From<S> for Carrier {
     fn from(stream: S) -> Self {
-        Self(Kind::Stream {
-            stream: Box::new(stream),
-            sending: Vec::new(),
-            taken: 0,
-        })
+        match AnyStream::from(stream) {
+            AnyStream::Socket(socket) => socket.into(),
+            AnyStream::Other(stream) => Self(Kind::Stream {
+                stream,
+                sending: Vec::new(),
+                taken: 0,
+            }),
+        }
     }
 }
 
@@ -83,11 +71,7 @@ impl Carrier {
                 };
                 socket.poll_recv_up_to(flood, context)
             }
-            Kind::Stream { stream, .. } => {
-                let mut bytes = Vec::with_capacity(READ_BYTES);
-                ready!(stream.poll_read(context, &mut bytes))?;
-                Poll::Ready(Ok(ManagedBuf::own(bytes)))
-            }
+            Kind::Stream { stream, .. } => stream.poll_recv(context),
         }
     }
 
@@ -171,11 +155,7 @@ impl Carrier {
     /// Ends the sending direction. Nothing is being sent.
     pub(super) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
-            Kind::Socket { socket, .. } => {
-                // Without a send before it, it has nothing to wait for.
-                let mut shutdown = std::pin::pin!(socket.shutdown(Shutdown::Write));
-                shutdown.as_mut().poll(context)
-            }
+            Kind::Socket { socket, .. } => socket.poll_shutdown(context),
             Kind::Stream { stream, .. } => stream.poll_shutdown(context),
         }
     }

@@ -11,7 +11,11 @@ use std::{
 use rustls::pki_types::CertificateDer;
 
 use super::{Carrier, Config, Version, session::Session};
-use crate::{budget, io::ByteStream};
+use crate::{
+    budget,
+    io::{ByteRead, ByteWrite},
+    pool::ManagedBuf,
+};
 
 /// How much data is encrypted and sent at once.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
@@ -111,6 +115,41 @@ impl TlsStream {
         polled
     }
 
+    /// Appends the next data to `buf`, and returns how much that was; 0 when the peer has finished.
+    fn poll_data(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        let before = buf.len();
+        buf.append(&mut mem::take(&mut self.early));
+        loop {
+            if buf.len() > before {
+                return Poll::Ready(Ok(buf.len() - before));
+            }
+            if self.session.has_peer_finished() {
+                return Poll::Ready(Ok(0));
+            }
+            if self.has_failed {
+                let error = self.error.take();
+                let error = error.unwrap_or_else(|| io::ErrorKind::NotConnected.into());
+                return Poll::Ready(Err(error));
+            }
+            match self.poll_receive(context, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) if buf.len() > before => self.error = Some(error),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    if self.session.outgoing.is_empty() {
+                        // An idle stream holds no memory.
+                        self.session.outgoing = Vec::new();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
     /// Whether more can be sent.
     fn is_open(&self) -> bool {
         self.ending == Ending::Open && !self.has_failed && !self.cannot_send
@@ -126,11 +165,9 @@ impl TlsStream {
     /// # Cancel safety
     ///
     /// Nothing is lost.
-    pub async fn recv(&mut self) -> io::Result<Vec<u8>> {
+    pub async fn recv(&mut self) -> io::Result<ManagedBuf> {
         budget::turn().await;
-        let mut data = Vec::new();
-        poll_fn(|context| self.poll_read(context, &mut data)).await?;
-        Ok(data)
+        poll_fn(|context| self.poll_recv(context)).await
     }
 
     /// Sends all of `data`.
@@ -166,6 +203,87 @@ impl TlsStream {
         poll_fn(|context| self.poll_shutdown(context)).await
     }
 
+    /// Waits until everything that was written is on its way.
+    ///
+    /// # Errors
+    ///
+    /// What the stream reports.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_flush(context)).await
+    }
+
+    /// Takes the next data. An empty buffer means that the peer has finished. See
+    /// [`ByteRead`](crate::io::ByteRead#polling) for its promises.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        let mut data = Vec::new();
+        ready!(self.poll_data(context, &mut data))?;
+        Poll::Ready(Ok(ManagedBuf::own(data)))
+    }
+
+    /// Encrypts the first bytes of `bytes`, and returns how many. Their records go at once, or with
+    /// the next poll that writes, flushes or ends this direction.
+    ///
+    /// # Errors
+    ///
+    /// What the stream reports, and `BrokenPipe` after that or after the end of this direction.
+    pub fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if !self.is_open() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        ready!(self.poll_send(context))?;
+        let count = bytes.len().min(PIECE_BYTES_MAX);
+        if count == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        self.session
+            .send(&bytes[..count])
+            .inspect_err(|_| self.cannot_send = true)?;
+        // It is taken, whether it goes at once or later.
+        match self.poll_send(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(count)),
+        }
+    }
+
+    /// Waits until everything that was written is on its way.
+    ///
+    /// # Errors
+    ///
+    /// What the stream reports.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(context)
+    }
+
+    /// Tells the peer that nothing more is sent, and ends the sending direction.
+    ///
+    /// # Errors
+    ///
+    /// What the stream reports.
+    pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_open() {
+            self.session.finish()?;
+            self.ending = Ending::Told;
+        }
+        ready!(self.poll_send(context))?;
+        if self.ending != Ending::Shut {
+            ready!(self.carrier.poll_shutdown(context))?;
+            self.ending = Ending::Shut;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// The version that is spoken.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
@@ -191,75 +309,23 @@ impl TlsStream {
     }
 }
 
-impl ByteStream for TlsStream {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buf: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
-        let before = buf.len();
-        buf.append(&mut mem::take(&mut self.early));
-        loop {
-            if buf.len() > before {
-                return Poll::Ready(Ok(buf.len() - before));
-            }
-            if self.session.has_peer_finished() {
-                return Poll::Ready(Ok(0));
-            }
-            if self.has_failed {
-                let error = self.error.take();
-                let error = error.unwrap_or_else(|| io::ErrorKind::NotConnected.into());
-                return Poll::Ready(Err(error));
-            }
-            match self.poll_receive(context, buf) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) if buf.len() > before => self.error = Some(error),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    if self.session.outgoing.is_empty() {
-                        // An idle stream holds no memory.
-                        self.session.outgoing = Vec::new();
-                    }
-                    return Poll::Pending;
-                }
-            }
-        }
+impl ByteRead for TlsStream {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        Self::poll_recv(self, context)
     }
+}
 
+impl ByteWrite for TlsStream {
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.is_open() {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        ready!(self.poll_send(context))?;
-        let count = bytes.len().min(PIECE_BYTES_MAX);
-        if count == 0 {
-            return Poll::Ready(Ok(0));
-        }
-        self.session
-            .send(&bytes[..count])
-            .inspect_err(|_| self.cannot_send = true)?;
-        // It is taken, whether it goes at once or later.
-        match self.poll_send(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(count)),
-        }
+        Self::poll_write(self, context, bytes)
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(context)
+        Self::poll_flush(self, context)
     }
 
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_open() {
-            self.session.finish()?;
-            self.ending = Ending::Told;
-        }
-        ready!(self.poll_send(context))?;
-        if self.ending != Ending::Shut {
-            ready!(self.carrier.poll_shutdown(context))?;
-            self.ending = Ending::Shut;
-        }
-        Poll::Ready(Ok(()))
+        Self::poll_shutdown(self, context)
     }
 }
 

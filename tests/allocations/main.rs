@@ -4,6 +4,7 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    future::poll_fn,
     time::Duration,
 };
 
@@ -100,6 +101,29 @@ fn an_echoed_message_allocates_nothing() {
             allocations(async || {
                 for _ in 0..10_000 {
                     exchange(&stream).await;
+                }
+            })
+            .await
+        });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn a_message_by_polls_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            let stream = connections(1).await.pop().unwrap();
+            allocations(async || {
+                for _ in 0..10_000 {
+                    let write = poll_fn(|context| stream.poll_write(context, b"0123456789"));
+                    assert_eq!(write.await.unwrap(), 10);
+                    poll_fn(|context| stream.poll_flush(context)).await.unwrap();
+                    let mut count = 0;
+                    while count < 10 {
+                        let receive = poll_fn(|context| stream.poll_recv(context));
+                        count += receive.await.unwrap().len();
+                    }
                 }
             })
             .await

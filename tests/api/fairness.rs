@@ -11,9 +11,10 @@ use std::{
 };
 
 use annulus::{
+    ManagedBuf,
     fs::File,
     future::{Either, join, race},
-    io::{Reader, Receive},
+    io::{ByteRead, Reader},
     net::{UnixListener, UnixStream},
     spawn,
     sync::{Notify, Semaphore, mpsc, oneshot},
@@ -148,11 +149,9 @@ fn sockets_and_files_that_are_ready_leave_the_others_their_turn() {
 /// A source that always has another line.
 struct Forever;
 
-impl Receive for Forever {
-    type Bytes = &'static str;
-
-    async fn receive(&self) -> io::Result<&'static str> {
-        Ok("line\nline\n")
+impl ByteRead for Forever {
+    fn poll_recv(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        Poll::Ready(Ok(b"line\nline\n".to_vec().into()))
     }
 }
 

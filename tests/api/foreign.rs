@@ -52,6 +52,14 @@ async fn every_call_is_refused(stream: &TcpStream) {
     says_so(&stream.flush().await.unwrap_err());
     says_so(&stream.shutdown(Shutdown::Both).await.unwrap_err());
     says_so(&stream.closed().await.unwrap_err());
+    says_so(&poll_fn(|cx| stream.poll_recv(cx)).await.unwrap_err());
+    says_so(
+        &poll_fn(|cx| stream.poll_write(cx, b"mine"))
+            .await
+            .unwrap_err(),
+    );
+    says_so(&poll_fn(|cx| stream.poll_flush(cx)).await.unwrap_err());
+    says_so(&poll_fn(|cx| stream.poll_shutdown(cx)).await.unwrap_err());
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod listener;
 mod opening;
 mod options;
 mod panics;
+mod poll_doors;
 mod reader;
 mod receive;
 mod reset;
@@ -28,6 +29,7 @@ mod runtime;
 )]
 mod short_reads;
 mod stats;
+mod streams;
 mod support;
 mod tasks;
 mod unix;

@@ -3,7 +3,7 @@
 use std::{future::Future, io, rc::Rc, time::Duration};
 
 use annulus::{
-    io::{Reader, Receive},
+    io::{ByteRead, Reader},
     net::{TcpStream, UnixStream},
     spawn,
     task::yield_now,
@@ -78,7 +78,7 @@ async fn hasty<F: Future>(random: &mut Random, future: F) -> Option<F::Output> {
 }
 
 /// Takes all frames, by one call each or by looks at them first, most of which are dropped.
-async fn receive<R: Receive>(source: R, seed: u64) {
+async fn receive<R: ByteRead>(source: R, seed: u64) {
     let mut random = Random::new(seed + 3);
     let mut reader = Reader::new(source);
     for expected in frames(seed) {

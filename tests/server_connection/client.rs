@@ -4,7 +4,7 @@ use std::{future::poll_fn, task::Poll};
 
 use annulus::{
     http::{self, BodyWriter, Connection, Handler, Request, Response},
-    io::{ByteStream as _, Duplex, duplex},
+    io::{Duplex, duplex},
     spawn, task,
 };
 
@@ -34,11 +34,7 @@ impl Client {
     }
 
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let mut bytes = bytes.as_ref();
-        while !bytes.is_empty() {
-            let sent = poll_fn(|context| self.stream.poll_write(context, bytes)).await;
-            bytes = &bytes[sent.unwrap()..];
-        }
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
     /// Receives until `what` is there, and returns everything up to its end.
@@ -58,9 +54,9 @@ impl Client {
     }
 
     pub(super) async fn receive(&mut self) -> usize {
-        poll_fn(|context| self.stream.poll_read(context, &mut self.received))
-            .await
-            .unwrap()
+        let piece = self.stream.recv().await.unwrap();
+        self.received.extend_from_slice(&piece);
+        piece.len()
     }
 
     /// Receives until the end.
@@ -70,9 +66,7 @@ impl Client {
     }
 
     pub(super) async fn shut_down(&mut self) {
-        poll_fn(|context| self.stream.poll_shutdown(context))
-            .await
-            .unwrap();
+        self.stream.shutdown().await.unwrap();
     }
 }
 
@@ -80,8 +74,12 @@ impl Client {
     /// Whether something has come, without waiting for it.
     pub(super) async fn served_output(&mut self) -> bool {
         poll_fn(|context| {
-            let polled = self.stream.poll_read(context, &mut self.received);
-            Poll::Ready(matches!(polled, Poll::Ready(Ok(1..))))
+            let Poll::Ready(piece) = self.stream.poll_recv(context) else {
+                return Poll::Ready(false);
+            };
+            let piece = piece.unwrap();
+            self.received.extend_from_slice(&piece);
+            Poll::Ready(!piece.is_empty())
         })
         .await
     }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use annulus::{
+    ManagedBuf,
     http::{self, Connection, Handler, HeaderValue, Request, Response},
-    io::{ByteStream, Receive as _},
+    io::{ByteRead, ByteWrite},
     spawn,
     sync::Semaphore,
     task::yield_now,
@@ -29,22 +30,19 @@ struct Endless {
     reads: Rc<Cell<usize>>,
 }
 
-impl ByteStream for Endless {
-    fn poll_read(
-        &mut self,
-        _context: &mut Context<'_>,
-        buf: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
+impl ByteRead for Endless {
+    fn poll_recv(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         if self.is_over.get() || self.reads.get() == MANY {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Ok(Vec::new().into()));
         }
         self.reads.set(self.reads.get() + 1);
         let head = std::mem::take(&mut self.head);
         let piece = if head.is_empty() { self.rest } else { head };
-        buf.extend_from_slice(piece.as_bytes());
-        Poll::Ready(Ok(piece.len()))
+        Poll::Ready(Ok(piece.as_bytes().to_vec().into()))
     }
+}
 
+impl ByteWrite for Endless {
     fn poll_write(&mut self, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Poll::Ready(Ok(bytes.len()))
     }
@@ -94,8 +92,8 @@ fn a_body_that_is_always_there_leaves_the_others_their_turn() {
             CHUNKED,
             "5\r\nhello\r\n",
             async |mut request: Request| -> http::Result<&str> {
-                let body = request.take_body().limit(u64::MAX);
-                while !body.receive().await?.is_empty() {}
+                let mut body = request.take_body().limit(u64::MAX);
+                while !body.recv().await?.is_empty() {}
                 Ok("")
             },
         )
@@ -141,7 +139,7 @@ fn a_tunnel_that_is_always_ready_leaves_the_others_their_turn() {
             "hello",
             async |_: Request| -> http::Result<Response> {
                 let protocol = HeaderValue::from_static("t");
-                Ok(Response::upgrade(protocol, async |mut tunnel| {
+                Ok(Response::upgrade(protocol, async |tunnel| {
                     while !tunnel.recv().await.unwrap().is_empty() {}
                 }))
             },

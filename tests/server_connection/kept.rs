@@ -2,10 +2,7 @@
 
 use std::future::poll_fn;
 
-use annulus::{
-    http::{BodyWriter, Connection, Limits, Request, Response, StatusCode},
-    io::ByteStream as _,
-};
+use annulus::http::{BodyWriter, Connection, Limits, Request, Response, StatusCode};
 
 use crate::client::{Client, GET};
 

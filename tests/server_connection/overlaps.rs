@@ -10,10 +10,7 @@ use std::{
 };
 
 use annulus::{
-    http::{
-        self, Body, BodyWriter, Connection, HeaderValue, Request, Response, Timeouts, Upgraded,
-    },
-    io::Receive as _,
+    http::{self, BodyWriter, Connection, HeaderValue, Request, Response, Timeouts, Upgraded},
     spawn,
     sync::{Notify, oneshot},
     task, time,
@@ -124,13 +121,10 @@ fn a_continue_that_another_task_asks_for_is_sent() {
 fn a_tunnel_begins_behind_the_body_of_its_request() {
     annulus::run(async {
         let mut client = Client::of(Connection::new(), async |_: Request| {
-            Response::upgrade(
-                HeaderValue::from_static("chat"),
-                async |mut peer: Upgraded| {
-                    let bytes = peer.recv().await.unwrap();
-                    peer.write_all(bytes.to_ascii_uppercase()).await.unwrap();
-                },
-            )
+            Response::upgrade(HeaderValue::from_static("chat"), async |peer: Upgraded| {
+                let bytes = peer.recv().await.unwrap();
+                peer.write_all(bytes.to_ascii_uppercase()).await.unwrap();
+            })
         });
         client
             .send(
@@ -203,32 +197,6 @@ fn a_body_that_is_waited_for_in_short_turns_still_times_out() {
         let answer = so_far(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
         assert!((29..=32).contains(&turns.get()), "{}", turns.get());
-    });
-}
-
-#[test]
-fn every_task_that_waits_for_one_body_is_woken() {
-    annulus::run(async {
-        time::pause();
-        let mut client = Client::of(Connection::new(), async |mut request: Request| {
-            let body = Rc::new(request.take_body());
-            let receive = |body: &Rc<Body>| {
-                let body = Rc::clone(body);
-                spawn(async move { body.receive().await.map(|piece| piece.len()) })
-            };
-            let (first, second) = (receive(&body), receive(&body));
-            let (first, second) = (first.await.unwrap(), second.await.unwrap());
-            format!("{:?} {:?}", first.ok(), second.ok())
-        });
-        client
-            .send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\n")
-            .await;
-        settle().await;
-        client.send("abc").await;
-        settle().await;
-        client.send("def").await;
-        let answer = so_far(&mut client).await;
-        assert!(answer.ends_with("Some(3) Some(3)"), "{answer:?}");
     });
 }
 

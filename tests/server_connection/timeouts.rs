@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    future::poll_fn,
     io,
     rc::Rc,
     task::{Context, Poll},
@@ -10,9 +9,9 @@ use std::{
 };
 
 use annulus::{
-    Builder, DriverKind,
+    Builder, DriverKind, ManagedBuf,
     http::{self, BodyWriter, Connection, Request, Timeouts},
-    io::{ByteStream, Duplex, duplex},
+    io::{ByteRead, ByteWrite, Duplex, duplex},
     net::UnixStream,
     spawn, task, time,
 };
@@ -235,15 +234,13 @@ struct Counting {
     shutdowns: Rc<Cell<u32>>,
 }
 
-impl ByteStream for Counting {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buf: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
-        self.stream.poll_read(context, buf)
+impl ByteRead for Counting {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.stream.poll_recv(context)
     }
+}
 
+impl ByteWrite for Counting {
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.stream.poll_write(context, bytes)
     }
@@ -263,32 +260,26 @@ fn a_stream_is_shut_down_at_the_clients_end_and_when_it_was_idle_too_long() {
     annulus::run(async {
         time::pause();
         for client_ends in [true, false] {
-            let (mut client, stream) = duplex(1024);
+            let (client, stream) = duplex(1024);
             let shutdowns = Rc::new(Cell::new(0));
             let counting = Counting {
                 stream,
                 shutdowns: Rc::clone(&shutdowns),
             };
             let served = spawn(Connection::new().serve(counting, async |_: Request| "ok"));
-            poll_fn(|context| client.poll_write(context, GET.as_bytes()))
-                .await
-                .unwrap();
+            client.write_all(GET.as_bytes()).await.unwrap();
             let mut answer = Vec::new();
             while !answer.ends_with(b"ok") {
-                poll_fn(|context| client.poll_read(context, &mut answer))
-                    .await
-                    .unwrap();
+                answer.extend_from_slice(&client.recv().await.unwrap());
             }
             assert_eq!(shutdowns.get(), 0);
             if client_ends {
-                poll_fn(|context| client.poll_shutdown(context))
-                    .await
-                    .unwrap();
+                client.shutdown().await.unwrap();
             } else {
                 time::advance(Duration::from_secs(76)).await;
             }
-            let rest = poll_fn(|context| client.poll_read(context, &mut answer)).await;
-            assert_eq!((rest.unwrap(), shutdowns.get()), (0, 1));
+            let rest = client.recv().await.unwrap();
+            assert_eq!((rest.len(), shutdowns.get()), (0, 1));
             // It is not waited for long.
             time::advance(Duration::from_secs(3)).await;
             served.await.unwrap();

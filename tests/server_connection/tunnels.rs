@@ -9,18 +9,15 @@ fn an_upgraded_connection_has_what_came_behind_the_request() {
     annulus::run(async {
         let mut client = Client::of(Connection::new(), async |request: Request| {
             assert_eq!(request.upgrades().collect::<Vec<_>>(), ["chat"]);
-            Response::upgrade(
-                HeaderValue::from_static("chat"),
-                async |mut peer: Upgraded| {
-                    loop {
-                        let bytes = peer.recv().await.unwrap();
-                        if bytes.is_empty() {
-                            return;
-                        }
-                        peer.write_all(bytes.to_ascii_uppercase()).await.unwrap();
+            Response::upgrade(HeaderValue::from_static("chat"), async |peer: Upgraded| {
+                loop {
+                    let bytes = peer.recv().await.unwrap();
+                    if bytes.is_empty() {
+                        return;
                     }
-                },
-            )
+                    peer.write_all(bytes.to_ascii_uppercase()).await.unwrap();
+                }
+            })
         });
         client
             .send("GET / HTTP/1.1\r\nHost: t\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nahead")
@@ -128,7 +125,7 @@ fn a_connect_becomes_a_tunnel_and_without_one_is_refused() {
             if request.target() == "no:1" {
                 return Response::text("not a tunnel");
             }
-            Response::tunnel(async |mut peer: Upgraded| {
+            Response::tunnel(async |peer: Upgraded| {
                 let bytes = peer.recv().await.unwrap();
                 peer.write_all(bytes.to_vec()).await.unwrap();
             })

@@ -8,9 +8,9 @@ use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 const LAYERS: [&[&str]; 10] = [
     &["unwind", "budget", "shrink"],
     &["sys", "buf", "task", "time", "sync", "future"],
-    &["driver", "io", "blocking"],
+    &["driver", "blocking"],
     &["pool"],
-    &["op"],
+    &["io", "op"],
     &["net", "fs", "process", "signal"],
     &["runtime"],
     &["tls"],

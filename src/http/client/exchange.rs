@@ -31,9 +31,8 @@ use crate::{
     http::{
         Method, StatusCode,
         h1::{BodyDecoder, BodyError, ResponseError, ResponseHead, Rules},
-        transport::BULK_BYTES_MAX,
     },
-    net::Flood,
+    net::{BULK_BYTES_MAX, Flood},
     pool::ManagedBuf,
     time,
 };

@@ -35,7 +35,7 @@ use crate::{
         HeaderMap, StatusCode, Version,
         h1::{BodyLength, ResponseHead},
     },
-    io::{Reader, Receive},
+    io::{ByteRead, Reader},
     pool::ManagedBuf,
     time,
 };
@@ -448,11 +448,9 @@ impl BodyPieces {
     }
 }
 
-impl Receive for BodyPieces {
-    type Bytes = ManagedBuf;
-
-    async fn receive(&self) -> io::Result<ManagedBuf> {
-        poll_fn(|context| self.poll_receive(context)).await
+impl ByteRead for BodyPieces {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.poll_receive(context)
     }
 }
 

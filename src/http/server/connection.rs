@@ -34,18 +34,16 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use std::{future::poll_fn, io};
-/// use annulus::{http::{Connection, Request}, io::{ByteStream as _, duplex}, spawn};
+/// use std::io;
+/// use annulus::{http::{Connection, Request}, io::{Reader, duplex}, spawn};
 ///
 /// annulus::run(async {
-///     let (mut near, far) = duplex(4096);
+///     let (near, far) = duplex(4096);
 ///     let served = spawn(Connection::new().serve(far, async |_: Request| "hello"));
 ///     let request = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-///     poll_fn(|context| near.poll_write(context, request)).await?;
-///     let mut answer = Vec::new();
-///     while poll_fn(|context| near.poll_read(context, &mut answer)).await? > 0 {}
+///     near.write_all(request).await?;
+///     let answer = Reader::new(near).read_to_end(4096).await?;
 ///     assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"hello"));
-///     drop(near);
 ///     served.await?;
 ///     io::Result::Ok(())
 /// })

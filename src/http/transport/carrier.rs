@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::{Kind, Other, Transport};
-use crate::{io::ByteStream, tls::Carrier};
+use crate::{
+    io::{ByteRead, ByteWrite},
+    pool::ManagedBuf,
+    tls::Carrier,
+};
 
 impl From<Transport> for Carrier {
     fn from(transport: Transport) -> Self {
@@ -21,15 +25,13 @@ impl From<Transport> for Carrier {
 /// The stream of a transport.
 struct Inner(Rc<Other>);
 
-impl ByteStream for Inner {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buf: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
-        self.0.with(|stream| stream.poll_read(context, buf))
+impl ByteRead for Inner {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.0.poll_recv(context)
     }
+}
 
+impl ByteWrite for Inner {
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.with(|stream| stream.poll_write(context, bytes))
     }

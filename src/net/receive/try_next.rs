@@ -33,11 +33,6 @@ impl Receive {
     }
 
     fn try_next_in_turn(&self, shared: &Rc<Shared>) -> io::Result<ManagedBuf> {
-        if let State::Ready(key) = self.state.get() {
-            // Nobody waits for it any more; the next one who does starts another.
-            self.state.set(State::Idle);
-            op::abandon_wait(shared.driver(), key, Rc::clone(shared));
-        }
         loop {
             let step = match self.take_parked(shared.driver()) {
                 Some(step) => step,

@@ -303,16 +303,21 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::io::ByteStream;
+    use crate::{
+        io::{ByteRead, ByteWrite},
+        pool::ManagedBuf,
+    };
 
     /// A stream that takes everything, and breaks afterwards.
     struct Breaks;
 
-    impl ByteStream for Breaks {
-        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+    impl ByteRead for Breaks {
+        fn poll_recv(&mut self, _: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
             Poll::Pending
         }
+    }
 
+    impl ByteWrite for Breaks {
         fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
             Poll::Ready(Ok(bytes.len()))
         }

@@ -1,30 +1,31 @@
 //! A connection that speaks another protocol now.
 
-use std::{fmt, future::poll_fn, io};
-
-use bytes::Bytes;
+use std::{
+    fmt, io,
+    task::{Context, Poll},
+};
 
 use crate::{
-    budget,
-    http::{client::pool::connection::Connection, transport::Transport},
-    io::Receive,
+    buf::IoBuf,
+    http::{client::pool::connection::Connection, transport::taken_over::TakenOver},
+    io::{reads_by_method, writes_by_method},
     pool::ManagedBuf,
 };
 
 /// A connection whose protocol was changed, or the tunnel that a proxy has opened. It is no longer
 /// the pool's.
+///
+/// Everything works through `&self`: one task may receive while another sends. The server has a type
+/// of its own, since its connections go back to it and are told when it stops.
 pub struct Upgraded {
-    transport: Transport,
-    /// The bytes that came after the response.
-    first: std::cell::Cell<Option<ManagedBuf>>,
+    connection: TakenOver,
 }
 
 impl Upgraded {
     pub(crate) fn new(mut connection: Connection) -> Self {
         let first = connection.input.take_all();
         Self {
-            transport: connection.transport,
-            first: std::cell::Cell::new((!first.is_empty()).then_some(first)),
+            connection: TakenOver::new(connection.transport, first),
         }
     }
 
@@ -38,14 +39,10 @@ impl Upgraded {
     ///
     /// Nothing is lost.
     pub async fn recv(&self) -> io::Result<ManagedBuf> {
-        budget::turn().await;
-        match self.first.take() {
-            Some(first) => Ok(first),
-            None => poll_fn(|context| self.transport.poll_recv(context)).await,
-        }
+        self.connection.recv().await
     }
 
-    /// Sends all of `bytes`.
+    /// Sends all of `buf` and gives it back.
     ///
     /// # Errors
     ///
@@ -54,25 +51,65 @@ impl Upgraded {
     /// # Cancel safety
     ///
     /// Dropped in flight it is sent whole, in the background. Over TLS, a beginning of it is.
-    pub async fn write_all(&self, bytes: impl Into<Bytes>) -> io::Result<()> {
-        let result = self.transport.write_all(bytes.into()).await;
-        budget::turn().await;
-        result.map(drop)
+    pub async fn write_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> io::Result<B> {
+        self.connection.write_all(buf).await
+    }
+
+    /// Ends the sending direction behind what was sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub async fn shutdown(&self) -> io::Result<()> {
+        self.connection.shutdown().await
+    }
+
+    /// Takes the next bytes. An empty buffer is the end. See
+    /// [`ByteRead`](crate::io::ByteRead#polling) for its promises.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the connection.
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.connection.poll_recv(context)
+    }
+
+    /// Takes the first bytes of `bytes`, and returns how many. A connection that is a socket sends
+    /// them as [`TcpStream::poll_write`](crate::net::TcpStream::poll_write) does.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the connection, that of bytes taken before included.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.connection.poll_write(context, bytes)
+    }
+
+    /// Waits until the bytes that were taken are on their way.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_flush(context)
+    }
+
+    /// Ends the sending direction behind what was taken. Receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
+    pub fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_shutdown(context)
     }
 }
 
-impl Receive for Upgraded {
-    type Bytes = ManagedBuf;
-
-    async fn receive(&self) -> io::Result<ManagedBuf> {
-        self.recv().await
-    }
-}
+reads_by_method!(Upgraded);
+writes_by_method!(Upgraded);
 
 impl fmt::Debug for Upgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgraded")
-            .field("transport", &self.transport)
+            .field("transport", &self.connection)
             .finish_non_exhaustive()
     }
 }

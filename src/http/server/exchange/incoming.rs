@@ -22,8 +22,9 @@ use crate::{
         error::Result,
         h1::{BodyDecoder, BodyError, BodyLength, CONTINUE, RequestHead, Rules},
         server::{settings::Settings, worker_shared::Shared},
-        transport::{BULK_BYTES_MAX, input::Input},
+        transport::input::Input,
     },
+    net::BULK_BYTES_MAX,
     pool::ManagedBuf,
 };
 

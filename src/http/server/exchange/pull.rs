@@ -14,9 +14,8 @@ use crate::{
     http::{
         h1::{BodyDecoder, BodyError},
         server::timeouts::Timeouts,
-        transport::BULK_BYTES_MAX,
     },
-    net::Flood,
+    net::{BULK_BYTES_MAX, Flood},
     time, unwind,
 };
 

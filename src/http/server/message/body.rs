@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use super::received::Received;
 use crate::{
     budget::PutOff,
     http::{HeaderMap, error::Result, server::exchange::Exchange},
-    io::Receive,
+    io::ByteRead,
     pool::ManagedBuf,
 };
 
@@ -139,12 +139,13 @@ impl Body {
     }
 }
 
-impl Receive for Body {
-    type Bytes = ManagedBuf;
-
-    async fn receive(&self) -> io::Result<ManagedBuf> {
-        let piece = self.pull().await?;
-        Ok(piece.unwrap_or_else(ManagedBuf::empty))
+/// The pieces of the body, for a [`Reader`](crate::io::Reader).
+impl ByteRead for Body {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        match ready!(Pin::new(self).poll_next(context)) {
+            Some(piece) => Poll::Ready(Ok(piece?)),
+            None => Poll::Ready(Ok(ManagedBuf::empty())),
+        }
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::{
     cell::Cell,
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     rc::Rc,
     task::{Context, Poll},
 };
 
 use crate::{
-    budget,
     buf::IoBuf,
-    http::{server::worker_shared::Shared, transport::Transport},
+    http::{
+        server::worker_shared::Shared,
+        transport::{Transport, taken_over::TakenOver},
+    },
+    io::{reads_by_method, writes_by_method},
     pool::ManagedBuf,
 };
 
@@ -24,13 +25,12 @@ use crate::{
 /// HTTP's timeouts no longer count. The connection is closed when the handler's function returns,
 /// or at a server's stop when its deadline comes. What was written arrives, although the client
 /// still sends: for a moment that is read on, and dropped.
+///
+/// Everything works through `&self`: one task may receive while another sends.
 pub struct Upgraded {
     /// There until it is dropped.
-    transport: Option<Transport>,
-    unread: Vec<u8>,
+    connection: Option<TakenOver>,
     shared: Rc<Shared>,
-    /// Reading or writing has failed.
-    is_broken: Cell<bool>,
     way_back: WayBack,
 }
 
@@ -46,23 +46,14 @@ impl Upgraded {
         way_back: WayBack,
     ) -> Self {
         Self {
-            transport: Some(transport),
-            unread,
+            connection: Some(TakenOver::new(transport, ManagedBuf::own(unread))),
             shared,
-            is_broken: Cell::new(false),
             way_back,
         }
     }
 
-    fn transport(&self) -> &Transport {
-        self.transport.as_ref().expect("it is not dropped yet")
-    }
-
-    fn note<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
-        if result.is_err() {
-            self.is_broken.set(true);
-        }
-        result
+    fn connection(&self) -> &TakenOver {
+        self.connection.as_ref().expect("it is not dropped yet")
     }
 
     /// The next bytes; none at the end.
@@ -74,17 +65,8 @@ impl Upgraded {
     /// # Cancel safety
     ///
     /// Nothing is lost.
-    pub async fn recv(&mut self) -> io::Result<ManagedBuf> {
-        budget::turn().await;
-        poll_fn(|context| self.poll_recv(context)).await
-    }
-
-    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        if !self.unread.is_empty() {
-            return Poll::Ready(Ok(ManagedBuf::own(std::mem::take(&mut self.unread))));
-        }
-        let received = self.transport().poll_recv(context);
-        received.map(|result| self.note(result))
+    pub async fn recv(&self) -> io::Result<ManagedBuf> {
+        self.connection().recv().await
     }
 
     /// Sends all of `buf` and gives it back.
@@ -97,9 +79,7 @@ impl Upgraded {
     ///
     /// On a socket a write that has begun is sent whole; on another stream a part may be missing.
     pub async fn write_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> io::Result<B> {
-        let result = self.transport().write_all(buf).await;
-        budget::turn().await;
-        self.note(result)
+        self.connection().write_all(buf).await
     }
 
     /// Ends the sending direction after what was sent.
@@ -108,7 +88,45 @@ impl Upgraded {
     ///
     /// The error of the connection.
     pub async fn shutdown(&self) -> io::Result<()> {
-        self.note(self.transport().shutdown().await)
+        self.connection().shutdown().await
+    }
+
+    /// Takes the next bytes. An empty buffer is the end. See
+    /// [`ByteRead`](crate::io::ByteRead#polling) for its promises.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the connection.
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.connection().poll_recv(context)
+    }
+
+    /// Takes the first bytes of `bytes`, and returns how many. A connection that is a socket sends
+    /// them as [`TcpStream::poll_write`](crate::net::TcpStream::poll_write) does.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the connection, that of bytes taken before included.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.connection().poll_write(context, bytes)
+    }
+
+    /// Waits until the bytes that were taken are on their way.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection().poll_flush(context)
+    }
+
+    /// Ends the sending direction behind what was taken. Receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
+    pub fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection().poll_shutdown(context)
     }
 
     /// Waits until the server begins to stop.
@@ -121,18 +139,21 @@ impl Upgraded {
     }
 }
 
+reads_by_method!(Upgraded);
+writes_by_method!(Upgraded);
+
 impl Drop for Upgraded {
     fn drop(&mut self) {
-        if !self.is_broken.get() {
-            self.way_back.set(self.transport.take());
-        }
+        let connection = self.connection.take();
+        self.way_back
+            .set(connection.and_then(TakenOver::into_transport));
     }
 }
 
 impl fmt::Debug for Upgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgraded")
-            .field("transport", &self.transport)
+            .field("transport", self.connection())
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,115 @@
+//! The poll doors of a socket: receiving and sending without a future.
+//!
+//! A poll has no place to keep a ticket, so it takes no turn: it is served when nobody has the turn,
+//! and told when that is so. Its waker is in the driver's slot of the socket's receive, or in
+//! [`Turns`](super::turns::Turns), and stays there when the future that has polled is dropped.
+
+use std::{
+    cell::Cell,
+    io,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    receive::{BULK_BYTES_MAX, Flood},
+    send_queue::SendQueue,
+    socket::Socket,
+    turns::Ticket,
+};
+use crate::{
+    budget::{self, PutOff},
+    op::{InFlight, Send},
+    pool::ManagedBuf,
+    sys::{self, Completion, option},
+};
+
+/// How much one poll leaves to a send in the background when the kernel takes nothing at once. It is
+/// copied, and each stream has one at most.
+const BACKGROUND_BYTES_MAX: usize = 64 * 1024;
+
+impl Socket {
+    /// See `TcpStream::poll_recv`.
+    pub(crate) fn poll_recv_in_turn(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        let shared = self.shared();
+        let receive = &shared.extra.receive;
+        shared.driver().check_current()?;
+        if !receive.turns().poll_free(context) || is_put_off(&shared.extra.receive_put_off, context)
+        {
+            return Poll::Pending;
+        }
+        let flood = Flood {
+            bytes_max: BULK_BYTES_MAX as u32,
+            gather_bytes: 0,
+        };
+        let received = ready!(receive.poll_next_up_to(flood, shared, context));
+        budget::spend();
+        Poll::Ready(received)
+    }
+
+    /// See `TcpStream::poll_write`.
+    pub(crate) fn poll_write(
+        &self,
+        context: &Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let shared = self.shared();
+        let queue = &shared.extra.send;
+        ready!(self.poll_send_turn(context))?;
+        if is_put_off(&shared.extra.send_put_off, context) {
+            return Poll::Pending;
+        }
+        budget::spend();
+        queue.take_error()?;
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        match self.send_now(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
+        let count = bytes.len().min(BACKGROUND_BYTES_MAX);
+        let send = Send::new(self.any_fd(), bytes[..count].to_vec(), true);
+        let ticket = Ticket::new();
+        queue.begin_unattended(&ticket);
+        let send = InFlight::new(Rc::clone(shared.driver()), send);
+        SendQueue::finish(Rc::clone(shared), ticket, send);
+        Poll::Ready(Ok(count))
+    }
+
+    /// See `TcpStream::poll_flush`.
+    pub(crate) fn poll_flush(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send_turn(context))?;
+        Poll::Ready(self.shared().extra.send.take_error())
+    }
+
+    /// See `TcpStream::poll_shutdown`.
+    pub(crate) fn poll_shutdown(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send_turn(context))?;
+        let sent = self.shared().extra.send.take_error();
+        let result = sys::shutdown(self.raw(), option::SHUT_WR);
+        Poll::Ready(sent.and(Completion::new(result).result().map(drop)))
+    }
+
+    /// Whether no write is under way.
+    fn poll_send_turn(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        let shared = self.shared();
+        shared.driver().check_current()?;
+        if shared.extra.send.turns().poll_free(context) {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Whether an operation waits for the next poll of its task. See [`budget`].
+fn is_put_off(put_off: &Cell<PutOff>, context: &Context<'_>) -> bool {
+    if !budget::is_spent() {
+        return false;
+    }
+    let mut state = put_off.take();
+    let waits = state.waits(context);
+    put_off.set(state);
+    waits
+}
