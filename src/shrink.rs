@@ -80,8 +80,8 @@ impl<T> Default for Spares<T> {
     }
 }
 
-/// When to give back the room of a table, whose entries keep their places: only what is behind the
-/// last one in use can go, and to find out is not free.
+/// When to give back the room of a table, whose entries keep their places: only entries past the
+/// last used one can go, and finding it is not free.
 ///
 /// So it is tried when less than a quarter is in use, again when that has halved, and again after
 /// one, two, four looks and so on: what stood at the end has most likely gone by then.

@@ -30,7 +30,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Where something else than what the client asked for is missing, such as a file of the server's
 /// or the Unix socket of a database, the handler says so:
-/// `map_err(|error| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "no template").with_source(error))`.
+/// `map_err(|error| Error::new(status, "no template").with_source(error))`.
 ///
 /// # Examples
 ///

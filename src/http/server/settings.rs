@@ -51,7 +51,7 @@ impl Settings {
 }
 
 fn is_among(hosts: &[String], authority: &str) -> bool {
-    // The port is behind the last colon, unless that is inside of an address in brackets.
+    // The port follows the last colon, unless that is inside of an address in brackets.
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => host,
         _ => authority,

@@ -189,7 +189,7 @@ impl Header {
     }
 }
 
-/// The length of the block at the start of `bytes`, the frame's checksum behind the last one
+/// The length of the block at the start of `bytes`, the frame's checksum after the last one
 /// included; `None` while it is incomplete.
 fn block_len(bytes: &[u8], has_checksum: bool) -> Option<usize> {
     let header = bytes.get(..3)?;
