@@ -8,8 +8,8 @@
 //! nanosecond each. Where timers fire it is the thread's CPU time, everywhere else the time that
 //! passed.
 //!
-//! monoio and compio are compared with in a package of their own, because compio needs a newer Rust than
-//! annulus:
+//! monoio and compio are compared with in a package of their own, because compio needs a newer Rust
+//! than annulus:
 //!
 //! ```text
 //! cargo bench --manifest-path benches/peers/Cargo.toml

@@ -20,11 +20,12 @@
 //!
 //! # Certificates
 //!
-//! A server has to show a certificate for the name, or the address, that was connected to, signed by
-//! one of the system's authorities: those of the files that OpenSSL reads, which `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` name where they are set. [`Config::builder`] adds others, or those of Mozilla, which
-//! the feature `tls-bundled-roots` builds in. Revocation is not asked for. Everything else that rustls
-//! can do is there by a [`rustls::ClientConfig`] of one's own, which turns into a [`Config`].
+//! A server has to show a certificate for the name, or the address, that was connected to, signed
+//! by one of the system's authorities: those of the files that OpenSSL reads, which `SSL_CERT_FILE`
+//! and `SSL_CERT_DIR` name where they are set. [`Config::builder`] adds others, or those of
+//! Mozilla, which the feature `tls-bundled-roots` builds in. Revocation is not asked for.
+//! Everything else that rustls can do is there by a [`rustls::ClientConfig`] of one's own, which
+//! turns into a [`Config`].
 //!
 //! # The end of a stream
 //!
@@ -39,9 +40,9 @@
 //!
 //! # Memory
 //!
-//! An idle connection holds no buffers: records are decrypted where the kernel put them, and what was
-//! encrypted is given up when it was sent. What stays is the state of the session and the server's
-//! certificates: 4.4 KiB with one short certificate, nearly all of it rustls's.
+//! An idle connection holds no buffers: records are decrypted where the kernel put them, and what
+//! was encrypted is given up when it was sent. What stays is the state of the session and the
+//! server's certificates: 4.4 KiB with one short certificate, nearly all of it rustls's.
 
 mod builder;
 #[cfg(feature = "tls-bundled-roots")]
@@ -72,8 +73,8 @@ use std::{future::poll_fn, io};
 ///
 /// # Errors
 ///
-/// What the stream reports, and a [`rustls::Error`] in one of the kind `InvalidData` that tells what
-/// is wrong with the server's certificate or with what it said. `InvalidInput` when `name` is none.
+/// The errors of the stream. `InvalidData` around a [`rustls::Error`] when the server's certificate
+/// or its messages are wrong. `InvalidInput` when `name` is no name.
 ///
 /// # Cancel safety
 ///

@@ -1,4 +1,4 @@
-//! What a connection is made of.
+//! The stream that HTTP is spoken over.
 
 #[cfg(feature = "tls")]
 mod carrier;
@@ -28,7 +28,7 @@ use crate::{
     sys::TcpBytes,
 };
 
-/// What HTTP is spoken over: one of this crate's sockets, or any [`ByteStream`].
+/// The stream that HTTP is spoken over: one of this crate's sockets, or any [`ByteStream`].
 ///
 /// It is made by `From`, and functions that take a connection take what turns into one.
 pub struct Transport(Kind);
@@ -116,7 +116,7 @@ impl Transport {
         }
     }
 
-    /// Ends the sending direction behind what was sent. It can be ended again.
+    /// Ends the sending direction after the bytes that were sent. It can be ended again.
     fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_shutdown(context),
@@ -124,8 +124,8 @@ impl Transport {
         }
     }
 
-    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may forget
-    /// whom to wake.
+    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may
+    /// forget whom to wake.
     pub(super) fn is_silent(&self) -> bool {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.is_silent(),
@@ -284,7 +284,7 @@ impl Transport {
         }
     }
 
-    /// Ends the sending direction behind what was sent. It can be ended again.
+    /// Ends the sending direction after the bytes that were sent. It can be ended again.
     pub(super) async fn shutdown(&self) -> io::Result<()> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.shutdown(Shutdown::Write).await,

@@ -246,7 +246,8 @@ where
     }
 }
 
-/// Gives a type and references to it the reading trait, by the type's own method that takes `&self`.
+/// Gives a type and references to it the reading trait, by the type's own method that takes
+/// `&self`.
 macro_rules! reads_by_method {
     ($Type:ty $(, $($bound:tt)+)?) => {
         crate::io::reads_by_method!(@impl $Type, $Type $(, $($bound)+)?);
@@ -264,7 +265,8 @@ macro_rules! reads_by_method {
     };
 }
 
-/// Gives a type and references to it the writing trait, by the type's own methods that take `&self`.
+/// Gives a type and references to it the writing trait, by the type's own methods that take
+/// `&self`.
 macro_rules! writes_by_method {
     ($Type:ty $(, $($bound:tt)+)?) => {
         crate::io::writes_by_method!(@impl $Type, $Type $(, $($bound)+)?);

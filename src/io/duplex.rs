@@ -12,8 +12,8 @@ use std::{
 use super::{ByteWrite, reads_by_method, writes_by_method};
 use crate::{budget, pool::ManagedBuf, unwind};
 
-/// Makes the two ends of a connection in memory. Each end takes up to `bytes_max` bytes ahead of its
-/// reader. It serves the tests of a protocol: there is no socket and no kernel.
+/// Makes the two ends of a connection in memory. Each end takes up to `bytes_max` bytes ahead of
+/// its reader. It serves the tests of a protocol: there is no socket and no kernel.
 ///
 /// Both ends stay on their thread. When one is dropped, the other reads what was written and then
 /// the end, and its writes fail with `BrokenPipe`.

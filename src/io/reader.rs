@@ -26,8 +26,9 @@ const KEPT_BYTES_MAX: usize = 32 * 1024;
 /// take a message by one call, [`read_frame`](Self::read_frame), or look at it with
 /// [`fill`](Self::fill) and [`consume`](Self::consume) all of it at the end.
 ///
-/// What was received and not consumed is in the reader and goes with it. Keep one reader as long as
-/// its stream; [`into_parts`](Self::into_parts) and [`from_parts`](Self::from_parts) hand it on.
+/// Bytes that were received and not consumed are in the reader and go with it. Keep one reader as
+/// long as its stream; [`into_parts`](Self::into_parts) and [`from_parts`](Self::from_parts) hand
+/// it on.
 ///
 /// # Examples
 ///
@@ -149,7 +150,7 @@ impl<R: ByteRead> Reader<R> {
     ///         let count = 1 + usize::from(head[0]);
     ///         let bytes = reader.fill(count).await?.unwrap_or_default();
     ///         words.push(String::from_utf8_lossy(&bytes[1..count]).into_owned());
-    ///         reader.consume(count); // length and word together, behind the last `await`
+    ///         reader.consume(count); // length and word together, after the last `await`
     ///     }
     ///     assert_eq!(words, ["hi", "you"]);
     ///     std::io::Result::Ok(())
@@ -244,17 +245,17 @@ impl<R: ByteRead> Reader<R> {
         }
     }
 
-    /// Reads one line, without its end `\n` or `\r\n`. `None` is the end of the stream behind a whole
-    /// line, or without any bytes.
+    /// Reads one line, without its end `\n` or `\r\n`. `None` is the end of the stream behind a
+    /// whole line, or without any bytes.
     ///
     /// A line has at most `len_max` bytes, its end included.
     ///
     /// # Errors
     ///
     /// `UnexpectedEof` when the stream ends within a line, so that a line that was cut is never
-    /// taken for a whole one. `InvalidData` for a line that is longer, or is not UTF-8. In each case
-    /// the bytes stay to be read: [`read_to_end`](Self::read_to_end) takes a last line without an
-    /// end, and [`read_until`](Self::read_until) one that is not UTF-8. The source's errors.
+    /// taken for a whole one. `InvalidData` for a line that is longer, or is not UTF-8. In each
+    /// case the bytes stay to be read: [`read_to_end`](Self::read_to_end) takes a last line without
+    /// an end, and [`read_until`](Self::read_until) one that is not UTF-8. The source's errors.
     ///
     /// # Cancel safety
     ///
@@ -480,7 +481,7 @@ impl<R: ByteRead> Reader<R> {
         }
     }
 
-    /// What is here and not consumed.
+    /// Bytes that are here and not consumed.
     #[must_use]
     pub fn buffer(&self) -> &[u8] {
         if self.joined_start < self.joined.len() {
@@ -492,13 +493,14 @@ impl<R: ByteRead> Reader<R> {
         }
     }
 
-    /// What it reads from. Bytes that are received from there meanwhile do not come to the reader.
+    /// The source that it reads from. Bytes that are received from there meanwhile do not come to
+    /// the reader.
     pub fn get_ref(&self) -> &R {
         &self.source
     }
 
-    /// What it reads from, for writing to it. Bytes that are received from there meanwhile do not come
-    /// to the reader.
+    /// The source that it reads from, for writing to it. Bytes that are received from there
+    /// meanwhile do not come to the reader.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.source
     }

@@ -1,4 +1,4 @@
-//! What every listening socket is below its public type: accepts that go on by themselves.
+//! The core of every listening socket below its public type: accepts that go on by themselves.
 //!
 //! Once somebody waits, the kernel accepts ahead where it can; what it brought waits in the
 //! driver's slot. One future at a time has the turn, and the state outlives them all: dropping one
@@ -41,11 +41,12 @@ pub(crate) struct Acceptor {
     shared: Rc<Descriptor<Accept>>,
 }
 
-/// What a listener keeps for its accepts.
+/// The state that a listener keeps for its accepts.
 struct Accept {
     family: Family,
     state: Cell<State>,
-    /// Connections are waited for by readiness and then taken one by one; the socket does not block.
+    /// Connections are waited for by readiness and then taken one by one; the socket does not
+    /// block.
     one_by_one: Cell<bool>,
     turns: Turns,
     /// The rest after an accept that would fail again at once.
@@ -67,8 +68,8 @@ enum State {
 impl Acceptor {
     /// Takes over a listening socket in blocking mode.
     ///
-    /// The mode belongs to all who share the socket: it may leave that mode here and never comes back
-    /// to it, since one of the others may be about to accept what must not block.
+    /// The mode belongs to all who share the socket: it may leave that mode here and never comes
+    /// back to it, since one of the others may be about to accept what must not block.
     pub(super) fn from_fd(
         socket: OwnedFd,
         family: Family,
@@ -180,8 +181,8 @@ impl Acceptor {
         }
     }
 
-    /// How many connections the kernel may accept at once, before anything can stop it: all that fit
-    /// the backlog.
+    /// How many connections the kernel may accept at once, before anything can stop it: all that
+    /// fit the backlog.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn burst_max(&self) -> usize {
         if !self.shared.driver().features().multishot_accept {
@@ -191,8 +192,8 @@ impl Acceptor {
         backlog.unwrap_or(BACKLOG_DEFAULT as usize)
     }
 
-    /// Takes connections one by one from now on, where the kernel accepts ahead otherwise: none that
-    /// was not asked for. What it has accepted is there as before.
+    /// Takes connections one by one from now on, where the kernel accepts ahead otherwise: none
+    /// that was not asked for. What it has accepted is there as before.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn take_one_by_one(&self) {
         let accept = &self.shared.extra;
@@ -317,7 +318,7 @@ impl Acceptor {
     }
 }
 
-/// What an errno of an accept means for the listener.
+/// The meaning of an accept's errno for the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
     /// A connection that ended before it was accepted, which concerns nobody, or nothing at all.

@@ -1,4 +1,4 @@
-//! What can be connected to or listened on.
+//! Addresses to connect to or to listen on.
 
 use std::{
     future::Future,

@@ -10,8 +10,9 @@ use std::{
 use super::{TcpStream, acceptor::Acceptor, socket::Stream, turns::Ticket};
 use crate::budget;
 
-/// Connections, one after the other. Made by [`TcpListener::incoming`](super::TcpListener::incoming)
-/// and [`UnixListener::incoming`](super::UnixListener::incoming).
+/// Connections, one after the other. Made by
+/// [`TcpListener::incoming`](super::TcpListener::incoming) and
+/// [`UnixListener::incoming`](super::UnixListener::incoming).
 ///
 /// Dropping it loses none: those that wait stay in the listener.
 pub struct Incoming<'a, S = TcpStream> {

@@ -2,8 +2,8 @@
 //!
 //! An answer that is written whole has nobody who has to know when it was sent: its connection can
 //! wait for the next request meanwhile. So its bytes go into a box that stands for them until their
-//! completion, and the box is used again. What does not go out at once in one piece is finished by a
-//! task of the runtime's; an error goes to the next write, as that of any write that nobody waits
+//! completion, and the box is used again. What does not go out at once in one piece is finished by
+//! a task of the runtime's; an error goes to the next write, as that of any write that nobody waits
 //! for.
 
 use std::{cell::Cell, rc::Rc};

@@ -69,7 +69,7 @@ reads_by_method!(OwnedReadHalf<S>, S: Stream);
 
 /// The sending direction. Made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](super::UnixStream::into_split). Dropping it tells the peer that no
-/// more will come, behind the writes that have begun.
+/// more will come, after the writes that have begun.
 pub struct OwnedWriteHalf<S: Stream = TcpStream> {
     stream: Rc<S>,
 }

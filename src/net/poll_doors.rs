@@ -1,7 +1,7 @@
 //! The poll doors of a socket: receiving and sending without a future.
 //!
-//! A poll has no place to keep a ticket, so it takes no turn: it is served when nobody has the turn,
-//! and told when that is so. Its waker is in the driver's slot of the socket's receive, or in
+//! A poll has no place to keep a ticket, so it takes no turn: it is served when nobody has the
+//! turn, and told when that is so. Its waker is in the driver's slot of the socket's receive, or in
 //! [`Turns`](super::turns::Turns), and stays there when the future that has polled is dropped.
 
 use std::{
@@ -24,8 +24,8 @@ use crate::{
     sys::{self, Completion, option},
 };
 
-/// How much one poll leaves to a send in the background when the kernel takes nothing at once. It is
-/// copied, and each stream has one at most.
+/// How much one poll leaves to a send in the background when the kernel takes nothing at once. It
+/// is copied, and each stream has one at most.
 const BACKGROUND_BYTES_MAX: usize = 64 * 1024;
 
 impl Socket {

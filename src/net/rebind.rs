@@ -6,8 +6,8 @@ use crate::sys::errno;
 
 /// How long a bind waits for an address that is in use.
 ///
-/// The listener of a killed process that used a ring lives until the kernel has taken the ring down,
-/// which it does after the process is gone.
+/// The listener of a killed process that used a ring lives until the kernel has taken the ring
+/// down, which it does after the process is gone.
 const BIND_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The first of the waits, each of which is twice as long as the one before.

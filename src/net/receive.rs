@@ -63,7 +63,7 @@ enum State {
     Ended,
 }
 
-/// What a stream keeps for its receives.
+/// The state that a stream keeps for its receives.
 pub(super) struct Receive {
     /// Invariant: that of the socket's driver.
     pool: Rc<Pool>,
@@ -85,7 +85,7 @@ pub(super) struct Receive {
     turns: Turns,
 }
 
-/// What somebody who receives wants when nothing is under way.
+/// The wish of a task that receives, for when nothing is under way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WhenIdle<'a> {
     /// That the kernel is asked for bytes.
@@ -104,7 +104,7 @@ impl WhenIdle<'_> {
     }
 }
 
-/// What one step of receiving came to.
+/// The result of one step of receiving.
 enum Step {
     Bytes(ManagedBuf),
     /// Nothing more will come; `Ended` is set.
@@ -151,8 +151,8 @@ impl Receive {
         Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
     }
 
-    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may forget
-    /// whom to wake. The caller has the turn.
+    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may
+    /// forget whom to wake. The caller has the turn.
     pub(super) fn is_silent(&self, shared: &Rc<Shared>) -> bool {
         match self.state.get() {
             State::Multi(key) if shared.driver().multi_is_silent(key) => !self.has_front(),
@@ -365,7 +365,7 @@ impl Receive {
         self.full_receives.set(count);
     }
 
-    /// What has been received and not been taken, without asking the kernel for more.
+    /// Takes bytes that have been received already, without asking the kernel for more.
     fn take_parked(&self, driver: &Driver) -> Option<Step> {
         if let Some(bytes) = self.take_front() {
             return Some(Step::Bytes(bytes));

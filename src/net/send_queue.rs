@@ -32,7 +32,7 @@ use crate::{
 /// that does not read would hold the descriptor for ever otherwise.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-/// What a stream keeps for its sends.
+/// The state that a stream keeps for its sends.
 #[derive(Default)]
 pub(super) struct SendQueue {
     turns: Turns,
@@ -109,8 +109,8 @@ impl SendQueue {
         });
     }
 
-    /// Bounds the time of a write that is still being finished when the last handle goes, and of one
-    /// whose future goes later.
+    /// Bounds the time of a write that is still being finished when the last handle goes, and of
+    /// one whose future goes later.
     pub(super) fn linger(shared: &Rc<Shared>) {
         let queue = &shared.extra.send;
         queue.orphaned.set(true);
@@ -130,7 +130,7 @@ impl SendQueue {
         });
     }
 
-    /// Ends the sending direction behind the writes that have begun; nobody is left to tell an
+    /// Ends the sending direction after the writes that have begun. No caller is left to get an
     /// error.
     pub(super) fn end(shared: &Rc<Shared>) {
         if shared.driver().is_inherited() {

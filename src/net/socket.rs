@@ -1,4 +1,4 @@
-//! What every stream socket is below its public type: two directions over one descriptor.
+//! The core of every stream socket below its public type: two directions over one descriptor.
 
 use std::{
     cell::Cell,
@@ -24,12 +24,12 @@ use crate::{
     sys::{self, PollEvents, TcpBytes, option},
 };
 
-/// The least and the most of a Unix socket's [`piece_bytes_max`](Socket::piece_bytes_max): less than
-/// the smallest buffer that the kernel grants, and what it keeps in one piece itself.
+/// The least and the most of a Unix socket's [`piece_bytes_max`](Socket::piece_bytes_max): less
+/// than the smallest buffer that the kernel grants, and what it keeps in one piece itself.
 const PIECE_BYTES_MIN: usize = 1024;
 const PIECE_BYTES_MAX: usize = 32 * 1024;
 
-/// What a socket's handle and its operations share.
+/// The state that a socket's handle and its operations share.
 pub(super) type Shared = Descriptor<Directions>;
 
 /// The two directions of a socket.
@@ -133,8 +133,8 @@ impl Socket {
         self.shared.extra.receive.poll_next(&self.shared, context)
     }
 
-    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may forget
-    /// whom to wake.
+    /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may
+    /// forget whom to wake.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn is_silent(&self) -> bool {
         self.shared.extra.receive.is_silent(&self.shared)
@@ -182,8 +182,8 @@ impl Socket {
     }
 
     /// Resolves when the peer is gone: when the connection has failed, or has ended in both
-    /// directions, and when the peer has finished sending if `fin_counts`. Nothing is taken: what was
-    /// received before, and the error, are there at the next receive.
+    /// directions, and when the peer has finished sending if `fin_counts`. Nothing is taken: what
+    /// was received before, and the error, are there at the next receive.
     ///
     /// One waker is kept for this and for [`poll_recv`](Self::poll_recv), so both are for the same
     /// task. Nobody else receives meanwhile.
@@ -311,9 +311,9 @@ impl Socket {
         sys::tcp_bytes(self.shared.raw())
     }
 
-    /// A figure that changes whenever the peer takes bytes; none when the kernel does not tell. That
-    /// of a Unix socket grows with what is sent, too, so that it tells only of a write of at most
-    /// [`piece_bytes_max`](Self::piece_bytes_max).
+    /// A figure that changes whenever the peer takes bytes; none when the kernel does not tell.
+    /// That of a Unix socket grows with what is sent, too, so that it tells only of a write of at
+    /// most [`piece_bytes_max`](Self::piece_bytes_max).
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn bytes_taken(&self) -> Option<u64> {
         match self.shared.extra.family {
@@ -322,8 +322,8 @@ impl Socket {
         }
     }
 
-    /// Whether the peer's system has acknowledged all that was sent, a FIN as well; of a Unix socket,
-    /// whether the peer has read it.
+    /// Whether the peer's system has acknowledged all that was sent, a FIN as well; of a Unix
+    /// socket, whether the peer has read it.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn is_acknowledged(&self) -> bool {
         sys::unacknowledged(self.raw()).is_ok_and(|bytes| bytes == 0)
@@ -394,7 +394,7 @@ impl Socket {
         sent.and(sys::Completion::new(result).result().map(drop))
     }
 
-    /// Ends the sending direction behind the writes that have begun.
+    /// Ends the sending direction after the writes that have begun.
     pub(super) fn end_sends(&self) {
         SendQueue::end(&self.shared);
     }
@@ -488,8 +488,7 @@ impl Drop for ReceiveTurn<'_> {
 mod tests {
     use super::*;
 
-    /// What an idle connection costs is this, its slot in the driver, and the record of whoever
-    /// keeps it.
+    /// An idle connection costs this, its slot in the driver, and its owner's record.
     #[test]
     fn a_socket_is_small() {
         let counts = 2 * size_of::<usize>();

@@ -23,9 +23,9 @@ macro_rules! stream_methods {
             ///
             /// # Kernel
             ///
-            /// From 6.0 on one operation serves a whole TCP connection. One serves each message of a Unix
-            /// socket, and of any socket from 5.19 on; before that, and on the poll driver, readiness and
-            /// a plain receive do.
+            /// From 6.0 on one operation serves a whole TCP connection. One serves each message of
+            /// a Unix socket, and of any socket from 5.19 on; before that, and on the poll driver,
+            /// readiness and a plain receive do.
             pub async fn recv(&self) -> io::Result<ManagedBuf> {
                 self.socket.recv().await
             }
@@ -58,8 +58,8 @@ macro_rules! stream_methods {
                 self.socket.read(buf)
             }
 
-            /// Reads into the room behind what `buf` holds, and lengthens it. It makes no room: a
-            /// vector that is full needs `reserve` first.
+            /// Appends to `buf`: reads into the room after its bytes, and lengthens it. It makes no
+            /// room: a vector that is full needs `reserve` first.
             ///
             /// # Errors
             ///
@@ -191,7 +191,7 @@ macro_rules! stream_methods {
             }
 
             /// Ends one direction, or both. Ending the sending one waits for the writes before it;
-            /// the peer then sees the end of the stream behind their bytes.
+            /// the peer then sees the end of the stream after their bytes.
             ///
             /// # Errors
             ///
@@ -206,7 +206,8 @@ macro_rules! stream_methods {
             }
 
             /// Takes the next bytes, in memory that the kernel filled. An empty buffer means that
-            /// the peer has finished sending. For adapters and for futures that are written by hand.
+            /// the peer has finished sending. For adapters and for futures that are written by
+            /// hand.
             ///
             /// The stream keeps one waker for this direction, that of the last poll. It stays when
             /// the future that has polled is dropped, and a later poll, or a call of
@@ -293,7 +294,7 @@ macro_rules! stream_methods {
                 super::owned_halves::split(self)
             }
 
-            /// What the stream is below its type.
+            /// Returns the socket below the public type.
             #[cfg_attr(
                 not(any(feature = "http", test)),
                 expect(dead_code, reason = "only HTTP uses it")

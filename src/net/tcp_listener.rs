@@ -73,7 +73,8 @@ impl ListenOptions {
     /// Listens on the first of `addrs` that can be bound.
     ///
     /// An address that is in use is waited for, for a quarter of a second: the kernel ends the
-    /// listener of a process that was killed a little later than the process, when that used a ring.
+    /// listener of a process that was killed a little later than the process, when that used a
+    /// ring.
     ///
     /// # Errors
     ///
@@ -163,8 +164,8 @@ impl ListenOptions {
 
 /// A TCP socket that accepts connections.
 ///
-/// Once [`accept`](Self::accept) was called, the kernel accepts ahead where it can (5.19). When more
-/// than sixteen connections wait in the listener it stops, and later ones wait in the kernel's
+/// Once [`accept`](Self::accept) was called, the kernel accepts ahead where it can (5.19). When
+/// more than sixteen connections wait in the listener it stops, and later ones wait in the kernel's
 /// backlog; those that were in the backlog together come together, and each takes a descriptor.
 /// Dropping the listener closes those that wait.
 ///

@@ -216,8 +216,8 @@ impl TcpStream {
         tcp_options::set_keepalive(self.socket.raw(), idle)
     }
 
-    /// What the kernel does at close with bytes that the peer has not taken: `None` sends them in
-    /// the background, zero throws them away and resets the connection, anything else (in whole
+    /// Sets how close treats bytes that the peer has not taken: `None` sends them in the
+    /// background, zero throws them away and resets the connection, anything else (in whole
     /// seconds) makes the close itself wait, which blocks this thread.
     ///
     /// # Errors

@@ -45,14 +45,14 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// A queue in which one user at a time has the turn. It allocates only when somebody waits, and each
-/// of its calls takes the same time however many wait.
+/// A queue in which one user at a time has the turn. It allocates only when somebody waits, and
+/// each of its calls takes the same time however many wait.
 #[derive(Default)]
 pub(super) struct Turns {
     /// Whether somebody has the turn. A user that was chosen in the queue has it from then on.
     is_taken: Cell<bool>,
-    /// Those who wait, and those who were chosen and have not looked. Nearly always absent, and every
-    /// idle connection has room for it.
+    /// Those who wait, and those who were chosen and have not looked. Nearly always absent, and
+    /// every idle connection has room for it.
     waiting: Cell<Option<Rc<Queue>>>,
 }
 
@@ -150,8 +150,9 @@ impl Turns {
         true
     }
 
-    /// As [`poll_turn`](Self::poll_turn) for one of the operations that a task's poll has: when none
-    /// is left, one that begins waits for the next poll, with the turn or the place that it got here.
+    /// As [`poll_turn`](Self::poll_turn) for one of the operations that a task's poll has: when
+    /// none is left, one that begins waits for the next poll, with the turn or the place that it
+    /// got here.
     #[inline]
     pub(super) fn poll_counted(
         &self,
@@ -189,8 +190,8 @@ impl Turns {
         self.poll(ticket, &Context::from_waker(Waker::noop()))
     }
 
-    /// Whether nobody has the turn. If somebody has, the context's waker is woken when that is over.
-    /// One waker is kept for that, the last.
+    /// Whether nobody has the turn. If somebody has, the context's waker is woken when that is
+    /// over. One waker is kept for that, the last.
     #[inline]
     pub(super) fn poll_free(&self, context: &Context<'_>) -> bool {
         !self.is_taken.get() || self.watch(context)

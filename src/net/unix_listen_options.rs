@@ -63,9 +63,9 @@ impl UnixListenOptions {
 
     /// Listens at `path`, where a socket file is made. It stays when the listener is gone.
     ///
-    /// With [`remove_stale`](Self::remove_stale) a listener at the path is waited for, for a quarter of
-    /// a second, while this thread sleeps: the kernel ends that of a process that was killed a little
-    /// later than the process, when that used a ring.
+    /// With [`remove_stale`](Self::remove_stale) a listener at the path is waited for, for a
+    /// quarter of a second, while this thread sleeps: the kernel ends that of a process that was
+    /// killed a little later than the process, when that used a ring.
     ///
     /// # Errors
     ///

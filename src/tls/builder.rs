@@ -11,7 +11,7 @@ use rustls::{
 
 use super::{Config, Version, roots, trusting::Trusting};
 
-/// What stands at the beginning of each certificate in PEM.
+/// The beginning of each certificate in PEM.
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 
 /// Makes a [`Config`].
@@ -117,8 +117,8 @@ impl Builder {
     /// The configuration.
     ///
     /// The first that trusts the system's authorities reads their files, which takes a few
-    /// milliseconds; inside a runtime, [`blocking::run`](crate::blocking::run) keeps the thread free
-    /// meanwhile.
+    /// milliseconds; inside a runtime, [`blocking::run`](crate::blocking::run) keeps the thread
+    /// free meanwhile.
     ///
     /// # Errors
     ///
@@ -163,8 +163,8 @@ impl Builder {
     }
 }
 
-/// What was added, and what the system has. A system that has none does no harm to one who has
-/// brought his own.
+/// The authorities that were added, and those of the system. A system that has none is no error
+/// when some were added.
 fn all_roots(own: RootCertStore, has_system_roots: bool) -> io::Result<RootCertStore> {
     if !has_system_roots {
         return Ok(own);

@@ -1,4 +1,4 @@
-//! What TLS is spoken over.
+//! The stream that TLS is spoken over.
 
 use std::{
     fmt,
@@ -19,7 +19,7 @@ const RECEIVE_BYTES_MAX: u32 = 64 * 1024;
 /// Memory of what was sent that is kept for the next send. An idle stream keeps none.
 const KEPT_BYTES_MAX: usize = 128 * 1024;
 
-/// What TLS is spoken over: one of this crate's sockets, or any [`ByteStream`].
+/// The stream that TLS is spoken over: one of this crate's sockets, or any [`ByteStream`].
 ///
 /// It is made by `From`, and functions that take a stream take what turns into one.
 pub struct Carrier(Kind);
@@ -32,7 +32,7 @@ enum Kind {
     },
     Stream {
         stream: Box<dyn ByteStream>,
-        /// What is being sent, and how much of it the stream has taken.
+        /// The bytes that are being sent, and how many of them the stream has taken.
         sending: Vec<u8>,
         taken: usize,
     },

@@ -1,4 +1,4 @@
-//! What the connections of a client have in common.
+//! The TLS configuration of a client.
 
 use std::{fmt, io, sync::Arc};
 
@@ -6,8 +6,9 @@ use rustls::ClientConfig;
 
 use super::Builder;
 
-/// Whom a client trusts, and what it offers. A clone shares everything with its original, the
-/// sessions to resume included, and may go to any thread.
+/// The TLS configuration of a client: the authorities that it trusts, and its offers to servers. A
+/// clone shares everything with its original, the sessions to resume included, and may go to any
+/// thread.
 #[derive(Clone)]
 pub struct Config {
     pub(super) inner: Arc<ClientConfig>,

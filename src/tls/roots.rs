@@ -7,7 +7,7 @@ use std::{
 
 use rustls::RootCertStore;
 
-/// What was read, once for the whole process.
+/// The authorities that were read, once for the whole process.
 static SYSTEM: Mutex<Option<RootCertStore>> = Mutex::new(None);
 
 /// The system's certificates. They are read once; a failure is not kept.

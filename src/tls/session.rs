@@ -1,7 +1,7 @@
 //! TLS without I/O: records in, data out, and the other way round.
 //!
-//! Everything that lasts from one call to the next is here, so that nothing depends on a future that
-//! may be dropped: what came in and makes no whole record yet, and what is to be sent.
+//! Everything that lasts from one call to the next is here, so that nothing depends on a future
+//! that may be dropped: what came in and makes no whole record yet, and what is to be sent.
 
 use std::{io, sync::Arc};
 
@@ -21,20 +21,20 @@ use super::Version;
 const RECORD_DATA_MAX: usize = 16 * 1024;
 /// Bytes of a record besides its data: five of a header, and of a nonce and a tag at most so many.
 const RECORD_OVERHEAD_MAX: usize = 64;
-/// Bytes that are kept while they make no whole message: more than the longest of them, and than what
-/// a receive brings at once.
+/// Bytes that are kept while they make no whole message: more than the longest of them, and than
+/// what a receive brings at once.
 const INCOMING_BYTES_MAX: usize = 192 * 1024;
-/// Bytes that a peer may send without any data among them: tickets, new keys, empty records. Without
-/// a limit it could keep its client at that for ever, even on a connection that is idle.
+/// Bytes that a peer may send without any data among them: tickets, new keys, empty records.
+/// Without a limit it could keep its client at that for ever, even on a connection that is idle.
 const BARREN_BYTES_MAX: usize = 256 * 1024;
 /// The types of records: the first byte of each.
 const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
 
-/// What a client and a server have agreed on, or are about to.
+/// The session of a client and a server, from the first byte of its handshake on.
 pub(super) struct Session {
     connection: UnbufferedClientConnection,
-    /// What came and makes no whole message yet. rustls remembers places in it, so that it sees the
-    /// same bytes each time.
+    /// Bytes that came and make no whole message yet. rustls remembers places in it, so that it
+    /// sees the same bytes each time.
     incoming: Vec<u8>,
     /// Records to send.
     pub(super) outgoing: Vec<u8>,
@@ -48,7 +48,7 @@ pub(super) struct Session {
     barren_bytes: usize,
 }
 
-/// What to say once that is possible.
+/// The next message to the peer, for when that is possible.
 #[derive(Clone, Copy)]
 enum Words<'a> {
     None,
@@ -112,7 +112,7 @@ impl Session {
             self.incoming = incoming;
         }
         if self.has_peer_finished {
-            // Whatever stands behind the end is nobody's.
+            // Bytes after the end belong to no message.
             self.incoming.clear();
         }
         if self.incoming.is_empty() {

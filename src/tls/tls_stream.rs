@@ -22,18 +22,18 @@ const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// A stream with TLS on it, made by [`connect`](super::connect).
 ///
-/// What was received and not decrypted, and what was encrypted and not sent, is in the stream and not
-/// in the future of a call: one that is dropped loses nothing, and a record that it has begun to send
-/// goes on with the next write, flush or shutdown.
+/// Bytes that were received and not decrypted, or encrypted and not sent, are in the stream and not
+/// in the future of a call: one that is dropped loses nothing, and a record that it has begun to
+/// send goes on with the next write, flush or shutdown.
 ///
 /// Dropped over a socket, it tells the peer that it has finished, if nothing is left to be sent and
-/// that goes at once; [`shutdown`](Self::shutdown) does it for certain. A send that is under way then
-/// is finished by the runtime.
+/// that goes at once; [`shutdown`](Self::shutdown) does it for certain. A send that is under way
+/// then is finished by the runtime.
 pub struct TlsStream {
     session: Session,
     carrier: Carrier,
     ending: Ending,
-    /// What a server that speaks first has said together with the end of the handshake.
+    /// The data of a server that speaks first, which came together with the end of the handshake.
     early: Vec<u8>,
     /// Receiving has failed, and nothing more goes in either direction.
     has_failed: bool,
@@ -174,12 +174,12 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// What the stream reports.
+    /// The error of the stream.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has sent a beginning of `data` of a length that nobody knows. The records of that
-    /// go whole, behind whatever comes later.
+    /// Dropped, it has sent a beginning of `data` of a length that nobody knows. The records of
+    /// that go whole, before later data.
     pub async fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             budget::turn().await;
@@ -194,7 +194,7 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// What the stream reports.
+    /// The error of the stream.
     ///
     /// # Cancel safety
     ///
@@ -207,7 +207,7 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// What the stream reports.
+    /// The error of the stream.
     ///
     /// # Cancel safety
     ///
@@ -233,7 +233,7 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// What the stream reports, and `BrokenPipe` after that or after the end of this direction.
+    /// The error of the stream, and `BrokenPipe` after that or after the end of this direction.
     pub fn poll_write(
         &mut self,
         context: &mut Context<'_>,
@@ -261,7 +261,7 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// What the stream reports.
+    /// The error of the stream.
     pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_send(context)
     }
@@ -270,7 +270,7 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// What the stream reports.
+    /// The error of the stream.
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_open() {
             self.session.finish()?;
@@ -302,7 +302,7 @@ impl TlsStream {
         self.session.is_resumed()
     }
 
-    /// What the server has shown, its own certificate first.
+    /// The certificates that the server has shown, its own first.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         self.session.peer_certificates()

@@ -1,4 +1,4 @@
-//! What serves a connection from its first unread byte until nothing is left to answer.
+//! Serves a connection from its first unread byte until nothing is left to answer.
 //!
 //! An exchange is a future that never ends (`serve.rs`): it waits for a connection
 //! (`Exchange::give`), serves it, says how that ended (`Exchange::take_ended`), and waits for the
@@ -359,8 +359,8 @@ impl Exchange {
         }
     }
 
-    /// Whether the connection can stay open after an answer, as its head is to say, when the body is
-    /// not read any more: the end of the body is here, or it is known to be near.
+    /// Whether the connection can stay open after an answer, as its head is to say, when the body
+    /// is not read any more: the end of the body is here, or it is known to be near.
     #[inline]
     pub(crate) fn can_skip_body(&self) -> bool {
         self.incoming.can_skip(&self.shared.settings.rules)

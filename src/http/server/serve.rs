@@ -28,7 +28,7 @@ use record::Exchanged;
 /// The future of an exchange, in a box that it never leaves.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What came instead of a request.
+/// The input that came instead of a request.
 enum NoRequest {
     /// Nothing.
     Idle,
@@ -90,8 +90,8 @@ async fn serve<H: Handler>(
             Err(NoRequest::Refused(reason)) => refuse(exchange, storage, reason),
             Ok(()) => {
                 let (request, mut record) = begin(exchange, received);
-                // The answer is written once, where it is, since it is large. An async function around
-                // this would cost a request 55 instructions.
+                // The answer is written once, where it is, since it is large. An async function
+                // around this would cost a request 55 instructions.
                 let mut driven = None;
                 let handled = {
                     let mut answer = pin!(handler.handle(request));
@@ -250,8 +250,8 @@ fn finish(
 }
 
 impl Gathered {
-    /// Has the answer sent at once when no task has watched over the client while its handler waited:
-    /// a connection that has ended meanwhile shows then, and the next request is not begun.
+    /// Has the answer sent at once when no task has watched over the client while its handler
+    /// waited: a connection that has ended meanwhile shows then, and the next request is not begun.
     #[cold]
     fn note_wait(&mut self, exchange: &Exchange) {
         if exchange.when_gone() == WhenGone::GoOn {
@@ -291,8 +291,8 @@ fn look_for_head(exchange: &Exchange, storage: &mut RequestHead) -> Option<Resul
     })
 }
 
-/// Waits for the rest of a head that has begun. Of the input only empty lines are consumed: a client
-/// that has sent nothing else is idle.
+/// Waits for the rest of a head that has begun. Of the input only empty lines are consumed: a
+/// client that has sent nothing else is idle.
 async fn wait_for_head(
     exchange: &Exchange,
     storage: &mut RequestHead,

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::pool::ManagedBuf;
 
-/// What a connection has received and not consumed: nearly always one piece as it came, and bytes
-/// in memory of our own only while a message's parts have to be joined.
+/// Bytes that a connection has received and not consumed: nearly always one piece as it came, and
+/// bytes in memory of our own only while a message's parts have to be joined.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     piece: Option<ManagedBuf>,

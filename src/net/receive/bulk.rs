@@ -24,14 +24,14 @@ const BULK_RECEIVE_BUFFERS_MIN: usize = 4;
 /// they take, so that they never have to wait.
 const BULK_RECEIVES_PER_TURN: u8 = 8;
 
-/// How much is received at once from a peer that sends as fast as it is taken. From 128 KiB on the C
-/// library maps each piece anew.
+/// How much is received at once from a peer that sends as fast as it is taken. From 128 KiB on the
+/// C library maps each piece anew.
 ///
-/// It is no multiple of a page, on purpose. On the processor that this was measured on, an AMD EPYC,
-/// the kernel's copy (`rep movsb`) is several times slower where its target begins up to 15 bytes
-/// behind its source, counted within a page: receives ran at 2 to 4 GB/s instead of 14.5. A full
-/// receive of whole pages begins the next one at the same place, and a peer that is received from
-/// slowly has sent enough for a full one.
+/// It is no multiple of a page, on purpose. On the processor that this was measured on, an AMD
+/// EPYC, the kernel's copy (`rep movsb`) is several times slower where its target begins up to 15
+/// bytes behind its source, counted within a page: receives ran at 2 to 4 GB/s instead of 14.5. A
+/// full receive of whole pages begins the next one at the same place, and a peer that is received
+/// from slowly has sent enough for a full one.
 pub(crate) const BULK_BYTES_MAX: usize = 121_872;
 
 /// How a flood is received.

@@ -1,8 +1,8 @@
 //! Learning that the peer is gone while nobody receives, without taking anything.
 //!
 //! While the kernel receives for the socket anyway, its last completion tells, and nothing more is
-//! asked of it. Where it does not (stopped by back pressure, out of buffers, no provided buffers, the
-//! poll driver), a wait for readiness does. What is told then is not trusted but looked at, by
+//! asked of it. Where it does not (stopped by back pressure, out of buffers, no provided buffers,
+//! the poll driver), a wait for readiness does. What is told then is not trusted but looked at, by
 //! poll(2), which takes nothing away: also not the error that the next receive has to tell.
 
 use std::{
@@ -28,7 +28,8 @@ pub(crate) enum Gone {
     Reset,
 }
 
-/// What `Socket::poll_gone` keeps between its calls. Dropping it gives up what it waits for.
+/// The state that `Socket::poll_gone` keeps between its calls. Dropping it gives up what it waits
+/// for.
 #[derive(Debug, Default)]
 pub(crate) struct GoneWait(Stage);
 
@@ -44,7 +45,7 @@ enum Stage {
     Broken { wait: Readiness, fin: bool },
 }
 
-/// What the receive knows.
+/// The peer's state, as far as the receive knows it.
 enum Known {
     /// The peer was there, and the waker is woken when anything comes.
     Watched,
@@ -101,7 +102,7 @@ impl Receive {
                         PeerState::Gone => return Poll::Ready(Gone::Reset),
                         PeerState::Finished if fin_counts => return Poll::Ready(Gone::Fin),
                         PeerState::Finished => true,
-                        // What was told is not so any more. To wait for the same again could be
+                        // The kernel's report is out of date. To wait for the same again could be
                         // answered at once for ever.
                         PeerState::There => false,
                     };
@@ -114,7 +115,7 @@ impl Receive {
         }
     }
 
-    /// What the receive knows of the peer. One that was not begun is begun.
+    /// Asks the receive for the peer's state. A receive that was not begun is begun.
     fn known(&self, shared: &Rc<Shared>, context: &Context<'_>) -> Known {
         let driver = shared.driver();
         if driver.check_current().is_err() {

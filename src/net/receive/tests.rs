@@ -1,4 +1,4 @@
-//! What the tests of receiving share.
+//! Helpers that the tests of receiving share.
 
 use std::{future::Future, time::Duration};
 

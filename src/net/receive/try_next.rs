@@ -6,7 +6,7 @@ use super::{Receive, Shared, State, Step, Ticket};
 use crate::{op, pool::ManagedBuf};
 
 impl Receive {
-    /// What is here already, or `WouldBlock`.
+    /// Takes bytes that are here already, or fails with `WouldBlock`.
     pub(in crate::net) fn try_next(&self, shared: &Rc<Shared>) -> io::Result<ManagedBuf> {
         let driver = shared.driver();
         driver.check_current()?;

@@ -15,8 +15,8 @@ use crate::{
 /// A connection whose protocol was changed, or the tunnel that a proxy has opened. It is no longer
 /// the pool's.
 ///
-/// Everything works through `&self`: one task may receive while another sends. The server has a type
-/// of its own, since its connections go back to it and are told when it stops.
+/// Everything works through `&self`: one task may receive while another sends. The server has a
+/// type of its own, since its connections go back to it and are told when it stops.
 pub struct Upgraded {
     connection: TakenOver,
 }

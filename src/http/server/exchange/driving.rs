@@ -21,7 +21,7 @@ const SENDS_PER_TURN: u32 = 16;
 /// How much may be sent in them: with this many bytes it is the others' turn after fewer.
 const SENT_BYTES_PER_TURN: usize = 1024 * 1024;
 
-/// What became of a future that was driven.
+/// The end of a future that was driven.
 pub(crate) enum Driven<T> {
     Done(T),
     Panicked,

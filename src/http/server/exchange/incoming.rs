@@ -32,8 +32,8 @@ use crate::{
 pub(super) const DRAIN_BYTES_MAX: u64 = 256 * 1024;
 
 /// How much is skipped of a body that could still be read when the head of the answer was written,
-/// and that head said that the connection stays. A client that has sent all of its request counts on
-/// that, and what it has under way may fill the buffers of both sockets.
+/// and that head said that the connection stays. A client that has sent all of its request counts
+/// on that, and what it has under way may fill the buffers of both sockets.
 pub(super) const PROMISED_DRAIN_BYTES_MAX: u64 = 64 << 20;
 
 /// Memory that a used exchange keeps for its input.
@@ -96,7 +96,8 @@ impl Incoming {
         bytes
     }
 
-    /// Takes the head of a request out of the input and begins its body; returns the request's number.
+    /// Takes the head of a request out of the input and begins its body; returns the request's
+    /// number.
     #[inline]
     pub(super) fn begin(&self, head: &RequestHead, settings: &Settings) -> u64 {
         self.consume(head.consumed());
@@ -311,8 +312,8 @@ impl Incoming {
         Ok(())
     }
 
-    /// Whether the connection can stay open after an answer, as its head is to say, when the body is
-    /// not read any more: the end of the body is here, or it is known to be near.
+    /// Whether the connection can stay open after an answer, as its head is to say, when the body
+    /// is not read any more: the end of the body is here, or it is known to be near.
     #[inline]
     pub(super) fn can_skip(&self, rules: &Rules) -> bool {
         self.is_end() || self.can_skip_rest(rules)
@@ -331,8 +332,8 @@ impl Incoming {
         }
     }
 
-    /// Whether a task may still read the body to its end. A client that waits for `100 Continue` may
-    /// send its body or not, and nothing on the connection would tell which.
+    /// Whether a task may still read the body to its end. A client that waits for `100 Continue`
+    /// may send its body or not, and nothing on the connection would tell which.
     pub(super) fn may_end(&self) -> bool {
         self.is_end() || !self.pull.expects_continue() && self.failed().is_none()
     }

@@ -1,4 +1,4 @@
-//! What an exchange has to send.
+//! The bytes that an exchange has to send.
 
 use std::{
     cell::{Cell, RefCell},
@@ -45,12 +45,12 @@ enum Answer {
     Sent,
 }
 
-/// What has gathered to be sent: bytes, and between them large pieces that are not copied.
+/// The output that has gathered: bytes, and between them large pieces that are not copied.
 pub(crate) struct Outgoing {
     bytes: RefCell<Vec<u8>>,
     /// All are of the present answer.
     segments: RefCell<Vec<(usize, Bytes)>>,
-    /// What they have together.
+    /// The bytes in them together.
     segments_bytes: Cell<usize>,
     /// A writer waits while they have so much.
     segments_room: Cell<usize>,

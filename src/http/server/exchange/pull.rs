@@ -1,7 +1,7 @@
 //! The waits for the body of a request: who waits, and how long the client may take.
 //!
-//! A wait for the client has two limits, the time since its last byte and the rate over all the time
-//! that was waited; the time in which the handler does not wait counts for neither.
+//! A wait for the client has two limits, the time since its last byte and the rate over all the
+//! time that was waited; the time in which the handler does not wait counts for neither.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,9 +20,10 @@ use crate::{
 };
 
 /// A wait for a client that sends a flood may last until so much of it is there: otherwise each
-/// segment wakes the server, which is done with it before the next one. CPU time for a GiB in a bare
-/// C loop, beside hyper's: 1.09 without this, 0.79 for one receive's worth, 0.73 for two, 0.63 for
-/// four, which is as much as the window that a connection begins with (2-vCPU guest, Linux 6.18).
+/// segment wakes the server, which is done with it before the next one. CPU time for a GiB in a
+/// bare C loop, beside hyper's: 1.09 without this, 0.79 for one receive's worth, 0.73 for two, 0.63
+/// for four, which is as much as the window that a connection begins with (2-vCPU guest, Linux
+/// 6.18).
 const GATHER_BYTES: usize = 238 * 1024;
 
 /// How long the first of those bytes wait for the others at the most.
@@ -31,7 +32,7 @@ const GATHER_TIME: Duration = Duration::from_millis(2);
 /// So long after its limit a wait still counts, by which a timer may be late.
 const LATE: Duration = Duration::from_millis(100);
 
-/// What an exchange knows of its request's body besides the bytes.
+/// The state of a request's body, besides the bytes.
 pub(super) struct Pull {
     /// The request that is being answered; bodies of earlier ones are out of date.
     number: Cell<u64>,
@@ -226,8 +227,8 @@ impl Pull {
         self.waited.set(waited);
     }
 
-    /// How to receive: no more than the body has, where that is known. Only then is the client's last
-    /// byte sure to end a wait for more.
+    /// How to receive: no more than the body has, where that is known. Only then is the client's
+    /// last byte sure to end a wait for more.
     pub(super) fn flood(&self, body: &BodyDecoder) -> Flood {
         let at_most = |bytes: usize, left: u64| left.min(bytes as u64) as u32;
         let gather_bytes = match body.left() {

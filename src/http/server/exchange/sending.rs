@@ -26,8 +26,8 @@ const PIECE_BYTES_MAX: usize = 256 * 1024;
 pub(super) const FIRST_PIECE_BYTES_MAX: usize = 64 * 1024;
 
 impl Exchange {
-    /// Leaves the answers that have gathered to the kernel, for a connection that is idle next; false
-    /// when that cannot be done, and the exchange has to wait for them.
+    /// Leaves the answers that have gathered to the kernel, for a connection that is idle next;
+    /// false when that cannot be done, and the exchange has to wait for them.
     #[inline]
     pub(crate) fn post(&self) -> bool {
         let shared = &self.shared;
@@ -97,8 +97,8 @@ impl Exchange {
     }
 
     /// Sends what has large pieces: very much of it in smaller ones, between which the other
-    /// connections have their turn. A Unix socket gets such of which it tells whether the client takes
-    /// them.
+    /// connections have their turn. A Unix socket gets such of which it tells whether the client
+    /// takes them.
     async fn write_segments(&self, mut taken: Interleaved) -> Result<(), Gone> {
         let before = self.line.set_phase(Phase::Writing);
         let bytes = taken.total_len();
@@ -130,8 +130,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// After the first piece it is the others' turn: those whose answers are under way come after those
-    /// who have asked for one.
+    /// After the first piece it is the others' turn: those whose answers are under way come after
+    /// those who have asked for one.
     async fn write_in_pieces(&self, taken: &Interleaved, piece_max: usize) -> Result<(), Gone> {
         let (mut start, mut piece_count) = (0, 0_usize);
         for (at, segment) in &taken.segments {
@@ -177,7 +177,7 @@ struct UntilStalled<'a, W> {
     line: &'a Line,
     shared: &'a Shared,
     write: W,
-    /// What the client had taken when the time began, and when it ends.
+    /// The number of bytes that the client had taken when the time began, and when the time ends.
     stall: Option<(Option<u64>, Instant)>,
 }
 
@@ -233,7 +233,8 @@ impl<T, W: Future<Output = io::Result<T>> + Unpin> Future for UntilStalled<'_, W
         if this.poll_stall(context).is_pending() {
             return Poll::Pending;
         }
-        // The write is dropped before the connection, and what it has begun would be finished first.
+        // The write is dropped before the connection, and what it has begun would be finished
+        // first.
         line.cut();
         shared.count_refusal(RejectReason::WriteTimeout);
         Poll::Ready(Err(Gone(RejectReason::WriteTimeout)))

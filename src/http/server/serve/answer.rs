@@ -23,14 +23,14 @@ use crate::http::{
     },
 };
 
-/// What follows an answer.
+/// The step after an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     Request,
     Close,
 }
 
-/// What became of an answer: its status, why it was not the handler's, and what follows it.
+/// The outcome of an answer: its status, the reason if it was not the handler's, and the next step.
 pub(crate) type Answered = (StatusCode, Option<RejectReason>, Next);
 
 /// Adds the answer that most handlers give to the output, and takes it: one whose body is here.
@@ -59,7 +59,7 @@ pub(crate) fn answer_at_once(
     ))
 }
 
-/// Whether the request's body can end behind an answer whose body is here. One that is written in
+/// Whether the request's body can end after an answer whose body is here. One that is written in
 /// pieces may be written from the request's body, which is left alone.
 #[inline]
 fn ends_body(exchange: &Exchange, response: &Response) -> bool {
@@ -89,7 +89,7 @@ pub(crate) async fn answer(
                 Ok(refuse_upgrade(exchange, response, answer_to))
             }
             ResponseBody::Tunnel(make) if is_upgrade || status.is_success() => {
-                // The tunnel begins behind the request, whose body nobody can read any more.
+                // The tunnel begins after the request, whose body cannot be read any more.
                 exchange.retire();
                 exchange.ask_for_body()?;
                 if exchange.body_failed().is_some() || !exchange.skip_body().await? {
@@ -113,8 +113,8 @@ pub(crate) async fn answer(
     }
     match body {
         ResponseBody::Producer(make) => {
-            // The body of the request may still be read by whoever has the request or its body, such
-            // as the producer, unless that never runs.
+            // The body of the request may still be read by whoever has the request or its body,
+            // such as the producer, unless that never runs.
             let is_kept = Rc::strong_count(received) > 1;
             let has_body = !answer_to.is_head
                 && !matches!(
@@ -167,8 +167,8 @@ fn protocols(response: &Response) -> impl Iterator<Item = &HeaderValue> {
         .map(|(_, value)| value)
 }
 
-/// Answers 426 where the handler would change to a protocol that the client did not offer (RFC 9110,
-/// section 7.8), and names that protocol. Without one the handler is at fault.
+/// Answers 426 where the handler would change to a protocol that the client did not offer (RFC
+/// 9110, section 7.8), and names that protocol. Without one the handler is at fault.
 fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: AnswerTo) -> Answered {
     let reason = RejectReason::UpgradeRequired;
     let mut refusal = Response::text(format!("{reason}\n")).status(reason.status());
@@ -186,7 +186,8 @@ fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: Answer
     (reason.status(), Some(reason), next)
 }
 
-/// Adds a whole answer to the output, if its body is here; returns whether the connection stays open.
+/// Adds a whole answer to the output, if its body is here; returns whether the connection stays
+/// open.
 // Always, because a refusal calls it as well: out of line, a pipelined request costs 8 instructions
 // more.
 #[inline(always)]
@@ -215,7 +216,7 @@ fn write_whole(exchange: &Exchange, response: &mut Response, answer_to: AnswerTo
     Some(framing.keeps_alive)
 }
 
-/// A body up to this size is copied behind its head.
+/// A body up to this size is copied after its head.
 const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 /// Adds the head of an answer to the output.

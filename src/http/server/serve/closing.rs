@@ -1,10 +1,10 @@
 //! The end of a connection, so that its client sees what was sent (RFC 9112, section 9.6).
 //!
-//! A close resets the connection when bytes are unread or still come, and a reset may take the answer
-//! from a client that has not read it yet. So the sending direction ends first, and the client is
-//! read on until it ends its own. One that keeps its side open is waited for only as long as
-//! something may go wrong: until its system has acknowledged everything, if nothing more is known to
-//! come from it. What it had sent by then has arrived before the acknowledgement.
+//! A close resets the connection when bytes are unread or still come, and a reset may take the
+//! answer from a client that has not read it yet. So the sending direction ends first, and the
+//! client is read on until it ends its own. One that keeps its side open is waited for only as long
+//! as something may go wrong: until its system has acknowledged everything, if nothing more is
+//! known to come from it. What it had sent by then has arrived before the acknowledgement.
 
 use std::{
     future::poll_fn,
@@ -23,8 +23,8 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A client that uploads sees the answer only if we read on: what it has under way alone fills the
 /// socket's buffers, which may hold several megabytes.
 const LINGER_BYTES_MAX: u64 = 64 << 20;
-/// After which time to look for the acknowledgement again, at first. The kernel does not tell of it;
-/// the time doubles with each look.
+/// After which time to look for the acknowledgement again, at first. The kernel does not tell of
+/// it; the time doubles with each look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Ends a connection. `to_come` is how many bytes its client has yet to send, if that is known.

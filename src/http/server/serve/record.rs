@@ -1,4 +1,4 @@
-//! What the access log is told of a request.
+//! Fills the access log's record of a request.
 
 use std::time::{Instant, SystemTime};
 
@@ -12,11 +12,11 @@ use crate::{
     time,
 };
 
-/// What the access log will be told of a request besides what the exchange knows.
+/// The facts for the access log that the exchange does not know.
 pub(crate) struct Exchanged {
     started: Instant,
     time: SystemTime,
-    /// What the handler failed with.
+    /// The error that the handler returned.
     pub(crate) error: Option<Box<Error>>,
 }
 
