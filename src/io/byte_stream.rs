@@ -75,7 +75,7 @@ pub trait ByteWrite {
     /// The error of bytes that were taken before.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends the writing direction, behind everything that was taken. Reading goes on.
+    /// Ends the writing direction, after everything that was taken. Reading goes on.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ pub trait ByteWrite {
         poll_fn(|context| self.poll_flush(context))
     }
 
-    /// Ends the writing direction, behind everything that was taken. Reading goes on.
+    /// Ends the writing direction, after everything that was taken. Reading goes on.
     ///
     /// # Errors
     ///

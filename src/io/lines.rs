@@ -36,7 +36,7 @@ impl<'a, R: ByteRead> Lines<'a, R> {
         }
     }
 
-    /// Waits for the next line. `None` comes behind the last line, and behind an error.
+    /// Waits for the next line. `None` comes after the last line, and behind an error.
     ///
     /// # Errors
     ///

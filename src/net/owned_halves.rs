@@ -111,7 +111,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().flush().await
     }
 
-    /// Ends the sending direction behind the writes that have begun. See [`TcpStream::shutdown`].
+    /// Ends the sending direction after the writes that have begun. See [`TcpStream::shutdown`].
     ///
     /// # Errors
     ///

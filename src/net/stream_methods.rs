@@ -278,7 +278,7 @@ macro_rules! stream_methods {
                 self.socket.poll_flush(context)
             }
 
-            /// Ends the sending direction behind the writes that have begun, with the waker of
+            /// Ends the sending direction after the writes that have begun, with the waker of
             /// [`poll_write`](Self::poll_write). Receiving goes on.
             ///
             /// # Errors

@@ -6,6 +6,7 @@
 mod imports;
 mod rules;
 mod source;
+mod words;
 
 use std::{
     fs,
@@ -139,6 +140,34 @@ fn text_has_no_em_dash() {
 }
 
 #[test]
+fn docs_begin_with_the_thing() {
+    // Benchmarks begin with the question that they answer.
+    check(&["src", "examples", "tests"], |source, text| {
+        words::clauses_as_subjects(&source.path, text)
+    });
+}
+
+#[test]
+fn after_is_for_order() {
+    check(&ALL, |source, _| {
+        words::order(&source.path, &words::prose(&source))
+    });
+    let texts = texts().into_iter();
+    // The page about style shows both.
+    let texts = texts.filter(|(path, _)| path != Path::new("docs/style.md"));
+    fail_with(
+        texts
+            .flat_map(|(path, text)| words::order(&path, &text))
+            .collect(),
+    );
+}
+
+#[test]
+fn lines_of_prose_are_short() {
+    check(&ALL, |source, text| words::long_lines(&source.path, text));
+}
+
+#[test]
 fn dependencies_have_reasons() {
     let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let mut manifests = files("benches", "toml");
@@ -156,6 +185,15 @@ fn the_top_level_folder_is_in_order() {
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
         .collect();
     fail_with(rules::top_level(&names));
+}
+
+/// The pages of `docs/` and those of the top-level folder.
+fn texts() -> Vec<(PathBuf, String)> {
+    let mut texts = files("docs", "md");
+    for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
+        texts.push((name.into(), fs::read_to_string(root().join(name)).unwrap()));
+    }
+    texts
 }
 
 fn root() -> &'static Path {

@@ -55,7 +55,7 @@ impl Upgraded {
         self.connection.write_all(buf).await
     }
 
-    /// Ends the sending direction behind what was sent.
+    /// Ends the sending direction after what was sent.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Upgraded {
         self.connection.poll_flush(context)
     }
 
-    /// Ends the sending direction behind what was taken. Receiving goes on.
+    /// Ends the sending direction after what was taken. Receiving goes on.
     ///
     /// # Errors
     ///

@@ -120,7 +120,7 @@ impl Upgraded {
         self.connection().poll_flush(context)
     }
 
-    /// Ends the sending direction behind what was taken. Receiving goes on.
+    /// Ends the sending direction after what was taken. Receiving goes on.
     ///
     /// # Errors
     ///
