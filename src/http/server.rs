@@ -12,7 +12,7 @@ mod report;
 mod router;
 mod serve;
 mod settings;
-mod stop_order;
+mod stop_signal;
 mod timeouts;
 mod worker;
 mod worker_shared;
@@ -51,9 +51,8 @@ use crate::{
 };
 use listening::{Listening, Options, Place};
 use settings::Settings;
-use stop_order::StopOrder;
 use worker::{admission::Admission, control::Control};
-use workers::{Orders, Workers};
+use workers::{StopWhen, Workers};
 
 /// An HTTP/1.1 server: one thread and one ring for each core, each of which listens, too.
 ///
@@ -78,7 +77,7 @@ pub struct Server {
     connections_max: Option<usize>,
     refuses_when_full: bool,
     control: Arc<Control>,
-    orders: Orders,
+    stop_when: StopWhen,
 }
 
 impl Server {
@@ -133,7 +132,7 @@ impl Server {
             connections_max: None,
             refuses_when_full: false,
             control: Arc::default(),
-            orders: Orders::default(),
+            stop_when: StopWhen::default(),
         }
     }
 
@@ -276,8 +275,9 @@ impl Server {
     /// the requests that have begun, and cuts what is left after `deadline`.
     ///
     /// `future` is polled in one place for all workers, inside a runtime, and dropped when the
-    /// server ends by other means. It gives nothing, or an `io::Result<()>` as those of
-    /// [`signal`](crate::signal) do: an error stops the server, and [`run`](Self::run) returns it.
+    /// server ends by other means. Its output does not matter, unless it is an `io::Result<()>` as
+    /// those of [`signal`](crate::signal) give: an error stops the server, and [`run`](Self::run)
+    /// returns it.
     /// [`handle`](Self::handle) stops from elsewhere.
     ///
     /// With [`signal::ctrl_c`](crate::signal::ctrl_c) or
@@ -311,12 +311,12 @@ impl Server {
     #[must_use]
     pub fn shutdown_on(
         mut self,
-        future: impl Future<Output: StopOrder> + 'static,
+        future: impl Future<Output: 'static> + 'static,
         deadline: Duration,
     ) -> Self {
-        let (stop, again) = stop_order::of(future);
-        self.orders.stop = Some((stop, deadline));
-        self.orders.again = again;
+        let (stop, again) = stop_signal::of(future);
+        self.stop_when.stop = Some((stop, deadline));
+        self.stop_when.again = again;
         self
     }
 
@@ -347,9 +347,9 @@ impl Server {
     #[must_use]
     pub fn cut_on<F>(mut self, make: impl FnOnce() -> F + 'static) -> Self
     where
-        F: Future<Output: StopOrder> + 'static,
+        F: Future<Output: 'static> + 'static,
     {
-        self.orders.cut = Some(Box::new(|| stop_order::of(make()).0));
+        self.stop_when.cut = Some(Box::new(|| stop_signal::of(make()).0));
         self
     }
 
@@ -487,7 +487,7 @@ impl Server {
             settings: self.settings,
             admission,
             control: self.control,
-            orders: self.orders,
+            stop_when: self.stop_when,
         };
         Ok((workers, listeners))
     }

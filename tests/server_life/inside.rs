@@ -169,7 +169,7 @@ fn its_stop_is_the_one_of_a_server_that_blocks() {
         assert_eq!((report.finished, report.cut), (0, 1), "{report}");
         assert_eq!(Rc::strong_count(&alive), 1);
         // An order that will never come.
-        let fails = async { io::Result::Err(io::Error::other("no signal")) };
+        let fails = async { io::Result::<()>::Err(io::Error::other("no signal")) };
         let (server, _, _) = server();
         let failed = server
             .shutdown_on(fails, NEVER)

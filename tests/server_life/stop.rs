@@ -296,12 +296,24 @@ fn futures_stop_and_cut_a_server_of_any_size() {
 fn an_order_that_will_never_come_ends_the_server_with_its_error() {
     for count in [1, 2] {
         let change = |server: Server| {
-            let fails = async { io::Result::Err(io::Error::other("no signal")) };
+            let fails = async { io::Result::<()>::Err(io::Error::other("no signal")) };
             server.shutdown_on(fails, NEVER)
         };
         let server = Running::start(count, change, waiting(&Gate::default()));
         assert_eq!(server.ended().unwrap_err().to_string(), "no signal");
     }
+}
+
+#[test]
+fn a_future_of_any_output_stops_the_server() {
+    let change = |server: Server| {
+        let (sender, receiver) = annulus::sync::oneshot::channel::<u8>();
+        // What was not sent says that nobody will send it.
+        drop(sender);
+        server.shutdown_on(receiver, NEVER).cut_on(|| async { 5 })
+    };
+    let server = Running::start(1, change, waiting(&Gate::default()));
+    assert_eq!(server.ended().unwrap().cut, 0);
 }
 
 const CHILD: &str = "HTTP_LIFE_SIGNALS";

@@ -39,7 +39,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["connection", "worker"],
             &["listening"],
             &["workers"],
-            &["stop_order", "handle"],
+            &["stop_signal", "handle"],
         ],
         exceptions: &[],
     },

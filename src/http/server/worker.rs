@@ -5,8 +5,8 @@
 
 mod accepting;
 pub(super) mod admission;
-mod census;
 mod connection_list;
+mod connection_query;
 pub(super) mod control;
 mod refusal;
 mod serving;
@@ -36,7 +36,7 @@ use crate::{
 };
 use admission::Admission;
 use connection_list::{Connections, Doing};
-use control::{Post, Stop};
+use control::{Inbox, Stop};
 use spare_memory::Burst;
 use stopping::Stopping;
 
@@ -51,7 +51,7 @@ struct Running {
 struct Worker<H> {
     shared: Rc<Shared>,
     handler: Rc<H>,
-    post: Post,
+    inbox: Inbox,
     listeners: Vec<Acceptor>,
     started: Instant,
     /// Seconds since the start, as of this turn.
@@ -83,19 +83,19 @@ struct Worker<H> {
     refusals: JoinSet<()>,
 }
 
-/// Serves what `listeners` accept, until `post` brings an order to stop or a listener fails, which
-/// `post` is told then.
+/// Serves what `listeners` accept, until `inbox` brings an order to stop or a listener fails, which
+/// `inbox` is told then.
 pub(super) async fn serve<H: Handler>(
     listeners: Vec<Acceptor>,
     handler: H,
     settings: Settings,
     admission: Admission,
-    post: Post,
+    inbox: Inbox,
 ) -> Report {
     let mut worker = Worker {
-        shared: Rc::new(Shared::new(settings, post.is_stopping())),
+        shared: Rc::new(Shared::new(settings, inbox.is_stopping())),
         handler: Rc::new(handler),
-        post,
+        inbox,
         listeners,
         started: time::now(),
         now: 0,
@@ -186,11 +186,11 @@ impl<H: Handler> Worker<H> {
     }
 
     fn look_at_post(&mut self, context: &mut Context<'_>) {
-        let letters = self.post.take(context);
-        for ballot in letters.ballots {
-            ballot.fill_in(self.tell_connections());
+        let commands = self.inbox.take(context);
+        for reply in commands.queries {
+            reply.send(self.tell_connections());
         }
-        match letters.stop {
+        match commands.stop {
             Some(Stop::Now) => self.cut(),
             Some(Stop::Within(deadline)) if self.stopping.is_none() => {
                 self.begin_stop(deadline);

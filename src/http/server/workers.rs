@@ -18,7 +18,7 @@ use super::{
     worker::{
         self,
         admission::Admission,
-        control::{Control, Post, Stop},
+        control::{Control, Inbox, Stop},
     },
 };
 use crate::{
@@ -28,24 +28,24 @@ use crate::{
     unwind,
 };
 
-/// Resolves when something is to be done, or fails when that will never be known.
-pub(super) type Order = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+/// Resolves when the server is to stop, or fails when that will never be known.
+pub(super) type StopSignal = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
-/// Makes an order when its time has come.
-pub(super) type MakeOrder = Box<dyn FnOnce() -> Order>;
+/// Makes a signal once the server is stopping.
+pub(super) type MakeStopSignal = Box<dyn FnOnce() -> StopSignal>;
 
-/// The future that passes orders to stop on to the workers.
-type Orderly = Pin<Box<dyn Future<Output = ()>>>;
+/// The future that passes stop_when to stop on to the workers.
+type Watching = Pin<Box<dyn Future<Output = ()>>>;
 
-/// The futures that order the server to stop.
+/// The futures that stop the server.
 #[derive(Default)]
-pub(super) struct Orders {
+pub(super) struct StopWhen {
     /// Stops it, with that deadline.
-    pub(super) stop: Option<(Order, Duration)>,
+    pub(super) stop: Option<(StopSignal, Duration)>,
     /// Makes what cuts it, once it is stopping by `stop`.
-    pub(super) cut: Option<MakeOrder>,
+    pub(super) cut: Option<MakeStopSignal>,
     /// The same unless there is a `cut`: `stop` once more.
-    pub(super) again: Option<MakeOrder>,
+    pub(super) again: Option<MakeStopSignal>,
 }
 
 /// The parts of a server that all its workers are made from.
@@ -53,7 +53,7 @@ pub(super) struct Workers {
     pub(super) settings: Settings,
     pub(super) admission: Admission,
     pub(super) control: Arc<Control>,
-    pub(super) orders: Orders,
+    pub(super) stop_when: StopWhen,
 }
 
 /// The parts that one worker is made from.
@@ -63,7 +63,7 @@ struct Start<M> {
     settings: Settings,
     admission: Admission,
     control: Arc<Control>,
-    post: Post,
+    inbox: Inbox,
 }
 
 impl Workers {
@@ -82,20 +82,20 @@ impl Workers {
         let mut starts: Vec<Start<M>> = posts
             .into_iter()
             .zip(listeners.into_iter().zip(makes))
-            .map(|(post, (listeners, make))| Start {
+            .map(|(inbox, (listeners, make))| Start {
                 listeners,
                 make,
                 settings: self.settings.clone(),
                 admission: self.admission.clone(),
                 control: Arc::clone(&self.control),
-                post,
+                inbox,
             })
             .collect();
         let report = match (starts.pop(), starts.is_empty()) {
-            (Some(only), true) => only.run(self.orders.follow(&self.control)),
+            (Some(only), true) => only.run(self.stop_when.follow(&self.control)),
             (last, _) => {
                 starts.extend(last);
-                run_threads(cores, starts, self.orders, &self.control)?
+                run_threads(cores, starts, self.stop_when, &self.control)?
             }
         };
         match self.control.take_failure() {
@@ -110,7 +110,7 @@ impl Workers {
         listeners: Vec<Listening>,
         handler: H,
     ) -> io::Result<Report> {
-        let post = self
+        let inbox = self
             .control
             .open(1)
             .pop()
@@ -122,10 +122,10 @@ impl Workers {
         let acceptors = acceptors?;
         // They end with the server, and when this is dropped.
         let mut following = JoinSet::new();
-        if let Some(orders) = self.orders.follow(&self.control) {
-            drop(following.spawn(orders));
+        if let Some(stop_when) = self.stop_when.follow(&self.control) {
+            drop(following.spawn(stop_when));
         }
-        let report = worker::serve(acceptors, handler, self.settings, self.admission, post).await;
+        let report = worker::serve(acceptors, handler, self.settings, self.admission, inbox).await;
         match self.control.take_failure() {
             Some(failure) => Err(failure),
             None => Ok(report),
@@ -137,7 +137,7 @@ impl Workers {
 fn run_threads<M, H>(
     cores: &[usize],
     starts: Vec<Start<M>>,
-    orders: Orders,
+    stop_when: StopWhen,
     control: &Arc<Control>,
 ) -> io::Result<Report>
 where
@@ -162,8 +162,8 @@ where
             }
         }
     }
-    if let (Some(orders), None) = (orders.follow(control), &failed) {
-        if let Err(error) = wait_for_orders(orders, control) {
+    if let (Some(stop_when), None) = (stop_when.follow(control), &failed) {
+        if let Err(error) = watch_for_stop(stop_when, control) {
             control.stop(Stop::Now);
             failed = Some(error);
         }
@@ -179,19 +179,19 @@ where
     }
 }
 
-/// Waits for the orders, in a small runtime, until every worker has ended.
-fn wait_for_orders(orders: Orderly, control: &Control) -> io::Result<()> {
+/// Waits for the stop_when, in a small runtime, until every worker has ended.
+fn watch_for_stop(stop_when: Watching, control: &Control) -> io::Result<()> {
     let runtime = Builder::new().ring_entries(8).receive_buffers(1).build()?;
     runtime.block_on(async {
-        drop(task::spawn(orders));
+        drop(task::spawn(stop_when));
         poll_fn(|context| control.poll_ended(context)).await;
     });
     Ok(())
 }
 
-impl Orders {
-    /// The future that passes the orders on.
-    fn follow(self, control: &Arc<Control>) -> Option<Orderly> {
+impl StopWhen {
+    /// The future that passes the stop_when on.
+    fn follow(self, control: &Arc<Control>) -> Option<Watching> {
         let (stop, deadline) = self.stop?;
         let control = Arc::clone(control);
         Some(Box::pin(async move {
@@ -212,9 +212,9 @@ impl Orders {
     }
 }
 
-impl fmt::Debug for Orders {
+impl fmt::Debug for StopWhen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Orders").finish_non_exhaustive()
+        f.debug_struct("StopWhen").finish_non_exhaustive()
     }
 }
 
@@ -224,9 +224,9 @@ where
     H: Handler,
 {
     /// The whole life of a worker, on this thread. Its failure goes to the control.
-    fn run(self, orders: Option<Orderly>) -> Report {
+    fn run(self, stop_when: Option<Watching>) -> Report {
         let control = Arc::clone(&self.control);
-        let serve = || self.serve(orders);
+        let serve = || self.serve(stop_when);
         match unwind::caught(serve) {
             Some(Ok(report)) => return report,
             Some(Err(error)) => control.fail(error),
@@ -235,14 +235,14 @@ where
         Report::default()
     }
 
-    fn serve(self, orders: Option<Orderly>) -> io::Result<Report> {
+    fn serve(self, stop_when: Option<Watching>) -> io::Result<Report> {
         // Its end is the worker's, after everything else is dropped.
-        let post = self.post;
+        let inbox = self.inbox;
         let runtime = Builder::new().build()?;
         // What a handler waits by may panic, which is no other connection's concern.
         runtime.block_on_regardless(async {
-            if let Some(orders) = orders {
-                drop(task::spawn(orders));
+            if let Some(stop_when) = stop_when {
+                drop(task::spawn(stop_when));
             }
             let listeners: io::Result<Vec<Acceptor>> = self
                 .listeners
@@ -250,7 +250,7 @@ where
                 .map(Listening::into_acceptor)
                 .collect();
             let (settings, admission) = (self.settings, self.admission);
-            Ok(worker::serve(listeners?, (self.make)(), settings, admission, post).await)
+            Ok(worker::serve(listeners?, (self.make)(), settings, admission, inbox).await)
         })
     }
 }

@@ -53,7 +53,7 @@ impl<H: Handler> Worker<H> {
                         self.shared.count(|report| report.exhausted += 1);
                         self.evict_some();
                     }
-                    Poll::Ready(Err(error)) => return self.post.fail(error),
+                    Poll::Ready(Err(error)) => return self.inbox.fail(error),
                     Poll::Pending => {}
                 }
             }

@@ -17,12 +17,12 @@ use std::{
     time::Duration,
 };
 
-use super::census::{Ballot, Count};
+use super::connection_query::{ConnectionQuery, Reply};
 
 /// How long requests may go on after a worker has failed.
 const FAILED_DEADLINE: Duration = Duration::from_secs(10);
 
-/// An order to end.
+/// How a server is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Requests that have begun may go on for so long.
@@ -54,26 +54,26 @@ struct State {
 /// The commands for one worker, until it takes them.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
-    has_mail: AtomicBool,
-    mail: Mutex<Mail>,
+    has_commands: AtomicBool,
+    slot: Mutex<Slot>,
 }
 
 #[derive(Debug, Default)]
-struct Mail {
-    letters: Letters,
+struct Slot {
+    commands: Commands,
     worker: Option<Waker>,
 }
 
 /// The commands that came for a worker.
 #[derive(Debug, Default)]
-pub(crate) struct Letters {
+pub(crate) struct Commands {
     pub(crate) stop: Option<Stop>,
     /// Questions for its connections.
-    pub(crate) ballots: Vec<Ballot>,
+    pub(crate) queries: Vec<Reply>,
 }
 
 /// A worker's end of its mailbox. When it is dropped the worker has ended.
-pub(crate) struct Post {
+pub(crate) struct Inbox {
     control: Arc<Control>,
     mailbox: Arc<Mailbox>,
     /// The waker that the mailbox has, to see whether it is still the right one.
@@ -87,27 +87,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Control {
     /// Makes `count` mailboxes, one for each worker. A stop that was ordered before is in them.
-    pub(crate) fn open(self: &Arc<Self>, count: usize) -> Vec<Post> {
+    pub(crate) fn open(self: &Arc<Self>, count: usize) -> Vec<Inbox> {
         let mut state = lock(&self.state);
         state.running_count = count;
         state.mailboxes.clear();
-        let mut posts = Vec::new();
+        let mut inboxes = Vec::new();
         for _ in 0..count {
             let mailbox = Arc::new(Mailbox::default());
             if let Some(stop) = state.stop {
-                mailbox.put(|letters| letters.stop = Some(stop));
+                mailbox.put(|commands| commands.stop = Some(stop));
             }
             state.mailboxes.push(Arc::clone(&mailbox));
-            posts.push(Post {
+            inboxes.push(Inbox {
                 control: Arc::clone(self),
                 mailbox,
                 waker: Waker::noop().clone(),
             });
         }
-        posts
+        inboxes
     }
 
-    /// Orders a stop. A second order cuts, whatever it says.
+    /// Stops the server. A second stop cuts, whatever it says.
     pub(crate) fn stop(&self, stop: Stop) {
         let mut state = lock(&self.state);
         let stop = match state.stop {
@@ -138,12 +138,12 @@ impl Control {
 
     /// Asks all workers for their connections. Those that have ended have none, as have those that
     /// have not begun.
-    pub(crate) fn count_connections(&self) -> Count {
-        let count = Count::new();
+    pub(crate) fn count_connections(&self) -> ConnectionQuery {
+        let query = ConnectionQuery::new();
         for mailbox in &lock(&self.state).mailboxes {
-            mailbox.put(|letters| letters.ballots.push(count.ballot()));
+            mailbox.put(|commands| commands.queries.push(query.reply()));
         }
-        count
+        query
     }
 
     /// Ready when every worker has ended. One task at a time waits.
@@ -165,36 +165,36 @@ impl State {
     fn tell_all(&mut self, stop: Stop) {
         self.stop = Some(stop);
         for mailbox in &self.mailboxes {
-            mailbox.put(|letters| letters.stop = Some(stop));
+            mailbox.put(|commands| commands.stop = Some(stop));
         }
     }
 }
 
 impl Mailbox {
-    fn put(&self, write: impl FnOnce(&mut Letters)) {
-        let mut mail = lock(&self.mail);
-        write(&mut mail.letters);
-        self.has_mail.store(true, Ordering::Release);
-        if let Some(worker) = &mail.worker {
+    fn put(&self, write: impl FnOnce(&mut Commands)) {
+        let mut slot = lock(&self.slot);
+        write(&mut slot.commands);
+        self.has_commands.store(true, Ordering::Release);
+        if let Some(worker) = &slot.worker {
             worker.wake_by_ref();
         }
     }
 }
 
-impl Post {
+impl Inbox {
     /// Takes the commands that came since the last call, and registers the waker for the next.
-    pub(crate) fn take(&mut self, context: &Context<'_>) -> Letters {
+    pub(crate) fn take(&mut self, context: &Context<'_>) -> Commands {
         let is_known = self.waker.will_wake(context.waker());
-        if is_known && !self.mailbox.has_mail.load(Ordering::Acquire) {
-            return Letters::default();
+        if is_known && !self.mailbox.has_commands.load(Ordering::Acquire) {
+            return Commands::default();
         }
-        let mut mail = lock(&self.mailbox.mail);
-        self.mailbox.has_mail.store(false, Ordering::Relaxed);
+        let mut slot = lock(&self.mailbox.slot);
+        self.mailbox.has_commands.store(false, Ordering::Relaxed);
         if !is_known {
             self.waker.clone_from(context.waker());
-            mail.worker = Some(self.waker.clone());
+            slot.worker = Some(self.waker.clone());
         }
-        std::mem::take(&mut mail.letters)
+        std::mem::take(&mut slot.commands)
     }
 
     /// The flag that the first order to stop sets.
@@ -208,7 +208,7 @@ impl Post {
     }
 }
 
-impl Drop for Post {
+impl Drop for Inbox {
     fn drop(&mut self) {
         let mut state = lock(&self.control.state);
         state
@@ -222,17 +222,17 @@ impl Drop for Post {
         };
         drop(state);
         // Nobody finds the mailbox any more. What is still in it has its end here.
-        let mail = std::mem::take(&mut *lock(&self.mailbox.mail));
-        drop(mail);
+        let slot = std::mem::take(&mut *lock(&self.mailbox.slot));
+        drop(slot);
         if let Some(supervisor) = supervisor {
             supervisor.wake();
         }
     }
 }
 
-impl fmt::Debug for Post {
+impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Post").finish_non_exhaustive()
+        f.debug_struct("Inbox").finish_non_exhaustive()
     }
 }
 
@@ -242,67 +242,67 @@ mod tests {
 
     use super::*;
 
-    fn take(post: &mut Post) -> Option<Stop> {
+    fn take(post: &mut Inbox) -> Option<Stop> {
         post.take(&Context::from_waker(Waker::noop())).stop
     }
 
     #[test]
     fn the_second_order_cuts_and_the_third_does_nothing() {
         let control = Arc::new(Control::default());
-        let mut posts = control.open(2);
-        assert_eq!(take(&mut posts[0]), None);
+        let mut inboxes = control.open(2);
+        assert_eq!(take(&mut inboxes[0]), None);
         let stop = Stop::Within(Duration::from_secs(3));
         control.stop(stop);
-        assert_eq!(take(&mut posts[0]), Some(stop));
+        assert_eq!(take(&mut inboxes[0]), Some(stop));
         control.stop(stop);
-        assert_eq!(take(&mut posts[0]), Some(Stop::Now));
+        assert_eq!(take(&mut inboxes[0]), Some(Stop::Now));
         // A worker that was slow sees the last word only.
-        assert_eq!(take(&mut posts[1]), Some(Stop::Now));
+        assert_eq!(take(&mut inboxes[1]), Some(Stop::Now));
         control.stop(stop);
-        assert_eq!(take(&mut posts[0]), None);
+        assert_eq!(take(&mut inboxes[0]), None);
     }
 
     #[test]
     fn an_order_before_the_start_is_there_at_the_start() {
         let control = Arc::new(Control::default());
         control.stop(Stop::Now);
-        let mut posts = control.open(1);
-        assert_eq!(take(&mut posts[0]), Some(Stop::Now));
+        let mut inboxes = control.open(1);
+        assert_eq!(take(&mut inboxes[0]), Some(Stop::Now));
     }
 
     #[test]
     fn a_failure_stops_the_others_and_never_cuts_them() {
         let control = Arc::new(Control::default());
-        let mut posts = control.open(2);
-        posts[0].fail(io::Error::other("first"));
-        posts[0].fail(io::Error::other("second"));
-        assert_eq!(take(&mut posts[1]), Some(Stop::Within(FAILED_DEADLINE)));
-        assert_eq!(take(&mut posts[1]), None);
+        let mut inboxes = control.open(2);
+        inboxes[0].fail(io::Error::other("first"));
+        inboxes[0].fail(io::Error::other("second"));
+        assert_eq!(take(&mut inboxes[1]), Some(Stop::Within(FAILED_DEADLINE)));
+        assert_eq!(take(&mut inboxes[1]), None);
         assert_eq!(control.take_failure().unwrap().to_string(), "first");
     }
 
     #[test]
     fn a_worker_that_ends_answers_what_it_was_asked() {
         let control = Arc::new(Control::default());
-        let mut posts = control.open(2);
+        let mut inboxes = control.open(2);
         let mut count = control.count_connections();
         let context = &mut Context::from_waker(Waker::noop());
-        drop(posts.pop());
+        drop(inboxes.pop());
         assert!(Pin::new(&mut count).poll(context).is_pending());
-        drop(posts);
+        drop(inboxes);
         assert_eq!(Pin::new(&mut count).poll(context), Poll::Ready(Vec::new()));
         let mut late = control.count_connections();
         assert_eq!(Pin::new(&mut late).poll(context), Poll::Ready(Vec::new()));
     }
 
     #[test]
-    fn it_has_ended_when_every_post_is_dropped() {
+    fn it_has_ended_when_every_inbox_is_dropped() {
         let control = Arc::new(Control::default());
-        let mut posts = control.open(2);
+        let mut inboxes = control.open(2);
         let context = Context::from_waker(Waker::noop());
-        drop(posts.pop());
+        drop(inboxes.pop());
         assert!(control.poll_ended(&context).is_pending());
-        drop(posts.pop());
+        drop(inboxes.pop());
         assert!(control.poll_ended(&context).is_ready());
     }
 }
