@@ -64,7 +64,6 @@ pub(crate) fn is_spent() -> bool {
 
 /// Polls one of several futures within one task with operations of its own. They count for the
 /// task, too.
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
 pub(crate) fn each<R>(poll: impl FnOnce() -> R) -> R {
     let before = LEFT.replace(OPERATIONS_PER_POLL);
     let result = poll();

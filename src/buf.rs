@@ -4,14 +4,12 @@
 //! because the kernel may use it after the future is gone: see [`IoBuf`] and [`IoBufMut`].
 
 mod buf_error;
-#[cfg(feature = "http")]
 mod interleaved;
 mod io_buf;
 mod slice;
 mod vectored;
 
 pub use buf_error::{BufError, BufResult};
-#[cfg(feature = "http")]
 pub(crate) use interleaved::Interleaved;
 pub use io_buf::{IoBuf, IoBufMut};
 pub(crate) use io_buf::{bytes_of, fill};

@@ -71,6 +71,12 @@
 //! Docker and Kubernetes, the same program runs on epoll and says so once; `ANNULUS_DRIVER=poll`
 //! chooses that by hand.
 
+// The lower layers do not name the feature: much of what they have is for HTTP alone.
+#![cfg_attr(
+    not(feature = "http"),
+    expect(dead_code, unused_imports, reason = "HTTP uses the rest")
+)]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("annulus is built on Linux's io_uring and epoll and runs on Linux only");
 

@@ -43,7 +43,6 @@ mod recv_multi;
 mod send;
 mod send_vectored;
 mod sync;
-#[cfg(feature = "http")]
 mod unattended;
 mod write;
 
@@ -64,7 +63,6 @@ pub(crate) use recv_multi::{AbandonedRecv, recv_multi, recv_one};
 pub(crate) use send::{Send, send_now, sends_at_once};
 pub(crate) use send_vectored::SendVectored;
 pub(crate) use sync::Sync;
-#[cfg(feature = "http")]
 pub(crate) use unattended::{Unattended, submit_unattended};
 pub(crate) use write::Write;
 

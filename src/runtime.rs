@@ -8,7 +8,6 @@ mod stats;
 
 use std::{fmt, future::Future, io, rc::Rc, sync::Arc, time::Duration};
 
-#[cfg(feature = "http")]
 pub(crate) use block_on::is_inside;
 pub use builder::Builder;
 pub use cores::{Cores, pin_to_core};

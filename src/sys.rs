@@ -9,12 +9,9 @@ mod entry;
 mod epoll;
 mod features;
 mod file;
-#[cfg(feature = "http")]
 mod inherited;
-#[cfg(feature = "http")]
 mod limits;
 mod mapping;
-#[cfg(feature = "http")]
 mod memory;
 mod monotonic;
 mod poll;
@@ -33,12 +30,9 @@ pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open_and_settle, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
-#[cfg(feature = "http")]
 pub(crate) use inherited::inherited_sockets;
-#[cfg(feature = "http")]
 pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
-#[cfg(feature = "http")]
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
 pub(crate) use poll::{PeerState, find_ended, has_unreceived, peer_state};
@@ -61,7 +55,6 @@ pub(crate) mod errno {
         EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENONET,
         ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
     };
-    #[cfg(feature = "http")]
     pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ENAMETOOLONG, ENXIO};
 }
 

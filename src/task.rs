@@ -105,7 +105,6 @@ mod current;
 mod finished;
 mod header;
 mod inbox;
-#[cfg(any(feature = "http", test))]
 mod index_wakes;
 mod join_error;
 mod join_handle;
@@ -143,7 +142,6 @@ pub use unconstrained::{Unconstrained, unconstrained};
 pub use yield_now::{YieldNow, yield_now};
 
 pub(crate) use inbox::Unpark;
-#[cfg(any(feature = "http", test))]
 pub(crate) use index_wakes::IndexWakes;
 
 pub(crate) use tasks::{SystemSpawner, Tasks};

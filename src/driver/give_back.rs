@@ -36,7 +36,6 @@ impl Driver {
     }
 
     /// As [`give_back`](Self::give_back), whether little is in use or not.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn shrink(&self) {
         let mut core = self.core.borrow_mut();
         core.slots.shrink_to_fit();

@@ -26,10 +26,6 @@ impl Driver {
     /// # Safety
     ///
     /// `keeper` keeps what `entry` points to, and leaves it alone, until [`Abandoned::finish`].
-    #[cfg_attr(
-        not(any(feature = "http", test)),
-        expect(dead_code, reason = "only HTTP uses it")
-    )]
     #[inline]
     pub(crate) unsafe fn submit_unattended(&self, entry: Entry, keeper: Box<dyn Abandoned>) {
         let pushed = self

@@ -94,13 +94,11 @@ impl Acceptor {
     }
 
     /// As [`from_fd`](Self::from_fd), for a socket that several runtimes may share.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
         Self::from_fd(listener.into(), Family::Tcp, &driver::current()?)
     }
 
     /// As [`from_tcp`](Self::from_tcp), for a Unix socket.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         Self::from_fd(listener.into(), Family::Unix, &driver::current()?)
     }
@@ -183,7 +181,6 @@ impl Acceptor {
 
     /// How many connections the kernel may accept at once, before anything can stop it: all that
     /// fit the backlog.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn burst_max(&self) -> usize {
         if !self.shared.driver().features().multishot_accept {
             return 1;
@@ -194,7 +191,6 @@ impl Acceptor {
 
     /// Takes connections one by one from now on, where the kernel accepts ahead otherwise: none
     /// that was not asked for. What it has accepted is there as before.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn take_one_by_one(&self) {
         let accept = &self.shared.extra;
         if accept.one_by_one.get() || sys::set_nonblocking(self.raw(), true).is_err() {
@@ -208,7 +204,6 @@ impl Acceptor {
 
     /// Ends accepting: the connections that the kernel has ready, one after the other, and then
     /// none. To be dropped at once then, before more of them come. The caller has the turn.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn poll_stop(&self, context: &mut Context<'_>) -> Poll<Option<Socket>> {
         let driver = self.shared.driver();
         if !driver.is_current() {

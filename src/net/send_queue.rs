@@ -72,14 +72,12 @@ impl SendQueue {
     }
 
     /// Whether a write would begin now, with no error to be told first.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     #[inline]
     pub(super) fn is_clear(&self) -> bool {
         self.turns.is_free() && self.error.get().is_none()
     }
 
     /// Takes the turn, which is free, for a write that nobody waits for.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     #[inline]
     pub(super) fn begin_unattended(&self, ticket: &Ticket) {
         let is_taken = self.turns.try_take(ticket);

@@ -106,7 +106,6 @@ impl Socket {
         self.shared.raw()
     }
 
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(super) fn shared(&self) -> &Rc<Shared> {
         &self.shared
     }
@@ -125,44 +124,32 @@ impl Socket {
     }
 
     /// As `recv`, for a future of this crate's own that alone receives here.
-    #[cfg_attr(
-        not(any(feature = "http", test)),
-        expect(dead_code, reason = "only HTTP uses it")
-    )]
     pub(crate) fn poll_recv(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         self.shared.extra.receive.poll_next(&self.shared, context)
     }
 
     /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may
     /// forget whom to wake.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn is_silent(&self) -> bool {
         self.shared.extra.receive.is_silent(&self.shared)
     }
 
     /// Whether the kernel has something that was not received, of a connection that goes on.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn has_unreceived(&self) -> bool {
         sys::has_unreceived(self.raw())
     }
 
     /// Has the driver collect what the kernel has, unless that was done a moment before `now`.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn catch_up(&self, now: Instant) {
         self.shared.driver().catch_up(now);
     }
 
     /// Has the driver collect what the kernel has.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn collect_now(&self) {
         self.shared.driver().collect_now();
     }
 
     /// As [`poll_recv`](Self::poll_recv), more at once while the peer sends as fast as it is taken.
-    #[cfg_attr(
-        not(any(feature = "http", test)),
-        expect(dead_code, reason = "only HTTP uses it")
-    )]
     pub(crate) fn poll_recv_up_to(
         &self,
         flood: Flood,
@@ -173,10 +160,6 @@ impl Socket {
     }
 
     /// Whether a receive waits for more than there may be.
-    #[cfg_attr(
-        not(any(feature = "http", test)),
-        expect(dead_code, reason = "only HTTP uses it")
-    )]
     pub(crate) fn is_gathering(&self) -> bool {
         self.shared.extra.receive.is_gathering()
     }
@@ -187,10 +170,6 @@ impl Socket {
     ///
     /// One waker is kept for this and for [`poll_recv`](Self::poll_recv), so both are for the same
     /// task. Nobody else receives meanwhile.
-    #[cfg_attr(
-        not(any(feature = "http", test)),
-        expect(dead_code, reason = "only HTTP uses it")
-    )]
     pub(crate) fn poll_gone(
         &self,
         context: &mut Context<'_>,
@@ -278,13 +257,11 @@ impl Socket {
     }
 
     /// As `write_all`, in a future that does not borrow the socket.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn write_whole<B: IoBuf>(&self, buf: B) -> SendAll<B> {
         InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
     }
 
     /// As [`write_whole`](Self::write_whole), for several buffers.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn write_whole_vectored<B: IoVectored>(
         &self,
         bufs: B,
@@ -294,7 +271,6 @@ impl Socket {
 
     /// Ends the connection at once, by a reset where the protocol has one: operations under way
     /// fail, and what was not sent is thrown away.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn cut(&self) {
         if self.shared.driver().is_inherited() {
             // It is the parent's connection.
@@ -314,7 +290,6 @@ impl Socket {
     /// A figure that changes whenever the peer takes bytes; none when the kernel does not tell.
     /// That of a Unix socket grows with what is sent, too, so that it tells only of a write of at
     /// most [`piece_bytes_max`](Self::piece_bytes_max).
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn bytes_taken(&self) -> Option<u64> {
         match self.shared.extra.family {
             Family::Tcp => self.bytes().map(|bytes| bytes.acked),
@@ -324,7 +299,6 @@ impl Socket {
 
     /// Whether the peer's system has acknowledged all that was sent, a FIN as well; of a Unix
     /// socket, whether the peer has read it.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn is_acknowledged(&self) -> bool {
         sys::unacknowledged(self.raw()).is_ok_and(|bytes| bytes == 0)
     }
@@ -334,7 +308,6 @@ impl Socket {
     ///
     /// A Unix socket takes nothing until three quarters of its buffer are free, so that a quarter
     /// goes in at once, and is in or waits for the peer to take what is before it.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn piece_bytes_max(&self) -> usize {
         if self.shared.extra.family == Family::Tcp {
             return usize::MAX;
@@ -345,7 +318,6 @@ impl Socket {
     }
 
     /// The address of the other end, which a Unix socket has none of.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         sys::accepted_addr(self.shared.raw())
     }

@@ -295,10 +295,6 @@ macro_rules! stream_methods {
             }
 
             /// Returns the socket below the public type.
-            #[cfg_attr(
-                not(any(feature = "http", test)),
-                expect(dead_code, reason = "only HTTP uses it")
-            )]
             pub(crate) fn into_socket(self) -> Socket {
                 self.socket
             }

@@ -133,7 +133,6 @@ impl ListenOptions {
 
     /// As [`listen`](Self::listen), as the first of several sockets that share an address. Without
     /// [`reuse_port`](Self::reuse_port) they share it with nobody else.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn listen_first(&self, addr: SocketAddr) -> io::Result<std::net::TcpListener> {
         bind_again(|| self.listen_once(addr, true))
     }

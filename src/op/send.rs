@@ -44,7 +44,6 @@ impl<B: IoBuf> Send<B> {
 
     /// Wakes nobody when all was sent at once: what comes of it is looked at when there is another
     /// reason to. A short send is its end, so that an error says that nothing was sent.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn quietly(mut self) -> Self {
         self.is_quiet = true;
         self.all = false;

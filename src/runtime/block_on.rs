@@ -85,7 +85,6 @@ impl Runtime {
 
     /// As [`block_on`](Self::block_on), but the panic of a waker, or of what an operation leaves,
     /// ends nothing.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn block_on_regardless<F: Future>(&self, future: F) -> F::Output {
         self.run_inside(future, |due| {
             unwind::caught(|| self.turn(due)).unwrap_or(Ok(()))

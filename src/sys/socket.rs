@@ -308,7 +308,6 @@ pub(crate) fn peer_credentials(fd: i32) -> io::Result<(i32, u32, u32)> {
 }
 
 /// How many bytes went over a TCP connection.
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TcpBytes {
     pub(crate) received: u64,

@@ -174,7 +174,6 @@ impl IndexWakes {
     }
 
     /// Gives back memory that many wakes at once needed.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
     pub(crate) fn shrink(&self) {
         self.list.woken.borrow_mut().indices.shrink_to_fit();
     }

@@ -54,7 +54,6 @@ pub use self::missed_ticks::MissedTicks;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Timeout, timeout, timeout_at};
 pub(crate) use self::timers::{Timers, fired_count};
-#[cfg(feature = "http")]
 pub(crate) use self::timers::{shrink, turn_end, watch_turn};
 
 #[cfg(test)]

@@ -200,20 +200,17 @@ fn replace_current(timers: Option<Rc<Timers>>) -> Option<Rc<Timers>> {
 }
 
 /// Has the end of this turn noted, for [`turn_end`].
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
 pub(crate) fn watch_turn() {
     Timers::current(|timers| timers.turn_end.set(None));
 }
 
 /// When the turn ended in which [`watch_turn`] was called last. None when it was never called, or
 /// no timer was armed then.
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
 pub(crate) fn turn_end() -> Option<Instant> {
     Timers::current(|timers| timers.turn_end.get())
 }
 
 /// Gives back memory that many timers of this thread at once needed.
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP uses it"))]
 pub(crate) fn shrink() {
     Timers::current(|timers| timers.shrink());
 }
