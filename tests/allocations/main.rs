@@ -1,12 +1,9 @@
 //! Once everything has been made, receiving, sending and sleeping allocate nothing.
-#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    future::poll_fn,
-    time::Duration,
-};
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{future::poll_fn, time::Duration};
 
 use annulus::{
     Builder, DriverKind, Runtime,
@@ -16,25 +13,10 @@ use annulus::{
     time::{sleep, timeout},
 };
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: it does what the system's allocator does, and counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the same contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the same contract.
-        unsafe { System.dealloc(address, layout) }
-    }
-}
+use support::{
+    counting::{self, Counting},
+    echo,
+};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -45,9 +27,9 @@ static COUNTING: Counting = Counting;
 async fn allocations(mut future: impl AsyncFnMut()) -> usize {
     let mut count = 0;
     for _ in 0..=10 {
-        let before = ALLOCATIONS.get();
+        let before = counting::allocations();
         future().await;
-        count = ALLOCATIONS.get() - before;
+        count = counting::allocations() - before;
         if count == 0 {
             break;
         }
@@ -59,17 +41,6 @@ async fn allocations(mut future: impl AsyncFnMut()) -> usize {
 fn on_both_drivers(test: impl Fn(Runtime)) {
     test(Runtime::new().unwrap());
     test(Builder::new().driver(DriverKind::Poll).build().unwrap());
-}
-
-/// Sends back what comes.
-async fn echo(stream: TcpStream) {
-    loop {
-        let bytes = stream.recv().await.unwrap();
-        if bytes.is_empty() {
-            return;
-        }
-        stream.write_all(bytes).await.unwrap();
-    }
 }
 
 /// So many connections to an echo server in this runtime.

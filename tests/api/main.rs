@@ -30,6 +30,7 @@ mod runtime;
 mod short_reads;
 mod stats;
 mod streams;
+#[path = "../support/mod.rs"]
 mod support;
 mod tasks;
 mod unix;

@@ -14,8 +14,9 @@ use annulus::{
 };
 
 use crate::{
-    child::{child, descriptors, echo, everything_works},
+    child::{child, descriptors, everything_works},
     limits::set_descriptors_max,
+    support::echo,
 };
 
 /// Takes every descriptor that is left.

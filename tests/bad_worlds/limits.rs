@@ -197,7 +197,7 @@ fn hundreds_of_runtimes_one_after_the_other_leave_nothing() {
         for _ in 0..300 {
             let runtime = Runtime::new().unwrap();
             runtime.block_on(async {
-                let (near, far) = crate::child::pair().await;
+                let (near, far) = crate::support::pair().await;
                 annulus::spawn(async move { far.recv().await.map(|bytes| bytes.len()) });
                 near.write_all("x").await.unwrap();
                 annulus::task::yield_now().await;

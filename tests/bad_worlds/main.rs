@@ -20,3 +20,5 @@ mod overflow;
 mod peers;
 mod process;
 mod signals;
+#[path = "../support/mod.rs"]
+mod support;

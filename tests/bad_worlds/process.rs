@@ -10,7 +10,10 @@ use std::{
 
 use annulus::{Builder, DriverKind, spawn, time};
 
-use crate::child::{child, cpu_time, descriptors, echo, pair, recv_exact};
+use crate::{
+    child::{child, cpu_time, descriptors},
+    support::{echo, pair, recv_at_least},
+};
 
 /// Forks; the child runs `last` and is gone.
 fn fork(last: impl FnOnce()) {
@@ -56,7 +59,7 @@ fn forks(name: &str, driver: DriverKind) {
                         unsafe { libc::close(fd) };
                     });
                 }
-                assert_eq!(recv_exact(&near, 1000).await, [round; 1000]);
+                assert_eq!(recv_at_least(&near, 1000).await, [round; 1000]);
             }
             assert!(!waiter.is_finished());
             peer.write_all("late").await.unwrap();

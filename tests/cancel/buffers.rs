@@ -17,17 +17,7 @@ use super::{
     census::{Census, alone, has_all_buffers, receive, runtime, soon, std_pair},
     moment::{impatient, turns},
 };
-
-/// Receives and sends back, until the end.
-async fn echo(stream: TcpStream) {
-    loop {
-        let bytes = stream.recv().await.unwrap();
-        if bytes.is_empty() {
-            return;
-        }
-        stream.write_all(bytes).await.unwrap();
-    }
-}
+use crate::support::echo;
 
 #[test]
 fn clients_whose_buffers_are_held_do_not_stop_the_others() {

@@ -10,13 +10,11 @@ use std::{
 
 use annulus::{
     Builder, Runtime,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     time::{sleep, timeout},
 };
 
-/// Nothing in these tests takes this long, unless it never ends.
-pub(super) const BOUND: Duration = Duration::from_secs(20);
-
+use crate::support::BOUND;
 /// Keeps other tests of this process from running until it is dropped: they would be counted.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -102,15 +100,6 @@ pub(super) fn runtime(receive_buffers: u16) -> Runtime {
         .shutdown_timeout(Duration::from_millis(200))
         .build()
         .unwrap()
-}
-
-/// Two ends of one connection, both of this runtime.
-pub(super) async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let left = TcpStream::connect(addr).await.unwrap();
-    let (right, _) = listener.accept().await.unwrap();
-    (left, right)
 }
 
 /// One end in this runtime, and a blocking one of std's.

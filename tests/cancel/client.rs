@@ -11,8 +11,8 @@ use super::{
     census::{Census, alone, runtime, soon},
     live_memory::{Growth, ROUNDS},
     moment::{impatient, turns},
-    random::Random,
 };
+use crate::support::random::Random;
 
 /// Requests in each round, and how many of them at once.
 const REQUESTS: usize = 150;

@@ -10,7 +10,7 @@ pub(super) const PAYLOAD_MAX: usize = 150_000;
 /// Each payload is a piece of this, from a place that its number decides.
 fn pattern() -> &'static [u8] {
     static PATTERN: OnceLock<Vec<u8>> = OnceLock::new();
-    PATTERN.get_or_init(|| super::random::Random::new(1).bytes(PAYLOAD_MAX + 4099))
+    PATTERN.get_or_init(|| crate::support::random::Random::new(1).bytes(PAYLOAD_MAX + 4099))
 }
 
 fn payload(number: u32, len: usize) -> &'static [u8] {

@@ -13,9 +13,10 @@ use annulus::{
     time::sleep,
 };
 
+use crate::support::counting::live;
+
 use super::{
     census::{alone, runtime, std_pair},
-    live_memory::live,
     moment::turns,
 };
 

@@ -3,7 +3,10 @@
 //! The driver and the emulated kernel are the environment's choice (`ANNULUS_DRIVER`,
 //! `ANNULUS_KERNEL`), and every test holds for each of them. They count the descriptors and the
 //! memory of the whole process, so they run one after the other.
-#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+#![expect(
+    unsafe_code,
+    reason = "the sizes of socket buffers are set by raw system calls"
+)]
 
 mod buffers;
 mod census;
@@ -14,11 +17,17 @@ mod frames;
 mod given_back;
 mod live_memory;
 mod moment;
-mod random;
 mod reader;
 mod runtimes;
 mod sockets;
 mod streams;
+#[path = "../support/mod.rs"]
+mod support;
 mod unwinding;
 mod waiters;
 mod wakers;
+
+use support::counting::Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;

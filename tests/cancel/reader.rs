@@ -11,11 +11,11 @@ use annulus::{
 };
 
 use super::{
-    census::{Census, alone, pair, runtime, soon},
+    census::{Census, alone, runtime, soon},
     frames::{PAYLOAD_MAX, encode},
     moment::{impatient, turns},
-    random::Random,
 };
+use crate::support::{pair, random::Random};
 
 const FRAMES: u32 = 40;
 const FRAME_BYTES_MAX: usize = 8 + PAYLOAD_MAX;

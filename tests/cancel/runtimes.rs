@@ -20,11 +20,11 @@ use annulus::{
 
 use super::{
     census::{
-        alone, descriptors, descriptors_settle_at, pair, receive, runtime, sees_the_end, soon,
-        std_pair,
+        alone, descriptors, descriptors_settle_at, receive, runtime, sees_the_end, soon, std_pair,
     },
     moment::{impatient, poll_once, turns},
 };
+use crate::support::pair;
 
 type Operation<T = ()> = Pin<Box<dyn Future<Output = T>>>;
 

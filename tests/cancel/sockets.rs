@@ -15,13 +15,11 @@ use annulus::{
 use futures_util::StreamExt as _;
 
 use super::{
-    census::{
-        Census, alone, has_all_buffers, pair, receive, runtime, sees_the_end, soon, std_pair,
-    },
+    census::{Census, alone, has_all_buffers, receive, runtime, sees_the_end, soon, std_pair},
     live_memory::{Growth, ROUNDS},
     moment::{Moment, drop_at, impatient, poll_once, turns},
-    random::Random,
 };
+use crate::support::{pair, random::Random};
 
 /// More than the kernel's buffers of both ends hold.
 const LARGE: usize = 8 << 20;

@@ -13,11 +13,11 @@ use std::{
 use annulus::{future::join, net::TcpStream, spawn, task::yield_now, time::timeout};
 
 use super::{
-    census::{Census, alone, pair, runtime, soon},
+    census::{Census, alone, runtime, soon},
     frames::{Decoder, Fate, PAYLOAD_MAX, encode},
     moment::{impatient, turns},
-    random::Random,
 };
+use crate::support::{pair, random::Random};
 
 /// The state that both ends of a stream share.
 #[derive(Default)]

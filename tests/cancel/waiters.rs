@@ -15,10 +15,10 @@ use std::{
 use annulus::{net::TcpListener, spawn, time::timeout};
 
 use super::{
-    census::{Census, alone, pair, runtime, soon, std_pair},
+    census::{Census, alone, runtime, soon, std_pair},
     moment::{poll_once, turns},
-    random::Random,
 };
+use crate::support::{pair, random::Random};
 
 /// Polls two futures; when the first one's event has happened and woke it, it is dropped without a
 /// poll. Returns the output of the second.

@@ -7,7 +7,13 @@ use annulus::http::{
     client::{Body, Client, ErrorKind},
 };
 
-use super::support::{Script, field, ok, run};
+use crate::{
+    script::Script,
+    support::{
+        http::{field, ok},
+        run,
+    },
+};
 
 #[test]
 fn one_line_gets_a_page() {

@@ -5,7 +5,10 @@ use annulus::{
     http::{self, client::Client},
 };
 
-use super::support::{Script, ok, run};
+use crate::{
+    script::Script,
+    support::{http::ok, run},
+};
 
 fn chunked() -> Script {
     Script::answering(

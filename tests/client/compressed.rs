@@ -8,7 +8,10 @@ use annulus::http::{
     header,
 };
 
-use super::support::{Script, field, run};
+use crate::{
+    script::Script,
+    support::{http::field, run},
+};
 
 /// `compressed text ` eight times over, in each coding.
 const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4b\xce\xcf\x2d\x28\x4a\x2d\x2e\x4e\x4d\x51\x28\x49\xad\x28\x51\x48\xa6\x33\x1f\x00\xa2\xf9\xbf\x66\x80\x00\x00\x00";

@@ -7,7 +7,10 @@ use annulus::http::{
     client::{Body, Client, Error, ErrorKind, Phase, Proxy},
 };
 
-use super::support::{Script, ok, run, run_each};
+use crate::{
+    script::Script,
+    support::{http::ok, run, run_each},
+};
 
 /// An address at which nobody listens.
 fn nowhere() -> std::net::SocketAddr {

@@ -5,7 +5,7 @@ use annulus::http::{
     client::{Client, ErrorKind},
 };
 
-use super::support::{Script, run};
+use crate::{script::Script, support::run};
 
 /// The client's view of an answer.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,13 @@
 use annulus::http::client::{Client, ErrorKind};
 use serde_json::{Value, json};
 
-use super::support::{Script, field, ok, run};
+use crate::{
+    script::Script,
+    support::{
+        http::{field, ok},
+        run,
+    },
+};
 
 #[test]
 fn values_go_out_and_come_in_as_json() {

@@ -14,6 +14,8 @@ mod pool;
 mod redirects;
 mod reuse;
 mod routes;
+mod script;
+#[path = "../support/mod.rs"]
 mod support;
 mod timeouts;
 mod unsolicited;

@@ -15,7 +15,10 @@ use annulus::{
 };
 use futures_util::future::join_all;
 
-use super::support::{BOUND, Script, ok, run, run_each};
+use crate::{
+    script::Script,
+    support::{BOUND, http::ok, run, run_each},
+};
 
 /// Lets other tasks run until `is_so`.
 async fn until(is_so: impl Fn() -> bool) {

@@ -5,7 +5,13 @@ use annulus::http::{
     client::{Body, Client, ErrorKind, Retry},
 };
 
-use super::support::{Script, field, ok, run, run_each};
+use crate::{
+    script::Script,
+    support::{
+        http::{field, ok},
+        run, run_each,
+    },
+};
 
 /// A server that redirects `/STATUS` to `location`, and answers everything else.
 fn redirecting(location: impl Into<String>) -> Script {

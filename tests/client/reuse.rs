@@ -18,7 +18,10 @@ use annulus::{
     time,
 };
 
-use super::support::{Script, ok, run};
+use crate::{
+    script::Script,
+    support::{http::ok, random::Random, run},
+};
 
 /// Answers the first request on its first connection, and closes at the second without a word.
 fn stale() -> Script {
@@ -92,20 +95,6 @@ fn a_response_that_has_begun_is_not_asked_for_again() {
     assert_eq!(server.accepted(), 1);
 }
 
-/// A pseudo-random sequence.
-#[derive(Clone)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) % below
-    }
-}
-
 /// A server that closes each connection at a random moment after its first answer: at once, or when
 /// the next request has come, or when it has read a part of that. It notes every POST it read.
 struct Closing {
@@ -121,11 +110,11 @@ fn closing_at_random(seed: u64) -> Closing {
     let answered = Arc::new(AtomicUsize::new(0));
     let (log, count) = (Arc::clone(&posts), Arc::clone(&answered));
     thread::spawn(move || {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             stream.set_nodelay(true).unwrap();
-            let mut random = Random(random.next(u64::MAX >> 33));
+            let mut random = Random::new(random.next());
             let (log, count) = (Arc::clone(&log), Arc::clone(&count));
             thread::spawn(move || {
                 let mut buf = [0; 4096];
@@ -142,7 +131,7 @@ fn closing_at_random(seed: u64) -> Closing {
                         log.lock().unwrap().push(number);
                     }
                     // Read, and never answered.
-                    if !is_first && random.next(20) == 0 {
+                    if !is_first && random.one_in(20) {
                         return;
                     }
                     is_first = false;
@@ -150,11 +139,11 @@ fn closing_at_random(seed: u64) -> Closing {
                         return;
                     }
                     count.fetch_add(1, Ordering::SeqCst);
-                    match random.next(20) {
+                    match random.below(20) {
                         // Closes just when the next request may be on its way.
                         0 => return,
                         1 => {
-                            thread::sleep(Duration::from_micros(random.next(300)));
+                            thread::sleep(Duration::from_micros(random.below(300) as u64));
                             return;
                         }
                         _ => {}
@@ -224,11 +213,11 @@ fn a_server_that_closes_at_random_costs_no_get_and_repeats_no_post() {
 #[test]
 fn requests_that_are_dropped_in_any_phase_leave_a_good_pool_behind() {
     let server = Script::new(|conn| {
-        let mut random = Random(conn.index as u64);
+        let mut random = Random::new(conn.index as u64);
         while let Some(request) = conn.request() {
             let target = request.split(' ').nth(1).unwrap().to_owned();
             let body = format!("this is {target}");
-            let answer = match random.next(4) {
+            let answer = match random.below(4) {
                 0 => format!(
                     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
                     body.len()
@@ -236,17 +225,17 @@ fn requests_that_are_dropped_in_any_phase_leave_a_good_pool_behind() {
                 1 => format!("HTTP/1.1 103 Hm\r\nLink: x\r\n\r\n{}", ok(&body)),
                 _ => ok(&body),
             };
-            let cut = random.next(answer.len() as u64) as usize;
+            let cut = random.below(answer.len());
             conn.send(&answer[..cut]);
-            if random.next(3) == 0 {
-                thread::sleep(Duration::from_micros(random.next(500)));
+            if random.one_in(3) {
+                thread::sleep(Duration::from_micros(random.below(500) as u64));
             }
             conn.send(&answer[cut..]);
         }
     });
     run(async {
         let client = Client::builder().max_per_host(8).build();
-        let mut random = Random(7);
+        let mut random = Random::new(7);
         let mut tasks = JoinSet::new();
         let mut aborts = Vec::new();
         for number in 0..4000 {
@@ -260,13 +249,13 @@ fn requests_that_are_dropped_in_any_phase_leave_a_good_pool_behind() {
                 Ok::<(), Error>(())
             });
             aborts.push(abort);
-            match random.next(3) {
+            match random.below(3) {
                 0 => yield_now().await,
-                1 => time::sleep(Duration::from_micros(random.next(2000))).await,
+                1 => time::sleep(Duration::from_micros(random.below(2000) as u64)).await,
                 _ => {}
             }
-            if random.next(2) == 0 {
-                let index = random.next(aborts.len() as u64) as usize;
+            if random.one_in(2) {
+                let index = random.below(aborts.len());
                 aborts[index].abort();
             }
         }
@@ -294,7 +283,7 @@ fn ten_thousand_pages_a_hundred_at_a_time_leave_nothing_behind() {
     });
     run(async {
         let client = Client::new();
-        let mut random = Random(3);
+        let mut random = Random::new(3);
         let mut tasks = JoinSet::new();
         let (mut pages, mut dropped) = (0, 0);
         let mut note = |result: Option<Result<usize, annulus::task::JoinError>>| match result {
@@ -310,7 +299,7 @@ fn ten_thousand_pages_a_hundred_at_a_time_leave_nothing_behind() {
                 let response = client.get(url).send().await.unwrap();
                 response.bytes().await.unwrap().len()
             });
-            if random.next(10) == 0 {
+            if random.one_in(10) {
                 yield_now().await;
                 abort.abort();
             }

@@ -13,7 +13,13 @@ use annulus::http::{
     client::{Body, Client, ErrorKind, Proxy, Retry},
 };
 
-use super::support::{Script, field, ok, run};
+use crate::{
+    script::Script,
+    support::{
+        http::{field, ok},
+        run,
+    },
+};
 
 #[test]
 fn a_server_behind_a_socket_file_is_asked() {

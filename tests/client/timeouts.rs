@@ -13,7 +13,10 @@ use annulus::{
 };
 use futures_util::{StreamExt as _, stream};
 
-use super::support::{BOUND, Script, ok, run, run_each};
+use crate::{
+    script::Script,
+    support::{BOUND, http::ok, run, run_each},
+};
 
 const SHORT: Duration = Duration::from_millis(60);
 

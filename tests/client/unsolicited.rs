@@ -18,7 +18,7 @@ use annulus::{
     task::yield_now,
 };
 
-use super::support::{BOUND, ok, run_each};
+use crate::support::{BOUND, http::ok, run_each};
 
 /// The act of a server on its first connection, once it is told to.
 #[derive(Clone, Copy, Debug)]

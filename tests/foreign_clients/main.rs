@@ -6,9 +6,8 @@
 //! into the target folder.
 #![cfg(feature = "http")]
 
-#[path = "../server_rules/child.rs"]
-mod child;
-mod program;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{
     fs,
@@ -19,8 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use child::{BOUND, Server};
-use program::{Program, folder};
+use support::{
+    BOUND,
+    conformance::Server,
+    program::{Program, folder},
+};
 
 fn serve() -> Server {
     Server::start(&["--max-body", "8000000"])

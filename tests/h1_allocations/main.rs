@@ -1,7 +1,6 @@
 //! Reading and writing messages allocates nothing once the parts are warm.
 //!
 //! It has no harness: it includes the core's modules as they are, whose own tests would run again.
-#![expect(unsafe_code, reason = "a counting allocator is an unsafe trait")]
 #![expect(
     dead_code,
     unused_imports,
@@ -9,8 +8,8 @@
     reason = "it includes more than it uses"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../support/mod.rs"]
+mod support;
 
 #[path = "../../src/http"]
 mod http {
@@ -20,43 +19,17 @@ mod http {
 use ::http::header::{CONTENT_TYPE, ETAG};
 use ::http::{HeaderValue, Method, StatusCode};
 use http::h1::*;
-
-thread_local! {
-    static ALLOCATION_COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts for each thread.
-struct Counting;
-
-// SAFETY: every call is handed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATION_COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, which is the same.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATION_COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `realloc`, which is the same.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use support::counting::{self, Counting};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static COUNTING: Counting = Counting;
 
 /// Number of allocations in the second of two calls.
 fn allocation_count_when_warm(mut work: impl FnMut()) -> usize {
     work();
-    let before = ALLOCATION_COUNT.with(Cell::get);
+    let before = counting::allocations();
     work();
-    ALLOCATION_COUNT.with(Cell::get) - before
+    counting::allocations() - before
 }
 
 fn main() {

@@ -2,10 +2,13 @@
 //!
 //! While it is switched on, this test's allocator frees nothing: it fills blocks with a pattern,
 //! keeps them for a while, and then looks whether somebody has written to them.
-#![expect(
-    unsafe_code,
-    reason = "an allocator is unsafe to implement, and a late write has to be provoked once"
-)]
+#![expect(unsafe_code, reason = "a late write has to be provoked once")]
 
-mod quarantine;
 mod scenarios;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::quarantine::Keeping;
+
+#[global_allocator]
+static KEEPING: Keeping = Keeping;

@@ -14,7 +14,7 @@ use std::{
 
 use annulus::{Builder, Runtime, fs::File, net::TcpStream, spawn, task::yield_now, time::sleep};
 
-use super::quarantine::written_late;
+use crate::support::quarantine::written_late;
 
 fn std_streams() -> (StdStream, StdStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,14 +1,15 @@
 //! The example `proxy`, in front of the example `conformance` and of servers that are a script.
 #![cfg(feature = "http")]
 
-#[path = "../server_rules/child.rs"]
-mod child;
+#[path = "../support/mod.rs"]
+mod support;
+
 #[path = "../../examples/proxy/fields.rs"]
 mod fields;
 #[path = "../../examples/proxy/forward.rs"]
 mod forward;
 
-use std::{future::Future, net::SocketAddr, sync::mpsc, thread, time::Duration};
+use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
 
 use annulus::{
     Cores,
@@ -17,7 +18,7 @@ use annulus::{
     spawn, time,
 };
 
-use child::BOUND;
+use support::{BOUND, conformance, run};
 
 /// A proxy on a thread of its own, which ends with this value.
 struct Proxy {
@@ -58,13 +59,8 @@ impl Drop for Proxy {
     }
 }
 
-/// Runs a test's future, and fails when it takes too long.
-fn run<T>(future: impl Future<Output = T>) -> T {
-    annulus::run(async { time::timeout(BOUND, future).await.expect("it ends in time") })
-}
-
-fn conformance() -> child::Server {
-    child::Server::start(&["--max-body", "8000000"])
+fn conformance() -> conformance::Server {
+    conformance::Server::start(&["--max-body", "8000000"])
 }
 
 async fn receive_until(stream: &TcpStream, end: &str) -> String {

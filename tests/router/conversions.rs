@@ -9,7 +9,7 @@ use annulus::http::{
     self, Error, HeaderMap, HeaderName, HeaderValue, Request, Response, Router, StatusCode,
 };
 
-use crate::support::{ask, body, field, send, serve, status};
+use crate::talk::{ask, body, field, send, serve, status};
 
 #[test]
 fn a_form_is_read() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use annulus::http::{self, Error, ErrorKind, IntoResponse as _, Json, Request, Response, Router};
 
-use crate::support::{ask, body, field, send, serve, status};
+use crate::talk::{ask, body, field, send, serve, status};
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Point {

@@ -4,7 +4,9 @@
 mod conversions;
 #[cfg(feature = "json")]
 mod json;
+#[path = "../support/mod.rs"]
 mod support;
+mod talk;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +15,7 @@ use annulus::http::{
     StatusCode, header,
 };
 
-use support::{ask, body, field, serve, status, talk};
+use talk::{ask, body, field, serve, status, talk};
 
 /// A handler that names itself, and tells the parameters called `a` and `b`.
 fn named(name: &'static str) -> impl http::Handler {

@@ -4,6 +4,9 @@
 //! connection, `server_life` what happens to a whole server.
 #![cfg(feature = "http")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::{
     cell::Cell,
     io::{Read as _, Write as _},
@@ -20,32 +23,16 @@ use annulus::{
     task::yield_now,
 };
 
-/// How long a test waits for what must come.
-const BOUND: Duration = Duration::from_secs(20);
-
-/// Starts a server on one core, on a thread that ends with the process.
-fn serve<H: http::Handler + Clone + Send>(handler: H) -> SocketAddr {
-    serve_with(|server| server, handler)
-}
+use support::{
+    BOUND,
+    http::{connect, read_answer, serve, serve_by},
+};
 
 fn serve_with<H: http::Handler + Clone + Send>(
     change: impl FnOnce(Server) -> Server + Send + 'static,
     handler: H,
 ) -> SocketAddr {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        let server = Server::bind("127.0.0.1:0")
-            .workers(Cores::Count(1))
-            .on_listening(move |addr| tell.send(addr).unwrap());
-        change(server).run(handler).unwrap();
-    });
-    told.recv_timeout(BOUND).unwrap()
-}
-
-fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(BOUND)).unwrap();
-    stream
+    serve_by(|server| change(server).run(handler))
 }
 
 /// Sends `bytes`, ends the sending direction, and reads to the end.
@@ -61,29 +48,6 @@ fn read_to_end(stream: &mut TcpStream) -> String {
     // A reset after the answer is not this test's business.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).unwrap()
-}
-
-/// Reads one answer with a body of known length.
-fn read_answer(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let mut byte = [0];
-    while !answer.ends_with(b"\r\n\r\n") {
-        assert_eq!(
-            stream.read(&mut byte).unwrap(),
-            1,
-            "the head ends too early"
-        );
-        answer.push(byte[0]);
-    }
-    let mut head = String::from_utf8(answer).unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "))
-        .map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    head.push_str(std::str::from_utf8(&body).unwrap());
-    head
 }
 
 async fn echo(mut request: Request) -> http::Result<Response> {

@@ -3,7 +3,6 @@
 use std::{
     io,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use annulus::{
@@ -14,10 +13,7 @@ use annulus::{
     time,
 };
 
-use crate::client::Client;
-
-/// A test that waits this long hangs.
-const BOUND: Duration = Duration::from_secs(20);
+use crate::{client::Client, support::BOUND};
 
 #[test]
 fn the_access_log_is_told_of_answers_refusals_and_cuts() {

@@ -3,7 +3,6 @@
 use std::{
     future::Future as _,
     io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
     pin::pin,
     sync::{
         Arc, Mutex,
@@ -12,37 +11,17 @@ use std::{
     },
     task::{Context, Poll, Waker},
     thread,
-    time::Duration,
 };
 
 use annulus::{
-    Cores,
-    http::{self, Handler, Request, Response, Server, header},
+    http::{self, Request, Response, header},
     task::yield_now,
 };
 
-/// How long a test waits for what must come.
-const BOUND: Duration = Duration::from_secs(20);
-
-/// Starts a server on one core, on a thread that ends with the process.
-fn serve<H: Handler + Clone + Send>(handler: H) -> SocketAddr {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        Server::bind("127.0.0.1:0")
-            .workers(Cores::Count(1))
-            .on_listening(move |addr| tell.send(addr).unwrap())
-            .run(handler)
-            .unwrap();
-    });
-    told.recv_timeout(BOUND).unwrap()
-}
-
-fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(BOUND)).unwrap();
-    stream.set_write_timeout(Some(BOUND)).unwrap();
-    stream
-}
+use crate::support::{
+    BOUND,
+    http::{connect, serve},
+};
 
 /// Bytes that differ wherever some are lost, doubled or swapped.
 fn pattern(len: usize) -> Vec<u8> {

@@ -18,8 +18,7 @@ use annulus::{
 };
 use futures_util::StreamExt as _;
 
-/// How long a test waits for what must come.
-const BOUND: Duration = Duration::from_secs(20);
+use crate::support::BOUND;
 
 /// Tells when it is dropped.
 struct Told(Option<oneshot::Sender<()>>);

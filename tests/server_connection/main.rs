@@ -10,5 +10,7 @@ mod floods;
 mod gone;
 mod kept;
 mod overlaps;
+#[path = "../support/mod.rs"]
+mod support;
 mod timeouts;
 mod tunnels;

@@ -14,7 +14,10 @@ use std::{
 use annulus::http::{Client, HeaderValue, Limits, Request, Response, Router, client::Body, header};
 use bytes::Bytes;
 
-use super::support::{BOUND, Running, get, read_answer};
+use crate::{
+    running::{Running, get},
+    support::{BOUND, http::read_answer},
+};
 
 /// Bytes that do something when they are dropped.
 struct Watched<F: Fn()>(&'static str, F);

@@ -10,7 +10,10 @@ use std::{
 
 use annulus::http::{ConnectionInfo, Phase, Request, Response, Server, ServerHandle};
 
-use super::support::{BOUND, Gate, NEVER, Running, block, get, read_answer, reset};
+use crate::{
+    running::{Gate, NEVER, Running, block, get, reset},
+    support::{BOUND, http::read_answer},
+};
 
 /// Answers `/wait` when the gate opens, and everything else at once.
 fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {

@@ -20,7 +20,10 @@ use annulus::{
     task, time,
 };
 
-use super::support::{BOUND, NEVER, get, wait_refused};
+use crate::{
+    running::{NEVER, get, wait_refused},
+    support::BOUND,
+};
 
 /// A server that tells where it listens, and that future.
 fn server() -> (Server, ServerHandle, oneshot::Receiver<SocketAddr>) {

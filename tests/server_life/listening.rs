@@ -17,7 +17,10 @@ use annulus::{
     http::{Request, Response, Server},
 };
 
-use super::support::{BOUND, Gate, NEVER, Running, expect_fin, get, read_answer};
+use crate::{
+    running::{Gate, NEVER, Running, expect_fin, get},
+    support::{BOUND, http::read_answer},
+};
 
 async fn tell_path(request: Request) -> Response {
     Response::text(request.path().to_owned())

@@ -8,6 +8,8 @@ mod listening;
 mod overload;
 mod panics;
 mod paused;
+mod running;
 mod stop;
+#[path = "../support/mod.rs"]
 mod support;
 mod unread;

@@ -20,7 +20,13 @@ use annulus::{
     task,
 };
 
-use super::support::{BOUND, Child, Gate, NEVER, Running, block, expect_fin, get, read_answer};
+use crate::{
+    running::{Child, Gate, NEVER, Running, block, expect_fin, get},
+    support::{
+        BOUND,
+        http::{connect, read_answer},
+    },
+};
 
 /// Answers `/wait` when the gate opens, and everything else at once.
 fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
@@ -188,12 +194,6 @@ fn serve_with_few_descriptors() {
         })
         .unwrap();
     println!("exhausted {}", report.exhausted > 0 && report.evicted > 0);
-}
-
-fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(BOUND)).unwrap();
-    stream
 }
 
 #[test]

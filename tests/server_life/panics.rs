@@ -16,7 +16,10 @@ use annulus::{
 };
 use bytes::Bytes;
 
-use super::support::{NEVER, Running, get, read_answer};
+use crate::{
+    running::{NEVER, Running, get},
+    support::http::read_answer,
+};
 
 /// Panics when it is woken.
 struct Bomb;

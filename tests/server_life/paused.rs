@@ -12,7 +12,10 @@ use annulus::{
     http::{Request, Response, Server, Timeouts},
 };
 
-use super::support::{BOUND, Child, NEVER, Running, block, get, read_answer};
+use crate::{
+    running::{Child, NEVER, Running, block, get},
+    support::{BOUND, http::read_answer},
+};
 
 /// Each of the server's times.
 const TIME: Duration = Duration::from_secs(1);

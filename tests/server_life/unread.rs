@@ -15,7 +15,10 @@ use annulus::{
     http::{ConnectionInfo, Phase, RejectReason, Request, Response, Server, Timeouts},
 };
 
-use super::support::{BOUND, NEVER, Running, expect_fin, get, read_answer};
+use crate::{
+    running::{NEVER, Running, expect_fin, get},
+    support::{BOUND, http::read_answer},
+};
 
 /// So many that the server sends their answers by entries of a ring.
 const CLIENT_COUNT: usize = 24;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    child::Server,
     client::{Answer, Client},
+    support::conformance::Server,
     table::Table,
 };
 

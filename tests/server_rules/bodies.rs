@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, thread};
 
 use crate::{
-    child::Server,
     client::Client,
+    support::conformance::Server,
     table::{BEHIND, Table},
 };
 

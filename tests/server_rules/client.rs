@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
 };
 
-use crate::child::BOUND;
+use crate::support::BOUND;
 
 /// A connection and the bytes of it that were not looked at yet.
 #[derive(Debug)]

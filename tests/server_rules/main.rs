@@ -3,7 +3,6 @@
 
 mod answers;
 mod bodies;
-mod child;
 mod client;
 mod fields;
 mod framing;
@@ -11,4 +10,6 @@ mod process;
 mod request_line;
 mod slow;
 mod stop;
+#[path = "../support/mod.rs"]
+mod support;
 mod table;

@@ -6,7 +6,7 @@ use std::{
     sync::mpsc,
 };
 
-use crate::child::{BOUND, Server};
+use crate::support::{BOUND, conformance::Server};
 
 impl Server {
     /// The memory of the process that is in use, in bytes.

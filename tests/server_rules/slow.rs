@@ -13,8 +13,8 @@ use std::{
 };
 
 use crate::{
-    child::{BOUND, Server},
     client::Client,
+    support::{BOUND, conformance::Server},
     table::BEHIND,
 };
 

@@ -12,8 +12,8 @@ use std::{
 };
 
 use crate::{
-    child::{BOUND, Server},
     client::{Answer, Client},
+    support::{BOUND, conformance::Server},
     table::BEHIND,
 };
 

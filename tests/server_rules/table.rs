@@ -3,8 +3,8 @@
 use std::thread;
 
 use crate::{
-    child::Server,
     client::{Answer, Client},
+    support::conformance::Server,
 };
 
 /// A request that any server answers, and whose answer is told from all others.

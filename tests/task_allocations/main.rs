@@ -1,8 +1,9 @@
 //! Waking and yielding allocate nothing.
-#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     future::poll_fn,
     rc::Rc,
@@ -11,25 +12,7 @@ use std::{
 
 use annulus::task::{self, JoinHandle};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: it does what the system's allocator does, and counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the same contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the same contract.
-        unsafe { System.dealloc(address, layout) }
-    }
-}
+use support::counting::{self, Counting};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -37,9 +20,9 @@ static COUNTING: Counting = Counting;
 /// How many allocations `future` made, when it did all of this once before.
 async fn allocations(mut future: impl AsyncFnMut()) -> usize {
     future().await;
-    let before = ALLOCATIONS.get();
+    let before = counting::allocations();
     future().await;
-    ALLOCATIONS.get() - before
+    counting::allocations() - before
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::{env, process::Command};
 
 use annulus::http::{self, StatusCode, client::Body};
 
-use super::{
+use crate::{
     certificates::Certificates,
     server::{EACH, Kind, TlsServer},
-    support::{client, ok, run},
+    support::{http::ok, run_each},
+    trusting::client,
 };
 
 #[test]
@@ -21,7 +22,7 @@ fn a_page_comes_by_each_version() {
             ..Kind::default()
         };
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             let response = client.get(server.named_url("/x")).send().await.unwrap();
             let timings = response.timings();
@@ -56,7 +57,7 @@ fn an_address_is_verified_and_not_named_to_the_server() {
         return;
     };
     let server = TlsServer::answering(certificates, &Kind::default(), ok("hello"));
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         let response = client.get(server.url("/")).send().await.unwrap();
         assert_eq!(response.text().await.unwrap(), "hello");
@@ -90,7 +91,7 @@ fn large_bodies_go_both_ways() {
             Ok(())
         });
         let body: Vec<u8> = (0..LEN).map(|index| b'a' + (index % 23) as u8).collect();
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             let post = client.post(server.url("/")).body(body.clone());
             let response = post.body_bytes_max(LEN as u64).send().await.unwrap();
@@ -118,7 +119,7 @@ fn many_requests_at_once_are_answered() {
         return;
     };
     let server = TlsServer::answering(certificates, &Kind::default(), ok("hello"));
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         let requests = (0..100).map(|_| async {
             let response = client.get(server.url("/")).send().await.unwrap();

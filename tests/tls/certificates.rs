@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::OnceLock};
 
-use super::program::{self, Program};
+use crate::support::program::{self, Program};
 
 /// How `openssl` is told what is not said on its command line.
 const CONFIG: &str = "

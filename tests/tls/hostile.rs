@@ -18,10 +18,11 @@ use annulus::{
     tls::rustls,
 };
 
-use super::{
+use crate::{
     certificates::Certificates,
     server::{EACH, Kind, TlsConn, TlsServer, dribble, plain, tamper},
-    support::{BOUND, client, ok, run, trusting},
+    support::{BOUND, http::ok, run_each},
+    trusting::{client, trusting},
 };
 
 const SHORT: Duration = Duration::from_millis(60);
@@ -68,7 +69,7 @@ fn a_body_that_only_the_end_delimits_has_to_end_with_a_word() {
             conn.send(UNTIL_CLOSE)?;
             conn.finish()
         });
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             assert_eq!(body(&client, &whole).await.unwrap(), "hello");
             let error = body(&client, &cut).await.unwrap_err();
@@ -95,7 +96,7 @@ fn a_body_of_known_length_may_end_without_a_word() {
                 conn.send(&answer)?;
                 conn.cut()
             });
-            run(async || {
+            run_each(async || {
                 let client = client(certificates);
                 for _ in 0..2 {
                     assert_eq!(body(&client, &server).await.unwrap(), "hello");
@@ -116,7 +117,7 @@ fn a_connection_that_ends_before_its_answer_is_an_error() {
             conn.request()?;
             conn.finish()
         });
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             let error = body(&client, &server).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Closed);
@@ -126,7 +127,7 @@ fn a_connection_that_ends_before_its_answer_is_an_error() {
             conn.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
             conn.cut()
         });
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             let error = body(&client, &server).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Io);
@@ -160,7 +161,7 @@ fn an_alert_in_a_body_is_the_reason_that_is_told() {
             conn.tls.process_new_packets().unwrap_err();
             conn.records(b"")
         });
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             let mut response = client.get(server.url("/")).send().await.unwrap();
             assert_eq!(&*response.next().await.unwrap().unwrap(), b"half");
@@ -191,7 +192,7 @@ fn a_record_that_was_changed_is_refused() {
             |_: &mut TlsConn| vec![23, 3, 3, 0xff, 0xff],
         ] {
             let server = half_and(certificates, &kind, say);
-            run(async || {
+            run_each(async || {
                 let client = client(certificates);
                 let error = body(&client, &server).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Tls);
@@ -212,7 +213,7 @@ fn what_comes_byte_by_byte_is_understood() {
             Ok(())
         });
         let addr = dribble(server.addr, 1);
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             for _ in 0..3 {
                 let response = client.get(format!("https://{addr}/")).send().await.unwrap();
@@ -230,7 +231,7 @@ fn large_records_in_odd_pieces_are_understood() {
         let server = TlsServer::answering(certificates, &kind, ok(&text));
         for bytes_max in [997, 16_400, 70_001] {
             let addr = dribble(server.addr, bytes_max);
-            run(async || {
+            run_each(async || {
                 let client = client(certificates);
                 let response = client.get(format!("https://{addr}/")).send().await.unwrap();
                 assert!(response.text().await.unwrap() == text);
@@ -250,7 +251,7 @@ fn a_byte_that_was_changed_on_the_way_does_no_harm() {
         let place = Arc::new(AtomicUsize::new(0));
         let addr = tamper(server.addr, Arc::clone(&place));
         let mut noticed = 0;
-        run(async || {
+        run_each(async || {
             // A length that was changed lets both sides wait for each other.
             let config = trusting(certificates).build().unwrap();
             let builder = Client::builder()
@@ -303,7 +304,7 @@ fn a_server_without_tls_is_told_from_a_broken_one() {
             stream.shutdown(std::net::Shutdown::Write)?;
             stream.read_to_end(&mut Vec::new()).map(drop)
         });
-        run(async || {
+        run_each(async || {
             let error = refused(&client(certificates), addr).await;
             let text = error.to_string();
             assert!(text.contains(expected), "{answer:?}: {text}");
@@ -326,7 +327,7 @@ fn a_message_without_end_is_refused() {
         }
         Ok(())
     });
-    run(async || {
+    run_each(async || {
         refused(&client(certificates), addr).await;
     });
 }
@@ -349,7 +350,7 @@ fn tickets_without_end_are_refused() {
             conn.wait_close();
             Ok(())
         });
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             if answer.is_empty() {
                 let error = body(&client, &server).await.unwrap_err();
@@ -374,14 +375,14 @@ fn a_server_that_speaks_another_protocol_only_is_refused() {
             ..kind
         };
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
-        run(async || {
+        run_each(async || {
             let error = refused(&client(certificates), server.addr).await;
             let text = error.to_string();
             assert!(text.contains("NoApplicationProtocol"), "{text}");
         });
         let kind = Kind { alpn: &[], ..kind };
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             assert_eq!(body(&client, &server).await.unwrap(), "hello");
         });
@@ -399,7 +400,7 @@ fn a_handshake_without_end_runs_into_its_limit() {
             stream.write_all(begin)?;
             stream.read_to_end(&mut Vec::new()).map(drop)
         });
-        run(async || {
+        run_each(async || {
             let config = trusting(certificates).build().unwrap();
             let url = format!("https://{addr}/");
             let client = Client::builder().tls(config.clone()).connect_timeout(SHORT);
@@ -431,7 +432,7 @@ fn a_request_dropped_in_the_handshake_or_in_a_body_closes_its_connection() {
         Ok(())
     });
     let has_begun = Arc::new(std::sync::Mutex::new(has_begun));
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         let request = pin!(client.get(format!("https://{addr}/")).send());
         let has_begun = has_begun.clone();
@@ -452,7 +453,7 @@ fn a_request_dropped_in_the_handshake_or_in_a_body_closes_its_connection() {
         closed.send(()).unwrap();
         Ok(())
     });
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         let mut response = client.get(server.url("/")).send().await.unwrap();
         assert_eq!(&*response.next().await.unwrap().unwrap(), b"half");

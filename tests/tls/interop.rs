@@ -15,11 +15,12 @@ use annulus::{
     tls,
 };
 
-use super::{
+use crate::{
     certificates::Certificates,
-    program::Program,
     server::plain,
-    support::{BOUND, client, client_of, field, run, trusting},
+    support::program::Program,
+    support::{BOUND, http::field, run_each},
+    trusting::{client, client_of, trusting},
 };
 
 /// A running server, which ends with this value.
@@ -142,7 +143,7 @@ fn openssl_sends_files_by_each_version() {
     let (_, bytes) = large(certificates);
     for version in ["-tls1_2", "-tls1_3"] {
         let server = Running::openssl(certificates, &[version]);
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             for _ in 0..3 {
                 let request = client.get(server.url("/large")).body_bytes_max(1 << 30);
@@ -170,7 +171,7 @@ fn openssl_verifies_a_client() {
             "authority.pem",
         ];
         let server = Running::openssl(certificates, &[&arguments[..], &[version]].concat());
-        run(async || {
+        run_each(async || {
             let error = client(certificates).get(server.url("/serial")).send().await;
             let error = error.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
@@ -189,7 +190,7 @@ fn openssl_refuses_a_version_that_is_too_old() {
         return;
     };
     let server = Running::openssl(certificates, &["-tls1_2"]);
-    run(async || {
+    run_each(async || {
         let client = client_of(trusting(certificates).min_version(tls::Version::Tls13));
         let error = client.get(server.url("/serial")).send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls);
@@ -240,7 +241,7 @@ fn nginx_is_asked_in_every_way() {
     ] {
         let settings = format!("ssl_protocols {version}; {settings}");
         let nginx = Running::nginx(&program, certificates, "nginx", &settings, echo);
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             // It resumes a session on the next connection.
             let expected = [format!("{version} . NONE"), format!("{version} r NONE")];
@@ -279,7 +280,7 @@ fn nginx_knows_a_client_by_its_certificate() {
     };
     let settings = "ssl_verify_client on; ssl_protocols TLSv1.2 TLSv1.3;";
     let nginx = Running::nginx(&program, certificates, "nginx-known", settings, echo());
-    run(async || {
+    run_each(async || {
         let chain = certificates.text("client.pem");
         let key = certificates.text("client.key");
         let known = client_of(trusting(certificates).client_certificate(&chain, &key));

@@ -9,11 +9,10 @@ mod certificates;
 mod hostile;
 mod interop;
 mod pool;
-#[expect(dead_code, reason = "the tests with other clients need more of it")]
-#[path = "../foreign_clients/program.rs"]
-mod program;
 mod routes;
 mod server;
 mod streams;
+#[path = "../support/mod.rs"]
 mod support;
 mod trust;
+mod trusting;

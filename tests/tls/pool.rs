@@ -12,10 +12,11 @@ use std::{
 
 use annulus::{http::client::Client, task};
 
-use super::{
+use crate::{
     certificates::Certificates,
     server::{EACH, Kind, TlsServer},
-    support::{client, ok, run, trusting},
+    support::{http::ok, run_each},
+    trusting::{client, trusting},
 };
 
 /// A signal from a test to its server.
@@ -54,7 +55,7 @@ fn a_session_is_resumed_by_the_next_connection_of_the_client() {
         };
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
         let config = trusting(certificates).build().unwrap();
-        run(async || {
+        run_each(async || {
             let count = server.seen().len();
             let other = client(certificates);
             for _ in 0..2 {
@@ -70,7 +71,7 @@ fn a_session_is_resumed_by_the_next_connection_of_the_client() {
         });
         // A clone of the configuration shares the sessions, on another driver, too.
         let count = server.seen().len();
-        run(async || {
+        run_each(async || {
             let client = Client::builder().tls(config.clone()).build();
             get(&client, server.named_url("/")).await;
         });
@@ -104,7 +105,7 @@ fn what_tls_says_to_an_idle_connection_leaves_it_alone() {
         conn.send(ok("hello"))?;
         conn.request().map(drop)
     });
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         get(&client, server.url("/")).await;
         for _ in 0..3 {
@@ -155,7 +156,7 @@ fn an_idle_connection_that_ends_leaves_the_pool() {
                 conn.wait_close();
                 Ok(())
             });
-            run(async || {
+            run_each(async || {
                 let client = client(certificates);
                 get(&client, server.url("/")).await;
                 assert_eq!(client.pool_state().idle(), 1);
@@ -180,7 +181,7 @@ fn what_came_to_an_idle_connection_while_the_thread_worked_answers_nothing() {
             ..Kind::default()
         };
         for how in 0..3 {
-            run(async || {
+            run_each(async || {
                 let (bell, echo) = (Bell::default(), Bell::default());
                 let (heard, said) = (bell.clone(), echo.clone());
                 let is_first = AtomicBool::new(true);
@@ -239,7 +240,7 @@ fn a_connection_that_the_client_closes_ends_with_a_word() {
             let _ = send.lock().unwrap().send(conn.wait_close());
             Ok(())
         });
-        run(async || {
+        run_each(async || {
             let client = client(certificates);
             get(&client, server.url("/")).await;
             client.close_idle();

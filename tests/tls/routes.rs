@@ -15,10 +15,14 @@ use annulus::{
     tls::rustls,
 };
 
-use super::{
+use crate::{
     certificates::Certificates,
     server::{Kind, TlsServer, pass_on, plain},
-    support::{client, field, ok, run, trusting},
+    support::{
+        http::{field, ok},
+        run_each,
+    },
+    trusting::{client, trusting},
 };
 
 fn builder(certificates: &Certificates) -> Builder {
@@ -43,7 +47,7 @@ fn a_redirect_leads_to_tls_and_not_back() {
     });
     let down = redirect(format!("http://{open}/"));
     let down = TlsServer::answering(certificates, &Kind::default(), down);
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         let response = client.get(format!("http://{open}/")).send().await.unwrap();
         assert_eq!(response.url().as_str(), secure.named_url("/"));
@@ -89,7 +93,7 @@ fn a_proxy_opens_a_tunnel_and_sees_nothing_of_what_goes_through() {
         pass_on(far, near, 4096);
         Ok(())
     });
-    run(async || {
+    run_each(async || {
         let through = Proxy::https(format!("http://us:er@{proxy}")).unwrap();
         let client = builder(certificates).proxy(through).build();
         for _ in 0..2 {
@@ -151,7 +155,7 @@ fn a_proxy_that_is_reached_by_tls_opens_a_tunnel_inside() {
             }
         }
     });
-    run(async || {
+    run_each(async || {
         let through = Proxy::https(proxy.named_url("")).unwrap();
         let client = builder(certificates).proxy(through).build();
         for _ in 0..2 {
@@ -182,7 +186,7 @@ fn a_server_behind_a_socket_file_speaks_tls() {
             thread::spawn(move || std::io::copy(&mut far, &mut near));
         }
     });
-    run(async || {
+    run_each(async || {
         let client = builder(certificates).unix(&path).build();
         for _ in 0..2 {
             let response = client.get("https://other.test/").send().await.unwrap();
@@ -211,7 +215,7 @@ fn a_connection_can_change_its_protocol() {
             }
         }
     });
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         let request = client.get(server.url("/")).upgrade("echo");
         let upgraded = request.send().await.unwrap().upgrade().unwrap();
@@ -242,7 +246,7 @@ fn writes_of_several_tasks_on_a_changed_protocol_follow_on_each_other() {
         let runs = received.chunk_by(|a, b| a == b).count();
         conn.send(runs.to_string())
     });
-    run(async || {
+    run_each(async || {
         let client = client(certificates);
         let request = client.get(server.url("/")).upgrade("runs");
         let upgraded = Rc::new(request.send().await.unwrap().upgrade().unwrap());

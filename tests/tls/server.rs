@@ -23,7 +23,7 @@ use annulus::tls::rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::{certificates::Certificates, support::BOUND};
+use crate::{certificates::Certificates, support::BOUND};
 
 pub(crate) type Versions = &'static [&'static SupportedProtocolVersion];
 
@@ -221,7 +221,7 @@ impl TlsConn {
             request.push(byte[0]);
         }
         let head = String::from_utf8(request.clone()).unwrap();
-        let length = super::support::field(&head, "content-length");
+        let length = crate::support::http::field(&head, "content-length");
         let length = length.map_or(0, |length| length.parse().unwrap());
         let start = request.len();
         request.resize(start + length, 0);

@@ -16,10 +16,11 @@ use annulus::{
     tls::{self, Config, TlsStream, Version, rustls::ServerConnection},
 };
 
-use super::{
+use crate::{
     certificates::Certificates,
     server::{EACH, Kind, TlsServer},
-    support::{ok, run, trusting},
+    support::{http::ok, run_each},
+    trusting::trusting,
 };
 
 /// The server's side of a connection in memory. It sends back what it gets, by itself.
@@ -111,7 +112,7 @@ fn a_stream_tells_what_was_agreed_on() {
     };
     let versions = [Version::Tls12, Version::Tls13];
     for (kind, version) in kinds().into_iter().zip(versions) {
-        run(async || {
+        run_each(async || {
             let config = config(certificates);
             for (index, is_resumed) in [false, true].into_iter().enumerate() {
                 let (mut stream, has_finished) =
@@ -155,7 +156,7 @@ fn reads_and_writes_that_are_dropped_lose_nothing() {
     for kind in kinds() {
         // Smaller than a record's header, than a record, and larger.
         for bytes_max in [3, 1000, 70_000] {
-            run(async || {
+            run_each(async || {
                 let config = config(certificates);
                 let (mut stream, _) = connect(certificates, &kind, &config, bytes_max).await;
                 let (mut sent, mut received) = (0, Vec::new());
@@ -201,7 +202,7 @@ fn a_stream_over_a_socket_ends_with_a_word_or_with_an_error() {
                 conn.send(ok("hello"))?;
                 if cuts { conn.cut() } else { conn.finish() }
             });
-            run(async || {
+            run_each(async || {
                 let config = trusting(certificates).build().unwrap();
                 let stream = TcpStream::connect(server.addr).await.unwrap();
                 let mut stream = tls::connect(stream, "localhost", &config).await.unwrap();
@@ -228,7 +229,7 @@ fn what_is_no_name_is_told() {
     let Some(certificates) = Certificates::get() else {
         return;
     };
-    run(async || {
+    run_each(async || {
         for name in ["", "a b", "[::1", "-"] {
             let (near, _far) = duplex(1);
             let error = tls::connect(near, name, &config(certificates))

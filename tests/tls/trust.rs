@@ -14,10 +14,11 @@ use annulus::{
     },
 };
 
-use super::{
+use crate::{
     certificates::Certificates,
     server::{EACH, Kind, TlsServer},
-    support::{client, client_of, ok, run, trusting},
+    support::{http::ok, run_each},
+    trusting::{client, client_of, trusting},
 };
 
 /// The error of rustls within an error.
@@ -52,7 +53,7 @@ fn a_certificate_of_a_stranger_is_refused_unless_the_danger_is_accepted() {
         .add_root_certificate(&certificates.text("stranger.pem"))
         .build()
         .unwrap();
-    run(async || {
+    run_each(async || {
         let client = Client::builder().tls(stranger.clone()).build();
         let error = refused(&client, server.url("/")).await;
         let expected = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
@@ -63,7 +64,7 @@ fn a_certificate_of_a_stranger_is_refused_unless_the_danger_is_accepted() {
     });
     // A TLS 1.3 server learns of it after its handshake.
     assert!(server.requests().is_empty());
-    run(async || {
+    run_each(async || {
         let builder = tls::Config::builder().danger_accept_invalid_certificates(true);
         let client = client_of(builder);
         let response = client.get(server.url("/")).send().await.unwrap();
@@ -77,7 +78,7 @@ fn a_certificate_that_a_server_has_signed_itself_can_be_trusted() {
         return;
     };
     let server = TlsServer::answering(certificates, &with_certificate("own"), ok("hello"));
-    run(async || {
+    run_each(async || {
         let own = certificates.text("own.pem");
         let client = client_of(trusting(certificates).add_root_certificate(&own));
         let response = client.get(server.named_url("/")).send().await.unwrap();
@@ -92,7 +93,7 @@ fn an_expired_certificate_is_refused() {
         return;
     };
     let server = TlsServer::answering(certificates, &with_certificate("expired"), ok("hello"));
-    run(async || {
+    run_each(async || {
         let error = refused(&client(certificates), server.url("/")).await;
         let text = error.to_string();
         assert!(text.contains("expired"), "{text}");
@@ -106,7 +107,7 @@ fn a_certificate_for_another_name_is_refused() {
     };
     let server = TlsServer::answering(certificates, &Kind::default(), ok("hello"));
     let port = server.addr.port();
-    run(async || {
+    run_each(async || {
         let config = trusting(certificates).build().unwrap();
         let client = Client::builder()
             .tls(config)
@@ -141,7 +142,7 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
             ..Kind::default()
         };
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
-        run(async || {
+        run_each(async || {
             let chain = certificates.text("client.pem");
             let key = certificates.text("client.key");
             let client = client_of(trusting(certificates).client_certificate(&chain, &key));
@@ -151,7 +152,7 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
         assert!(server.seen().iter().all(|seen| seen.has_client_certificate));
         // Without one, the server's alert is the reason, whenever it comes and whatever else
         // happens.
-        run(async || {
+        run_each(async || {
             let error = refused(&client(certificates), server.url("/")).await;
             let text = error.to_string();
             assert!(text.contains("alert"), "{text}");
@@ -175,7 +176,7 @@ fn a_version_that_is_too_old_is_refused() {
         ..Kind::default()
     };
     let server = TlsServer::answering(certificates, &kind, ok("hello"));
-    run(async || {
+    run_each(async || {
         let client = client_of(trusting(certificates).min_version(tls::Version::Tls13));
         let error = refused(&client, server.url("/")).await;
         let text = error.to_string();
@@ -201,7 +202,7 @@ fn a_configuration_of_rustls_serves() {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let config = Arc::new(config);
-    run(async || {
+    run_each(async || {
         let client = Client::builder().tls(Arc::clone(&config)).build();
         let response = client.get(server.url("/")).send().await.unwrap();
         assert_eq!(response.text().await.unwrap(), "hello");

@@ -2,7 +2,7 @@
 
 use std::{io, sync::atomic::Ordering};
 
-use crate::{bombs, quarantine};
+use crate::{bombs, support::quarantine};
 
 /// Seconds after which a child hangs.
 const HANG_SECONDS: u32 = 60;

@@ -7,17 +7,14 @@
 //! one; each run prints its seed first. `.ci/run sanitizer` runs this under address sanitizer.
 #![expect(
     unsafe_code,
-    reason = "an allocator is unsafe to implement, buffers promise to stay where they are, and forks"
+    reason = "buffers promise to stay where they are, and forks"
 )]
-
-#[path = "../late_writes/quarantine.rs"]
-mod quarantine;
-#[path = "../cancel/random.rs"]
-mod random;
 
 mod bombs;
 mod forks;
 mod steps;
+#[path = "../support/mod.rs"]
+mod support;
 mod watch;
 mod world;
 
@@ -28,9 +25,14 @@ use std::{
 
 use annulus::{Builder, DriverKind, Runtime};
 
-use quarantine::written_late;
-use random::Random;
+use support::{
+    quarantine::{Keeping, written_late},
+    random::Random,
+};
 use world::World;
+
+#[global_allocator]
+static KEEPING: Keeping = Keeping;
 
 /// A number from the environment.
 fn variable(name: &str) -> Option<u64> {

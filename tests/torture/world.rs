@@ -17,7 +17,7 @@ use annulus::{
     task::JoinHandle,
 };
 
-use crate::{bombs, forks, random::Random, runtime, steps, watch};
+use crate::{bombs, forks, runtime, steps, support::random::Random, watch};
 
 pub(crate) type Call = Pin<Box<dyn Future<Output = ()>>>;
 

@@ -1,15 +1,30 @@
-//! Helpers that the tests share.
+//! Helpers that several suites share.
+//!
+//! A suite takes them by `#[path = "../support/mod.rs"] mod support;`, the only `#[path]` between
+//! test files: the suite `tidy` holds that.
+#![expect(dead_code, reason = "each suite needs a part of it")]
+
+pub(crate) mod conformance;
+#[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+pub(crate) mod counting;
+#[cfg(feature = "http")]
+pub(crate) mod http;
+pub(crate) mod program;
+#[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+pub(crate) mod quarantine;
+pub(crate) mod random;
 
 use std::{future::Future, net, path::PathBuf, pin::pin, task::Poll, time::Duration};
 
 use annulus::{
+    Builder, DriverKind,
     net::{TcpListener, TcpStream},
     task::yield_now,
     time,
 };
 
-/// A test that takes this long hangs.
-const HANG: Duration = Duration::from_secs(100);
+/// How long a test waits for what must come. Only a test that fails waits so long.
+pub(crate) const BOUND: Duration = Duration::from_secs(100);
 
 /// Runs a test on the runtime that the environment chooses.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
@@ -18,9 +33,17 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
 
 /// Ends a test that hangs. Not for tests that stop the clock: it would jump to the guard's end.
 pub(crate) async fn guarded<F: Future>(future: F) -> F::Output {
-    time::timeout(HANG, future)
+    time::timeout(BOUND, future)
         .await
         .expect("the test does not hang")
+}
+
+/// Runs a test on a runtime of each driver.
+pub(crate) fn run_each(mut test: impl AsyncFnMut()) {
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let runtime = Builder::new().driver(kind).build().unwrap();
+        runtime.block_on(guarded(test()));
+    }
 }
 
 /// A listener on a free port, and its address.
@@ -46,8 +69,15 @@ pub(crate) async fn std_pair() -> (TcpStream, net::TcpStream) {
     (near, far)
 }
 
-/// Receives until there are `len` bytes.
+/// Receives `len` bytes, which is all that was sent.
 pub(crate) async fn recv_exact(stream: &TcpStream, len: usize) -> Vec<u8> {
+    let bytes = recv_at_least(stream, len).await;
+    assert_eq!(bytes.len(), len, "more came than was sent");
+    bytes
+}
+
+/// Receives until there are at least `len` bytes.
+pub(crate) async fn recv_at_least(stream: &TcpStream, len: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < len {
         let piece = stream.recv().await.unwrap();
@@ -58,7 +88,6 @@ pub(crate) async fn recv_exact(stream: &TcpStream, len: usize) -> Vec<u8> {
         );
         bytes.extend_from_slice(&piece);
     }
-    assert_eq!(bytes.len(), len, "more came than was sent");
     bytes
 }
 
@@ -71,6 +100,15 @@ pub(crate) async fn recv_to_end(stream: &TcpStream) -> Vec<u8> {
             return bytes;
         }
         bytes.extend_from_slice(&piece);
+    }
+}
+
+/// Sends everything back until the peer has finished or is gone.
+pub(crate) async fn echo(stream: TcpStream) {
+    while let Ok(bytes) = stream.recv().await {
+        if bytes.is_empty() || stream.write_all(bytes).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -143,7 +181,7 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     pub(crate) fn new(name: &str) -> Self {
         let folder =
-            std::env::temp_dir().join(format!("annulus-api-{}-{name}", std::process::id()));
+            std::env::temp_dir().join(format!("annulus-test-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }

@@ -16,8 +16,11 @@ use annulus::{
     http::{Handler, Report, Server, ServerHandle},
 };
 
-/// How long a test waits for what must come.
-pub(crate) const BOUND: Duration = Duration::from_secs(20);
+use crate::support::{
+    BOUND,
+    http::{connect, read_answer},
+};
+
 /// A deadline that no test reaches.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
@@ -74,9 +77,7 @@ impl Running {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.addr).unwrap();
-        stream.set_read_timeout(Some(BOUND)).unwrap();
-        stream
+        connect(self.addr)
     }
 
     /// A connection that has sent `request`.
@@ -156,26 +157,6 @@ pub(crate) fn wait_refused(addr: SocketAddr) {
 
 pub(crate) fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
-
-/// Reads one answer with a body of known length.
-pub(crate) fn read_answer(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let mut byte = [0];
-    while !answer.ends_with(b"\r\n\r\n") {
-        // It goes on after a signal, which a ring of this thread may have sent.
-        stream.read_exact(&mut byte).unwrap();
-        answer.push(byte[0]);
-    }
-    let mut head = String::from_utf8(answer).unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "))
-        .map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    head.push_str(std::str::from_utf8(&body).unwrap());
-    head
 }
 
 /// Checks that the connection ends here, by a FIN.

@@ -1,4 +1,5 @@
-//! The allocator.
+//! An allocator that keeps freed memory and looks whether it is written to, for suites that make it
+//! theirs by `#[global_allocator]`.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -40,7 +41,7 @@ static QUARANTINE: Mutex<Quarantine> = Mutex::new(Quarantine {
     written: 0,
 });
 
-pub(super) static IS_ON: AtomicBool = AtomicBool::new(false);
+pub(crate) static IS_ON: AtomicBool = AtomicBool::new(false);
 
 impl Quarantine {
     fn push(&mut self, block: Block) {
@@ -86,7 +87,8 @@ fn quarantine() -> MutexGuard<'static, Quarantine> {
     QUARANTINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Keeping;
+/// The system's allocator, which keeps freed memory for a while once it is switched on.
+pub(crate) struct Keeping;
 
 // SAFETY: it does what the system's allocator does, and frees some blocks later.
 unsafe impl GlobalAlloc for Keeping {
@@ -113,11 +115,8 @@ unsafe impl GlobalAlloc for Keeping {
     }
 }
 
-#[global_allocator]
-static KEEPING: Keeping = Keeping;
-
 /// How many blocks were written to after `run` had freed them.
-pub(super) fn written_late(run: impl FnOnce()) -> usize {
+pub(crate) fn written_late(run: impl FnOnce()) -> usize {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     quarantine().written = 0;

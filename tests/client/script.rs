@@ -8,13 +8,9 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
 };
 
-use annulus::{Builder, DriverKind};
-
-/// How long a test waits for what must come.
-pub(crate) const BOUND: Duration = Duration::from_secs(20);
+use crate::support::{BOUND, http::field};
 
 /// A server whose connections are served by a function, each on a thread of its own.
 pub(crate) struct Script {
@@ -147,42 +143,5 @@ impl Conn {
     /// Reads until the client has closed.
     pub(crate) fn wait_close(&mut self) {
         while self.byte().is_some() {}
-    }
-}
-
-/// The value of a field in a head.
-pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        found.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
-}
-
-/// `200 OK` with a body of known length.
-pub(crate) fn ok(body: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// Runs a test's future, and fails when it takes too long.
-pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
-    annulus::run(async {
-        annulus::time::timeout(BOUND, future)
-            .await
-            .expect("a test ends in time")
-    })
-}
-
-/// Runs a test on each driver.
-pub(crate) fn run_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
-    for kind in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Builder::new().driver(kind).build().unwrap();
-        runtime.block_on(async {
-            annulus::time::timeout(BOUND, test())
-                .await
-                .expect("a test ends in time");
-        });
     }
 }

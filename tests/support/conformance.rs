@@ -1,4 +1,4 @@
-//! The server, as a process of its own.
+//! The example `conformance`, as a process of its own.
 
 use std::{
     env,
@@ -8,11 +8,9 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{OnceLock, mpsc},
     thread,
-    time::Duration,
 };
 
-/// How long a test waits for what must come.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
+use super::BOUND;
 
 /// A running server, which ends with this value.
 #[derive(Debug)]

@@ -2,37 +2,21 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpStream},
-    sync::mpsc,
-    thread,
-    time::Duration,
+    net::{Shutdown, SocketAddr},
 };
 
-use annulus::{
-    Cores,
-    http::{Router, Server},
-};
+use annulus::http::Router;
 
-/// How long a test waits for what must come.
-pub(crate) const BOUND: Duration = Duration::from_secs(20);
+use crate::support::http::{connect, serve_by};
 
 /// Starts a server on one core, on a thread that ends with the process.
 pub(crate) fn serve(router: fn() -> Router) -> SocketAddr {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        Server::bind("127.0.0.1:0")
-            .workers(Cores::Count(1))
-            .on_listening(move |addr| tell.send(addr).unwrap())
-            .run_each(router)
-            .unwrap();
-    });
-    told.recv_timeout(BOUND).unwrap()
+    serve_by(move |server| server.run_each(router))
 }
 
 /// Sends `bytes`, ends the sending direction, and reads to the end.
 pub(crate) fn talk(addr: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(BOUND)).unwrap();
+    let mut stream = connect(addr);
     stream.write_all(bytes).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = Vec::new();

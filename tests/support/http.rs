@@ -1,0 +1,78 @@
+//! A server, and what goes over raw sockets of HTTP.
+
+use std::{
+    io::{self, Read as _},
+    net::{SocketAddr, TcpStream},
+    sync::mpsc,
+    thread,
+};
+
+use annulus::{
+    Cores,
+    http::{Handler, Report, Server},
+};
+
+use super::BOUND;
+
+/// Starts a server on one core, on a thread that ends with the process.
+pub(crate) fn serve<H: Handler + Clone + Send>(handler: H) -> SocketAddr {
+    serve_by(|server| server.run(handler))
+}
+
+/// As [`serve`], with a server that `run` sets up and runs.
+pub(crate) fn serve_by(
+    run: impl FnOnce(Server) -> io::Result<Report> + Send + 'static,
+) -> SocketAddr {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let server = Server::bind("127.0.0.1:0")
+            .workers(Cores::Count(1))
+            .on_listening(move |addr| tell.send(addr).unwrap());
+        run(server).unwrap();
+    });
+    told.recv_timeout(BOUND).unwrap()
+}
+
+/// A connection that waits for no more than [`BOUND`].
+pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    stream.set_write_timeout(Some(BOUND)).unwrap();
+    stream
+}
+
+/// Reads one answer with a body of known length.
+pub(crate) fn read_answer(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        // It goes on after a signal, which a ring of this thread may have sent.
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    let mut head = String::from_utf8(answer).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    head.push_str(std::str::from_utf8(&body).unwrap());
+    head
+}
+
+/// The value of a field in a head.
+pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// `200 OK` with a body of known length.
+pub(crate) fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
