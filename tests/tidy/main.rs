@@ -114,6 +114,13 @@ fn functions_are_short() {
 }
 
 #[test]
+fn suites_have_their_place_and_share_by_support() {
+    check(&["tests"], |source, text| {
+        rules::test_places(&source.path, text)
+    });
+}
+
+#[test]
 fn text_has_no_em_dash() {
     check(&ALL, |source, text| rules::em_dashes(&source.path, text));
     let mut texts = files("docs", "md");

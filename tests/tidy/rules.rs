@@ -247,6 +247,36 @@ pub(crate) fn em_dashes(path: &Path, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// A suite stands in `tests/NAME/main.rs`, and `#[path]` in it names the shared helpers or a source
+/// that is no test.
+pub(crate) fn test_places(path: &Path, text: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    if path.parent() == Some(Path::new("tests")) {
+        let place = "a suite stands in `tests/NAME/main.rs`";
+        findings.push(format!("{}:1: {place}", path.display()));
+    }
+    for (index, line) in text.lines().enumerate() {
+        let named = line
+            .split_once("#[path = \"")
+            .and_then(|(_, rest)| rest.split_once('"'));
+        let Some((named, _)) = named else {
+            continue;
+        };
+        let is_shared = named == "../support/mod.rs";
+        let is_no_test = ["../../src/", "../../examples/"]
+            .iter()
+            .any(|folder| named.starts_with(folder));
+        if !is_shared && !is_no_test {
+            findings.push(format!(
+                "{}:{}: `#[path]` names {named}: what suites share stands in `tests/support`",
+                path.display(),
+                index + 1
+            ));
+        }
+    }
+    findings
+}
+
 /// Every dependency says in a comment what it saves us from writing.
 pub(crate) fn dependency_reasons(path: &Path, manifest: &str) -> Vec<String> {
     let mut findings = Vec::new();
@@ -440,6 +470,23 @@ mod tests {
         let path = Path::new("docs/a.md");
         assert_eq!(em_dashes(path, "a - b \u{2013} c\n"), [""; 0]);
         assert_eq!(em_dashes(path, "a\nb \u{2014} c\n").len(), 1);
+    }
+
+    #[test]
+    fn a_suite_has_its_place_and_shares_by_support() {
+        let finds = |path: &str, text: &str, count: usize| {
+            let findings = test_places(Path::new(path), text);
+            assert_eq!(findings.len(), count, "{path}, {text}: {findings:?}");
+        };
+        let path = |named: &str| format!("mod a;\n#[path = \"{named}\"]\nmod b;\n");
+        finds("tests/api/main.rs", "mod a;", 0);
+        finds("tests/api.rs", "mod a;", 1);
+        finds("tests/api/main.rs", &path("../support/mod.rs"), 0);
+        finds("tests/api/main.rs", &path("../../src/http"), 0);
+        finds("tests/api/main.rs", &path("../../examples/a.rs"), 0);
+        finds("tests/api/main.rs", &path("api/a.rs"), 1);
+        finds("tests/api/main.rs", &path("../cancel/a.rs"), 1);
+        finds("tests/api.rs", &path("api/a.rs"), 2);
     }
 
     #[test]
