@@ -24,7 +24,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// It says what went wrong ([`kind`](Self::kind)), what the exchange was doing
 /// ([`phase`](Self::phase)), with whom ([`url`](Self::url)) and, where the system said something,
 /// what that was ([`source`](std::error::Error::source)). A status such as 404 is no error; see
-/// [`Response::error_for_status`].
+/// [`Response::error_for_status`](crate::http::client::Response::error_for_status).
 ///
 /// Its text begins with the origin of the request, and tells of no more of the URL: paths and
 /// queries may hold secrets. Where no connection could be opened it names the last address that was
@@ -92,7 +92,9 @@ pub enum ErrorKind {
     TooManyRedirects(u32),
     /// A redirect leads where it must not; the text says why.
     Redirect(&'static str),
-    /// The status is an error, and [`Response::error_for_status`] was asked to make it one.
+    /// The status is an error, and
+    /// [`Response::error_for_status`](crate::http::client::Response::error_for_status) was asked to
+    /// make it one.
     Status(StatusCode),
     /// It took too long.
     Timeout {

@@ -6,7 +6,7 @@ use crate::tls::Config;
 impl Builder {
     /// Sets the TLS configuration for `https`: the authorities that the client trusts, and the
     /// certificate that it shows to servers. By default it trusts the system's authorities and
-    /// shows none. It takes a [`tls::Config`], or a `rustls::ClientConfig`.
+    /// shows none. It takes a [`tls::Config`](Config), or a `rustls::ClientConfig`.
     ///
     /// # Examples
     ///
