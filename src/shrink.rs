@@ -60,6 +60,7 @@ impl<T> Spares<T> {
         Ok(())
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.borrow().len()
     }

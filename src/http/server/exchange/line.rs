@@ -76,6 +76,7 @@ impl Line {
     }
 
     /// Forgets the wait for a connection that was taken and is idle next.
+    #[inline]
     pub(super) fn rest(&self) {
         self.timer.clear();
         drop(self.waker.take());

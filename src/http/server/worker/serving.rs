@@ -13,6 +13,7 @@ use crate::{
         serve::serve_all,
     },
     pool::ManagedBuf,
+    shrink::SPARE_MAX,
     unwind,
 };
 
@@ -128,7 +129,7 @@ impl<H: Handler> Worker<H> {
 
     /// Gives an idle connection to an exchange, and returns that one's number.
     fn activate(&mut self, index: u32, bytes: ManagedBuf) -> u32 {
-        let mut running = self.spare.take().unwrap_or_else(|| {
+        let mut running = self.spare.pop().unwrap_or_else(|| {
             let exchange = Exchange::new(Rc::clone(&self.shared));
             let serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::clone(&self.handler)));
             Running {
@@ -151,7 +152,9 @@ impl<H: Handler> Worker<H> {
 
     fn recycle(&mut self, number: u32) {
         let running = self.running.remove(number as usize);
-        if self.spare.put(running).is_err() {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(running);
+        } else {
             self.burst.note_dropped(1);
         }
     }

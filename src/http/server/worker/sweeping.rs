@@ -145,13 +145,14 @@ impl<H: Handler> Worker<H> {
         let Poll::Ready(over) = self.burst.poll_over(running, spare, context) else {
             return;
         };
-        drop(self.spare.shrink(over.kept_max));
+        self.spare.truncate(over.kept_max);
         if over.gives_back {
             // Timers that were armed in the burst stand behind all of its own. They are armed anew.
             self.sweep.clear();
             self.write_sweep.clear();
             context.waker().wake_by_ref();
             time::shrink();
+            self.spare.shrink_to_fit();
             self.shared.outbox.shrink(over.kept_max);
             self.running.shrink_to_fit();
             self.wakes.shrink();
