@@ -1,5 +1,5 @@
-//! Output and errors in plain words, also where nobody can read them: `println!` panics when
-//! standard output is full or closed, and a `main` that returns an error shows how that is built.
+//! Prints output and errors in plain words. `println!` panics when standard output is full or
+//! closed, and a `main` that returns an error prints its `Debug` form.
 
 use std::{
     error::Error,
