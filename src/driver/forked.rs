@@ -9,11 +9,7 @@
 //! The thread that forked may be inside of the runtime. Its driver is not current any more from the
 //! first moment on, so that every call of a handle is an error, and its next turn is one.
 
-use super::{
-    Backend, Driver,
-    backend::RingBackend,
-    slot::{Flight, State},
-};
+use super::{Backend, Driver, backend::RingBackend, slot::State};
 use crate::{
     sys::{Completion, errno},
     unwind,
@@ -50,10 +46,7 @@ impl Driver {
         core.slots.retain(|_, slot| match &mut slot.state {
             State::Done(_) => true,
             State::Multi(multi) => {
-                if multi.is_in_flight() {
-                    multi.flight = Flight::Ended;
-                    multi.push(Completion::new(-errno::ECANCELED));
-                }
+                multi.end();
                 true
             }
             State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => {

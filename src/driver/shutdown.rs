@@ -79,10 +79,7 @@ impl Driver {
             State::Done(_) => true,
             // So may the owner of what waits in a multishot's queue.
             State::Multi(multi) => {
-                if multi.is_in_flight() {
-                    multi.flight = Flight::Ended;
-                    multi.push(Completion::new(-errno::ECANCELED));
-                }
+                multi.end();
                 true
             }
             State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => {

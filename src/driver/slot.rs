@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, task::Waker};
 
 use super::silent::Heard;
-use crate::sys::Completion;
+use crate::sys::{Completion, errno};
 
 /// Names a slot: an index that is used again, and a generation that is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,14 @@ impl Multi {
             heard: Heard::Never,
             flight: Flight::GoesOn,
             is_listed: false,
+        }
+    }
+
+    /// Ends it as cancelled, if its final completion has not come, when none will come any more.
+    pub(super) fn end(&mut self) {
+        if self.is_in_flight() {
+            self.flight = Flight::Ended;
+            self.push(Completion::new(-errno::ECANCELED));
         }
     }
 
