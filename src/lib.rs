@@ -71,7 +71,8 @@
 //! Docker and Kubernetes, the same program runs on epoll and says so once; `ANNULUS_DRIVER=poll`
 //! chooses that by hand.
 
-// The lower layers do not name the feature: much of what they have is for HTTP alone.
+// The lower layers, `tls` among them, do not name the feature: much of what they have is for HTTP
+// alone.
 #![cfg_attr(
     not(feature = "http"),
     expect(dead_code, unused_imports, reason = "HTTP uses the rest")

@@ -1,7 +1,8 @@
 //! TLS 1.2 and 1.3 over any stream, for clients. By rustls.
 //!
-//! The [HTTP client](crate::http::client) does this by itself for `https`, and is told of a
-//! [`Config`] where the defaults do not fit. Other protocols call [`connect`]:
+//! A protocol calls [`connect`] on a stream that it has opened. With the feature `http` the HTTP
+//! client does this by itself for `https`; its builder takes a [`Config`] where the defaults do not
+//! fit.
 //!
 //! ```no_run
 //! use annulus::{net::TcpStream, tls};

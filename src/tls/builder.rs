@@ -19,7 +19,7 @@ const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 /// # Examples
 ///
 /// ```no_run
-/// use annulus::{http::Client, tls};
+/// use annulus::{net::TcpStream, tls};
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let config = tls::Config::builder()
@@ -27,9 +27,10 @@ const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 ///     .client_certificate(&std::fs::read("me.pem")?, &std::fs::read("me.key")?)
 ///     .min_version(tls::Version::Tls13)
 ///     .build()?;
-/// let client = Client::builder().tls(config).build();
-/// # drop(client);
-/// # Ok(())
+/// annulus::run(async {
+///     let stream = TcpStream::connect("127.0.0.1:6697").await?;
+///     tls::connect(stream, "irc.example", &config).await?.shutdown().await
+/// })
 /// # }
 /// ```
 #[must_use = "a builder does nothing until `build`"]

@@ -7,7 +7,7 @@ use std::{
 
 use annulus::http::Router;
 
-use crate::support::http::{connect, serve_by};
+use crate::support::{http::connect, server::serve_by};
 
 /// Starts a server on one core, on a thread that ends with the process.
 pub(crate) fn serve(router: fn() -> Router) -> SocketAddr {

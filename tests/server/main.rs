@@ -25,7 +25,8 @@ use annulus::{
 
 use support::{
     BOUND,
-    http::{connect, read_answer, serve, serve_by},
+    http::{connect, read_answer},
+    server::{serve, serve_by},
 };
 
 fn serve_with<H: http::Handler + Clone + Send>(

@@ -18,10 +18,7 @@ use annulus::{
     task::yield_now,
 };
 
-use crate::support::{
-    BOUND,
-    http::{connect, serve},
-};
+use crate::support::{BOUND, http::connect, server::serve};
 
 /// Bytes that differ wherever some are lost, doubled or swapped.
 fn pattern(len: usize) -> Vec<u8> {

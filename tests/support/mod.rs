@@ -4,15 +4,19 @@
 //! test files: the suite `tidy` holds that.
 #![expect(dead_code, reason = "each suite needs a part of it")]
 
+pub(crate) mod certificates;
 pub(crate) mod conformance;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod counting;
-#[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod program;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod quarantine;
 pub(crate) mod random;
+#[cfg(feature = "http")]
+pub(crate) mod server;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 use std::{future::Future, net, path::PathBuf, pin::pin, task::Poll, time::Duration};
 

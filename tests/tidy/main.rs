@@ -86,6 +86,11 @@ fn features_stand_on_modules() {
 }
 
 #[test]
+fn layers_below_http_do_not_name_it() {
+    check(&["src"], |source, text| rules::below_http(&source, text));
+}
+
+#[test]
 fn examples_use_this_crate_only() {
     check(&["examples"], |source, _| rules::example_uses(&source));
 }

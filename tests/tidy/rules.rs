@@ -183,6 +183,28 @@ pub(crate) fn feature_places(source: &Source) -> Vec<String> {
     findings
 }
 
+/// The layers below HTTP work without it: they name neither its feature nor, even in docs, its
+/// module.
+pub(crate) fn below_http(source: &Source, text: &str) -> Vec<String> {
+    let Some(module) = source.module() else {
+        return Vec::new();
+    };
+    if layer(&module) >= layer("http") {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let names = ["feature = \"http\"", "crate::http", "http::"];
+        if let Some(name) = names.into_iter().find(|name| line.contains(name)) {
+            let place = format!("{}:{}", source.path.display(), index + 1);
+            findings.push(format!(
+                "{place}: `{module}` names `{name}`, which stands above it"
+            ));
+        }
+    }
+    findings
+}
+
 /// An example uses this crate and std.
 pub(crate) fn example_uses(source: &Source) -> Vec<String> {
     let words = words(&source.code);
@@ -438,6 +460,28 @@ mod tests {
         check("#[cfg(feature = \"http\")]\npub use http::Server;", 0);
         check("fn f() { #[cfg(feature = \"http\")] g(); }", 1);
         check("#[cfg(loom)] fn f() {}", 0);
+    }
+
+    #[test]
+    fn a_layer_below_http_does_not_name_it() {
+        let check = |path: &str, text: &str, count: usize| {
+            let findings = below_http(&file(path, text), text);
+            assert_eq!(findings.len(), count, "{path}, {text}: {findings:?}");
+        };
+        check("src/tls.rs", "//! As the [client](crate::http::client).", 1);
+        check(
+            "src/tls.rs",
+            "//! Without the feature `http`, for `https`.",
+            0,
+        );
+        check("src/tls/a.rs", "/// use annulus::{http::Client, tls};", 1);
+        check("src/net.rs", "#[cfg(feature = \"http\")]\nmod a;", 1);
+        check("src/lib.rs", "#[cfg(feature = \"http\")]\nmod a;", 0);
+        check(
+            "src/http/a.rs",
+            "#[cfg(feature = \"http\")]\nuse crate::http;",
+            0,
+        );
     }
 
     #[test]

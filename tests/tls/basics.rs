@@ -5,9 +5,13 @@ use std::{env, process::Command};
 use annulus::http::{self, StatusCode, client::Body};
 
 use crate::{
-    certificates::Certificates,
-    server::{EACH, Kind, TlsServer},
-    support::{http::ok, run_each},
+    server::TlsServer,
+    support::{
+        certificates::Certificates,
+        http::ok,
+        run_each,
+        tls::{EACH, Kind},
+    },
     trusting::client,
 };
 

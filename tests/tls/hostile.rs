@@ -19,10 +19,15 @@ use annulus::{
 };
 
 use crate::{
-    certificates::Certificates,
-    server::{EACH, Kind, TlsConn, TlsServer, dribble, plain, tamper},
-    support::{BOUND, http::ok, run_each},
-    trusting::{client, trusting},
+    server::{TlsConn, TlsServer, dribble, plain, tamper},
+    support::{
+        BOUND,
+        certificates::Certificates,
+        http::ok,
+        run_each,
+        tls::{EACH, Kind, trusting},
+    },
+    trusting::client,
 };
 
 const SHORT: Duration = Duration::from_millis(60);

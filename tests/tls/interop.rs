@@ -16,11 +16,11 @@ use annulus::{
 };
 
 use crate::{
-    certificates::Certificates,
     server::plain,
-    support::program::Program,
-    support::{BOUND, http::field, run_each},
-    trusting::{client, client_of, trusting},
+    support::{
+        BOUND, certificates::Certificates, http::field, program::Program, run_each, tls::trusting,
+    },
+    trusting::{client, client_of},
 };
 
 /// A running server, which ends with this value.

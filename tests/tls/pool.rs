@@ -13,10 +13,14 @@ use std::{
 use annulus::{http::client::Client, task};
 
 use crate::{
-    certificates::Certificates,
-    server::{EACH, Kind, TlsServer},
-    support::{http::ok, run_each},
-    trusting::{client, trusting},
+    server::TlsServer,
+    support::{
+        certificates::Certificates,
+        http::ok,
+        run_each,
+        tls::{EACH, Kind, trusting},
+    },
+    trusting::client,
 };
 
 /// A signal from a test to its server.

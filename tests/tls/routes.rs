@@ -16,13 +16,14 @@ use annulus::{
 };
 
 use crate::{
-    certificates::Certificates,
-    server::{Kind, TlsServer, pass_on, plain},
+    server::{TlsServer, pass_on, plain},
     support::{
+        certificates::Certificates,
         http::{field, ok},
         run_each,
+        tls::{Kind, trusting},
     },
-    trusting::{client, trusting},
+    trusting::client,
 };
 
 fn builder(certificates: &Certificates) -> Builder {

@@ -12,28 +12,12 @@ use std::{
 };
 
 use annulus::tls::rustls::{
-    ConnectionTrafficSecrets, ContentType, HandshakeKind, ProtocolVersion, RootCertStore,
-    ServerConfig, ServerConnection, SupportedProtocolVersion,
-    crypto::{
-        cipher::{OutboundChunks, OutboundPlainMessage},
-        ring::default_provider,
-    },
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::WebPkiClientVerifier,
-    version::{TLS12, TLS13},
+    ConnectionTrafficSecrets, ContentType, HandshakeKind, ProtocolVersion, ServerConfig,
+    ServerConnection,
+    crypto::cipher::{OutboundChunks, OutboundPlainMessage},
 };
 
-use crate::{certificates::Certificates, support::BOUND};
-
-pub(crate) type Versions = &'static [&'static SupportedProtocolVersion];
-
-static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
-static TLS12_ONLY: [&SupportedProtocolVersion; 1] = [&TLS12];
-static TLS13_ONLY: [&SupportedProtocolVersion; 1] = [&TLS13];
-pub(crate) const EACH: [(Versions, ProtocolVersion); 2] = [
-    (&TLS12_ONLY, ProtocolVersion::TLSv1_2),
-    (&TLS13_ONLY, ProtocolVersion::TLSv1_3),
-];
+use crate::support::{BOUND, certificates::Certificates, http::field, tls::Kind};
 
 /// A connection's handshake, as the server has seen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,58 +42,6 @@ pub(crate) struct TlsConn {
     pub(crate) stream: TcpStream,
     config: Arc<ServerConfig>,
     requests: Arc<Mutex<Vec<String>>>,
-}
-
-/// The settings of a server.
-#[derive(Clone)]
-pub(crate) struct Kind {
-    pub(crate) certificate: &'static str,
-    pub(crate) versions: Versions,
-    pub(crate) wants_client: bool,
-    pub(crate) alpn: &'static [&'static str],
-}
-
-impl Default for Kind {
-    fn default() -> Self {
-        Self {
-            certificate: "server",
-            versions: &BOTH,
-            wants_client: false,
-            alpn: &["h2", "http/1.1"],
-        }
-    }
-}
-
-impl Kind {
-    pub(crate) fn config(&self, certificates: &Certificates) -> Arc<ServerConfig> {
-        let provider = Arc::new(default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(self.versions)
-            .unwrap();
-        let builder = if self.wants_client {
-            let mut roots = RootCertStore::empty();
-            let authority = certificates.text("authority.pem");
-            let authority = CertificateDer::from_pem_slice(&authority).unwrap();
-            roots.add(authority).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-            builder.with_client_cert_verifier(verifier.build().unwrap())
-        } else {
-            builder.with_no_client_auth()
-        };
-        let pem = certificates.text(&format!("{}.pem", self.certificate));
-        let key = certificates.text(&format!("{}.key", self.certificate));
-        let chain = CertificateDer::pem_slice_iter(&pem);
-        let chain = chain.collect::<Result<_, _>>().unwrap();
-        let key = PrivateKeyDer::from_pem_slice(&key).unwrap();
-        let mut config = builder.with_single_cert(chain, key).unwrap();
-        config.alpn_protocols = self
-            .alpn
-            .iter()
-            .map(|name| name.as_bytes().into())
-            .collect();
-        config.enable_secret_extraction = true;
-        Arc::new(config)
-    }
 }
 
 impl TlsServer {
@@ -221,7 +153,7 @@ impl TlsConn {
             request.push(byte[0]);
         }
         let head = String::from_utf8(request.clone()).unwrap();
-        let length = crate::support::http::field(&head, "content-length");
+        let length = field(&head, "content-length");
         let length = length.map_or(0, |length| length.parse().unwrap());
         let start = request.len();
         request.resize(start + length, 0);

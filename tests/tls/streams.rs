@@ -17,10 +17,13 @@ use annulus::{
 };
 
 use crate::{
-    certificates::Certificates,
-    server::{EACH, Kind, TlsServer},
-    support::{http::ok, run_each},
-    trusting::trusting,
+    server::TlsServer,
+    support::{
+        certificates::Certificates,
+        http::ok,
+        run_each,
+        tls::{EACH, Kind, trusting},
+    },
 };
 
 /// The server's side of a connection in memory. It sends back what it gets, by itself.

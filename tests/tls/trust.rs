@@ -15,10 +15,14 @@ use annulus::{
 };
 
 use crate::{
-    certificates::Certificates,
-    server::{EACH, Kind, TlsServer},
-    support::{http::ok, run_each},
-    trusting::{client, client_of, trusting},
+    server::TlsServer,
+    support::{
+        certificates::Certificates,
+        http::ok,
+        run_each,
+        tls::{EACH, Kind, trusting},
+    },
+    trusting::{client, client_of},
 };
 
 /// The error of rustls within an error.

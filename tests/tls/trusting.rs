@@ -2,14 +2,7 @@
 
 use annulus::{http::Client, tls};
 
-use super::certificates::Certificates;
-
-/// Trusts the tests' authority and nobody else.
-pub(crate) fn trusting(certificates: &Certificates) -> tls::Builder {
-    tls::Config::builder()
-        .system_roots(false)
-        .add_root_certificate(&certificates.text("authority.pem"))
-}
+use crate::support::{certificates::Certificates, tls::trusting};
 
 /// A client that trusts the tests' authority, and finds every name here.
 pub(crate) fn client(certificates: &Certificates) -> Client {

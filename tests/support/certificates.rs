@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::OnceLock};
 
-use crate::support::program::{self, Program};
+use super::program::{self, Program};
 
 /// How `openssl` is told what is not said on its command line.
 const CONFIG: &str = "
@@ -39,7 +39,7 @@ impl Certificates {
     }
 
     fn make(openssl: &Program) -> Self {
-        let folder = program::folder().join("tls");
+        let folder = program::folder().join(env!("CARGO_CRATE_NAME"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("config"), CONFIG).unwrap();
