@@ -52,6 +52,6 @@ async fn echo(mut request: Request) -> http::Result<Response> {
     let value = |text: &str| HeaderValue::from_str(text).or(Err(StatusCode::BAD_REQUEST));
     let (method, target) = (value(request.method().as_str())?, value(request.target())?);
     Ok(Response::bytes(request.take_body().bytes().await?)
-        .field(HeaderName::from_static("x-method"), method)
-        .field(HeaderName::from_static("x-target"), target))
+        .with_field(HeaderName::from_static("x-method"), method)
+        .with_field(HeaderName::from_static("x-target"), target))
 }

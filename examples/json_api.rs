@@ -35,9 +35,9 @@ async fn add(mut request: Request) -> http::Result<Response> {
     let note: notes::Note = request.json().await?;
     let mut notes = notes::all();
     let number = notes.last_key_value().map_or(1, |(last, _)| last + 1);
-    let answer = Response::json(&note).status(StatusCode::CREATED);
+    let answer = Response::json(&note).with_status(StatusCode::CREATED);
     notes.insert(number, note);
-    answer.field_str("Location", &format!("/notes/{number}"))
+    answer.try_with_field("Location", &format!("/notes/{number}"))
 }
 
 async fn find(request: Request) -> http::Result<Response> {

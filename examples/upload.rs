@@ -51,5 +51,5 @@ async fn upload(mut request: Request, folder: &path::Path) -> http::Result<Respo
         len += count;
     }
     target.finish().await.map_err(rules::refusal)?;
-    Ok(Response::text(format!("{len} bytes\n")).status(StatusCode::CREATED))
+    Ok(Response::text(format!("{len} bytes\n")).with_status(StatusCode::CREATED))
 }

@@ -15,7 +15,7 @@ pub(crate) fn of(client: &Client, job: &Value) -> Request {
     let mut request = client.request(method, job["url"].as_str().unwrap_or(""));
     for field in job["headers"].as_array().into_iter().flatten() {
         let [name, value] = [0, 1].map(|index| field[index].as_str().unwrap_or(""));
-        request = request.header(name, value);
+        request = request.with_field(name, value);
     }
     let opts = &job["opts"];
     if let Some(seconds) = opts["timeout"].as_f64() {

@@ -30,7 +30,7 @@ pub(crate) fn big(count: u64) -> Response {
         }
         Ok(())
     });
-    response.field(header::CONTENT_LENGTH, HeaderValue::from(count))
+    response.with_field(header::CONTENT_LENGTH, HeaderValue::from(count))
 }
 
 pub(crate) async fn file() -> http::Result<Response> {

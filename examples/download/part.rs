@@ -16,7 +16,10 @@ pub(crate) async fn get(
     end: u64,
 ) -> io::Result<u64> {
     let range = format!("bytes={start}-{}", end - 1);
-    let request = client.get(&url).header("Range", range).decompress(false);
+    let request = client
+        .get(&url)
+        .with_field("Range", range)
+        .decompress(false);
     let mut response = request.timeout(None).send().await?.error_for_status()?;
     if response.status() != StatusCode::PARTIAL_CONTENT {
         return Err(io::Error::other(
@@ -37,9 +40,9 @@ pub(crate) async fn whole(client: &Client, url: &Url, file: &File) -> io::Result
 pub(crate) async fn length(client: &Client, url: &Url) -> io::Result<Option<u64>> {
     let request = client.head(url).decompress(false);
     let head = request.send().await?.error_for_status()?;
-    if head.header("accept-ranges") != Some(b"bytes") {
+    if head.field("accept-ranges") != Some(b"bytes") {
         return Ok(None);
     }
-    let len = head.header("content-length").map(String::from_utf8_lossy);
+    let len = head.field("content-length").map(String::from_utf8_lossy);
     Ok(len.and_then(|len| len.parse().ok()).filter(|len| *len > 0))
 }

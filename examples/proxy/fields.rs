@@ -19,7 +19,7 @@ const OF_A_CONNECTION: [&str; 10] = [
 
 /// The fields of a request, with who has sent it.
 pub(crate) fn of_request(request: &Request) -> HeaderMap {
-    let mut fields = handed_on(request.headers(), request.version());
+    let mut fields = handed_on(request.field_map(), request.version());
     let peer = request.peer_addr().map(|addr| addr.ip().to_string());
     if let Some(Ok(peer)) = peer.map(HeaderValue::try_from) {
         fields.append(HeaderName::from_static("x-forwarded-for"), peer);
@@ -29,7 +29,7 @@ pub(crate) fn of_request(request: &Request) -> HeaderMap {
 
 /// The fields of a response.
 pub(crate) fn of_response(response: &client::Response) -> HeaderMap {
-    handed_on(response.headers(), response.version())
+    handed_on(response.field_map(), response.version())
 }
 
 fn handed_on(mut fields: HeaderMap, version: Version) -> HeaderMap {

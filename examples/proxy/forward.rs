@@ -23,18 +23,18 @@ async fn forward(client: &Client, upstream: &str, mut request: Request) -> http:
     let url = Url::parse(&url).map_err(|_| StatusCode::BAD_REQUEST)?;
     let mut onward = client.request(request.method().clone(), url);
     for (name, value) in &crate::fields::of_request(&request) {
-        onward = onward.header(name, value);
+        onward = onward.with_field(name, value);
     }
     // The body is asked for when the other server asks for it.
-    onward = onward.expect_continue(request.header("expect").is_some());
+    onward = onward.expect_continue(request.field("expect").is_some());
     let body = request.take_body().limit(u64::MAX);
     // What fails over there is 502, or 504 when it takes too long.
     let response = onward.body(body).send().await?;
 
     let (status, fields) = (response.status(), crate::fields::of_response(&response));
-    let mut answer = Response::stream(response.into_stream()).status(status);
+    let mut answer = Response::stream(response.into_stream()).with_status(status);
     for (name, value) in &fields {
-        answer = answer.field(name.clone(), value.clone());
+        answer = answer.with_field(name.clone(), value.clone());
     }
     Ok(answer)
 }

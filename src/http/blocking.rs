@@ -4,8 +4,9 @@
 //! much is better off inside [`annulus::run`](crate::run), which keeps its connections.
 
 use super::{
-    HeaderMap, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     client::{self, Client, IntoUrl, Request, Result, Url},
+    header,
 };
 use crate::runtime::Runtime;
 
@@ -14,7 +15,7 @@ use crate::runtime::Runtime;
 pub struct Page {
     status: StatusCode,
     url: Url,
-    headers: HeaderMap,
+    fields: HeaderMap,
     body: Vec<u8>,
 }
 
@@ -31,10 +32,16 @@ impl Page {
         &self.url
     }
 
-    /// The fields of the head.
+    /// The first field called `name`, in any case.
     #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.get(name).map(HeaderValue::as_bytes)
+    }
+
+    /// All fields as a map.
+    #[must_use]
+    pub fn field_map(&self) -> &HeaderMap {
+        &self.fields
     }
 
     /// The body.
@@ -55,8 +62,8 @@ impl Page {
     ///
     /// As [`client::Response::text`].
     pub fn text(self) -> Result<String> {
-        let content_type = self.headers.get(super::header::CONTENT_TYPE);
-        let content_type = content_type.map(super::HeaderValue::as_bytes);
+        let content_type = self.fields.get(header::CONTENT_TYPE);
+        let content_type = content_type.map(HeaderValue::as_bytes);
         client::text(self.body, content_type, &self.url)
     }
 }
@@ -114,7 +121,7 @@ pub fn send(make: impl FnOnce(&Client) -> Request) -> Result<Page> {
             body: response.collect().await?,
             status: response.status(),
             url: response.url().clone(),
-            headers: response.headers(),
+            fields: response.field_map(),
         })
     })
 }

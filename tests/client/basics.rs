@@ -92,11 +92,11 @@ fn fields_query_and_credentials_are_sent() {
     let server = Script::answering(ok(""));
     run(async {
         let client = Client::builder()
-            .header(http::header::FROM, HeaderValue::from_static("me"))
+            .with_field(http::header::FROM, HeaderValue::from_static("me"))
             .user_agent(None)
             .build();
         let request = client.get(server.url("/x?a=b")).query([("c d", "e&f")]);
-        let request = request.header("X-Own", "1").header("from", "you");
+        let request = request.with_field("X-Own", "1").with_field("from", "you");
         request.bearer_auth("token").send().await.unwrap();
         let request = client.get(server.url("/")).basic_auth("user", "word");
         request.send().await.unwrap();
@@ -124,12 +124,12 @@ fn what_cannot_be_sent_is_refused_before_anything_is() {
         let client = Client::new();
         let url = server.url("/");
         for request in [
-            client.get(&url).header("bad name", "x"),
-            client.get(&url).header("x", "a\r\nInjected: b"),
-            client.get(&url).header("x", "a\0b"),
+            client.get(&url).with_field("bad name", "x"),
+            client.get(&url).with_field("x", "a\r\nInjected: b"),
+            client.get(&url).with_field("x", "a\0b"),
             client.get(&url).bearer_auth("a\nb"),
             client.get(&url).basic_auth("a:b", "c"),
-            client.get(&url).header("Host", "a b"),
+            client.get(&url).with_field("Host", "a b"),
         ] {
             let error = request.send().await.unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Request(_)), "{error:?}");
@@ -153,10 +153,10 @@ fn the_head_is_told() {
         let response = http::fetch(server.url("/a")).await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(response.version(), Version::HTTP_10);
-        assert_eq!(response.header("X-a"), Some(&b"1"[..]));
-        let all: Vec<&[u8]> = response.header_all("x-a").collect();
+        assert_eq!(response.field("X-a"), Some(&b"1"[..]));
+        let all: Vec<&[u8]> = response.field_all("x-a").collect();
         assert_eq!(all, [b"1", b"2"]);
-        assert_eq!(response.headers().get_all("x-a").iter().count(), 2);
+        assert_eq!(response.field_map().get_all("x-a").iter().count(), 2);
         assert_eq!(response.fields().count(), 3);
         assert_eq!(response.url().as_str(), server.url("/a"));
         assert_eq!(response.bytes_left(), Some(2));
@@ -184,7 +184,7 @@ fn informational_responses_are_skipped_and_told() {
     run(async {
         let client = Client::new();
         let request = client.get(server.url("/")).on_informational(|response| {
-            let link = response.header("link").unwrap_or_default();
+            let link = response.field("link").unwrap_or_default();
             let told = format!("{} {}", response.status().as_u16(), link.escape_ascii());
             TOLD.with(|list| list.lock().unwrap().push(told));
         });
@@ -363,14 +363,14 @@ fn trailers_follow_on_a_body_in_chunks() {
             let response = client.post(server.url("/")).body(body).send().await;
             response.unwrap().text().await.unwrap()
         };
-        let body = Body::stream(pieces).trailers(trailers);
+        let body = Body::stream(pieces).with_trailers(trailers);
         let sent = post(body).await;
         assert!(
             sent.ends_with("1\r\na\r\n2\r\nbc\r\n0\r\nx-sum: 3\r\n\r\n"),
             "{sent}"
         );
         let none = || unreachable!("nobody has room for them");
-        assert_eq!(post(Body::from("whole").trailers(none)).await, "whole");
+        assert_eq!(post(Body::from("whole").with_trailers(none)).await, "whole");
     });
 }
 

@@ -167,7 +167,7 @@ fn ask_with(fields: &str, body: &[u8]) -> Result<(Vec<u8>, Vec<&'static str>, bo
         let codings = response.decoded_codings().to_vec();
         let was_decoded = response.was_decoded();
         assert_eq!(was_decoded, !codings.is_empty());
-        let has = |name| response.header(name).is_some() || response.headers().contains_key(name);
+        let has = |name| response.field(name).is_some() || response.field_map().contains_key(name);
         assert_eq!(has("content-length"), !was_decoded);
         assert!(has("x"));
         let stands = has("content-encoding");
@@ -298,18 +298,19 @@ fn a_part_of_a_body_is_neither_asked_for_coded_nor_decoded() {
     let server = Script::answering([head.as_bytes(), part].concat());
     run(async {
         let client = Client::new();
-        let own = Client::builder().header(header::RANGE, HeaderValue::from_static("bytes=0-1"));
+        let own =
+            Client::builder().with_field(header::RANGE, HeaderValue::from_static("bytes=0-1"));
         let own = own.build();
-        let coded = || client.get(server.url("/")).header("Range", "bytes=0-1");
+        let coded = || client.get(server.url("/")).with_field("Range", "bytes=0-1");
         for request in [
             coded(),
             own.get(server.url("/")),
-            coded().header("Accept-Encoding", "gzip"),
+            coded().with_field("Accept-Encoding", "gzip"),
         ] {
             let response = request.send().await.unwrap();
             assert!(!response.was_decoded());
-            assert_eq!(response.header("content-encoding"), Some(&b"gzip"[..]));
-            assert_eq!(response.header("content-length"), Some(&b"2"[..]));
+            assert_eq!(response.field("content-encoding"), Some(&b"gzip"[..]));
+            assert_eq!(response.field("content-length"), Some(&b"2"[..]));
             assert_eq!(response.bytes().await.unwrap(), part);
         }
     });
@@ -326,8 +327,8 @@ fn a_response_without_a_body_keeps_its_fields() {
     run(async {
         let response = Client::new().head(server.url("/")).send().await.unwrap();
         assert!(!response.was_decoded());
-        assert_eq!(response.header("content-encoding"), Some(&b"gzip"[..]));
-        assert_eq!(response.header("content-length"), Some(&b"52"[..]));
+        assert_eq!(response.field("content-encoding"), Some(&b"gzip"[..]));
+        assert_eq!(response.field("content-length"), Some(&b"52"[..]));
         assert_eq!(response.bytes().await.unwrap(), b"");
     });
 }

@@ -160,7 +160,11 @@ fn an_error_of_connecting_names_the_address_and_the_proxy() {
 fn what_was_wrong_with_a_request_names_its_origin_too() {
     run(async {
         let client = Client::new();
-        let error = client.get("http://a.test/").header("a b", "c").send().await;
+        let error = client
+            .get("http://a.test/")
+            .with_field("a b", "c")
+            .send()
+            .await;
         let error = error.unwrap_err();
         assert_eq!(error.to_string(), "http://a.test: expected a field name");
         let error = client.get("http://me:secret@a b/?secret").send().await;

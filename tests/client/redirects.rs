@@ -36,7 +36,7 @@ fn follow(method: &Method, status: u16) -> (String, String) {
     run(async {
         let client = Client::new();
         let request = client.request(method.clone(), server.url(&format!("/{status}")));
-        let request = request.header("Content-Type", "text/x").body("body");
+        let request = request.with_field("Content-Type", "text/x").body("body");
         let response = request.send().await.unwrap();
         assert_eq!(response.url().as_str(), server.url("/target?q"));
         assert_eq!(response.status(), 200);
@@ -134,10 +134,10 @@ fn credentials_stay_on_their_origin() {
     let same = redirecting("/x");
     let ask = async |server: &Script| {
         let request = Client::new().get(server.url("/302"));
-        let request = request.bearer_auth("secret").header("Cookie", "a=b");
+        let request = request.bearer_auth("secret").with_field("Cookie", "a=b");
         let request = request
-            .header("Proxy-Authorization", "c")
-            .header("X-Own", "d");
+            .with_field("Proxy-Authorization", "c")
+            .with_field("X-Own", "d");
         request.send().await.unwrap();
     };
     run(async {

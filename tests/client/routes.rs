@@ -269,7 +269,7 @@ fn a_program_without_a_runtime_gets_pages_too() {
     let server = Script::answering(ok("page"));
     let page = http::blocking::fetch(server.url("/")).unwrap();
     assert_eq!(page.status(), 200);
-    assert_eq!(page.headers().get("content-length").unwrap(), "4");
+    assert_eq!(page.field_map().get("content-length").unwrap(), "4");
     assert_eq!(page.text().unwrap(), "page");
     let page = http::blocking::send(|client| client.post(server.url("/")).body("x")).unwrap();
     assert_eq!(page.bytes(), b"page");

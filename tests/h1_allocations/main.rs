@@ -64,7 +64,7 @@ fn reading_a_request_allocates_nothing() {
         }
         let len = head.read(&input, &rules).unwrap().unwrap();
         assert_eq!((head.path(), head.query()), ("/a/b", Some("c=d")));
-        assert_eq!(head.header("accept"), Some(&b"*/*"[..]));
+        assert_eq!(head.field("accept"), Some(&b"*/*"[..]));
         assert_eq!(head.fields().iter().count(), 6);
         assert_eq!(head.upgrades().count(), 1);
         assert_eq!(head.authority(), Some("example.com"));

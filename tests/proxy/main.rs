@@ -88,14 +88,14 @@ fn requests_and_answers_go_through() {
         let url = proxy.url("/a/../b%20c?x=1&y");
         let response = client.post(url).body("hello").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.header("x-method"), Some(&b"POST"[..]));
-        let target = response.header("x-target");
+        assert_eq!(response.field("x-method"), Some(&b"POST"[..]));
+        let target = response.field("x-target");
         assert_eq!(target, Some(&b"/a/../b%20c?x=1&y"[..]));
-        assert_eq!(response.header("via"), Some(&b"1.1 annulus"[..]));
+        assert_eq!(response.field("via"), Some(&b"1.1 annulus"[..]));
         assert_eq!(response.bytes().await.unwrap(), b"hello");
 
         let head = client.head(proxy.url("/big?n=1234")).send().await.unwrap();
-        assert_eq!(head.header("content-length"), Some(&b"1234"[..]));
+        assert_eq!(head.field("content-length"), Some(&b"1234"[..]));
         assert!(head.bytes().await.unwrap().is_empty());
         for status in ["204", "304", "404", "503"] {
             let response = client.get(proxy.url(&format!("/status/{status}")));
@@ -122,7 +122,7 @@ fn large_bodies_go_through_both_ways() {
             .send()
             .await
             .unwrap();
-        assert_eq!(response.header("content-length"), Some(&b"50000000"[..]));
+        assert_eq!(response.field("content-length"), Some(&b"50000000"[..]));
         let mut received = 0;
         while let Some(piece) = response.next().await.unwrap() {
             received += piece.len();

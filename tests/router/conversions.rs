@@ -142,21 +142,21 @@ fn fields_come_with_an_answer_in_many_ways() {
                 (StatusCode::CREATED, map(), "text")
             })
             .get("/fields", async move |_| {
-                Response::text("text").fields(map())
+                Response::text("text").with_fields(map())
             })
             .get("/str", async |_| {
                 Response::text("text")
-                    .field_str("X-A", "1")?
-                    .field_str("x-a", "2")
+                    .try_with_field("X-A", "1")?
+                    .try_with_field("x-a", "2")
             })
             .get("/type", async |_| {
-                Response::text("text").field_str("Content-Type", "text/x")
+                Response::text("text").try_with_field("Content-Type", "text/x")
             })
             .get("/bad", async |_| {
-                Response::text("text").field_str("X-A", "1\r\nX-B: 2")
+                Response::text("text").try_with_field("X-A", "1\r\nX-B: 2")
             })
             .get("/bad_name", async |_| {
-                Response::text("text").field_str("X-A:", "1")
+                Response::text("text").try_with_field("X-A:", "1")
             })
     });
     for (target, status_code) in [

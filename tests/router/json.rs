@@ -102,7 +102,7 @@ fn json_is_written() {
 fn json_of_the_programs_own_is_not_the_clients_mistake() {
     let error = Error::from(serde_json::from_str::<u8>("x").unwrap_err());
     assert_eq!(error.kind(), ErrorKind::Internal);
-    assert_eq!(error.into_response().status_code(), 500);
+    assert_eq!(error.into_response().status(), 500);
 }
 
 #[test]

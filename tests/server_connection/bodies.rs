@@ -157,7 +157,7 @@ fn a_promised_length_is_kept_to_the_byte() {
                 }
                 Ok(())
             })
-            .field(
+            .with_field(
                 header::CONTENT_LENGTH,
                 HeaderValue::from_static(if short { "7" } else { "5" }),
             )
@@ -223,7 +223,7 @@ fn a_head_request_and_a_304_never_start_the_writer() {
                 Ok(())
             });
             if request.path() == "/304" {
-                return response.status(StatusCode::NOT_MODIFIED);
+                return response.with_status(StatusCode::NOT_MODIFIED);
             }
             response
         });
@@ -246,7 +246,7 @@ fn trailers_go_to_who_asked_for_them() {
             writer(async |mut out: BodyWriter| {
                 out.write("x").await?;
                 let name = HeaderName::from_static("x-sum");
-                out.trailer(name, HeaderValue::from_static("120"));
+                out.add_trailer(name, HeaderValue::from_static("120"));
                 Ok(())
             }),
         );
@@ -441,7 +441,7 @@ fn a_route_may_take_larger_bodies_than_the_server() {
 
 #[test]
 fn an_answer_with_a_body_at_hand_converts_to_the_http_crate_s() {
-    let response = Response::text("hi").field(header::VARY, HeaderValue::from_static("a"));
+    let response = Response::text("hi").with_field(header::VARY, HeaderValue::from_static("a"));
     let converted = ::http::Response::<Bytes>::try_from(response).unwrap();
     assert_eq!(converted.body(), "hi");
     assert_eq!(

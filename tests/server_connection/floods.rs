@@ -160,7 +160,7 @@ fn a_flood_of_pieces_of_many_sizes_goes_out_whole() {
             Ok(())
         });
         Ok(if is_sized {
-            response.field(header::CONTENT_LENGTH, FLOOD_BYTES.into())
+            response.with_field(header::CONTENT_LENGTH, FLOOD_BYTES.into())
         } else {
             response
         })
@@ -242,7 +242,7 @@ fn a_client_that_never_pauses_leaves_the_others_their_turn() {
                         out.write(&PIECE[..]).await?;
                     }
                 });
-                Ok(response.field(header::CONTENT_TYPE, "text/plain".try_into().unwrap()))
+                Ok(response.with_field(header::CONTENT_TYPE, "text/plain".try_into().unwrap()))
             }
             _ => Ok(Response::text("served")),
         }

@@ -310,7 +310,7 @@ async fn after_half_close(request: &'static str, promise: Option<u64>) -> std::i
             out.write("two").await
         });
         match promise {
-            Some(len) => response.field(http::header::CONTENT_LENGTH, len.into()),
+            Some(len) => response.with_field(http::header::CONTENT_LENGTH, len.into()),
             None => response,
         }
     })

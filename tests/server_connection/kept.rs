@@ -12,7 +12,7 @@ async fn handle(mut request: Request) -> Response {
     match path.as_str() {
         "/ignore" => Response::text("ignored"),
         "/refuse" => Response::new(StatusCode::FORBIDDEN),
-        "/no-content" => Response::writer(async |_| Ok(())).status(StatusCode::NO_CONTENT),
+        "/no-content" => Response::writer(async |_| Ok(())).with_status(StatusCode::NO_CONTENT),
         "/write" => Response::writer(async |mut out: BodyWriter| out.write("written").await),
         "/hold" => {
             let body = request.take_body();

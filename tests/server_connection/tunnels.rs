@@ -105,7 +105,7 @@ fn an_upgrade_that_was_not_offered_is_answered_with_426() {
                 if request.path() == "/chat" {
                     return Response::upgrade(HeaderValue::from_static("chat"), async |_| ());
                 }
-                Response::tunnel(async |_| ()).status(StatusCode::SWITCHING_PROTOCOLS)
+                Response::tunnel(async |_| ()).with_status(StatusCode::SWITCHING_PROTOCOLS)
             });
             client.send(request).await;
             let answer = client.rest().await;

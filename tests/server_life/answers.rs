@@ -99,7 +99,7 @@ thread_local! {
 fn a_request_that_is_kept_stays_what_it_was() {
     fn tell(request: &Request) -> String {
         let id = request.param_str("id").ok();
-        let mark = request.header("mark").map(<[u8]>::escape_ascii);
+        let mark = request.field("mark").map(<[u8]>::escape_ascii);
         let mark = mark.map(|mark| mark.to_string());
         format!("{} {id:?} {mark:?}", request.target())
     }
@@ -148,7 +148,7 @@ fn a_content_type_is_dropped_while_nothing_is_borrowed() {
         } else {
             HeaderValue::from_static("text/other")
         };
-        Response::bytes(&b"hello"[..]).field(header::CONTENT_TYPE, value)
+        Response::bytes(&b"hello"[..]).with_field(header::CONTENT_TYPE, value)
     };
     let server = Running::start(1, |server| server, handler);
     let mut stream = server.connect();

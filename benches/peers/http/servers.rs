@@ -63,11 +63,11 @@ async fn answer(mut request: Request, path: &PathBuf) -> http::Result<Response> 
                 }
                 Ok(())
             });
-            Ok(response.field(header::CONTENT_LENGTH, DOWN_BYTES.into()))
+            Ok(response.with_field(header::CONTENT_LENGTH, DOWN_BYTES.into()))
         }
         "/file" => Response::file(path).await,
         "/head" => {
-            let len = |name| request.header(name).map_or(0, <[u8]>::len);
+            let len = |name| request.field(name).map_or(0, <[u8]>::len);
             let len = len("user-agent") + len("accept-language") + len("cookie");
             Ok(Response::text(format!("Hello, World! {len}")))
         }
@@ -144,7 +144,7 @@ async fn answer_with_hyper(
         "/head" => {
             use hyper::header::{ACCEPT_LANGUAGE, COOKIE, USER_AGENT};
 
-            let fields = request.headers();
+            let fields = request.field_map();
             let len = |name| fields.get(name).map_or(0, |value| value.as_bytes().len());
             let len = len(USER_AGENT) + len(ACCEPT_LANGUAGE) + len(COOKIE);
             Either::Left(Full::from(format!("Hello, World! {len}")))

@@ -133,7 +133,7 @@ impl Body {
     /// ```
     /// use annulus::http::{HeaderMap, HeaderValue, client::Body};
     ///
-    /// let body = Body::chunked("some text").trailers(|| {
+    /// let body = Body::chunked("some text").with_trailers(|| {
     ///     let mut fields = HeaderMap::new();
     ///     fields.insert("x-checksum", HeaderValue::from_static("93a5"));
     ///     fields
@@ -141,7 +141,7 @@ impl Body {
     /// # drop(body);
     /// ```
     #[must_use]
-    pub fn trailers(mut self, make: impl FnOnce() -> HeaderMap + 'static) -> Self {
+    pub fn with_trailers(mut self, make: impl FnOnce() -> HeaderMap + 'static) -> Self {
         if let Kind::Chunked(bytes) = self.kind {
             self.kind = Kind::Stream {
                 pieces: Box::pin(Once((!bytes.is_empty()).then_some(bytes))),

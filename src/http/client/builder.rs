@@ -199,7 +199,7 @@ impl Builder {
     }
 
     /// A field that goes with every request that does not have one of that name.
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.push((name, value));
         self
     }

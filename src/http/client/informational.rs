@@ -22,13 +22,13 @@ impl<'a> Informational<'a> {
 
     /// The first field called `name`, in any case, without the blanks around its value.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.head.header(name)
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.head.field(name)
     }
 
     /// All fields as a map, which is built anew at each call.
     #[must_use]
-    pub fn headers(&self) -> HeaderMap {
+    pub fn field_map(&self) -> HeaderMap {
         self.head.to_header_map()
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn target(message: &Message, response: &Response) -> Result<Option<Ur
     {
         return Ok(None);
     }
-    let Some(location) = response.header("location") else {
+    let Some(location) = response.field("location") else {
         return Ok(None);
     };
     if keeps_method(status, &message.method) && !message.body.is_here() {

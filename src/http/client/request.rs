@@ -28,7 +28,7 @@ use crate::http::{HeaderName, HeaderValue, Method, header};
 /// let response = client
 ///     .post("http://api.test/items")
 ///     .query([("dry", "yes")])
-///     .header("Content-Type", "application/json")
+///     .with_field("Content-Type", "application/json")
 ///     .body(r#"{"name": "x"}"#)
 ///     .send()
 ///     .await?;
@@ -71,7 +71,7 @@ impl Request {
     /// Adds a field.
     ///
     /// `Content-Length` and `Transfer-Encoding` are decided by the body, and are ignored here.
-    pub fn header<N, V>(self, name: N, value: V) -> Self
+    pub fn with_field<N, V>(self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName>,
         V: TryInto<HeaderValue>,

@@ -56,8 +56,8 @@ const RESERVED_BYTES_MAX: u64 = 1 << 20;
 
 /// A response: its head, which is here, and its body, which is pulled.
 ///
-/// The head is read lazily: no map of fields is built unless [`headers`](Self::headers) is called.
-/// A body that is small enough to have come with the head has freed its connection already;
+/// The head is read lazily: no map of fields is built unless [`field_map`](Self::field_map) is
+/// called. A body that is small enough to have come with the head has freed its connection already;
 /// dropping the response while more of the body is to come closes the connection.
 pub struct Response {
     /// Always there, until it is dropped.
@@ -102,7 +102,7 @@ impl Response {
 
     /// It is what the caller of `message` gets.
     pub(super) fn arrive(&mut self, mut message: Box<Message>) {
-        if message.options.decompresses && self.header(CONTENT_ENCODING).is_some() {
+        if message.options.decompresses && self.field(CONTENT_ENCODING).is_some() {
             self.begin_decoding();
         }
         message.forget();
@@ -170,12 +170,12 @@ impl Response {
 
     /// The first field called `name`, in any case, without the blanks around its value.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.exchange().head.header(name)
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.exchange().head.field(name)
     }
 
     /// All fields called `name`, in order.
-    pub fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+    pub fn field_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.exchange().head.fields().get_all(name)
     }
 
@@ -186,7 +186,7 @@ impl Response {
 
     /// All fields as a map, which is built anew at each call.
     #[must_use]
-    pub fn headers(&self) -> HeaderMap {
+    pub fn field_map(&self) -> HeaderMap {
         self.exchange().head.to_header_map()
     }
 
@@ -349,7 +349,7 @@ impl Response {
     /// As [`bytes`](Self::bytes).
     pub async fn text(mut self) -> Result<String> {
         let bytes = self.collect().await?;
-        let text = charset::decode(bytes, self.header("content-type"));
+        let text = charset::decode(bytes, self.field("content-type"));
         text.map_err(|error| error.asking(self.url()))
     }
 

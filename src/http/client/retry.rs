@@ -110,14 +110,14 @@ impl Retry {
 /// `Retry-After`, in seconds or as a date. A date is by the server's clock, which `Date` tells; a
 /// server that does not say is taken to have ours.
 fn retry_after(head: &ResponseHead) -> Option<Duration> {
-    let value = head.header("retry-after")?;
+    let value = head.field("retry-after")?;
     if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
         let seconds = std::str::from_utf8(value).ok()?.parse();
         return Some(Duration::from_secs(seconds.unwrap_or(u64::MAX)));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs());
-    let date = head.header("date");
+    let date = head.field("date");
     let servers_now = date.and_then(|date| parse_date(date, now)).unwrap_or(now);
     let until = parse_date(value, now)?;
     Some(Duration::from_secs(until.saturating_sub(servers_now)))

@@ -439,12 +439,12 @@ impl RequestHead {
     }
 
     /// The value of the first field called `name`, whatever the case.
-    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(name)
     }
 
     /// The values of all fields called `name`, whatever the case.
-    pub(crate) fn header_all<'a, 'n>(
+    pub(crate) fn field_all<'a, 'n>(
         &'a self,
         name: &'n str,
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {

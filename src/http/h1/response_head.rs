@@ -212,7 +212,7 @@ impl ResponseHead {
     }
 
     /// The value of the first field called `name`, whatever the case.
-    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(name)
     }
 

@@ -89,7 +89,7 @@ impl<'a> Access<'a> {
     /// The request's first field called `name`, in any case, without the blanks around its value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
-        self.head?.header(name)
+        self.head?.field(name)
     }
 
     /// Prints as a line of the common log format: remote address, two unknowns (`-`), time in UTC,

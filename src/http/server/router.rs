@@ -273,7 +273,7 @@ fn without_handler<'a>(allowed: impl Iterator<Item = &'a Method>, method: &Metho
     } else {
         StatusCode::METHOD_NOT_ALLOWED
     };
-    Response::new(status).field(header::ALLOW, allow)
+    Response::new(status).with_field(header::ALLOW, allow)
 }
 
 impl Handler for Router {

@@ -486,7 +486,7 @@ fn refusals_are_whole_answers_that_name_the_reason() {
                 .unwrap();
             assert_eq!(head.status(), reason.status());
             assert_eq!(head.keeps_alive(), keeps_alive, "{reason:?}");
-            assert_eq!(head.header("date").unwrap().len(), 29);
+            assert_eq!(head.field("date").unwrap().len(), 29);
             let text = format!("{reason}\n");
             assert_eq!(head.body_length(), BodyLength::Sized(text.len() as u64));
             let body = if answer_to.is_head { "" } else { &text };

@@ -392,7 +392,7 @@ fn a_response_head_tells_its_parts() {
     let read = head.read(input, &Method::GET, &Rules::default());
     assert_eq!(read, Ok(Some(input.len())));
     assert_eq!(head.version(), Version::HTTP_11);
-    assert_eq!(head.header("X-a"), Some(&b"1"[..]));
+    assert_eq!(head.field("X-a"), Some(&b"1"[..]));
     assert_eq!(head.fields().get_all("X-a").count(), 2);
     assert_eq!(head.body_length(), BodyLength::Sized(3));
     assert_eq!(head.status().as_u16(), 404);

@@ -59,7 +59,7 @@ fn check_first_request(input: &[u8], rules: &Rules) {
     for (name, _) in &found {
         let name = std::str::from_utf8(name).expect("a name is ASCII");
         let shouted = name.to_ascii_uppercase();
-        let values: Vec<&[u8]> = head.header_all(&shouted).collect();
+        let values: Vec<&[u8]> = head.field_all(&shouted).collect();
         assert_eq!(values, plain.values(name), "{name}");
     }
     let hosts = plain.values("host");
@@ -135,7 +135,7 @@ fn check_body(input: &[u8], length: BodyLength, rules: &Rules) -> Option<Vec<u8>
 
 /// Checks that a request that is written as it was read is read as it was.
 fn check_round_trip(head: &RequestHead, content: &[u8], rules: &Rules) {
-    let host = head.header("host").unwrap_or(b"a");
+    let host = head.field("host").unwrap_or(b"a");
     let host = std::str::from_utf8(host).expect("a host is ASCII");
     let mut text = Vec::new();
     let Ok(mut encoder) = RequestEncoder::new(&mut text, head.method(), head.target(), host) else {

@@ -63,11 +63,11 @@ fn parts_of_the_other_forms() {
 #[test]
 fn fields_are_found_whatever_their_case() {
     let head = read("GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-b:\r\nx-a: \t2\u{a0} \r\nX-Ab: 3");
-    assert_eq!(head.header("x-a"), Some(&b"1"[..]));
-    assert_eq!(head.header("X-B"), Some(&b""[..]));
-    assert_eq!(head.header("X"), None);
-    assert_eq!(head.header(""), None);
-    let all: Vec<&[u8]> = head.header_all("X-a").collect();
+    assert_eq!(head.field("x-a"), Some(&b"1"[..]));
+    assert_eq!(head.field("X-B"), Some(&b""[..]));
+    assert_eq!(head.field("X"), None);
+    assert_eq!(head.field(""), None);
+    let all: Vec<&[u8]> = head.field_all("X-a").collect();
     assert_eq!(all, [&b"1"[..], "2\u{a0}".as_bytes()]);
     let names: Vec<&str> = head.fields().iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["Host", "X-A", "x-b", "x-a", "X-Ab"]);
@@ -79,7 +79,7 @@ fn only_blanks_are_stripped_from_values() {
     let mut head = RequestHead::new();
     let input = b"GET / HTTP/1.1\r\nHost: h\r\nX: \t \xa0\x85a\xa0 \t\r\n\r\n";
     head.read(input, &Rules::default()).unwrap();
-    assert_eq!(head.header("x"), Some(&b"\xa0\x85a\xa0"[..]));
+    assert_eq!(head.field("x"), Some(&b"\xa0\x85a\xa0"[..]));
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn fields_that_are_repeated_behind_a_longer_line_still_count_for_the_limit() {
             let read = head.read(text.as_bytes(), &rules);
             assert_eq!(read.is_ok(), is_fine, "{len} {read:?}");
             if is_fine {
-                assert_eq!(head.header("host"), Some(&b"a"[..]));
+                assert_eq!(head.field("host"), Some(&b"a"[..]));
             }
             head.renew();
         }

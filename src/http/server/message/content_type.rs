@@ -13,7 +13,7 @@ pub(crate) fn require_type(
     wanted: &str,
     fits: impl FnOnce(&[u8]) -> bool,
 ) -> Result<()> {
-    let found = request.header("content-type");
+    let found = request.field("content-type");
     if found.and_then(application_subtype).is_some_and(fits) {
         return Ok(());
     }

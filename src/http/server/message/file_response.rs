@@ -99,8 +99,8 @@ impl Response {
             Ok(())
         });
         Ok(response
-            .field(header::CONTENT_TYPE, content_type(path))
-            .field(header::CONTENT_LENGTH, len.into()))
+            .with_field(header::CONTENT_TYPE, content_type(path))
+            .with_field(header::CONTENT_LENGTH, len.into()))
     }
 }
 

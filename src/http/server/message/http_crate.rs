@@ -40,7 +40,9 @@ impl TryFrom<Request> for ::http::Request<Body> {
 impl<B: Into<Bytes>> From<::http::Response<B>> for Response {
     fn from(response: ::http::Response<B>) -> Self {
         let (parts, body) = response.into_parts();
-        Self::new(parts.status).fields(parts.headers).body(body)
+        Self::new(parts.status)
+            .with_fields(parts.headers)
+            .with_body(body)
     }
 }
 
@@ -53,21 +55,21 @@ impl<B: Into<Bytes>> IntoResponse for ::http::Response<B> {
 
 /// Fields by their map, and by text.
 impl Response {
-    /// Adds fields, each as [`field`](Self::field) does.
+    /// Adds fields, each as [`with_field`](Self::with_field) does.
     #[must_use]
-    pub fn fields(mut self, fields: HeaderMap) -> Self {
+    pub fn with_fields(mut self, fields: HeaderMap) -> Self {
         let mut last_name = None;
         for (name, value) in fields {
             // Only the first of several values comes with their name.
             last_name = name.or(last_name);
             if let Some(name) = &last_name {
-                self = self.field(name.clone(), value);
+                self = self.with_field(name.clone(), value);
             }
         }
         self
     }
 
-    /// Adds a field that is given as text, as [`field`](Self::field) does.
+    /// Adds a field that is given as text, as [`with_field`](Self::with_field) does.
     ///
     /// # Errors
     ///
@@ -79,12 +81,12 @@ impl Response {
     /// ```
     /// # use annulus::http::{self, Response};
     /// # fn main() -> http::Result<()> {
-    /// let response = Response::text("saved").field_str("X-Request-Id", "7")?;
-    /// assert!(response.field_str("X-Name", "two\r\nlines").is_err());
+    /// let response = Response::text("saved").try_with_field("X-Request-Id", "7")?;
+    /// assert!(response.try_with_field("X-Name", "two\r\nlines").is_err());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn field_str(self, name: &str, value: &str) -> Result<Self> {
+    pub fn try_with_field(self, name: &str, value: &str) -> Result<Self> {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let name = HeaderName::try_from(name).map_err(|cause| {
             let reason = format!("expected a field's name, found {name:?}");
@@ -94,21 +96,21 @@ impl Response {
             let reason = format!("expected a value for the field `{name}`, found {value:?}");
             Error::other(status, ErrorKind::Internal, reason).with_source(cause)
         })?;
-        Ok(self.field(name, value))
+        Ok(self.with_field(name, value))
     }
 }
 
 /// Adds the fields.
 impl<R: IntoResponse> IntoResponse for (HeaderMap, R) {
     fn into_response(self) -> Response {
-        self.1.into_response().fields(self.0)
+        self.1.into_response().with_fields(self.0)
     }
 }
 
 /// Adds the fields, and changes the status.
 impl<R: IntoResponse> IntoResponse for (StatusCode, HeaderMap, R) {
     fn into_response(self) -> Response {
-        (self.1, self.2).into_response().status(self.0)
+        (self.1, self.2).into_response().with_status(self.0)
     }
 }
 
@@ -119,7 +121,7 @@ impl<R: IntoResponse, const N: usize> IntoResponse for ([(HeaderName, HeaderValu
         self.0
             .into_iter()
             .fold(response, |response, (name, value)| {
-                response.field(name, value)
+                response.with_field(name, value)
             })
     }
 }
@@ -129,6 +131,6 @@ impl<R: IntoResponse, const N: usize> IntoResponse
     for (StatusCode, [(HeaderName, HeaderValue); N], R)
 {
     fn into_response(self) -> Response {
-        (self.1, self.2).into_response().status(self.0)
+        (self.1, self.2).into_response().with_status(self.0)
     }
 }

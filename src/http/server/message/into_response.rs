@@ -56,7 +56,7 @@ impl IntoResponse for Bytes {
 
 impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
     fn into_response(self) -> Response {
-        self.1.into_response().status(self.0)
+        self.1.into_response().with_status(self.0)
     }
 }
 

@@ -39,11 +39,11 @@ impl Response {
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
         match serde_json::to_vec(value) {
             Ok(bytes) => Self::new(StatusCode::OK)
-                .field(
+                .with_field(
                     header::CONTENT_TYPE,
                     HeaderValue::from_static("application/json"),
                 )
-                .body(bytes),
+                .with_body(bytes),
             Err(error) => Error::from(error).into_response(),
         }
     }

@@ -17,7 +17,7 @@ impl Response {
     /// use annulus::http::{Response, StatusCode};
     ///
     /// let response = Response::redirect("/thanks");
-    /// assert_eq!(response.status_code(), StatusCode::SEE_OTHER);
+    /// assert_eq!(response.status(), StatusCode::SEE_OTHER);
     /// ```
     #[must_use]
     pub fn redirect(location: &str) -> Self {
@@ -39,6 +39,6 @@ impl Response {
     fn redirect_with(status: StatusCode, location: &str) -> Self {
         let location = HeaderValue::try_from(encode_invisible(location))
             .expect("visible ASCII is a field's value");
-        Self::new(status).field(header::LOCATION, location)
+        Self::new(status).with_field(header::LOCATION, location)
     }
 }

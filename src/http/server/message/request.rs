@@ -11,8 +11,8 @@ use crate::http::{
 
 /// A request: its head, which is here, and its body, which is pulled.
 ///
-/// The head is read lazily: no map of fields is built unless [`headers`](Self::headers) is called.
-/// The value is `'static` and may be kept or moved to another task of this thread.
+/// The head is read lazily: no map of fields is built unless [`field_map`](Self::field_map) is
+/// called. The value is `'static` and may be kept or moved to another task of this thread.
 pub struct Request {
     received: Rc<Received>,
 }
@@ -92,13 +92,13 @@ impl Request {
 
     /// The first field called `name`, in any case, without the blanks around its value.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.head().header(name)
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.head().field(name)
     }
 
     /// All fields called `name`, in order.
-    pub fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.head().header_all(name)
+    pub fn field_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.head().field_all(name)
     }
 
     /// Names, as they were sent, and values of all fields, in order.
@@ -118,7 +118,7 @@ impl Request {
 
     /// All fields as a map, which is built anew at each call.
     #[must_use]
-    pub fn headers(&self) -> HeaderMap {
+    pub fn field_map(&self) -> HeaderMap {
         self.head().to_header_map()
     }
 

@@ -80,7 +80,7 @@ impl Response {
 
     /// Changes the status.
     #[must_use]
-    pub fn status(mut self, status: StatusCode) -> Self {
+    pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
@@ -93,7 +93,7 @@ impl Response {
     /// body that is written in pieces, and tells the length of the one that an answer to HEAD, or a
     /// 304, leaves out.
     #[must_use]
-    pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if name == header::CONTENT_TYPE {
             self.content_type = Some(value);
         } else {
@@ -104,7 +104,7 @@ impl Response {
 
     /// Changes the body.
     #[must_use]
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = ResponseBody::Bytes(body.into());
         self
     }
@@ -195,7 +195,7 @@ impl Response {
     where
         F: AsyncFnOnce(Upgraded) + 'static,
     {
-        let mut response = Self::tunnel(use_it).status(StatusCode::SWITCHING_PROTOCOLS);
+        let mut response = Self::tunnel(use_it).with_status(StatusCode::SWITCHING_PROTOCOLS);
         response.fields.push((header::UPGRADE, protocol));
         response
     }
@@ -216,7 +216,7 @@ impl Response {
 
     /// The status.
     #[must_use]
-    pub fn status_code(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 

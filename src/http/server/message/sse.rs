@@ -171,11 +171,11 @@ impl Response {
         F: AsyncFnOnce(EventSender) -> Result<()> + 'static,
     {
         Self::writer(async move |out| send(EventSender { out }).await)
-            .field(
+            .with_field(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("text/event-stream"),
             )
-            .field(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
+            .with_field(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn answer_at_once(
         return None;
     };
     let mut answer_to = AnswerTo::request(head);
-    let status = response.status_code();
+    let status = response.status();
     if status.is_informational() || answer_to.is_connect {
         return None;
     }
@@ -79,7 +79,7 @@ pub(crate) async fn answer(
     let Some(Driven::Done(mut response)) = driven else {
         return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
     };
-    let status = response.status_code();
+    let status = response.status();
     let reason = exchange.body_failed().map(RejectReason::Body);
     let body = response.take_body();
     if status.is_informational() || answer_to.is_connect && status.is_success() {
@@ -171,9 +171,9 @@ fn protocols(response: &Response) -> impl Iterator<Item = &HeaderValue> {
 /// 9110, section 7.8), and names that protocol. Without one the handler is at fault.
 fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: AnswerTo) -> Answered {
     let reason = RejectReason::UpgradeRequired;
-    let mut refusal = Response::text(format!("{reason}\n")).status(reason.status());
+    let mut refusal = Response::text(format!("{reason}\n")).with_status(reason.status());
     for protocol in protocols(&response) {
-        refusal = refusal.field(header::UPGRADE, protocol.clone());
+        refusal = refusal.with_field(header::UPGRADE, protocol.clone());
     }
     if refusal.field_list().is_empty() {
         return refuse(exchange, RejectReason::HandlerFailed, answer_to);
@@ -199,7 +199,7 @@ fn write_whole(exchange: &Exchange, response: &mut Response, answer_to: AnswerTo
         response.field_list(),
         body.len() < COPIED_BYTES_MAX,
     ) {
-        let (status, shared) = (response.status_code(), exchange.shared());
+        let (status, shared) = (response.status(), exchange.shared());
         let framing = exchange.outgoing().with_bytes(|output| {
             shared.encode_plain(output, status, content_type, body, answer_to)
         });
@@ -227,7 +227,7 @@ fn encode(
     answer_to: AnswerTo,
 ) -> ResponseFraming {
     exchange.outgoing().with_bytes(|output| {
-        let mut encoder = ResponseEncoder::new(output, response.status_code(), answer_to);
+        let mut encoder = ResponseEncoder::new(output, response.status(), answer_to);
         if let Some(content_type) = response.content_type() {
             encoder.content_type(content_type);
         }
