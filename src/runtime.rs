@@ -9,7 +9,7 @@ mod stats;
 use std::{fmt, future::Future, io, rc::Rc, sync::Arc, time::Duration};
 
 pub(crate) use block_on::is_inside;
-pub use builder::Builder;
+pub use builder::RuntimeBuilder;
 pub use cores::{Cores, pin_to_core};
 pub use stats::{Stats, stats};
 
@@ -31,8 +31,8 @@ use crate::{
 ///
 /// # Panics
 ///
-/// When no driver can be had, with a sentence that says why ([`Builder::build`] returns that as an
-/// error); inside another runtime; and when `future` panics.
+/// When no driver can be had, with a sentence that says why ([`RuntimeBuilder::build`] returns that
+/// as an error); inside another runtime; and when `future` panics.
 ///
 /// # Examples
 ///
@@ -45,13 +45,13 @@ use crate::{
 /// ```
 pub fn run<F: Future>(future: F) -> F::Output {
     block_on::refuse_nesting();
-    match Builder::new().build() {
+    match Runtime::builder().build() {
         Ok(runtime) => runtime.block_on(future),
         Err(error) => panic!("annulus cannot start: {error}"),
     }
 }
 
-/// A runtime on this thread, for programs that enter it more than once. Made by [`Builder`].
+/// A runtime on this thread, for programs that enter it more than once.
 ///
 /// Dropping it ends what [`run`] ends.
 ///
@@ -98,13 +98,19 @@ impl Unpark for WakeDriver {
 }
 
 impl Runtime {
-    /// The default runtime; see [`Builder`] for others.
+    /// The default runtime; see [`builder`](Self::builder) for others.
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`].
+    /// As [`RuntimeBuilder::build`].
     pub fn new() -> io::Result<Self> {
-        Builder::new().build()
+        Self::builder().build()
+    }
+
+    /// A runtime with other options.
+    #[must_use]
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::new()
     }
 
     /// Which driver it runs on: `Ring` or `Poll`.

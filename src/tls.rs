@@ -59,7 +59,7 @@ mod version;
 /// The crate itself, for a configuration of one's own.
 pub use ::rustls;
 
-pub use builder::Builder;
+pub use builder::ConfigBuilder;
 pub use carrier::Carrier;
 pub use config::Config;
 pub use tls_stream::TlsStream;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use annulus::{
-    Builder,
+    Runtime,
     net::TcpStream,
     task::{JoinSet, yield_now},
 };
@@ -89,7 +89,7 @@ const MESSAGES: usize = 3;
 /// `OTHERS` other operations are in flight.
 pub(crate) fn turns_under_pressure<const OTHERS: usize>(bencher: &mut Bencher<'_>) {
     bencher.iter_custom(|iterations| {
-        let runtime = Builder::new().receive_buffers(16).build();
+        let runtime = Runtime::builder().receive_buffers(16).build();
         let runtime = runtime.expect("a runtime can be had");
         runtime.block_on(async {
             let mut time = Duration::ZERO;

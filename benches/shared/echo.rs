@@ -152,7 +152,7 @@ impl Load {
 
 /// Whether annulus finds the ring that [`serve_on_ring`] needs.
 pub(crate) fn has_ring() -> bool {
-    let runtime = annulus::Builder::new().driver(DriverKind::Ring).build();
+    let runtime = annulus::Runtime::builder().driver(DriverKind::Ring).build();
     if let Err(error) = &runtime {
         eprintln!("left out: annulus on its ring: {error}");
     }
@@ -170,7 +170,7 @@ pub(crate) fn serve_on_poll(listener: TcpListener, connection_count: usize) {
 }
 
 fn serve_on_annulus(driver: DriverKind, listener: TcpListener, connection_count: usize) {
-    let runtime = annulus::Builder::new()
+    let runtime = annulus::Runtime::builder()
         .driver(driver)
         .build()
         .expect("the driver is there");

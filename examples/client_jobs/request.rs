@@ -23,7 +23,7 @@ pub(crate) fn of(client: &Client, job: &Value) -> Request {
         request = request.timeout(timeout).read_timeout(timeout);
     }
     if let Some(redirects) = opts["redirects"].as_u64() {
-        request = request.redirects(redirects as u32);
+        request = request.redirects_max(redirects as u32);
     }
     if let Some(decompress) = opts["decompress"].as_bool() {
         request = request.decompress(decompress);

@@ -26,7 +26,9 @@ fn main() -> plain::Result {
     let connections: usize = connections.parse()?;
     work::LEFT.set(requests.parse()?);
     annulus::run(async {
-        let client = Client::builder().max_per_host(connections).build();
+        let client = Client::builder()
+            .connections_per_host_max(connections)
+            .build();
         let (mut workers, start) = (JoinSet::new(), Instant::now());
         for _ in 0..connections {
             workers.spawn(work::work(client.clone(), url.clone()));

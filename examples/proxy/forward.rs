@@ -7,7 +7,7 @@ use annulus::http::{self, Client, Handler, Request, Response, StatusCode, client
 pub(crate) fn to(upstream: String) -> impl Handler {
     let client = Client::builder()
         .timeout(None) // a body may take as long as it moves
-        .redirects(0)
+        .redirects_max(0)
         .decompress(false)
         .user_agent(None)
         .build();

@@ -76,6 +76,12 @@ impl File {
         OpenOptions::new().read(true).open(path).await
     }
 
+    /// The options of opening a file, as [`OpenOptions::new`].
+    #[must_use]
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
     /// Opens a file for writing, made if it is not there and emptied if it is.
     ///
     /// # Errors

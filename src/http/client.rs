@@ -35,16 +35,16 @@
 //!
 //! | What | By default | Changed by |
 //! |---|---|---|
-//! | The whole request, queue, redirects and body included | 30 s | [`Builder::timeout`] |
-//! | Look-up, connect, TLS | 10 s | [`Builder::connect_timeout`] |
-//! | For the server to take any of the request | 30 s | [`Builder::send_timeout`] |
-//! | Until the first byte of the response | 30 s | [`Builder::first_byte_timeout`] |
-//! | Between two pieces of the response | 30 s | [`Builder::read_timeout`] |
-//! | A body in memory, decompressed | 10 MiB | [`Builder::body_bytes_max`] |
-//! | Redirects | 10 | [`Builder::redirects`] |
-//! | Head, fields, trailers, chunk extensions | as a server's | [`Builder::limits`] |
+//! | The whole request, queue, redirects and body included | 30 s | [`ClientBuilder::timeout`] |
+//! | Look-up, connect, TLS | 10 s | [`ClientBuilder::connect_timeout`] |
+//! | For the server to take any of the request | 30 s | [`ClientBuilder::send_timeout`] |
+//! | Until the first byte of the response | 30 s | [`ClientBuilder::first_byte_timeout`] |
+//! | Between two pieces of the response | 30 s | [`ClientBuilder::read_timeout`] |
+//! | A body in memory, decompressed | 10 MiB | [`ClientBuilder::body_bytes_max`] |
+//! | Redirects | 10 | [`ClientBuilder::redirects_max`] |
+//! | Head, fields, trailers, chunk extensions | as a server's | [`ClientBuilder::limits`] |
 //! | Informational responses | 16 | |
-//! | Idle time of a connection | 15 s, or the server's `Keep-Alive` | [`Builder::idle_timeout`] |
+//! | Idle time of a connection | 15 s, or the server's `Keep-Alive` | [`ClientBuilder::idle_timeout`] |
 //!
 //! An error names the phase that took too long. A large download needs
 //! [`timeout(None)`](Request::timeout).
@@ -52,7 +52,7 @@
 //! # TLS
 //!
 //! `https` wants the feature `tls`, and then needs nothing more: servers are verified by the
-//! authorities that the system trusts, and sessions are resumed. `Builder::tls` takes a
+//! authorities that the system trusts, and sessions are resumed. `ClientBuilder::tls` takes a
 //! configuration for everything else; the module `tls` tells more, and what an idle connection
 //! costs. A body whose length nothing but the end of its connection tells is an error when the
 //! server did not say that it has finished: anybody may have cut it.
@@ -87,7 +87,7 @@ mod url;
 use std::{fmt, rc::Rc};
 
 pub use body::Body;
-pub use builder::Builder;
+pub use builder::ClientBuilder;
 pub use connect::{
     proxy::Proxy,
     resolve::{Resolve, Resolving},
@@ -150,12 +150,12 @@ impl Client {
     /// A client with the defaults.
     #[must_use]
     pub fn new() -> Self {
-        Builder::new().build()
+        ClientBuilder::new().build()
     }
 
     /// A client with other settings.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
     }
 
     fn from_shared(shared: Rc<Shared>) -> Self {

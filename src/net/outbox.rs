@@ -168,7 +168,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Builder, DriverKind, driver, net, shrink::SPARE_MAX, task};
+    use crate::{DriverKind, Runtime, driver, net, shrink::SPARE_MAX, task};
 
     /// More completions at once than plain sends are cheaper for.
     const COUNT: usize = 10;
@@ -178,7 +178,7 @@ mod tests {
     /// Has each of many sockets call `test` with its peer, in a turn in which all of them have
     /// received: there a send is an entry, if there is a ring at all.
     fn with_sockets(test: impl AsyncFn(Socket, TcpStream, &Rc<Outbox>) + Copy + 'static) {
-        let runtime = Builder::new().build().unwrap();
+        let runtime = Runtime::builder().build().unwrap();
         if runtime.driver_kind() != DriverKind::Ring {
             return;
         }

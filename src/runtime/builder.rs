@@ -12,20 +12,21 @@ use crate::{
     time::Timers,
 };
 
-/// How a runtime is made. Each option has a default that suits a server.
+/// Builds a [`Runtime`]; [`Runtime::builder`] returns one. Each option has a default that suits a
+/// server.
 ///
 /// # Examples
 ///
 /// ```
-/// use annulus::{Builder, DriverKind};
+/// use annulus::{DriverKind, Runtime};
 ///
 /// # fn main() -> std::io::Result<()> {
-/// let runtime = Builder::new().driver(DriverKind::Poll).build()?;
+/// let runtime = Runtime::builder().driver(DriverKind::Poll).build()?;
 /// assert_eq!(runtime.block_on(async { 7 }), 7);
 /// # Ok(())
 /// # }
 /// ```
-pub struct Builder {
+pub struct RuntimeBuilder {
     driver: DriverKind,
     ring: RingSize,
     pool: PoolSize,
@@ -36,8 +37,8 @@ pub struct Builder {
 
 type PanicHook = Box<dyn Fn(&TaskPanic<'_>)>;
 
-impl Default for Builder {
-    fn default() -> Self {
+impl RuntimeBuilder {
+    pub(super) fn new() -> Self {
         Self {
             driver: DriverKind::Auto,
             // Larger ones cost cache and locked memory, and bring nothing: what does not fit one
@@ -55,14 +56,6 @@ impl Default for Builder {
             on_task_panic: OnTaskPanic::default(),
             task_panic_hook: None,
         }
-    }
-}
-
-impl Builder {
-    /// The default options.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
     }
 
     /// Which driver to use. By default the ring, or epoll where the ring is forbidden.
@@ -155,9 +148,9 @@ impl Builder {
     }
 }
 
-impl std::fmt::Debug for Builder {
+impl std::fmt::Debug for RuntimeBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("RuntimeBuilder")
             .field("driver", &self.driver)
             .field("ring", &self.ring)
             .field("pool", &self.pool)

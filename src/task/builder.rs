@@ -4,7 +4,7 @@ use std::{borrow::Cow, future::Future, panic::Location};
 
 use super::{JoinHandle, raw::Unnamed, spawn_as};
 
-/// Spawns a task with a name.
+/// Spawns a task with a name, as std's `thread::Builder` spawns a thread.
 ///
 /// The name appears in reports about the task: that it panicked while it was detached, or that it
 /// blocked its thread. A task without a name pays nothing for the possibility.

@@ -14,7 +14,7 @@ use super::{Config, Version, roots, trusting::Trusting};
 /// The beginning of each certificate in PEM.
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 
-/// Makes a [`Config`].
+/// Builds a [`Config`]; [`Config::builder`] returns one.
 ///
 /// # Examples
 ///
@@ -25,7 +25,7 @@ const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 /// let config = tls::Config::builder()
 ///     .add_root_certificate(&std::fs::read("our-authority.pem")?)
 ///     .client_certificate(&std::fs::read("me.pem")?, &std::fs::read("me.key")?)
-///     .min_version(tls::Version::Tls13)
+///     .version_min(tls::Version::Tls13)
 ///     .build()?;
 /// annulus::run(async {
 ///     let stream = TcpStream::connect("127.0.0.1:6697").await?;
@@ -34,11 +34,11 @@ const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 /// # }
 /// ```
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
+pub struct ConfigBuilder {
     pub(super) roots: RootCertStore,
     has_system_roots: bool,
     identity: Option<Identity>,
-    min_version: Version,
+    version_min: Version,
     alpn: Vec<Vec<u8>>,
     accepts_any: bool,
     /// The first thing that went wrong.
@@ -48,13 +48,13 @@ pub struct Builder {
 /// A client's certificate, with those that vouch for it, and its key.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-impl Builder {
+impl ConfigBuilder {
     pub(super) fn new() -> Self {
         Self {
             roots: RootCertStore::empty(),
             has_system_roots: true,
             identity: None,
-            min_version: Version::Tls12,
+            version_min: Version::Tls12,
             alpn: Vec::new(),
             accepts_any: false,
             error: None,
@@ -93,8 +93,8 @@ impl Builder {
     }
 
     /// The least version to speak; 1.2 by default.
-    pub fn min_version(mut self, version: Version) -> Self {
-        self.min_version = version;
+    pub fn version_min(mut self, version: Version) -> Self {
+        self.version_min = version;
         self
     }
 
@@ -131,7 +131,7 @@ impl Builder {
         }
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(self.min_version.and_later())
+            .with_protocol_versions(self.version_min.and_later())
             .map_err(invalid_input)?;
         let config = if self.accepts_any {
             let verifier = Arc::new(Trusting(provider));
@@ -209,12 +209,12 @@ fn invalid_input(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> 
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("ConfigBuilder")
             .field("has_system_roots", &self.has_system_roots)
             .field("has_identity", &self.identity.is_some())
-            .field("min_version", &self.min_version)
+            .field("version_min", &self.version_min)
             .field("accepts_any", &self.accepts_any)
             .finish_non_exhaustive()
     }

@@ -1,8 +1,8 @@
 //! The authorities that Mozilla trusts.
 
-use super::Builder;
+use super::ConfigBuilder;
 
-impl Builder {
+impl ConfigBuilder {
     /// Trusts the authorities that Mozilla does, as of the build of the program. They stand beside
     /// the system's, unless [`system_roots(false)`](Self::system_roots) leaves those out.
     pub fn bundled_roots(mut self) -> Self {

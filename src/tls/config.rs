@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc};
 
 use rustls::ClientConfig;
 
-use super::Builder;
+use super::ConfigBuilder;
 
 /// The TLS configuration of a client: the authorities that it trusts, and its offers to servers. A
 /// clone shares everything with its original, the sessions to resume included, and may go to any
@@ -19,14 +19,14 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`], which also tells what it reads.
+    /// As [`ConfigBuilder::build`], which also tells what it reads.
     pub fn new() -> io::Result<Self> {
         Self::builder().build()
     }
 
     /// Other settings.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::new()
     }
 
     /// Offers these protocols in place of those so far, and shares the rest.

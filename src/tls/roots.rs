@@ -22,7 +22,7 @@ pub(super) fn system() -> io::Result<RootCertStore> {
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let text = "expected certificates of authorities on this system, found none: install them, name them \
-                    in SSL_CERT_FILE, or use `Builder::bundled_roots`";
+                    in SSL_CERT_FILE, or use `ConfigBuilder::bundled_roots`";
         let text = match found.errors.first() {
             Some(error) => format!("{text}: {error}"),
             None => text.to_owned(),

@@ -6,7 +6,7 @@ mod support;
 use std::{future::poll_fn, time::Duration};
 
 use annulus::{
-    Builder, DriverKind, Runtime,
+    DriverKind, Runtime,
     future::join,
     net::{TcpListener, TcpStream},
     spawn,
@@ -40,7 +40,7 @@ async fn allocations(mut future: impl AsyncFnMut()) -> usize {
 /// The default driver, which the environment chooses, and the poll driver.
 fn on_both_drivers(test: impl Fn(Runtime)) {
     test(Runtime::new().unwrap());
-    test(Builder::new().driver(DriverKind::Poll).build().unwrap());
+    test(Runtime::builder().driver(DriverKind::Poll).build().unwrap());
 }
 
 /// So many connections to an echo server in this runtime.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use annulus::{Builder, ManagedBuf, net::TcpStream, spawn, stats, time};
+use annulus::{ManagedBuf, Runtime, net::TcpStream, spawn, stats, time};
 
 use crate::support::{
     guarded, is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, rings_since, run,
@@ -98,7 +98,7 @@ fn it_stops_and_goes_on_many_times() {
 
 #[test]
 fn many_sockets_that_nobody_reads_do_not_stop_one_that_is_read() {
-    let runtime = Builder::new()
+    let runtime = Runtime::builder()
         .receive_buffers(8)
         .receive_buffer_bytes(256)
         .build()
@@ -141,7 +141,7 @@ fn many_sockets_that_nobody_reads_do_not_stop_one_that_is_read() {
 
 #[test]
 fn buffers_that_are_kept_are_replaced_by_memory_of_their_own() {
-    let runtime = Builder::new()
+    let runtime = Runtime::builder()
         .receive_buffers(4)
         .receive_buffer_bytes(64)
         .build()
@@ -178,7 +178,7 @@ fn buffers_that_are_kept_are_replaced_by_memory_of_their_own() {
 
 #[test]
 fn one_buffer_serves_many_connections() {
-    let runtime = Builder::new().receive_buffers(1).build().unwrap();
+    let runtime = Runtime::builder().receive_buffers(1).build().unwrap();
     runtime.block_on(guarded(async {
         let mut pairs = Vec::new();
         for _ in 0..30 {

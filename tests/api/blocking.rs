@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use annulus::{Builder, DriverKind, blocking, fs::File, net::TcpStream, spawn, task::JoinSet};
+use annulus::{DriverKind, Runtime, blocking, fs::File, net::TcpStream, spawn, task::JoinSet};
 
 use crate::support::{guarded, listen, poll_once, run, until};
 
@@ -117,7 +117,7 @@ fn calls_that_wait() -> (JoinSet<()>, mpsc::Sender<()>) {
 #[test]
 fn calls_that_take_long_delay_no_name_no_file_and_no_other_call() {
     for kind in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Builder::new().driver(kind).build().unwrap();
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
         runtime.block_on(guarded(async {
             let (mut calls, go_on) = calls_that_wait();
             let (_listener, addr) = listen().await;
@@ -162,7 +162,7 @@ fn runtimes_that_run_on_helper_threads_have_files_and_calls_of_their_own() {
             let all = Arc::clone(&all);
             calls.spawn(blocking::run(move || {
                 all.wait();
-                let runtime = Builder::new().driver(DriverKind::Poll).build().unwrap();
+                let runtime = Runtime::builder().driver(DriverKind::Poll).build().unwrap();
                 runtime.block_on(async {
                     File::open("/proc/self/exe").await.unwrap();
                     blocking::run(|| 1).await

@@ -12,7 +12,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, Runtime,
+    Runtime,
     fs::File,
     net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UnixListener, UnixStream},
     signal::{self, SignalKind},
@@ -35,7 +35,7 @@ fn says_so(name: &str, result: io::Result<()>) {
 
 fn runtime() -> Runtime {
     // At its end it waits for nobody.
-    let builder = Builder::new().shutdown_timeout(Duration::ZERO);
+    let builder = Runtime::builder().shutdown_timeout(Duration::ZERO);
     builder.build().unwrap()
 }
 

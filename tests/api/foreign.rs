@@ -12,7 +12,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, Runtime,
+    Runtime,
     buf::BufResult,
     net::{TcpStream, UnixStream},
 };
@@ -167,7 +167,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 #[test]
 fn destructors_of_a_runtime_that_ends_inside_another() {
     let large = Runtime::new().unwrap();
-    let small = Builder::new()
+    let small = Runtime::builder()
         .receive_buffers(1)
         .receive_buffer_bytes(64)
         .build()

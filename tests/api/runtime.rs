@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use annulus::{Builder, DriverKind, Runtime, net::TcpListener, spawn, task::yield_now, time};
+use annulus::{DriverKind, Runtime, net::TcpListener, spawn, task::yield_now, time};
 
 use crate::support::{Folder, guarded, pair, poll_once, recv_exact, run, settle, std_pair};
 
@@ -227,7 +227,7 @@ fn what_outlives_its_runtime_is_harmless() {
 #[test]
 fn several_runtimes_live_on_one_thread() {
     let first = Runtime::new().unwrap();
-    let second = Builder::new().ring_entries(8).build().unwrap();
+    let second = Runtime::builder().ring_entries(8).build().unwrap();
     let a = first.block_on(guarded(pair()));
     let b = second.block_on(guarded(pair()));
     for round in 0..3_u8 {
@@ -249,9 +249,9 @@ fn several_runtimes_live_on_one_thread() {
 
 #[test]
 fn the_driver_is_the_one_that_was_asked_for() {
-    let poll = Builder::new().driver(DriverKind::Poll).build().unwrap();
+    let poll = Runtime::builder().driver(DriverKind::Poll).build().unwrap();
     assert_eq!(poll.driver_kind(), DriverKind::Poll);
-    if let Ok(ring) = Builder::new().driver(DriverKind::Ring).build() {
+    if let Ok(ring) = Runtime::builder().driver(DriverKind::Ring).build() {
         assert_eq!(ring.driver_kind(), DriverKind::Ring);
     } else {
         eprintln!("skipped: this machine allows no ring");
@@ -268,17 +268,19 @@ fn the_driver_is_the_one_that_was_asked_for() {
 #[test]
 fn every_extreme_of_the_builder_works() {
     for builder in [
-        Builder::new().ring_entries(0),
-        Builder::new().ring_entries(1),
-        Builder::new().ring_entries(3),
-        Builder::new().receive_buffers(0),
-        Builder::new().receive_buffers(3).receive_buffer_bytes(0),
-        Builder::new().receive_buffer_bytes(65),
-        Builder::new()
+        Runtime::builder().ring_entries(0),
+        Runtime::builder().ring_entries(1),
+        Runtime::builder().ring_entries(3),
+        Runtime::builder().receive_buffers(0),
+        Runtime::builder()
+            .receive_buffers(3)
+            .receive_buffer_bytes(0),
+        Runtime::builder().receive_buffer_bytes(65),
+        Runtime::builder()
             .receive_buffers(2)
             .receive_buffer_bytes(u32::MAX),
-        Builder::new().shutdown_timeout(Duration::ZERO),
-        Builder::new().shutdown_timeout(Duration::MAX),
+        Runtime::builder().shutdown_timeout(Duration::ZERO),
+        Runtime::builder().shutdown_timeout(Duration::MAX),
     ] {
         let name = format!("{builder:?}");
         let runtime = builder.build().unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -333,7 +335,7 @@ fn is_open(path: &std::path::Path) -> bool {
 fn a_file_is_closed_also_when_the_end_waits_for_nothing() {
     let folder = Folder::new("closed-at-the-end");
     let path = folder.path("file");
-    let runtime = Builder::new()
+    let runtime = Runtime::builder()
         .shutdown_timeout(Duration::ZERO)
         .build()
         .unwrap();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, DriverKind, ManagedBuf,
+    DriverKind, ManagedBuf, Runtime,
     net::{TcpStream, UnixStream},
 };
 
@@ -18,7 +18,7 @@ use crate::support::{guarded, is_pattern, pattern, poll_once, settle, std_pair};
 /// Runs a test on the driver that the environment chooses, and on the poll driver.
 fn on_both_drivers<F: Future<Output = ()>>(test: impl Fn() -> F) {
     for kind in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Builder::new().driver(kind).build().unwrap();
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
         runtime.block_on(guarded(test()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annulus::{Builder, DriverKind, Runtime, stats, time};
+use annulus::{DriverKind, Runtime, stats, time};
 
 use crate::support::{guarded, pair, poll_once, recv_exact, run, settle_by};
 
@@ -62,7 +62,7 @@ fn an_abandoned_operation_is_counted_and_its_slot_comes_back() {
 #[test]
 fn nothing_happens_while_nobody_does_anything() {
     for driver in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Builder::new().driver(driver).build().unwrap();
+        let runtime = Runtime::builder().driver(driver).build().unwrap();
         runtime.block_on(guarded(async {
             let mut pairs = Vec::new();
             for _ in 0..50 {

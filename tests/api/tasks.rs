@@ -7,7 +7,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, spawn,
+    Runtime, spawn,
     task::{self, JoinSet, OnTaskPanic, yield_now},
 };
 
@@ -91,7 +91,7 @@ fn a_panic_stays_in_its_task() {
 fn the_hook_sees_the_panics_that_nobody_awaits_and_no_others() {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let log = Rc::clone(&seen);
-    let runtime = Builder::new()
+    let runtime = Runtime::builder()
         .on_task_panic(OnTaskPanic::Continue)
         .task_panic_hook(move |panic| {
             let name = panic.name().unwrap_or("nameless").to_owned();

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use annulus::{Builder, DriverKind};
+use annulus::{DriverKind, Runtime};
 
 use crate::child::{child, descriptors, everything_works};
 
@@ -18,7 +18,7 @@ fn is_refused(name: &str, variable: &str, value: &str, expected: &'static str) {
     let by_kernel = variable == "ANNULUS_KERNEL";
     child(name, &[(variable, value), (other, "")], || {
         let before = descriptors();
-        let error = Builder::new().build().unwrap_err();
+        let error = Runtime::builder().build().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains(expected), "{error}");
         let panic = catch_unwind(AssertUnwindSafe(|| annulus::run(async {}))).unwrap_err();
@@ -27,7 +27,7 @@ fn is_refused(name: &str, variable: &str, value: &str, expected: &'static str) {
         assert!(text.contains(expected), "{text}");
         // A kernel that makes no sense is never passed over in silence; a driver is, where the
         // program has chosen one.
-        let poll = Builder::new().driver(DriverKind::Poll).build();
+        let poll = Runtime::builder().driver(DriverKind::Poll).build();
         assert_eq!(poll.is_err(), by_kernel);
         drop(poll);
         assert_eq!(descriptors(), before);
@@ -81,11 +81,11 @@ fn each_driver_can_be_chosen() {
     let name = "environment::each_driver_can_be_chosen";
     let variables = [("ANNULUS_DRIVER", "poll"), ("ANNULUS_KERNEL", "5.10")];
     child(name, &variables, || {
-        let runtime = Builder::new().build().unwrap();
+        let runtime = Runtime::builder().build().unwrap();
         assert_eq!(runtime.driver_kind(), DriverKind::Poll);
         runtime.block_on(everything_works());
         // The program's word counts for more than the environment's.
-        if let Ok(ring) = Builder::new().driver(DriverKind::Ring).build() {
+        if let Ok(ring) = Runtime::builder().driver(DriverKind::Ring).build() {
             assert_eq!(ring.driver_kind(), DriverKind::Ring);
             ring.block_on(everything_works());
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, DriverKind, fs::File, net::TcpListener, net::TcpStream, spawn, stats, time,
+    DriverKind, Runtime, fs::File, net::TcpListener, net::TcpStream, spawn, stats, time,
 };
 
 use crate::{
@@ -40,7 +40,7 @@ fn goes_on(name: &str, driver: DriverKind, by_stream: bool) {
     child(name, &[], move || {
         set_descriptors_max(128);
         let before = descriptors();
-        let runtime = Builder::new().driver(driver).build().unwrap();
+        let runtime = Runtime::builder().driver(driver).build().unwrap();
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();

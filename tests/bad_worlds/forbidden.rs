@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use annulus::{Builder, DriverKind, Runtime};
+use annulus::{DriverKind, Runtime};
 
 use crate::child::{child, descriptors, everything_works, is_child, skip};
 
@@ -65,7 +65,7 @@ fn rings_are_allowed() -> bool {
     if is_child() {
         return true;
     }
-    let allowed = Builder::new().driver(DriverKind::Ring).build().is_ok();
+    let allowed = Runtime::builder().driver(DriverKind::Ring).build().is_ok();
     if !allowed {
         skip("skipped: this machine allows no ring to begin with");
     }
@@ -138,9 +138,9 @@ fn refuses(name: &str, variables: &[(&str, &str)], errno: i32, kind: io::ErrorKi
         let before = descriptors();
         forbid(&ALL, errno);
         let builder = if by_environment {
-            Builder::new()
+            Runtime::builder()
         } else {
-            Builder::new().driver(DriverKind::Ring)
+            Runtime::builder().driver(DriverKind::Ring)
         };
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), kind);
@@ -152,7 +152,7 @@ fn refuses(name: &str, variables: &[(&str, &str)], errno: i32, kind: io::ErrorKi
             assert!(text.contains(reason), "{text}");
         }
         // Who asks for epoll gets it, without a word.
-        let poll = Builder::new().driver(DriverKind::Poll).build().unwrap();
+        let poll = Runtime::builder().driver(DriverKind::Poll).build().unwrap();
         poll.block_on(everything_works());
         drop(poll);
         assert_eq!(descriptors(), before);
@@ -208,7 +208,7 @@ fn a_call_for_a_helper_thread_is_made_also_when_no_thread_can_be_had() {
         forbid(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN);
         assert!(thread::Builder::new().spawn(|| ()).is_err());
         for driver in [DriverKind::Auto, DriverKind::Poll] {
-            let runtime = Builder::new().driver(driver).build().unwrap();
+            let runtime = Runtime::builder().driver(driver).build().unwrap();
             runtime.block_on(async {
                 everything_works().await;
                 assert_eq!(annulus::blocking::run(|| 5).await, 5);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, Runtime, blocking,
+    Runtime, blocking,
     fs::File,
     net::{TcpListener, TcpStream, UnixStream},
     signal::{self, SignalKind},
@@ -48,7 +48,7 @@ fn on_each_driver(name: &str, world: fn()) {
 }
 
 fn runtime() -> Runtime {
-    Builder::new().receive_buffers(8).build().unwrap()
+    Runtime::builder().receive_buffers(8).build().unwrap()
 }
 
 /// The sentence of a panic.

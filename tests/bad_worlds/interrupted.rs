@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use annulus::{Builder, DriverKind, blocking, fs::OpenOptions, net::TcpStream, spawn, stats, time};
+use annulus::{DriverKind, Runtime, blocking, fs::OpenOptions, net::TcpStream, spawn, stats, time};
 
 use crate::{
     child::{child, descriptors},
@@ -101,7 +101,7 @@ fn a_storm_on(name: &str, driver: DriverKind) {
         annulus::run(crate::child::everything_works());
         let before = descriptors();
         start_storm();
-        let runtime = Builder::new().driver(driver).build().unwrap();
+        let runtime = Runtime::builder().driver(driver).build().unwrap();
         runtime.block_on(work());
         // An idle thread wakes for each signal, and for nothing else.
         runtime.block_on(async {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use annulus::{Builder, DriverKind, Runtime};
+use annulus::{DriverKind, Runtime};
 
 use crate::child::{child, descriptors, everything_works, skip};
 
@@ -78,11 +78,11 @@ fn without_locked_memory_the_error_says_what_to_raise() {
         }
         let before = descriptors();
         for driver in [DriverKind::Ring, DriverKind::Auto] {
-            let error = Builder::new().driver(driver).build().unwrap_err();
+            let error = Runtime::builder().driver(driver).build().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
             assert!(error.to_string().contains("ulimit -l"), "{error}");
         }
-        let poll = Builder::new().driver(DriverKind::Poll).build().unwrap();
+        let poll = Runtime::builder().driver(DriverKind::Poll).build().unwrap();
         poll.block_on(everything_works());
         drop(poll);
         assert_eq!(descriptors(), before);
@@ -100,7 +100,7 @@ fn works_with(name: &str, locked_bytes: u64) {
         let before = descriptors();
         for _ in 0..10 {
             // The kernel gives the memory of a ring back some time after its end.
-            let runtime = Builder::new().driver(DriverKind::Ring).build().unwrap();
+            let runtime = Runtime::builder().driver(DriverKind::Ring).build().unwrap();
             runtime.block_on(everything_works());
         }
         assert_eq!(descriptors(), before);
@@ -132,7 +132,7 @@ fn whatever_the_limit_on_locked_memory_a_build_works_or_says_what_to_raise() {
         let before = descriptors();
         for kilobytes in (0..=256).rev().step_by(4) {
             set_limit(libc::RLIMIT_MEMLOCK, kilobytes << 10);
-            match Builder::new().driver(DriverKind::Ring).build() {
+            match Runtime::builder().driver(DriverKind::Ring).build() {
                 Ok(runtime) => runtime.block_on(everything_works()),
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
@@ -159,7 +159,7 @@ fn whatever_the_limit_on_descriptors_a_build_works_or_says_what_to_raise() {
             let mut built = 0;
             for more in 0..8 {
                 set_descriptors_max(u64::try_from(first_free + more).unwrap());
-                match Builder::new().driver(driver).build() {
+                match Runtime::builder().driver(driver).build() {
                     Ok(runtime) => {
                         built += 1;
                         runtime.block_on(async {
@@ -180,7 +180,7 @@ fn whatever_the_limit_on_descriptors_a_build_works_or_says_what_to_raise() {
             );
             assert!(built > 0, "{driver:?}: what failed once is tried again");
             set_descriptors_max(1024);
-            let runtime = Builder::new().driver(driver).build().unwrap();
+            let runtime = Runtime::builder().driver(driver).build().unwrap();
             runtime.block_on(everything_works());
         }
         assert_eq!(descriptors(), before);

@@ -3,7 +3,7 @@
 use std::{rc::Rc, time::Duration};
 
 use annulus::{
-    Builder, DriverKind, Runtime,
+    DriverKind, Runtime,
     fs::OpenOptions,
     net::{TcpListener, TcpStream},
     spawn, stats,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn tiny(entry_count: u32) -> Runtime {
-    Builder::new()
+    Runtime::builder()
         .ring_entries(entry_count)
         .receive_buffers(4)
         .build()

@@ -2,7 +2,7 @@
 
 use std::{io, rc::Rc, time::Duration};
 
-use annulus::{Builder, DriverKind, io::Reader, net::TcpStream, spawn, stats, task::JoinSet, time};
+use annulus::{DriverKind, Runtime, io::Reader, net::TcpStream, spawn, stats, task::JoinSet, time};
 
 use crate::{
     child::{child, descriptors, everything_works},
@@ -30,7 +30,7 @@ fn leaves_nothing<F: Future<Output = ()>>(name: &str, world: fn() -> F) {
         for driver in [DriverKind::Auto, DriverKind::Poll] {
             annulus::run(everything_works());
             let before = descriptors();
-            let runtime = Builder::new().driver(driver).build().unwrap();
+            let runtime = Runtime::builder().driver(driver).build().unwrap();
             runtime.block_on(async {
                 time::timeout(Duration::from_secs(60), world())
                     .await

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use annulus::{Builder, DriverKind, spawn, time};
+use annulus::{DriverKind, Runtime, spawn, time};
 
 use crate::{
     child::{child, cpu_time, descriptors},
@@ -36,7 +36,7 @@ fn forks(name: &str, driver: DriverKind) {
     child(name, &[], move || {
         annulus::run(crate::child::everything_works());
         let before = descriptors();
-        let runtime = Builder::new().driver(driver).build().unwrap();
+        let runtime = Runtime::builder().driver(driver).build().unwrap();
         runtime.block_on(async {
             let (near, far) = pair().await;
             let server = spawn(echo(far));
@@ -112,7 +112,7 @@ fn a_waker_that_outlives_its_runtime_keeps_no_descriptor() {
     child(name, &[], || {
         let before = descriptors();
         for driver in [DriverKind::Auto, DriverKind::Poll] {
-            let runtime = Builder::new().driver(driver).build().unwrap();
+            let runtime = Runtime::builder().driver(driver).build().unwrap();
             let waker = runtime.block_on(poll_fn(|context| Poll::Ready(context.waker().clone())));
             let task_waker = runtime.block_on(async {
                 let waker = spawn(poll_fn(|context| Poll::Ready(context.waker().clone())));
@@ -131,7 +131,7 @@ fn the_end_waits_asleep(name: &str, is_paused: bool) {
     child(name, &[], move || {
         let before = descriptors();
         for driver in [DriverKind::Auto, DriverKind::Poll] {
-            let runtime = Builder::new()
+            let runtime = Runtime::builder()
                 .driver(driver)
                 .shutdown_timeout(Duration::from_secs(2))
                 .build()

@@ -9,7 +9,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, Runtime,
+    Runtime,
     net::TcpStream,
     time::{sleep, timeout},
 };
@@ -95,7 +95,7 @@ pub(super) fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::
 
 /// A runtime with so many receive buffers, which does not wait long at its end.
 pub(super) fn runtime(receive_buffers: u16) -> Runtime {
-    Builder::new()
+    Runtime::builder()
         .receive_buffers(receive_buffers)
         .shutdown_timeout(Duration::from_millis(200))
         .build()

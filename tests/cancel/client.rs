@@ -67,7 +67,9 @@ fn requests_dropped_at_random_leave_no_connection_and_no_memory() {
             }
         });
         let urls = BODY_BYTES.map(|len| Url::parse(&format!("http://{addr}/{len}")).unwrap());
-        let client = Client::builder().max_per_host(AT_ONCE / 2).build();
+        let client = Client::builder()
+            .connections_per_host_max(AT_ONCE / 2)
+            .build();
         let mut random = Random::new(4);
         let (mut done, mut dropped) = (0, 0);
         let mut count = |is_done| {

@@ -68,9 +68,9 @@ fn an_error_begins_with_the_origin_and_tells_no_secrets() {
             if path == "broken" && !cfg!(feature = "compress") {
                 continue;
             }
-            let client = Client::builder().redirects(0).build();
+            let client = Client::builder().redirects_max(0).build();
             let client = if matches!(path, "loop" | "away") {
-                Client::builder().redirects(2).build()
+                Client::builder().redirects_max(2).build()
             } else {
                 client
             };

@@ -124,7 +124,7 @@ fn an_idle_connection_is_closed_when_its_time_is_over() {
 fn a_host_has_a_limit_and_the_others_wait_in_order() {
     let server = Script::answering(ok("x"));
     run(async {
-        let client = Client::builder().max_per_host(4).build();
+        let client = Client::builder().connections_per_host_max(4).build();
         let get = async |number: usize| {
             let url = server.url(&format!("/{number}"));
             client.get(url).send().await.unwrap().bytes().await.unwrap();
@@ -146,7 +146,7 @@ fn a_host_has_a_limit_and_the_others_wait_in_order() {
 fn those_who_wait_are_served_in_order() {
     let server = Script::answering(ok("x"));
     run(async {
-        let client = Client::builder().max_per_host(1).build();
+        let client = Client::builder().connections_per_host_max(1).build();
         let get = async |number: usize| {
             let url = server.url(&format!("/{number}"));
             client.get(url).send().await.unwrap().bytes().await.unwrap();
@@ -163,8 +163,8 @@ fn the_queue_is_bounded_and_a_wait_in_it_has_its_own_error() {
     let server = Script::new(|conn| conn.wait_close());
     run(async {
         let client = Client::builder()
-            .max_per_host(1)
-            .max_waiting(2)
+            .connections_per_host_max(1)
+            .waiting_per_host_max(2)
             .queue_timeout(Duration::from_millis(50))
             .build();
         let url = server.url("/");
@@ -201,7 +201,7 @@ fn a_waiter_that_is_dropped_leaves_its_place_to_the_next() {
         }
     });
     run(async {
-        let client = Client::builder().max_per_host(1).build();
+        let client = Client::builder().connections_per_host_max(1).build();
         let url = server.url("/");
         let first = spawn(client.get(&url).send());
         until(|| server.requests().len() == 1).await;
@@ -248,11 +248,11 @@ fn a_response_that_is_dropped_with_its_body_under_way_closes_its_connection() {
 fn no_more_than_the_idle_limit_is_kept() {
     let server = Script::answering(ok("x"));
     run(async {
-        let client = Client::builder().max_idle_per_host(3).build();
+        let client = Client::builder().idle_per_host_max(3).build();
         let get = async |_| drop(client.get(server.url("/")).send().await.unwrap());
         join_all((0..10).map(get)).await;
         assert_eq!(client.pool_state().idle(), 3);
-        let none = Client::builder().max_idle_per_host(0).build();
+        let none = Client::builder().idle_per_host_max(0).build();
         drop(none.get(server.url("/")).send().await.unwrap());
         assert_eq!(none.pool_state().idle(), 0);
     });

@@ -104,7 +104,7 @@ fn the_number_of_redirects_is_limited() {
         let error = client.get(server.url("/302")).send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooManyRedirects(10));
         assert_eq!(server.requests().len(), 11);
-        let request = client.get(server.url("/302")).redirects(0);
+        let request = client.get(server.url("/302")).redirects_max(0);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 302);
         assert_eq!(response.text().await.unwrap(), "moved");

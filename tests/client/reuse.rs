@@ -171,7 +171,7 @@ fn a_server_that_closes_at_random_costs_no_get_and_repeats_no_post() {
     let server = closing_at_random(42);
     let (failed, sent) = annulus::run(async {
         // Half of the workers find an idle connection, the others wait for one.
-        let client = Client::builder().max_per_host(8).build();
+        let client = Client::builder().connections_per_host_max(8).build();
         let next = Cell::new(0);
         let failed = Cell::new(0_u64);
         let sent = Cell::new(0_u64);
@@ -234,7 +234,7 @@ fn requests_that_are_dropped_in_any_phase_leave_a_good_pool_behind() {
         }
     });
     run(async {
-        let client = Client::builder().max_per_host(8).build();
+        let client = Client::builder().connections_per_host_max(8).build();
         let mut random = Random::new(7);
         let mut tasks = JoinSet::new();
         let mut aborts = Vec::new();

@@ -228,21 +228,17 @@ fn connections_are_opened_from_the_address_that_the_caller_names() {
         }
     });
     run(async {
-        let client = Client::builder()
-            .local_address([127, 0, 0, 2].into())
-            .build();
+        let client = Client::builder().local_addr([127, 0, 0, 2].into()).build();
         let response = client.get(server.url("/")).send().await.unwrap();
         assert_eq!(response.text().await.unwrap(), "127.0.0.2");
 
         let client = Client::builder()
-            .local_address(std::net::Ipv6Addr::LOCALHOST.into())
+            .local_addr(std::net::Ipv6Addr::LOCALHOST.into())
             .build();
         let error = client.get(server.url("/")).send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
         // Documentation's own, which no machine has.
-        let client = Client::builder()
-            .local_address([192, 0, 2, 1].into())
-            .build();
+        let client = Client::builder().local_addr([192, 0, 2, 1].into()).build();
         let error = client.get(server.url("/")).send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
     });

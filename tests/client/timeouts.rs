@@ -8,7 +8,7 @@ use std::{
 };
 
 use annulus::{
-    http::client::{Body, Builder, Client, Error, ErrorKind, Phase},
+    http::client::{Body, Client, ClientBuilder, Error, ErrorKind, Phase},
     time,
 };
 use futures_util::{StreamExt as _, stream};
@@ -56,7 +56,7 @@ fn dripping(head: &'static str, drop: &'static str) -> Script {
     })
 }
 
-fn client(change: impl FnOnce(Builder) -> Builder) -> Client {
+fn client(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     change(Client::builder()).build()
 }
 
@@ -203,7 +203,7 @@ fn looking_up_and_connecting_have_a_limit() {
         check(&error, Phase::Dns, Phase::Dns);
         assert!(error.is_connect());
         // A listener whose queue is full leaves the next one without an answer.
-        let full = annulus::net::ListenOptions::default()
+        let full = annulus::net::TcpListener::options()
             .backlog(1)
             .listen(([127, 0, 0, 1], 0).into())
             .unwrap();

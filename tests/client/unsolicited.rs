@@ -218,7 +218,7 @@ fn nor_is_one_that_is_handed_to_a_waiter() {
     for act in ACTS {
         run_each(|| async move {
             let (bell, url) = tcp(act, true);
-            let client = Client::builder().max_per_host(1).build();
+            let client = Client::builder().connections_per_host_max(1).build();
             let post = || client.post(&*url).body("x").send();
             let first = post().await.unwrap();
             let waiter = spawn(post());

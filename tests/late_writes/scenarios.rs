@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use annulus::{Builder, Runtime, fs::File, net::TcpStream, spawn, task::yield_now, time::sleep};
+use annulus::{Runtime, fs::File, net::TcpStream, spawn, task::yield_now, time::sleep};
 
 use crate::support::quarantine::written_late;
 
@@ -23,7 +23,7 @@ fn std_streams() -> (StdStream, StdStream) {
 }
 
 fn runtime() -> Runtime {
-    let builder = Builder::new().shutdown_timeout(Duration::from_millis(200));
+    let builder = Runtime::builder().shutdown_timeout(Duration::from_millis(200));
     builder.build().unwrap()
 }
 

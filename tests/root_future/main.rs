@@ -1,10 +1,10 @@
 //! The future of `block_on` is as cheap to run as a task.
 
-use annulus::{Builder, DriverKind, spawn, task};
+use annulus::{DriverKind, Runtime, spawn, task};
 
 /// How often epoll is asked while `future` runs.
 fn visits(future: impl AsyncFnOnce()) -> u64 {
-    let runtime = Builder::new()
+    let runtime = Runtime::builder()
         .driver(DriverKind::Poll)
         .build()
         .expect("epoll is there");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, DriverKind,
+    DriverKind, Runtime,
     fs::File,
     http::{self, Connection, Limits, Request, Response, StatusCode},
     io::Reader,
@@ -113,7 +113,7 @@ fn only_regular_files_are_sent() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let paths = [folder.clone(), fifo, socket, "/dev/zero".into()];
     for kind in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Builder::new().driver(kind).build().unwrap();
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
         runtime.block_on(async {
             for path in &paths {
                 let response = time::timeout(BOUND, Response::file(path)).await.unwrap();

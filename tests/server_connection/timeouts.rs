@@ -9,7 +9,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, DriverKind, ManagedBuf,
+    DriverKind, ManagedBuf, Runtime,
     http::{self, BodyWriter, Connection, Request, Timeouts},
     io::{ByteRead, ByteWrite, Duplex, duplex},
     net::UnixStream,
@@ -220,7 +220,7 @@ fn a_slow_client_behind_a_unix_socket_gets_all_and_one_that_has_stopped_is_cut()
     }
     for kind in [DriverKind::Auto, DriverKind::Poll] {
         let run = |step| {
-            let runtime = Builder::new().driver(kind).build().unwrap();
+            let runtime = Runtime::builder().driver(kind).build().unwrap();
             runtime.block_on(taken(step))
         };
         assert_eq!(run(64 * 1024), BODY_BYTES);

@@ -21,7 +21,7 @@ use std::{
 };
 
 use annulus::{
-    Builder, DriverKind, Runtime, blocking,
+    DriverKind, Runtime, blocking,
     fs::File,
     net::{TcpListener, TcpStream},
     spawn, task, time,
@@ -30,7 +30,7 @@ use annulus::{
 /// Runs `test` on a runtime of each driver.
 fn on_both_drivers(test: impl Fn(Runtime) -> io::Result<()>) {
     for kind in [DriverKind::Ring, DriverKind::Poll] {
-        match Builder::new().driver(kind).build() {
+        match Runtime::builder().driver(kind).build() {
             Ok(runtime) => test(runtime).unwrap_or_else(|error| panic!("{kind:?}: {error}")),
             Err(error) if env::var_os("ANNULUS_REQUIRE_ALL").is_some() => {
                 panic!("{kind:?} cannot be had: {error}")

@@ -21,7 +21,7 @@ pub(crate) mod tls;
 use std::{future::Future, net, path::PathBuf, pin::pin, task::Poll, time::Duration};
 
 use annulus::{
-    Builder, DriverKind,
+    DriverKind, Runtime,
     net::{TcpListener, TcpStream},
     task::yield_now,
     time,
@@ -45,7 +45,7 @@ pub(crate) async fn guarded<F: Future>(future: F) -> F::Output {
 /// Runs a test on a runtime of each driver.
 pub(crate) fn run_each(mut test: impl AsyncFnMut()) {
     for kind in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Builder::new().driver(kind).build().unwrap();
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
         runtime.block_on(guarded(test()));
     }
 }

@@ -78,7 +78,7 @@ impl Kind {
 }
 
 /// Trusts the tests' authority and nobody else.
-pub(crate) fn trusting(certificates: &Certificates) -> tls::Builder {
+pub(crate) fn trusting(certificates: &Certificates) -> tls::ConfigBuilder {
     tls::Config::builder()
         .system_roots(false)
         .add_root_certificate(&certificates.text("authority.pem"))

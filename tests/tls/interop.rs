@@ -191,7 +191,7 @@ fn openssl_refuses_a_version_that_is_too_old() {
     };
     let server = Running::openssl(certificates, &["-tls1_2"]);
     run_each(async || {
-        let client = client_of(trusting(certificates).min_version(tls::Version::Tls13));
+        let client = client_of(trusting(certificates).version_min(tls::Version::Tls13));
         let error = client.get(server.url("/serial")).send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls);
         let text = error.to_string();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use annulus::{
-    http::client::{Builder, Client, ErrorKind, Proxy},
+    http::client::{Client, ClientBuilder, ErrorKind, Proxy},
     task,
     tls::rustls,
 };
@@ -26,7 +26,7 @@ use crate::{
     trusting::client,
 };
 
-fn builder(certificates: &Certificates) -> Builder {
+fn builder(certificates: &Certificates) -> ClientBuilder {
     Client::builder().tls(trusting(certificates).build().unwrap())
 }
 

@@ -181,7 +181,7 @@ fn a_version_that_is_too_old_is_refused() {
     };
     let server = TlsServer::answering(certificates, &kind, ok("hello"));
     run_each(async || {
-        let client = client_of(trusting(certificates).min_version(tls::Version::Tls13));
+        let client = client_of(trusting(certificates).version_min(tls::Version::Tls13));
         let error = refused(&client, server.url("/")).await;
         let text = error.to_string();
         assert!(text.contains("ProtocolVersion"), "{text}");
@@ -226,7 +226,7 @@ fn what_is_no_certificate_or_no_key_is_told() {
     let key = certificates.text("client.key");
     let der = CertificateDer::from_pem_slice(&authority).unwrap();
     let plain = || tls::Config::builder().system_roots(false);
-    let check = |builder: tls::Builder, expected: Option<&str>| {
+    let check = |builder: tls::ConfigBuilder, expected: Option<&str>| {
         let text = builder.build().err().map(|error| error.to_string());
         match (&text, expected) {
             (None, None) => {}

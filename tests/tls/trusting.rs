@@ -9,6 +9,6 @@ pub(crate) fn client(certificates: &Certificates) -> Client {
     client_of(trusting(certificates))
 }
 
-pub(crate) fn client_of(config: tls::Builder) -> Client {
+pub(crate) fn client_of(config: tls::ConfigBuilder) -> Client {
     Client::builder().tls(config.build().unwrap()).build()
 }

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use annulus::{Builder, DriverKind, Runtime};
+use annulus::{DriverKind, Runtime};
 
 use support::{
     quarantine::{Keeping, written_late},
@@ -42,7 +42,7 @@ fn variable(name: &str) -> Option<u64> {
 
 /// A runtime with few buffers, which waits for little at its end.
 fn runtime(kind: DriverKind, random: &mut Random) -> Runtime {
-    Builder::new()
+    Runtime::builder()
         .driver(kind)
         .ring_entries(1 << (3 + random.below(5)))
         .receive_buffers(1 << random.below(5))

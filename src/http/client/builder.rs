@@ -29,7 +29,7 @@ use crate::http::{
     header,
 };
 
-/// Makes a [`Client`].
+/// Builds a [`Client`]; [`Client::builder`] returns one.
 ///
 /// # Examples
 ///
@@ -39,14 +39,14 @@ use crate::http::{
 /// use annulus::http::Client;
 ///
 /// let client = Client::builder()
-///     .max_per_host(8)
+///     .connections_per_host_max(8)
 ///     .timeout(Duration::from_secs(5))
 ///     .resolve("db.internal", ([127, 0, 0, 1], 9000).into())
 ///     .build();
 /// # drop(client);
 /// ```
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
+pub struct ClientBuilder {
     options: Options,
     pool: PoolLimits,
     rules: Rules,
@@ -55,7 +55,7 @@ pub struct Builder {
     pub(super) connector: Connector,
 }
 
-impl Builder {
+impl ClientBuilder {
     pub(super) fn new() -> Self {
         Self {
             options: Options::default(),
@@ -69,22 +69,22 @@ impl Builder {
 
     /// How many connections to one host may be open on this thread; 64 by default. Requests beyond
     /// that wait, in order.
-    pub fn max_per_host(mut self, max: usize) -> Self {
-        self.pool.per_host_max = max.max(1);
+    pub fn connections_per_host_max(mut self, max: usize) -> Self {
+        self.pool.connections_per_host_max = max.max(1);
         self
     }
 
     /// How many idle connections to one host are kept on this thread; 32 by default. Zero keeps
     /// none.
-    pub fn max_idle_per_host(mut self, max: usize) -> Self {
+    pub fn idle_per_host_max(mut self, max: usize) -> Self {
         self.pool.idle_per_host_max = max;
         self
     }
 
     /// How many requests to one host may wait for a connection; 16,384 by default. One more fails
     /// at once.
-    pub fn max_waiting(mut self, max: usize) -> Self {
-        self.pool.queue_max = max;
+    pub fn waiting_per_host_max(mut self, max: usize) -> Self {
+        self.pool.waiting_per_host_max = max;
         self
     }
 
@@ -136,7 +136,7 @@ impl Builder {
     }
 
     /// How many redirects are followed; 10 by default.
-    pub fn redirects(mut self, redirects_max: u32) -> Self {
+    pub fn redirects_max(mut self, redirects_max: u32) -> Self {
         self.options.redirects_max = redirects_max;
         self
     }
@@ -221,7 +221,7 @@ impl Builder {
     /// Opens connections from this address of the machine, to hosts and proxies that have an
     /// address of its family. May be called once for each family; a family without a local address
     /// is then not used. By default the kernel chooses.
-    pub fn local_address(mut self, addr: IpAddr) -> Self {
+    pub fn local_addr(mut self, addr: IpAddr) -> Self {
         self.connector.local.set(addr);
         self
     }
@@ -281,15 +281,9 @@ impl Builder {
     }
 }
 
-impl Default for Builder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for Builder {
+impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("ClientBuilder")
             .field("pool", &self.pool)
             .field("connector", &self.connector)
             .finish_non_exhaustive()

@@ -36,20 +36,20 @@ const KEEPER_INDEX: u32 = 0;
 #[derive(Debug, Clone)]
 pub(crate) struct PoolLimits {
     /// Connections of one host, idle ones included.
-    pub(crate) per_host_max: usize,
+    pub(crate) connections_per_host_max: usize,
     pub(crate) idle_per_host_max: usize,
     pub(crate) idle_timeout: Duration,
     /// Requests that wait for a connection of one host.
-    pub(crate) queue_max: usize,
+    pub(crate) waiting_per_host_max: usize,
 }
 
 impl Default for PoolLimits {
     fn default() -> Self {
         Self {
-            per_host_max: 64,
+            connections_per_host_max: 64,
             idle_per_host_max: 32,
             idle_timeout: Duration::from_secs(15),
-            queue_max: 16 << 10,
+            waiting_per_host_max: 16 << 10,
         }
     }
 }
@@ -164,12 +164,12 @@ impl Pool {
         fresh: bool,
     ) -> Result<Acquired, QueueFull> {
         let host = self.host(key);
-        if host.open.get() >= self.limits.per_host_max {
+        if host.open.get() >= self.limits.connections_per_host_max {
             // Only one who wants no used connection comes here while there are idle ones.
             let oldest = host.idle.borrow_mut().pop_front();
             drop(oldest.map(|slot| self.empty(slot)));
         }
-        if host.open.get() < self.limits.per_host_max {
+        if host.open.get() < self.limits.connections_per_host_max {
             return Ok(Acquired::Fresh(Lease::new(&host, self)));
         }
         let granted = self.enqueue(&host)?;
@@ -191,9 +191,9 @@ impl Pool {
     }
 
     fn enqueue(&self, host: &Rc<Host>) -> Result<oneshot::Receiver<Granted>, QueueFull> {
-        if host.waiting.borrow().len() >= self.limits.queue_max {
+        if host.waiting.borrow().len() >= self.limits.waiting_per_host_max {
             host.forget_gone();
-            if host.waiting.borrow().len() >= self.limits.queue_max {
+            if host.waiting.borrow().len() >= self.limits.waiting_per_host_max {
                 return Err(QueueFull);
             }
         }

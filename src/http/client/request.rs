@@ -159,7 +159,7 @@ impl Request {
     }
 
     /// How many redirects are followed; 10 by default. With zero the caller sees the redirect.
-    pub fn redirects(self, redirects_max: u32) -> Self {
+    pub fn redirects_max(self, redirects_max: u32) -> Self {
         self.with(|message| message.options_mut().redirects_max = redirects_max)
     }
 

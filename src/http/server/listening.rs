@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    net::{Acceptor, ListenOptions, UnixListenOptions},
+    net::{Acceptor, TcpListenOptions, UnixListenOptions},
     sys::errno,
 };
 
@@ -31,7 +31,7 @@ pub(super) enum Listening {
 /// How it listens.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
-    tcp: ListenOptions,
+    tcp: TcpListenOptions,
     unix: UnixListenOptions,
 }
 

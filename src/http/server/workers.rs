@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     net::Acceptor,
-    runtime::{Builder, pin_to_core},
+    runtime::{Runtime, pin_to_core},
     task::{self, JoinSet},
     unwind,
 };
@@ -181,7 +181,10 @@ where
 
 /// Waits for the stop_when, in a small runtime, until every worker has ended.
 fn watch_for_stop(stop_when: Watching, control: &Control) -> io::Result<()> {
-    let runtime = Builder::new().ring_entries(8).receive_buffers(1).build()?;
+    let runtime = Runtime::builder()
+        .ring_entries(8)
+        .receive_buffers(1)
+        .build()?;
     runtime.block_on(async {
         drop(task::spawn(stop_when));
         poll_fn(|context| control.poll_ended(context)).await;
@@ -238,7 +241,7 @@ where
     fn serve(self, stop_when: Option<Watching>) -> io::Result<Report> {
         // Its end is the worker's, after everything else is dropped.
         let inbox = self.inbox;
-        let runtime = Builder::new().build()?;
+        let runtime = Runtime::builder().build()?;
         // What a handler waits by may panic, which is no other connection's concern.
         runtime.block_on_regardless(async {
             if let Some(stop_when) = stop_when {

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use crate::{
-    Builder, DriverKind,
+    DriverKind, Runtime,
     net::{TcpListener, TcpStream, socket::Socket},
     time,
 };
@@ -11,7 +11,7 @@ use crate::{
 /// Runs a test on both drivers, where there is a ring.
 pub(super) fn run<F: Future<Output = ()>>(test: impl Fn() -> F) {
     for kind in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Builder::new().driver(kind).build().unwrap();
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
         runtime.block_on(async {
             let done = time::timeout(Duration::from_secs(60), test()).await;
             done.expect("the test does not hang");

@@ -1,9 +1,9 @@
 //! The settings of `https`.
 
-use super::Builder;
+use super::ClientBuilder;
 use crate::tls::Config;
 
-impl Builder {
+impl ClientBuilder {
     /// Sets the TLS configuration for `https`: the authorities that the client trusts, and the
     /// certificate that it shows to servers. By default it trusts the system's authorities and
     /// shows none. It takes a [`tls::Config`](Config), or a `rustls::ClientConfig`.

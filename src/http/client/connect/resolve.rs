@@ -14,7 +14,8 @@ use crate::net::ToAddrs as _;
 /// The addresses of a host, in the order in which they are to be tried.
 pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
 
-/// Finds the addresses of hosts, for [`Builder::resolver`](crate::http::client::Builder::resolver).
+/// Finds the addresses of hosts, for
+/// [`ClientBuilder::resolver`](crate::http::client::ClientBuilder::resolver).
 ///
 /// Implemented for functions of a host and a port.
 pub trait Resolve {
