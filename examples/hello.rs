@@ -16,8 +16,9 @@ mod plain;
 
 fn main() -> plain::Result {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
-    Server::bind(format!("127.0.0.1:{port}"))
-        .workers(Cores::All)
+    Server::new()
+        .listen(format!("127.0.0.1:{port}"))
+        .cores(Cores::All)
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .run(async |_request| Response::text("Hello, World!"))?;
     Ok(())

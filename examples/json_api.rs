@@ -25,7 +25,8 @@ fn main() -> plain::Result {
             .get("/notes/{number}", find)
             .delete("/notes/{number}", remove)
     };
-    Server::bind(format!("127.0.0.1:{port}"))
+    Server::new()
+        .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .run_each(router)?;
     Ok(())

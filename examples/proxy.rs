@@ -24,7 +24,8 @@ mod plain;
 fn main() -> plain::Result {
     let argument = |index, default: &str| env::args().nth(index).unwrap_or(default.to_owned());
     let (port, upstream) = (argument(1, "8080"), argument(2, "127.0.0.1:8081"));
-    Server::bind(format!("127.0.0.1:{port}"))
+    Server::new()
+        .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(30))
         .run_each(move || forward::to(upstream.clone()))?;

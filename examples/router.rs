@@ -24,7 +24,8 @@ mod plain;
 
 fn main() -> plain::Result {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
-    Server::bind(format!("127.0.0.1:{port}"))
+    Server::new()
+        .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
         .run_each(router)?;

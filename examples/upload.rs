@@ -26,7 +26,8 @@ mod rules;
 fn main() -> plain::Result {
     let port = env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     let folder = env::args().nth(2).map_or_else(env::temp_dir, Into::into);
-    Server::bind(format!("127.0.0.1:{port}"))
+    Server::new()
+        .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(60))
         .run(async move |request: Request| upload(request, &folder).await)?;

@@ -8,7 +8,8 @@
 //! use annulus::{http::{Response, Server}, signal};
 //!
 //! fn main() -> std::io::Result<()> {
-//!     let report = Server::bind("127.0.0.1:8080")
+//!     let report = Server::new()
+//!         .listen("127.0.0.1:8080")
 //!         .shutdown_on(signal::terminate(), Duration::from_secs(30))
 //!         .run(async |_request| Response::text("Hello, World!"))?;
 //!     println!("{report}");
@@ -42,7 +43,7 @@
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let router = || Router::new().get("/users/{id}", user).post("/echo", echo);
-//! Server::bind("127.0.0.1:8080").run_each(router).map(drop)
+//! Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
 //! # }
 //! ```
 //!
@@ -65,7 +66,8 @@
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let total = Arc::new(AtomicU64::new(0)); // of all workers
-//! Server::bind("127.0.0.1:8080")
+//! Server::new()
+//!     .listen("127.0.0.1:8080")
 //!     .run_each(move || {
 //!         let total = Arc::clone(&total);
 //!         let seen: Rc<RefCell<HashMap<String, u64>>> = Rc::default(); // of this worker
@@ -113,7 +115,7 @@
 //! }
 //!
 //! # fn main() -> std::io::Result<()> {
-//! Server::bind("127.0.0.1:8080").run(upper).map(drop)
+//! Server::new().listen("127.0.0.1:8080").run(upper).map(drop)
 //! # }
 //! ```
 //!

@@ -33,7 +33,8 @@ pub(crate) fn server(mut arguments: impl Iterator<Item = String>) -> io::Result<
             _ => return Err(invalid(&name)),
         }
     }
-    Ok(Server::bind(format!("127.0.0.1:{port}"))
+    Ok(Server::new()
+        .listen(format!("127.0.0.1:{port}"))
         .limits(limits)
         .timeouts(timeouts)
         .shutdown_on(signal::terminate(), stop_deadline)

@@ -62,7 +62,8 @@ use workers::{StopWhen, Workers};
 /// use annulus::http::{Request, Response, Server};
 ///
 /// # fn main() -> std::io::Result<()> {
-/// Server::bind("127.0.0.1:8080")
+/// Server::new()
+///     .listen("127.0.0.1:8080")
 ///     .on_listening(|addr| println!("listening on {addr}"))
 ///     .run(async |request: Request| Response::text(format!("you asked for {}", request.path())))
 ///     .map(drop)
@@ -72,7 +73,7 @@ pub struct Server {
     places: Vec<Place>,
     cores: Cores,
     settings: Settings,
-    listen: Options,
+    options: Options,
     on_listening: Option<Box<dyn FnMut(SocketAddr)>>,
     connections_max: Option<usize>,
     refuses_when_full: bool,
@@ -81,53 +82,26 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server at `addrs`: all that a name stands for, or all of a list, as far as this machine
-    /// has them. Nothing is bound before [`run`](Self::run), which also tells when an address makes
-    /// no sense.
+    /// A server that listens nowhere yet, with the default settings.
+    ///
+    /// [`listen`](Self::listen), [`listen_unix`](Self::listen_unix),
+    /// [`listen_on`](Self::listen_on) and [`listen_inherited`](Self::listen_inherited) say where,
+    /// in any mixture and each any number of times. Nothing is bound before [`run`](Self::run),
+    /// which fails when there is no place to listen.
     ///
     /// ```
     /// use annulus::http::Server;
     ///
-    /// let _ = Server::bind("127.0.0.1:8080");
-    /// let _ = Server::bind("localhost:8080").and_bind("192.0.2.1:80");
-    /// let _ = Server::bind_unix("/run/hello.sock");
+    /// let _ = Server::new().listen("127.0.0.1:8080");
+    /// let _ = Server::new().listen("localhost:8080").listen_unix("/run/hello.sock");
     /// ```
-    pub fn bind(addrs: impl ToSocketAddrs) -> Self {
-        Self::at(Vec::new()).and_bind(addrs)
-    }
-
-    /// A server at a Unix socket. A socket file that stands at `path`, and behind which nobody
-    /// listens, is replaced. It stays when the server ends.
-    pub fn bind_unix(path: impl Into<PathBuf>) -> Self {
-        Self::at(vec![Place::Path(path.into())])
-    }
-
-    /// A server at sockets that listen already: std's listeners, or descriptors of TCP or Unix
-    /// sockets that somebody else has made.
-    ///
-    /// The workers share each of them. When the server stops, it answers what waits in their
-    /// queues, and closes its descriptors; a socket that another process has, too, goes on
-    /// listening there.
-    pub fn listeners<S: Into<OwnedFd>>(sockets: impl IntoIterator<Item = S>) -> Self {
-        let sockets = sockets.into_iter().map(Into::into).collect();
-        Self::at(vec![Place::Sockets(Ok(sockets))])
-    }
-
-    /// A server at the listening sockets that whoever started this process has handed over, as
-    /// systemd does for a socket unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once.
-    ///
-    /// [`run`](Self::run) fails when there are none.
     #[must_use]
-    pub fn inherited() -> Self {
-        Self::at(vec![Place::Sockets(sys::inherited_sockets())])
-    }
-
-    fn at(places: Vec<Place>) -> Self {
+    pub fn new() -> Self {
         Self {
-            places,
+            places: Vec::new(),
             cores: Cores::All,
             settings: Settings::default(),
-            listen: Options::default(),
+            options: Options::default(),
             on_listening: None,
             connections_max: None,
             refuses_when_full: false,
@@ -136,24 +110,50 @@ impl Server {
         }
     }
 
-    /// Serves at `addrs`, too.
+    /// Listens at `addrs`: at all that a name stands for, or all of a list, as far as this machine
+    /// has them. [`run`](Self::run) also tells when an address makes no sense.
     #[must_use]
-    pub fn and_bind(mut self, addrs: impl ToSocketAddrs) -> Self {
+    pub fn listen(self, addrs: impl ToSocketAddrs) -> Self {
         let addrs = addrs.to_socket_addrs().map(Iterator::collect);
-        self.places.push(Place::Addrs(addrs));
-        self
+        self.listen_at(Place::Addrs(addrs))
     }
 
-    /// Serves at a Unix socket, too; see [`bind_unix`](Self::bind_unix).
+    /// Listens at a Unix socket. A socket file that stands at `path`, and behind which nobody
+    /// listens, is replaced. It stays when the server ends.
     #[must_use]
-    pub fn and_bind_unix(mut self, path: impl Into<PathBuf>) -> Self {
-        self.places.push(Place::Path(path.into()));
+    pub fn listen_unix(self, path: impl Into<PathBuf>) -> Self {
+        self.listen_at(Place::Path(path.into()))
+    }
+
+    /// Listens on sockets that listen already: std's listeners, or descriptors of TCP or Unix
+    /// sockets that another part of the program has made.
+    ///
+    /// The workers share each of them. When the server stops, it answers what waits in their
+    /// queues, and closes its descriptors; a socket that another process has, too, goes on
+    /// listening there.
+    #[must_use]
+    pub fn listen_on<S: Into<OwnedFd>>(self, sockets: impl IntoIterator<Item = S>) -> Self {
+        let sockets = sockets.into_iter().map(Into::into).collect();
+        self.listen_at(Place::Sockets(Ok(sockets)))
+    }
+
+    /// Listens on the sockets that the process which started this one has handed over, as systemd
+    /// does for a socket unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once.
+    ///
+    /// [`run`](Self::run) fails when there are none.
+    #[must_use]
+    pub fn listen_inherited(self) -> Self {
+        self.listen_at(Place::Sockets(sys::inherited_sockets()))
+    }
+
+    fn listen_at(mut self, place: Place) -> Self {
+        self.places.push(place);
         self
     }
 
     /// The cores to use; all that this process may use by default.
     #[must_use]
-    pub fn workers(mut self, cores: Cores) -> Self {
+    pub fn cores(mut self, cores: Cores) -> Self {
         self.cores = cores;
         self
     }
@@ -176,14 +176,6 @@ impl Server {
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.settings.timeouts = timeouts;
-        self
-    }
-
-    /// How long a connection may wait for its next request; 75 seconds by default. It is
-    /// [`Timeouts::idle`].
-    #[must_use]
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeouts.idle = timeout;
         self
     }
 
@@ -222,7 +214,7 @@ impl Server {
     /// How many connections the kernel keeps until they are accepted; 4096 by default.
     #[must_use]
     pub fn backlog(mut self, backlog: u32) -> Self {
-        self.listen.backlog(backlog);
+        self.options.backlog(backlog);
         self
     }
 
@@ -233,7 +225,7 @@ impl Server {
     /// Off by default: where somebody listens, a server is refused with `EADDRINUSE`.
     #[must_use]
     pub fn reuse_port(mut self, reuse_port: bool) -> Self {
-        self.listen.reuse_port(reuse_port);
+        self.options.reuse_port(reuse_port);
         self
     }
 
@@ -301,7 +293,8 @@ impl Server {
     /// use std::time::Duration;
     ///
     /// # fn serve() -> std::io::Result<()> {
-    /// let report = Server::bind("127.0.0.1:8080")
+    /// let report = Server::new()
+    ///     .listen("127.0.0.1:8080")
     ///     .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
     ///     .run(async |_request| Response::text("hello"))?;
     /// println!("{report}");
@@ -340,7 +333,8 @@ impl Server {
     ///     }
     /// }
     ///
-    /// let _ = Server::bind("127.0.0.1:8080")
+    /// let _ = Server::new()
+    ///     .listen("127.0.0.1:8080")
     ///     .shutdown_on(either(), Duration::from_secs(10))
     ///     .cut_on(either);
     /// ```
@@ -409,7 +403,7 @@ impl Server {
     /// by [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle): for programs that open
     /// something first and share it with their handlers.
     ///
-    /// It is one worker, whatever [`workers`](Self::workers) says: limits, timeouts, the stop and
+    /// It is one worker, whatever [`cores`](Self::cores) says: limits, timeouts, the stop and
     /// the [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For
     /// more cores call [`run_each`](Self::run_each) outside of a runtime, where each worker opens
     /// what it needs. What handlers have spawned is left to the runtime when the server has ended.
@@ -438,7 +432,8 @@ impl Server {
     /// fn main() -> io::Result<()> {
     ///     annulus::run(async {
     ///         let database = Rc::new(TcpStream::connect("127.0.0.1:5432").await?);
-    ///         let report = Server::bind("127.0.0.1:8080")
+    ///         let report = Server::new()
+    ///             .listen("127.0.0.1:8080")
     ///             .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
     ///             .serve(async move |_request| {
     ///                 Response::text(format!("connected to {:?}", database.peer_addr()))
@@ -475,7 +470,7 @@ impl Server {
 
     /// Listens, and returns the listening sockets of each of `count` workers.
     fn prepare(self, count: usize) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
-        let listeners = self.listen.listen(self.places, count)?;
+        let listeners = self.options.listen(self.places, count)?;
         if let Some(mut tell) = self.on_listening {
             listeners[0]
                 .iter()
@@ -490,6 +485,12 @@ impl Server {
             stop_when: self.stop_when,
         };
         Ok((workers, listeners))
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -281,8 +281,9 @@ fn our_own_server_and_client_understand_each_other() {
             let body = request.take_body().bytes().await?;
             Ok(Response::bytes(body))
         };
-        Server::bind("127.0.0.1:0")
-            .workers(annulus::Cores::Count(1))
+        Server::new()
+            .listen("127.0.0.1:0")
+            .cores(annulus::Cores::Count(1))
             .on_listening(move |addr| tell.send(addr).unwrap())
             .run(echo)
             .unwrap();

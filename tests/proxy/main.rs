@@ -31,7 +31,7 @@ impl Proxy {
     fn to(upstream: SocketAddr) -> Self {
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let server = Server::bind("127.0.0.1:0").workers(Cores::Count(1));
+            let server = Server::new().listen("127.0.0.1:0").cores(Cores::Count(1));
             let handle = server.handle();
             server
                 .on_listening(move |addr| tell.send((addr, handle.clone())).unwrap())

@@ -19,7 +19,7 @@ use std::{
 
 use annulus::{
     Cores,
-    http::{self, Request, Response, Server, StatusCode, Upgraded},
+    http::{self, Request, Response, Server, StatusCode, Timeouts, Upgraded},
     task::yield_now,
 };
 
@@ -327,7 +327,12 @@ fn an_answer_that_ends_nothing_becomes_an_error() {
 #[test]
 fn an_idle_connection_is_closed_in_the_end() {
     let addr = serve_with(
-        |server| server.idle_timeout(Duration::from_millis(10)),
+        |server| {
+            server.timeouts(Timeouts {
+                idle: Duration::from_millis(10),
+                ..Timeouts::default()
+            })
+        },
         async |_request: Request| "here",
     );
     let mut stream = connect(addr);
@@ -341,7 +346,12 @@ fn an_idle_connection_is_closed_in_the_end() {
 #[test]
 fn an_idle_timeout_may_be_for_ever() {
     let addr = serve_with(
-        |server| server.idle_timeout(Duration::MAX),
+        |server| {
+            server.timeouts(Timeouts {
+                idle: Duration::MAX,
+                ..Timeouts::default()
+            })
+        },
         async |_request: Request| "here",
     );
     for _ in 0..3 {
@@ -398,8 +408,9 @@ fn heads_that_end_inside_packets_do_not_pile_up() {
 fn a_server_whose_workers_all_panic_ends() {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        let result = Server::bind("127.0.0.1:0")
-            .workers(Cores::Count(2))
+        let result = Server::new()
+            .listen("127.0.0.1:0")
+            .cores(Cores::Count(2))
             .run_each(|| {
                 assert!(std::hint::black_box(false), "this panic is the test's");
                 async |_request: Request| "never"

@@ -129,7 +129,7 @@ fn a_handler_may_ask_for_the_connections() {
 
 #[test]
 fn a_question_that_nobody_can_answer_has_an_empty_answer() {
-    let server = Server::bind("127.0.0.1:0");
+    let server = Server::new().listen("127.0.0.1:0");
     let handle = server.handle();
     assert_eq!(connections(&handle), []);
     let again = handle.clone();

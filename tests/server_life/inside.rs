@@ -29,9 +29,11 @@ use crate::{
 fn server() -> (Server, ServerHandle, oneshot::Receiver<SocketAddr>) {
     let (tell, told) = oneshot::channel();
     let tell = Cell::new(Some(tell));
-    let server = Server::bind("127.0.0.1:0").on_listening(move |addr| {
-        let _ = tell.take().expect("there is one address").send(addr);
-    });
+    let server = Server::new()
+        .listen("127.0.0.1:0")
+        .on_listening(move |addr| {
+            let _ = tell.take().expect("there is one address").send(addr);
+        });
     let handle = server.handle();
     (server, handle, told)
 }
@@ -50,7 +52,9 @@ fn a_server_that_would_block_a_runtime_panics_however_many_workers_it_has() {
     for count in [1, 2, 3] {
         for each in [false, true] {
             let run = || {
-                let server = Server::bind("127.0.0.1:0").workers(Cores::Count(count));
+                let server = Server::new()
+                    .listen("127.0.0.1:0")
+                    .cores(Cores::Count(count));
                 if each {
                     server.run_each(|| async |_: Request| "never")
                 } else {
@@ -72,7 +76,7 @@ fn a_server_serves_beside_what_its_runtime_has_opened() {
         let asked = Rc::new(Cell::new(0));
         let count = Rc::clone(&asked);
         let serving = server
-            .workers(Cores::Count(8))
+            .cores(Cores::Count(8))
             .serve(async move |request: Request| {
                 task::yield_now().await;
                 count.set(count.get() + 1);
@@ -221,13 +225,13 @@ fn a_server_whose_future_is_dropped_is_gone() {
 fn an_address_in_use_and_a_thread_without_runtime_are_errors() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap();
-    let serve = || Server::bind(addr).serve(async |_: Request| "x");
+    let serve = || Server::new().listen(addr).serve(async |_: Request| "x");
     let error = annulus::run(serve()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     drop(taken);
     let context = &mut Context::from_waker(Waker::noop());
     for has_orders in [false, true] {
-        let mut server = Server::bind("127.0.0.1:0");
+        let mut server = Server::new().listen("127.0.0.1:0");
         if has_orders {
             server = server.shutdown_on(async {}, NEVER);
         }

@@ -19,7 +19,10 @@ use annulus::{
 
 use crate::{
     running::{Gate, NEVER, Running, expect_fin, get},
-    support::{BOUND, http::read_answer},
+    support::{
+        BOUND,
+        http::{connect, read_answer},
+    },
 };
 
 async fn tell_path(request: Request) -> Response {
@@ -42,9 +45,10 @@ fn every_address_is_served_and_told() {
         let addrs = Arc::new(Mutex::new(Vec::new()));
         let inner = Arc::clone(&addrs);
         let list: [SocketAddr; 2] = [([127, 0, 0, 1], 0).into(), ([127, 0, 0, 2], 0).into()];
-        let server = Server::bind(&list[..])
-            .and_bind("127.0.0.3:0")
-            .workers(Cores::Count(count));
+        let server = Server::new()
+            .listen(&list[..])
+            .listen("127.0.0.3:0")
+            .cores(Cores::Count(count));
         let report = server
             .on_listening(move |addr| inner.lock().unwrap().push(addr))
             .shutdown_on(
@@ -73,14 +77,14 @@ fn every_address_is_served_and_told() {
 fn an_address_that_is_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let list = ["127.0.0.1:0".parse().unwrap(), taken.local_addr().unwrap()];
-    let error = Server::bind(&list[..]).run(tell_path).unwrap_err();
+    let error = Server::new().listen(&list[..]).run(tell_path).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
 
 #[test]
 fn a_second_server_shares_an_address_only_if_it_wants_to() {
     let bind = |addr: SocketAddr, count| {
-        let server = Server::bind(addr).workers(Cores::Count(count));
+        let server = Server::new().listen(addr).cores(Cores::Count(count));
         let handle = server.handle();
         server.on_listening(move |_addr| handle.stop(NEVER))
     };
@@ -107,7 +111,7 @@ fn an_address_that_the_machine_lacks_is_passed_over() {
         ([192, 0, 2, 1], 0).into(),
         ([127, 0, 0, 1], 0).into(),
     ];
-    let server = Server::bind(&list[..]);
+    let server = Server::new().listen(&list[..]);
     let handle = server.handle();
     server
         .on_listening(move |addr| {
@@ -116,9 +120,9 @@ fn an_address_that_the_machine_lacks_is_passed_over() {
         })
         .run(tell_path)
         .unwrap();
-    let error = Server::bind(list[0]).run(tell_path).unwrap_err();
+    let error = Server::new().listen(list[0]).run(tell_path).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
-    let error = Server::bind(&list[..0]).run(tell_path).unwrap_err();
+    let error = Server::new().listen(&list[..0]).run(tell_path).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
@@ -129,7 +133,7 @@ fn a_server_listens_at_a_unix_socket_also_where_one_was_left() {
     drop(UnixListener::bind(&path).unwrap());
     for count in [1, 2] {
         let inner = path.clone();
-        let server = Running::start(count, move |server| server.and_bind_unix(inner), tell_path);
+        let server = Running::start(count, move |server| server.listen_unix(inner), tell_path);
         let answer = ask_unix(UnixStream::connect(&path).unwrap());
         assert!(answer.ends_with("/unix"), "{answer}");
         server.handle.stop(NEVER);
@@ -141,13 +145,36 @@ fn a_server_listens_at_a_unix_socket_also_where_one_was_left() {
 }
 
 #[test]
+fn places_of_all_kinds_are_served_together() {
+    let name = format!("annulus-http-life-mixed-{}.sock", std::process::id());
+    let path = env::temp_dir().join(name);
+    for count in [1, 2] {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = tcp.local_addr().unwrap();
+        let inner = path.clone();
+        let change = move |server: Server| server.listen_unix(inner).listen_on([tcp]);
+        let server = Running::start(count, change, tell_path);
+        for addr in [server.addr, addr] {
+            let mut stream = connect(addr);
+            stream.write_all(get("/tcp").as_bytes()).unwrap();
+            assert!(read_answer(&mut stream).ends_with("/tcp"));
+        }
+        let answer = ask_unix(UnixStream::connect(&path).unwrap());
+        assert!(answer.ends_with("/unix"), "{answer}");
+        server.handle.stop(NEVER);
+        server.ended().unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn sockets_of_others_are_taken_over_with_what_waits_in_them() {
     for count in [1, 2] {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = tcp.local_addr().unwrap();
         let mut early = TcpStream::connect(addr).unwrap();
         early.write_all(get("/early").as_bytes()).unwrap();
-        let change = move |_server| Server::listeners([tcp]).workers(Cores::Count(count));
+        let change = move |_server| Server::new().listen_on([tcp]).cores(Cores::Count(count));
         let server = Running::start(count, change, tell_path);
         assert_eq!(server.addr, addr);
         assert!(read_answer(&mut early).ends_with("/early"));
@@ -164,7 +191,7 @@ fn a_listener_that_fails_stops_the_server_with_its_error() {
         let other = tcp.try_clone().unwrap();
         let gate = Gate::default();
         let inner = gate.clone();
-        let change = move |_server| Server::listeners([tcp]).workers(Cores::Count(count));
+        let change = move |_server| Server::new().listen_on([tcp]).cores(Cores::Count(count));
         let server = Running::start(count, change, async move |_request: Request| {
             inner.pass().await;
             Response::text("late")
@@ -188,7 +215,7 @@ const CHILD: &str = "HTTP_LIFE_INHERITED";
 
 /// The server of the test below, in a process of its own.
 fn serve_inherited() {
-    let server = Server::inherited().workers(Cores::Count(1));
+    let server = Server::new().listen_inherited().cores(Cores::Count(1));
     let handle = server.handle();
     let report = server
         .run(async move |_request: Request| {
@@ -197,7 +224,10 @@ fn serve_inherited() {
         })
         .unwrap();
     assert_eq!(report.answered, 1);
-    println!("second {}", Server::inherited().run(tell_path).is_err());
+    println!(
+        "second {}",
+        Server::new().listen_inherited().run(tell_path).is_err()
+    );
 }
 
 #[test]

@@ -180,8 +180,9 @@ const FEW: usize = 48;
 
 /// The server of the test below, in a process of its own.
 fn serve_with_few_descriptors() {
-    let server = Server::bind("127.0.0.1:0")
-        .workers(Cores::Count(1))
+    let server = Server::new()
+        .listen("127.0.0.1:0")
+        .cores(Cores::Count(1))
         .connections_max(1000);
     let handle = server.handle();
     let report = server
@@ -230,10 +231,11 @@ const FILES_MAX: usize = 8;
 /// Answers with files, on `count` workers that listen at several places.
 fn serve_files(count: usize) {
     let path = std::env::temp_dir().join(format!("annulus-reserve-{}", std::process::id()));
-    let server = Server::bind("127.0.0.1:0")
-        .and_bind("127.0.0.2:0")
-        .and_bind_unix(&path)
-        .workers(Cores::Count(count));
+    let server = Server::new()
+        .listen("127.0.0.1:0")
+        .listen("127.0.0.2:0")
+        .listen_unix(&path)
+        .cores(Cores::Count(count));
     let handle = server.handle();
     let report = server
         .on_listening(|addr| println!("listening {addr}"))

@@ -55,7 +55,7 @@ async fn answer(mut request: Request) -> Response {
 }
 
 fn serve() {
-    let server = Server::bind("127.0.0.1:0").workers(Cores::Count(1));
+    let server = Server::new().listen("127.0.0.1:0").cores(Cores::Count(1));
     let handle = server.handle();
     let report = server
         .timeouts(timeouts())

@@ -48,10 +48,13 @@ impl Running {
     ) -> Self {
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let server = Server::bind("127.0.0.1:0").workers(Cores::Count(count));
+            let server = Server::new()
+                .listen("127.0.0.1:0")
+                .cores(Cores::Count(count));
             let server = change(server);
             let handle = server.handle();
-            run(server.on_listening(move |addr| tell.send((addr, handle.clone())).unwrap()))
+            // Only the first address is waited for.
+            run(server.on_listening(move |addr| drop(tell.send((addr, handle.clone())))))
         });
         let (addr, handle) = told.recv_timeout(BOUND).unwrap();
         Self {

@@ -323,7 +323,9 @@ const CHILD: &str = "HTTP_LIFE_SIGNALS";
 
 /// The server of the tests below, in a process of its own.
 fn serve_until_signals(kind: &str) {
-    let server = Server::bind("127.0.0.1:0").on_listening(|addr| println!("listening {addr}"));
+    let server = Server::new()
+        .listen("127.0.0.1:0")
+        .on_listening(|addr| println!("listening {addr}"));
     let handler = async |_request: Request| {
         println!("entered");
         std::future::pending::<Response>().await
@@ -331,7 +333,7 @@ fn serve_until_signals(kind: &str) {
     let on_ctrl_c = |server: Server| server.shutdown_on(signal::ctrl_c(), NEVER);
     let report = match kind {
         "cut_on" => server
-            .workers(Cores::Count(2))
+            .cores(Cores::Count(2))
             .shutdown_on(signal::terminate(), NEVER)
             .cut_on(signal::ctrl_c)
             .run(handler),
@@ -339,7 +341,7 @@ fn serve_until_signals(kind: &str) {
         "inside" => annulus::run(async { on_ctrl_c(server).serve(handler).await }),
         count => {
             let count = count.parse().unwrap();
-            on_ctrl_c(server.workers(Cores::Count(count))).run(handler)
+            on_ctrl_c(server.cores(Cores::Count(count))).run(handler)
         }
     };
     println!("cut {}", report.unwrap().cut);

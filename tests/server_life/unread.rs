@@ -72,7 +72,7 @@ impl Unread {
         };
         let server = Running::start(
             1,
-            |_| change(Server::listeners([listener]).workers(Cores::Count(1))),
+            |_| change(Server::new().listen_on([listener]).cores(Cores::Count(1))),
             handler,
         );
         let mut holder = server.connect();

@@ -20,8 +20,9 @@ pub(crate) fn serve_by(
 ) -> SocketAddr {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        let server = Server::bind("127.0.0.1:0")
-            .workers(Cores::Count(1))
+        let server = Server::new()
+            .listen("127.0.0.1:0")
+            .cores(Cores::Count(1))
             .on_listening(move |addr| tell.send(addr).unwrap());
         run(server).unwrap();
     });

@@ -39,8 +39,8 @@ pub(crate) fn serve(name: &str, port: u16) {
 
 fn serve_annulus(port: u16) {
     let path = large_file();
-    Server::bind(("127.0.0.1", port))
-        .workers(Cores::Count(1))
+    Server::new().listen(("127.0.0.1", port))
+        .cores(Cores::Count(1))
         .run(async move |request: Request| answer(request, &path).await)
         .expect("the server runs");
 }

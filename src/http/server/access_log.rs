@@ -26,7 +26,7 @@ use crate::http::{
 /// ```
 /// use annulus::http::Server;
 ///
-/// let server = Server::bind("127.0.0.1:8080").access_log(|access| {
+/// let server = Server::new().listen("127.0.0.1:8080").access_log(|access| {
 ///     println!("{} {}us", access.combined(), access.duration.as_micros());
 /// });
 /// ```

@@ -18,7 +18,7 @@ use super::{
 /// use std::time::Duration;
 ///
 /// # fn main() -> std::io::Result<()> {
-/// let server = Server::bind("127.0.0.1:0");
+/// let server = Server::new().listen("127.0.0.1:0");
 /// let handle = server.handle();
 /// let report = server
 ///     .on_listening(move |_addr| handle.stop(Duration::from_secs(10)))

@@ -69,7 +69,7 @@ use routes::{Route, Routes};
 ///         .get("/users/{id}", user)
 ///         .nest("/api", Router::new().get("/version", async |_| "1"))
 /// };
-/// Server::bind("127.0.0.1:8080").run_each(router).map(drop)
+/// Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
 /// # }
 /// ```
 #[derive(Default)]

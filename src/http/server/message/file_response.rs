@@ -68,7 +68,8 @@ impl Response {
     /// use annulus::http::{self, Request, Response, Server};
     ///
     /// # fn main() -> std::io::Result<()> {
-    /// Server::bind("127.0.0.1:8080")
+    /// Server::new()
+    ///     .listen("127.0.0.1:8080")
     ///     .run(async |_request: Request| -> http::Result<Response> {
     ///         Response::file("public/index.html").await
     ///     })

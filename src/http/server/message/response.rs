@@ -125,7 +125,8 @@ impl Response {
     /// use annulus::http::{BodyWriter, Response, Server};
     ///
     /// # fn main() -> std::io::Result<()> {
-    /// Server::bind("127.0.0.1:8080")
+    /// Server::new()
+    ///     .listen("127.0.0.1:8080")
     ///     .run(async |_request| {
     ///         Response::writer(async |mut out: BodyWriter| {
     ///             for number in 0..3 {

@@ -153,7 +153,8 @@ impl Response {
     /// use annulus::{http::{Event, EventSender, Response, Server}, time};
     ///
     /// # fn main() -> std::io::Result<()> {
-    /// Server::bind("127.0.0.1:8080")
+    /// Server::new()
+    ///     .listen("127.0.0.1:8080")
     ///     .run(async |_request| {
     ///         Response::sse(async |mut events: EventSender| {
     ///             loop {
