@@ -15,7 +15,7 @@ use super::{client, server::Body};
 /// chunks where it has none.
 impl From<Body> for client::Body {
     fn from(body: Body) -> Self {
-        match body.left() {
+        match body.bytes_left() {
             Some(0) => Self::none(),
             Some(len) => Self::stream(Onward(body)).sized(len),
             None => Self::stream(Onward(body)),

@@ -17,7 +17,7 @@ async fn handle(mut request: Request) -> Response {
         "/hold" => {
             let body = request.take_body();
             Response::writer(async move |mut out: BodyWriter| {
-                out.write(format!("{:?}", body.left())).await
+                out.write(format!("{:?}", body.bytes_left())).await
             })
         }
         "/late" => Response::writer(async move |mut out: BodyWriter| {

@@ -481,7 +481,7 @@ impl Exchange {
                 let text = "expected the rest of a body, found that it has failed before";
                 return Poll::Ready(Err(Error::new(ErrorKind::Decode(text))));
             };
-            let left = self.decoder.left().unwrap_or(u64::MAX);
+            let left = self.decoder.bytes_left().unwrap_or(u64::MAX);
             let flood = Flood {
                 bytes_max: left.min(BULK_BYTES_MAX as u64) as u32,
                 gather_bytes: 0,
@@ -523,12 +523,12 @@ impl Exchange {
     }
 
     /// Number of bytes of the body that are to come and not yet given out, when that is known.
-    pub(super) fn left(&self) -> Option<u64> {
+    pub(super) fn bytes_left(&self) -> Option<u64> {
         let piece = self.piece.as_ref().map_or(0, |piece| piece.len() as u64);
         if self.is_body_over {
             return Some(piece);
         }
-        Some(self.decoder.left()? + piece)
+        Some(self.decoder.bytes_left()? + piece)
     }
 
     pub(super) fn timings(&self) -> Timings {

@@ -209,7 +209,7 @@ impl Response {
     #[must_use]
     pub fn bytes_left(&self) -> Option<u64> {
         match self.decoding {
-            None => self.exchange().left(),
+            None => self.exchange().bytes_left(),
             Some(_) => None,
         }
     }
@@ -384,7 +384,7 @@ impl Response {
     /// it: the connection stays, the body is small and it comes soon.
     pub(super) async fn skip_small_body(&mut self) {
         let exchange = self.exchange();
-        let is_small = exchange.left().unwrap_or(0) <= SKIPPED_BYTES_MAX;
+        let is_small = exchange.bytes_left().unwrap_or(0) <= SKIPPED_BYTES_MAX;
         if exchange.is_complete() || !is_small || !exchange.may_stay() {
             return;
         }

@@ -86,7 +86,7 @@ impl BodyDecoder {
     }
 
     /// Number of bytes of data that are to come, when that is known.
-    pub(crate) fn left(&self) -> Option<u64> {
+    pub(crate) fn bytes_left(&self) -> Option<u64> {
         match self.state {
             State::End => Some(0),
             State::Sized(left) => Some(left),

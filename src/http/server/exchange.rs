@@ -342,8 +342,8 @@ impl Exchange {
     }
 
     /// How many bytes of the body are to come, where that is known.
-    pub(crate) fn body_left(&self) -> Option<u64> {
-        self.incoming.left()
+    pub(crate) fn body_bytes_left(&self) -> Option<u64> {
+        self.incoming.bytes_left()
     }
 
     /// How many bytes of the body have come.

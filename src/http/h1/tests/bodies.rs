@@ -557,7 +557,7 @@ fn a_length_over_the_limit_is_known_before_the_body_comes() {
     );
     decoder.set_bytes_max(10);
     assert_eq!(decoder.check_length(), Ok(()));
-    assert_eq!(decoder.left(), Some(10));
+    assert_eq!(decoder.bytes_left(), Some(10));
     assert!(
         decoder
             .decode(b"0123456789", &Rules::default())

@@ -163,8 +163,8 @@ impl Incoming {
     }
 
     /// How many bytes of the body are to come, where that is known.
-    pub(super) fn left(&self) -> Option<u64> {
-        self.body.borrow().left()
+    pub(super) fn bytes_left(&self) -> Option<u64> {
+        self.body.borrow().bytes_left()
     }
 
     /// How many bytes of the body have come.
@@ -175,7 +175,7 @@ impl Incoming {
     /// How many bytes the client has yet to send, where that is known.
     pub(super) fn to_come(&self) -> Option<u64> {
         // There may be more here than the body: another request, or bytes that could not be read.
-        self.left()?
+        self.bytes_left()?
             .checked_sub(self.input.borrow().bytes().len() as u64)
     }
 
@@ -328,7 +328,7 @@ impl Incoming {
         match self.skip_step(&mut 0, DRAIN_BYTES_MAX, rules) {
             Some(is_skipped) => is_skipped,
             // Where the body ends is not known before it has ended.
-            None => self.left().is_some(),
+            None => self.bytes_left().is_some(),
         }
     }
 
@@ -367,7 +367,7 @@ impl Incoming {
             if body.is_end() {
                 return Some(true);
             }
-            if skipped.saturating_add(body.left().unwrap_or(0)) > bytes_max {
+            if skipped.saturating_add(body.bytes_left().unwrap_or(0)) > bytes_max {
                 return Some(false);
             }
             if input.is_empty() {

@@ -231,12 +231,12 @@ impl Pull {
     /// last byte sure to end a wait for more.
     pub(super) fn flood(&self, body: &BodyDecoder) -> Flood {
         let at_most = |bytes: usize, left: u64| left.min(bytes as u64) as u32;
-        let gather_bytes = match body.left() {
+        let gather_bytes = match body.bytes_left() {
             Some(left) if !self.is_slow.get() => at_most(GATHER_BYTES, left),
             _ => 0,
         };
         Flood {
-            bytes_max: at_most(BULK_BYTES_MAX, body.left().unwrap_or(u64::MAX)),
+            bytes_max: at_most(BULK_BYTES_MAX, body.bytes_left().unwrap_or(u64::MAX)),
             gather_bytes,
         }
     }

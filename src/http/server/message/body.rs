@@ -78,9 +78,9 @@ impl Body {
 
     /// How many bytes are still to come, where the client told the length.
     #[must_use]
-    pub fn left(&self) -> Option<u64> {
+    pub fn bytes_left(&self) -> Option<u64> {
         if self.is_current() {
-            self.exchange().body_left()
+            self.exchange().body_bytes_left()
         } else {
             Some(0)
         }

@@ -1,6 +1,9 @@
 //! Server-sent events (WHATWG HTML, section 9.2).
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -23,7 +26,7 @@ pub struct Event {
     id: Option<String>,
     name: Option<String>,
     comment: Option<String>,
-    retry_millis: Option<u64>,
+    retry: Option<Duration>,
 }
 
 impl Event {
@@ -60,10 +63,11 @@ impl Event {
         self
     }
 
-    /// Sets how many milliseconds a client waits before it connects again.
+    /// Sets how long a client waits before it connects again. It goes out in milliseconds, which
+    /// is what the format has.
     #[must_use]
-    pub fn retry_millis(mut self, millis: u64) -> Self {
-        self.retry_millis = Some(millis);
+    pub fn retry(mut self, wait: Duration) -> Self {
+        self.retry = Some(wait);
         self
     }
 }
@@ -100,8 +104,8 @@ impl fmt::Display for Event {
         if let Some(name) = &self.name {
             writeln!(f, "event: {name}")?;
         }
-        if let Some(millis) = self.retry_millis {
-            writeln!(f, "retry: {millis}")?;
+        if let Some(wait) = self.retry {
+            writeln!(f, "retry: {}", wait.as_millis())?;
         }
         if let Some(data) = &self.data {
             write_lines(f, "data: ", data)?;
@@ -192,6 +196,7 @@ mod tests {
             "id: 1data: x\nevent: n\ndata: a\ndata: b\ndata: c\ndata: \n\n"
         );
         assert_eq!(Event::comment("x\ny").to_string(), ": x\n: y\n\n");
-        assert_eq!(Event::default().retry_millis(5).to_string(), "retry: 5\n\n");
+        let wait = Duration::from_micros(5_900);
+        assert_eq!(Event::default().retry(wait).to_string(), "retry: 5\n\n");
     }
 }
