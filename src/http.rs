@@ -136,6 +136,12 @@
 //! Not here: HTTP/2, TLS (the client has it), answers that are compressed, ranges and conditions of
 //! files.
 //!
+//! # The two sides
+//!
+//! This module has the types of a server: its [`Request`] is received and its [`Response`] is sent.
+//! Those of the client stand in [`client`], under the same names: [`client::Request`] is sent, and
+//! [`client::Response`] is received. A file that uses both imports the module `client`.
+//!
 //! # Elsewhere than at a server
 //!
 //! [`Connection`] serves one connection, over any stream, in the task that calls it. So a handler
@@ -155,7 +161,6 @@
 //! depend on the handler. `docs/life_of_a_request.md` follows one.
 
 mod alarm;
-pub mod blocking;
 pub mod client;
 mod error;
 mod error_kind;

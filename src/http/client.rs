@@ -81,6 +81,8 @@ mod request;
 mod response;
 mod retry;
 mod shared;
+#[doc(alias = "blocking")]
+pub mod synchronous;
 mod timings;
 mod url;
 
@@ -232,15 +234,6 @@ impl fmt::Debug for Client {
             .field("pool", &self.pool_state())
             .finish_non_exhaustive()
     }
-}
-
-/// The text of a body that came from `url` with this `Content-Type`.
-pub(super) fn text(body: Vec<u8>, content_type: Option<&[u8]>, url: &Url) -> Result<String> {
-    response::charset::decode(body, content_type).map_err(|error| error.asking(url))
-}
-
-pub(super) fn no_runtime(error: std::io::Error) -> Error {
-    Error::with_source(ErrorKind::Io, error)
 }
 
 /// Gets a page, by a client that this thread's calls share.

@@ -263,11 +263,12 @@ fn retries_have_a_budget() {
 #[test]
 fn a_program_without_a_runtime_gets_pages_too() {
     let server = Script::answering(ok("page"));
-    let page = http::blocking::fetch(server.url("/")).unwrap();
+    let page = http::client::synchronous::fetch(server.url("/")).unwrap();
     assert_eq!(page.status(), 200);
     assert_eq!(page.field_map().get("content-length").unwrap(), "4");
     assert_eq!(page.text().unwrap(), "page");
-    let page = http::blocking::send(|client| client.post(server.url("/")).body("x")).unwrap();
+    let page =
+        http::client::synchronous::send(|client| client.post(server.url("/")).body("x")).unwrap();
     assert_eq!(page.bytes(), b"page");
     assert!(server.requests()[1].ends_with("\r\n\r\nx"));
 }

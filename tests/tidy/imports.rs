@@ -22,7 +22,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["error"],
             &["client"],
             &["server"],
-            &["forward", "blocking"],
+            &["forward"],
         ],
         // An `io::Error` may carry the client's error, which has a status of its own for a handler.
         exceptions: &["error -> client"],
@@ -59,6 +59,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["flow"],
             &["request"],
             &["json", "builder"],
+            &["synchronous"],
         ],
         exceptions: &[],
     },

@@ -143,7 +143,7 @@ fn one_line_gets_a_page_that_the_system_vouches_for() {
     if let Ok(url) = env::var(URL) {
         let page = annulus::run(async { http::fetch(&*url).await?.text().await }).unwrap();
         assert_eq!(page, "hello");
-        let page = http::blocking::fetch(&*url).unwrap();
+        let page = http::client::synchronous::fetch(&*url).unwrap();
         assert_eq!(page.status(), StatusCode::OK);
         assert_eq!(page.text().unwrap(), "hello");
         return;

@@ -311,7 +311,7 @@ impl Response {
         self.collect().await
     }
 
-    pub(in crate::http) async fn collect(&mut self) -> Result<Vec<u8>> {
+    pub(super) async fn collect(&mut self) -> Result<Vec<u8>> {
         let bytes_max = self.exchange().limits.bytes_max;
         let kind = ErrorKind::TooLarge { bytes_max };
         let left = self.bytes_left();

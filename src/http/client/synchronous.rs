@@ -1,14 +1,20 @@
-//! Pages for programs without a runtime.
+//! Synchronous calls, for programs without a runtime.
 //!
-//! Each call runs a runtime of its own on the calling thread, and ends it. A program that asks for
-//! much is better off inside [`annulus::run`](crate::run), which keeps its connections.
+//! Each call runs a runtime of its own on the calling thread, which it blocks, and ends it. A
+//! program that asks for much is better off inside [`annulus::run`](crate::run), which keeps its
+//! connections.
 
 use super::{
-    HeaderMap, HeaderValue, StatusCode,
-    client::{self, Client, IntoUrl, Request, Result, Url},
-    header,
+    Client,
+    error::{Error, ErrorKind, Result},
+    request::Request,
+    response::charset,
+    url::{IntoUrl, Url},
 };
-use crate::runtime::Runtime;
+use crate::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    runtime::Runtime,
+};
 
 /// A whole response.
 #[derive(Debug, Clone)]
@@ -60,11 +66,11 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// As [`client::Response::text`].
+    /// As [`Response::text`](super::Response::text).
     pub fn text(self) -> Result<String> {
         let content_type = self.fields.get(header::CONTENT_TYPE);
         let content_type = content_type.map(HeaderValue::as_bytes);
-        client::text(self.body, content_type, &self.url)
+        charset::decode(self.body, content_type).map_err(|error| error.asking(&self.url))
     }
 }
 
@@ -72,19 +78,20 @@ impl Page {
 ///
 /// # Errors
 ///
-/// As [`client::Request::send`] and [`client::Response::bytes`], and when no runtime can be had.
+/// As [`Request::send`] and [`Response::bytes`](super::Response::bytes), and when no runtime can be
+/// had.
 ///
 /// # Panics
 ///
-/// Inside a runtime, which it would stop: await [`http::fetch`](super::fetch) there.
+/// Inside a runtime, which it would stop: await [`http::fetch`](crate::http::fetch) there.
 ///
 /// # Examples
 ///
 /// ```no_run
-/// use annulus::http;
+/// use annulus::http::client::synchronous;
 ///
 /// # fn main() -> std::io::Result<()> {
-/// println!("{}", http::blocking::fetch("http://127.0.0.1:8080/")?.text()?);
+/// println!("{}", synchronous::fetch("http://127.0.0.1:8080/")?.text()?);
 /// # Ok(())
 /// # }
 /// ```
@@ -105,16 +112,16 @@ pub fn fetch(url: impl IntoUrl) -> Result<Page> {
 /// # Examples
 ///
 /// ```no_run
-/// use annulus::http;
+/// use annulus::http::client::synchronous;
 ///
 /// # fn main() -> std::io::Result<()> {
-/// let page = http::blocking::send(|client| client.post("http://127.0.0.1:8080/").body("hello"))?;
+/// let page = synchronous::send(|client| client.post("http://127.0.0.1:8080/").body("hello"))?;
 /// println!("{}", page.status());
 /// # Ok(())
 /// # }
 /// ```
 pub fn send(make: impl FnOnce(&Client) -> Request) -> Result<Page> {
-    let runtime = Runtime::new().map_err(client::no_runtime)?;
+    let runtime = Runtime::new().map_err(|error| Error::with_source(ErrorKind::Io, error))?;
     runtime.block_on(async {
         let mut response = make(&Client::new()).send().await?;
         Ok(Page {
