@@ -46,7 +46,7 @@ struct Other {
     /// Held by the write that is under way. The stream remembers one waker, and writes of several
     /// tasks go whole, as on a socket.
     write_turn: Semaphore,
-    /// Woken when that write has ended: the waker of one who polls.
+    /// The waker of the last poll that waits to write, woken when that write has ended.
     watcher: Cell<Option<Waker>>,
     /// How many bytes the stream has taken.
     taken: Cell<u64>,
@@ -145,7 +145,6 @@ impl Transport {
     }
 
     /// Sees to it that what came up to `now` is known, but for the last moments.
-    #[inline]
     pub(super) fn catch_up(&self, now: Instant) {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.catch_up(now),
@@ -416,11 +415,15 @@ impl Other {
         context: &mut Context<'_>,
         call: impl FnOnce(&mut dyn ByteStream, &mut Context<'_>) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
-        if self.write_turn.available_permits() == 0 {
-            drop(self.watcher.replace(Some(context.waker().clone())));
-            return Poll::Pending;
+        if self.write_turn.available_permits() > 0 {
+            let polled = self.with(|stream| call(stream, context));
+            if polled.is_ready() {
+                return polled;
+            }
         }
-        self.with(|stream| call(stream, context))
+        // Also when the stream has the waker now: a write may put its own in that place.
+        drop(self.watcher.replace(Some(context.waker().clone())));
+        Poll::Pending
     }
 
     fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
