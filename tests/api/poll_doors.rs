@@ -3,11 +3,7 @@
 use std::{
     future::poll_fn,
     io::{self, Read as _, Write as _},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll},
     thread,
     time::Duration,
 };
@@ -19,45 +15,12 @@ use annulus::{
 };
 
 use crate::support::{
-    is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, run, settle, std_pair, until,
+    counted::Counted, is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, run, settle,
+    std_pair, until,
 };
 
 /// More than a socket and its peer keep.
 const MUCH: usize = 24 << 20;
-
-/// Counts how often its waker is woken.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// A waker, and what counts it.
-struct Counted {
-    wakes: Arc<Wakes>,
-    waker: Waker,
-}
-
-impl Counted {
-    fn new() -> Self {
-        let wakes = Arc::new(Wakes::default());
-        Self {
-            waker: Waker::from(Arc::clone(&wakes)),
-            wakes,
-        }
-    }
-
-    fn context(&self) -> Context<'_> {
-        Context::from_waker(&self.waker)
-    }
-
-    fn count(&self) -> usize {
-        self.wakes.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Polls with `counted` until the poll waits, and returns how often it was ready.
 fn until_pending<T>(

@@ -6,6 +6,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod conformance;
+pub(crate) mod counted;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod counting;
 pub(crate) mod http;

@@ -25,10 +25,9 @@ use super::{
     options::{ExchangeLimits, Options},
     phase::Phase,
     pool::connection::Connection,
-    timings::{Moments, Timings, Watch},
+    timings::{Timings, Watch},
 };
 use crate::{
-    budget::PutOff,
     http::{
         Method, StatusCode,
         h1::{BodyDecoder, BodyError, ResponseError, ResponseHead, Rules},
@@ -68,17 +67,16 @@ pub(super) struct Exchange {
     send_error: Option<io::Error>,
     watchdog: Watchdog,
     moved: bool,
-    /// Whether the next piece was put off to the task's next poll.
-    pub(super) put_off: PutOff,
     /// A time limit that has passed, while the kernel is asked what came before.
     passed: Option<Error>,
     total: Total,
     pub(super) limits: ExchangeLimits,
     /// The request, once the response is here.
     pub(super) message: Option<Box<Message>>,
-    moments: Moments,
-    /// The times before the exchange.
-    before: Timings,
+    /// When the whole request began, and when this exchange did.
+    started: Instant,
+    began: Instant,
+    timings: Timings,
 }
 
 /// Why an exchange has failed before its response.
@@ -107,13 +105,13 @@ impl Exchange {
             send_error: None,
             watchdog: Watchdog::default(),
             moved: false,
-            put_off: PutOff::new(),
             passed: None,
             total: Total::default(),
             limits: ExchangeLimits::default(),
             message: None,
-            moments: Moments::new(Instant::now(), Instant::now()),
-            before: Timings::default(),
+            started: Instant::now(),
+            began: Instant::now(),
+            timings: Timings::default(),
         })
     }
 
@@ -132,7 +130,6 @@ impl Exchange {
         self.watchdog = Watchdog::default();
         self.passed = None;
         self.moved = false;
-        self.put_off = PutOff::new();
     }
 
     /// Begins on a connection. The upload was begun.
@@ -146,11 +143,12 @@ impl Exchange {
     ) {
         let method = &message.method;
         self.limits = message.options.limits;
-        self.before = Timings {
+        self.timings = Timings {
             is_reused: connection.is_reused,
             ..watch.timings
         };
-        self.moments = Moments::new(started, watch.since());
+        self.started = started;
+        self.began = watch.since();
         self.connection = Some(connection);
         if self.method != *method {
             self.method = method.clone();
@@ -293,7 +291,7 @@ impl Exchange {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
                 if self.watchdog.has_waited() && !was_handed_over {
-                    self.moments.sent = time::now();
+                    self.timings.send = time::now().saturating_duration_since(self.began);
                 }
                 self.moved = true;
             }
@@ -354,8 +352,9 @@ impl Exchange {
 
     fn begin_body(&mut self, rules: &Rules) {
         let now = time::now();
-        self.moments.head = now;
-        self.moments.ended = now;
+        let since = self.began + self.timings.send;
+        self.timings.first_byte = now.saturating_duration_since(since);
+        self.timings.total = now.saturating_duration_since(self.started);
         if self.is_upgraded() {
             self.is_body_over = true;
             return;
@@ -411,7 +410,7 @@ impl Exchange {
     /// The response is complete, some time after its head.
     fn finish_later(&mut self) {
         let now = time::now();
-        self.moments.ended = now;
+        self.timings.total = now.saturating_duration_since(self.started);
         self.finish(now);
     }
 
@@ -532,7 +531,7 @@ impl Exchange {
     }
 
     pub(super) fn timings(&self) -> Timings {
-        self.moments.timings(self.before)
+        self.timings
     }
 
     pub(super) fn decoder(&self) -> &BodyDecoder {

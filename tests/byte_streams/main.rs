@@ -1,0 +1,89 @@
+//! The promises of `ByteRead` and `ByteWrite`, kept by every stream of the crate on both drivers.
+//!
+//! A test is one function, which runs over each stream of the table in `kinds.rs`. Bodies of HTTP,
+//! which are only read, have a table of their own. What only TCP has to show is in
+//! `api/poll_doors.rs`.
+
+#[cfg(feature = "http")]
+mod bodies;
+mod kinds;
+mod reading;
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "http")]
+mod upgraded;
+mod writing;
+
+use std::{
+    task::{Context, Poll},
+    thread,
+};
+
+use annulus::io::{ByteRead, ByteStream, ByteWrite as _};
+
+use kinds::{Ends, Far, Kind};
+use support::run_each;
+
+/// A stream under test.
+type Near = Box<dyn ByteStream>;
+
+/// Names the stream whose test fails.
+struct Running(&'static str);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the stream is {}", self.0);
+        }
+    }
+}
+
+/// Runs a test over each stream, on both drivers.
+fn each(test: impl AsyncFn(&Kind, Near, Far)) {
+    run_each(async || {
+        for kind in kinds::all() {
+            let Some(Ends { mut near, mut far }) = (kind.make)().await else {
+                continue;
+            };
+            let _running = Running(kind.name);
+            // What TLS says after its handshake comes with the first data.
+            far.stream.write_all(b"begin").await.unwrap();
+            assert_eq!(recv_exact(&mut near, 5).await, b"begin");
+            near.write_all(b"begin").await.unwrap();
+            assert_eq!(recv_exact(&mut far.stream, 5).await, b"begin");
+            test(&kind, near, far).await;
+        }
+    });
+}
+
+/// Receives so many bytes, which is all that was sent.
+async fn recv_exact(stream: &mut Box<dyn ByteStream>, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < len {
+        let piece = stream.recv().await.unwrap();
+        assert!(!piece.is_empty(), "it ended after {} bytes", bytes.len());
+        bytes.extend_from_slice(&piece);
+    }
+    assert_eq!(bytes.len(), len, "more came than was sent");
+    bytes
+}
+
+/// Receives to the end.
+async fn recv_to_end(stream: &mut Box<dyn ByteStream>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let piece = stream.recv().await.unwrap();
+        if piece.is_empty() {
+            return bytes;
+        }
+        bytes.extend_from_slice(&piece);
+    }
+}
+
+/// Receives in a future that is dropped after its first poll, by the waker of `context`.
+fn recv_once(stream: &mut impl ByteRead, context: &mut Context<'_>) -> Poll<Vec<u8>> {
+    let recv = std::pin::pin!(stream.recv());
+    recv.poll(context).map(|piece| piece.unwrap().into_vec())
+}
