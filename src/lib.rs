@@ -23,6 +23,9 @@
 //! }
 //! ```
 //!
+//! `docs/guide.md` leads from here to a service with an API, a client, a background job and tests,
+//! and explains blocking and asynchronous calls by programs.
+//!
 //! # Lossless
 //!
 //! Dropping a future loses no received byte, no connection and no descriptor, and frees no memory
