@@ -7,38 +7,22 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
 
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::build;
+
 /// A test that waits this long hangs.
 const HANG: Duration = Duration::from_secs(60);
 
-/// The folder of the examples, which are built.
-fn examples() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--examples"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(build.status().unwrap().success(), "the examples build");
-        // This program is in `deps`, beside `examples`.
-        let mut path = env::current_exe().unwrap();
-        path.pop();
-        path.pop();
-        path.push("examples");
-        path
-    })
-}
-
 fn example(name: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(examples().join(name));
+    let mut command = Command::new(build::examples().join(name));
     command.args(arguments);
     command
 }
@@ -47,7 +31,9 @@ fn example(name: &str, arguments: &[&str]) -> Command {
 fn example_without_room(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
-    command.args(["-c", script]).arg(examples().join(name));
+    command
+        .args(["-c", script])
+        .arg(build::examples().join(name));
     command.args(arguments);
     command
 }

@@ -1,17 +1,20 @@
 //! Runs the tests of the public interface and of cancellation on every kernel that is emulated
 //! (`ANNULUS_KERNEL`), and on the poll driver.
 //!
-//! Cargo tells a test nothing about the other test programs, so it is asked for them: it builds
-//! nothing anew where `cargo test` has built them a moment ago, and holds no lock while tests run.
-//! The tests of a million operations notice the variables and do fewer.
+//! Most tests wait, so the programs run side by side. Those that repeat what they do notice the
+//! variables and do a quarter, except with `ANNULUS_REQUIRE_ALL=1`.
 
 use std::{
-    env,
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    thread,
 };
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::build;
 
 const PROGRAMS: [&str; 2] = ["api", "cancel"];
 
@@ -55,94 +58,51 @@ fn the_poll_driver() {
     holds("ANNULUS_DRIVER", "poll");
 }
 
-/// Runs every program with one variable set.
+/// Runs every program with one variable set, at the same time: most of their tests wait.
 fn holds(variable: &str, value: &str) {
-    let mut failed = Vec::new();
-    for (name, program) in programs() {
-        let output = Command::new(program)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env_remove("ANNULUS_KERNEL")
-            .env_remove("ANNULUS_DRIVER")
-            .env(variable, value)
-            .output()
-            .unwrap_or_else(|error| panic!("{} cannot be run: {error}", program.display()));
-        let out = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let err = String::from_utf8_lossy(&output.stderr);
-            eprintln!("{name} with {variable}={value}:\n{out}{err}");
-            failed.push(name);
-        } else if out.contains("running 0 tests") {
-            eprintln!("{name} has no tests");
-            failed.push(name);
-        }
-    }
+    let failed: Vec<&str> = thread::scope(|scope| {
+        let runs: Vec<_> = programs()
+            .iter()
+            .map(|(name, program)| scope.spawn(|| passes(name, program, variable, value)))
+            .collect();
+        let names = programs().iter().map(|(name, _)| *name);
+        names
+            .zip(runs)
+            .filter_map(|(name, run)| (!run.join().unwrap()).then_some(name))
+            .collect()
+    });
     assert!(
         failed.is_empty(),
         "with {variable}={value} these failed: {failed:?}"
     );
 }
 
+/// Whether a program has tests and they pass. If not, it prints the reason.
+fn passes(name: &str, program: &Path, variable: &str, value: &str) -> bool {
+    let output = Command::new(program)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("ANNULUS_KERNEL")
+        .env_remove("ANNULUS_DRIVER")
+        .env(variable, value)
+        .output()
+        .unwrap_or_else(|error| panic!("{} cannot be run: {error}", program.display()));
+    let out = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let err = String::from_utf8_lossy(&output.stderr);
+        eprintln!("{name} with {variable}={value}:\n{out}{err}");
+        return false;
+    }
+    let has_tests = !out.contains("running 0 tests");
+    if !has_tests {
+        eprintln!("{name} has no tests");
+    }
+    has_tests
+}
+
 /// The test programs, by name.
 fn programs() -> &'static [(&'static str, PathBuf)] {
     static FOUND: OnceLock<Vec<(&str, PathBuf)>> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-        let mut found = Vec::new();
-        for name in PROGRAMS {
-            if tests.join(name).join("main.rs").exists() {
-                found.push((name, build(name)));
-                continue;
-            }
-            // Past the test harness, which would show it only if the test failed.
-            let text = "so no old kernel was tried with it";
-            let _ = writeln!(io::stderr(), "SKIPPED: there is no test `{name}`, {text}");
-            assert!(
-                env::var_os("ANNULUS_REQUIRE_ALL").is_none(),
-                "ANNULUS_REQUIRE_ALL is set, and there is no test `{name}`"
-            );
-        }
-        found
-    })
-}
-
-/// The program of test `name`, built as this one was.
-fn build(name: &str) -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["test", "--no-run", "--offline", "--test", name])
-        .args(["--message-format", "json-render-diagnostics"]);
-    // target/[TRIPLE/]PROFILE/deps/kernels-HASH
-    let here = env::current_exe().unwrap();
-    let profile = here.ancestors().nth(2).unwrap();
-    let mut target = profile.parent().unwrap();
-    match profile.file_name().and_then(|profile| profile.to_str()) {
-        Some("debug") | None => {}
-        Some(profile) => drop(cargo.args(["--profile", profile])),
-    }
-    let folder = target.file_name().unwrap().to_str().unwrap();
-    if folder.split('-').count() >= 3 && folder.contains("-linux-") {
-        cargo.args(["--target", folder]);
-        target = target.parent().unwrap();
-    }
-    cargo.arg("--target-dir").arg(target);
-    if !cfg!(feature = "http") {
-        cargo.arg("--no-default-features");
-    }
-    let output = cargo.output().unwrap();
-    let messages = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "`{name}` cannot be built:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let mut programs = messages.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("\"executable\":\"")?;
-        rest.split_once('"').map(|(path, _)| PathBuf::from(path))
-    });
-    programs
-        .next()
-        .unwrap_or_else(|| panic!("cargo tells no program of test `{name}`:\n{messages}"))
+    FOUND.get_or_init(|| PROGRAMS.map(|name| (name, build::suite(name))).into())
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The example `conformance`, as a process of its own.
 
 use std::{
-    env,
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     path::PathBuf,
@@ -10,7 +9,7 @@ use std::{
     thread,
 };
 
-use super::BOUND;
+use super::{BOUND, build};
 
 /// A running server, which ends with this value.
 #[derive(Debug)]
@@ -68,22 +67,7 @@ impl Drop for Server {
     }
 }
 
-/// Where the example is. It is built when it is not, or is older than its source.
 fn example() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "conformance"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(build.status().unwrap().success(), "the example builds");
-        // This program is in `deps`, beside `examples`.
-        let mut path = env::current_exe().unwrap();
-        path.pop();
-        path.pop();
-        path.push("examples/conformance");
-        path
-    })
+    PATH.get_or_init(|| build::example("conformance"))
 }

@@ -4,6 +4,7 @@
 //! test files: the suite `tidy` holds that.
 #![expect(dead_code, reason = "each suite needs a part of it")]
 
+pub(crate) mod build;
 pub(crate) mod certificates;
 pub(crate) mod conformance;
 pub(crate) mod counted;

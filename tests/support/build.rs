@@ -1,0 +1,91 @@
+//! Other programs of this package that a test runs: examples and suites.
+//!
+//! Cargo builds them with the features, the profile and the target folder of the program that asks.
+//! So nothing is built anew where `cargo test` has built it a moment ago. Cargo holds no lock while
+//! tests run.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The program of the suite `name`.
+pub(crate) fn suite(name: &str) -> PathBuf {
+    built(&["test", "--no-run", "--test", name])
+}
+
+/// The program of the example `name`.
+pub(crate) fn example(name: &str) -> PathBuf {
+    built(&["build", "--example", name])
+}
+
+/// The folder of the examples, all of which are built.
+pub(crate) fn examples() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let program = built(&["build", "--examples"]);
+        program.parent().expect("it is in a folder").to_owned()
+    })
+}
+
+/// A program that cargo has built by these arguments.
+fn built(arguments: &[&str]) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(arguments)
+        .args(["--offline", "--message-format", "json-render-diagnostics"])
+        .args(features());
+    // target/[TRIPLE/]PROFILE/deps/SUITE-HASH
+    let here = env::current_exe().unwrap();
+    let profile = here.ancestors().nth(2).unwrap();
+    let mut target = profile.parent().unwrap();
+    match profile.file_name().and_then(|profile| profile.to_str()) {
+        Some("debug") | None => {}
+        Some(profile) => drop(cargo.args(["--profile", profile])),
+    }
+    let folder = target.file_name().unwrap().to_str().unwrap();
+    if folder.split('-').count() >= 3 && folder.contains("-linux-") {
+        cargo.args(["--target", folder]);
+        target = target.parent().unwrap();
+    }
+    cargo.arg("--target-dir").arg(target);
+    let output = cargo.output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?} failed:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut programs = messages.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("\"executable\":\"")?;
+        rest.split_once('"').map(|(path, _)| PathBuf::from(path))
+    });
+    programs
+        .next()
+        .unwrap_or_else(|| panic!("cargo {arguments:?} names no program:\n{messages}"))
+}
+
+/// Cargo's arguments for the features of this program.
+fn features() -> Vec<&'static str> {
+    let mut arguments = Vec::new();
+    if !cfg!(feature = "http") {
+        arguments.push("--no-default-features");
+    }
+    for (name, is_on) in OPTIONAL {
+        if is_on {
+            arguments.extend(["--features", name]);
+        }
+    }
+    arguments
+}
+
+/// The features that are off by default, and whether this program has them.
+pub(crate) const OPTIONAL: [(&str, bool); 4] = [
+    ("compress", cfg!(feature = "compress")),
+    ("json", cfg!(feature = "json")),
+    ("tls", cfg!(feature = "tls")),
+    ("tls-bundled-roots", cfg!(feature = "tls-bundled-roots")),
+];
