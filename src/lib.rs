@@ -106,6 +106,10 @@ mod pool;
 mod runtime;
 mod shrink;
 pub mod signal;
+#[cfg(test)]
+#[expect(dead_code, reason = "the closing line is another program's")]
+#[path = "../tests/support/skip.rs"]
+mod skip;
 pub mod sync;
 #[expect(unsafe_code, reason = "the kernel's interface")]
 mod sys;

@@ -16,7 +16,10 @@ use super::{
     Abandoned, Driver, DriverKind, Helpers, Item, Job, Key, NO_SOURCE, RingSize, Withdrawn,
     backend, multi, turn::After,
 };
-use crate::sys::{Completion, Entry, PollEvents, Version, Wait, WakeFd, errno};
+use crate::{
+    skip,
+    sys::{Completion, Entry, PollEvents, Version, Wait, WakeFd, errno},
+};
 
 /// The flag of a completion that names a buffer, in whose upper half the buffer stands.
 const BUFFER: u32 = 1 << 0;
@@ -31,7 +34,7 @@ fn driver(kind: DriverKind) -> Option<Rc<Driver>> {
     match Driver::new(kind, size) {
         Ok(driver) => Some(Rc::new(driver)),
         Err(error) if kind == DriverKind::Ring && error.is_forbidden() => {
-            eprintln!("skipped: {error}");
+            skip::skip(&error.to_string());
             None
         }
         Err(error) => panic!("{error}"),

@@ -9,12 +9,12 @@ use annulus::{
 };
 use futures_util::StreamExt as _;
 
-use crate::support::{listen, recv_exact, recv_to_end, run, settle, until};
+use crate::support::{listen, recv_exact, recv_to_end, run, settle, skip::skip, until};
 
 fn has_ipv6() -> bool {
     let has = net::TcpListener::bind("[::1]:0").is_ok();
     if !has {
-        eprintln!("skipped: this machine has no IPv6");
+        skip("this machine has no IPv6");
     }
     has
 }

@@ -10,7 +10,9 @@ use std::{
 
 use annulus::{DriverKind, Runtime, net::TcpListener, spawn, task::yield_now, time};
 
-use crate::support::{Folder, guarded, pair, poll_once, recv_exact, run, settle, std_pair};
+use crate::support::{
+    Folder, guarded, pair, poll_once, recv_exact, run, settle, skip::skip, std_pair,
+};
 
 fn message(panic: Box<dyn std::any::Any + Send>) -> String {
     match panic.downcast::<String>() {
@@ -254,7 +256,7 @@ fn the_driver_is_the_one_that_was_asked_for() {
     if let Ok(ring) = Runtime::builder().driver(DriverKind::Ring).build() {
         assert_eq!(ring.driver_kind(), DriverKind::Ring);
     } else {
-        eprintln!("skipped: this machine allows no ring");
+        skip("this machine allows no ring");
     }
     let auto = Runtime::new().unwrap();
     match std::env::var("ANNULUS_DRIVER").as_deref() {

@@ -8,7 +8,10 @@ use std::{
 
 use annulus::{DriverKind, Runtime};
 
-use crate::child::{child, descriptors, everything_works, is_child, skip};
+use crate::{
+    child::{child, descriptors, everything_works, is_child},
+    support::skip::skip,
+};
 
 /// Makes some system calls of this thread, and of those that it starts, fail with `errno`: a real
 /// seccomp filter, as containers install.
@@ -67,7 +70,7 @@ fn rings_are_allowed() -> bool {
     }
     let allowed = Runtime::builder().driver(DriverKind::Ring).build().is_ok();
     if !allowed {
-        skip("skipped: this machine allows no ring to begin with");
+        skip("this machine allows no ring to begin with");
     }
     allowed
 }

@@ -4,7 +4,10 @@ use std::io;
 
 use annulus::{DriverKind, Runtime};
 
-use crate::child::{child, descriptors, everything_works, skip};
+use crate::{
+    child::{child, descriptors, everything_works},
+    support::skip::{leave_out, skip},
+};
 
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) {
     let limits = libc::rlimit {
@@ -35,7 +38,7 @@ fn is_root() -> bool {
     // SAFETY: the call takes no address and cannot fail.
     let is_root = unsafe { libc::geteuid() } == 0;
     if !is_root {
-        skip("skipped: only root can become a user without the right to lock memory");
+        skip("only root can become a user without the right to lock memory");
     }
     is_root
 }
@@ -72,8 +75,8 @@ fn without_locked_memory_the_error_says_what_to_raise() {
     let written = child(name, &free, || {
         become_nobody(0);
         if !rings_are_charged() {
-            // No failure where everything is required: the next kernel does.
-            eprintln!("not shown: this kernel does not count rings as locked memory");
+            // The next kernel does.
+            leave_out("this kernel does not count rings as locked memory");
             return;
         }
         let before = descriptors();

@@ -27,15 +27,17 @@ use annulus::{
     spawn, task, time,
 };
 
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::skip::skip;
+
 /// Runs `test` on a runtime of each driver.
 fn on_both_drivers(test: impl Fn(Runtime) -> io::Result<()>) {
     for kind in [DriverKind::Ring, DriverKind::Poll] {
         match Runtime::builder().driver(kind).build() {
             Ok(runtime) => test(runtime).unwrap_or_else(|error| panic!("{kind:?}: {error}")),
-            Err(error) if env::var_os("ANNULUS_REQUIRE_ALL").is_some() => {
-                panic!("{kind:?} cannot be had: {error}")
-            }
-            Err(error) => eprintln!("skipped on {kind:?}: {error}"),
+            Err(error) => skip(&format!("there is no {kind:?} driver: {error}")),
         }
     }
 }

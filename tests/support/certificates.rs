@@ -33,9 +33,9 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// None when there is no `openssl` to make them.
     pub(crate) fn get() -> Option<&'static Self> {
-        static MADE: OnceLock<Option<Certificates>> = OnceLock::new();
-        MADE.get_or_init(|| Some(Self::make(&Program::find("openssl")?)))
-            .as_ref()
+        static MADE: OnceLock<Certificates> = OnceLock::new();
+        let openssl = Program::find("openssl")?;
+        Some(MADE.get_or_init(|| Self::make(&openssl)))
     }
 
     fn make(openssl: &Program) -> Self {

@@ -17,6 +17,7 @@ pub(crate) mod quarantine;
 pub(crate) mod random;
 #[cfg(feature = "http")]
 pub(crate) mod server;
+pub(crate) mod skip;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 

@@ -2,11 +2,12 @@
 
 use std::{
     env, fs,
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
 };
+
+use super::skip::skip;
 
 /// A program that is installed.
 #[derive(Debug)]
@@ -28,9 +29,9 @@ impl Program {
 
     /// Python with the packages that the tests use, in an environment of their own.
     pub(crate) fn python() -> Option<Self> {
-        static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-        let path = PYTHON.get_or_init(|| Some(python(&Self::find("python3")?)));
-        let path = path.as_ref()?;
+        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+        let system = Self::find("python3")?;
+        let path = PYTHON.get_or_init(|| python(&system));
         if path.is_file() {
             return Some(Self(path.clone()));
         }
@@ -108,10 +109,4 @@ fn python(system: &Program) -> PathBuf {
     }
     fs::write(mark, wanted).unwrap();
     python
-}
-
-fn skip(why: &str) {
-    assert!(env::var_os("ANNULUS_REQUIRE_ALL").is_none(), "{why}");
-    // Past the test harness, which would show it only if the test failed.
-    let _ = writeln!(io::stderr(), "skipped: {why}");
 }

@@ -1,0 +1,88 @@
+//! The closing line of `cargo test`: which tests were skipped, and why.
+//!
+//! Cargo runs suites in the order of their names, so this one is the last; only the tests in docs
+//! come after it, and they skip nothing. It has no test harness, which would hide the line.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{env, fs, path::Path, process};
+
+use support::{Folder, build, skip};
+
+fn main() {
+    // Editors and cargo's companions ask for the names of tests.
+    if env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    tests_are_named_by_reason();
+    only_records_of_this_run_are_told();
+    it_is_the_last_suite();
+    let records = skip::take_records(&skip::records(), &skip::Run::current());
+    println!("{}", closing_line(&records));
+}
+
+/// The line, and the features that were left out by the caller of cargo.
+fn closing_line(records: &str) -> String {
+    let mut line = skip::closing_line(records);
+    let off = build::OPTIONAL.iter().filter(|(_, is_on)| !is_on);
+    let mut off: Vec<&str> = off.map(|(name, _)| *name).collect();
+    if !cfg!(feature = "http") {
+        off.insert(0, "http");
+    }
+    if !off.is_empty() {
+        line += "; not built: the tests of ";
+        line += &off.join(", ");
+        line += " (`--all-features` builds them)";
+    }
+    line
+}
+
+fn tests_are_named_by_reason() {
+    for (records, line) in [
+        ("", "nothing was skipped"),
+        ("a::b\tno wrk\n", "skipped: 1 test (a::b: no wrk)"),
+        ("a\tno wrk\na\tno wrk\n", "skipped: 1 test (a: no wrk)"),
+        (
+            "c\tno wrk\na\tno curl\nb\tno wrk\n",
+            "skipped: 3 tests (a: no curl; b, c: no wrk)",
+        ),
+        // A line that was cut.
+        ("a\tno wrk\nb", "skipped: 1 test (a: no wrk)"),
+    ] {
+        assert_eq!(skip::closing_line(records), line);
+    }
+}
+
+fn only_records_of_this_run_are_told() {
+    let place = Folder::new("skipped");
+    let folder = place.path("records");
+    let this = skip::Run::current();
+    let ended = skip::Run {
+        start: this.start + 1,
+        ..this
+    };
+    let beside = skip::Run::of(process::id()).unwrap();
+    assert_eq!(skip::take_records(&folder, &this), "");
+    skip::record(&folder, &this, "a", "two\nlines").unwrap();
+    skip::record(&folder, &ended, "b", "no wrk").unwrap();
+    skip::record(&folder, &this, "c", "no wrk").unwrap();
+    fs::write(folder.join("stray"), "d\tno wrk\n").unwrap();
+    skip::record(&folder, &beside, "e", "no wrk").unwrap();
+    assert_eq!(
+        skip::take_records(&folder, &this),
+        "a\ttwo lines\nc\tno wrk\n"
+    );
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(skip::take_records(&folder, &this), "");
+    assert_eq!(skip::take_records(&folder, &beside), "e\tno wrk\n");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+fn it_is_the_last_suite() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let suites = fs::read_dir(tests).unwrap().flatten();
+    let suites = suites.filter(|entry| entry.path().join("main.rs").exists());
+    let last = suites.map(|entry| entry.file_name()).max();
+    assert_eq!(last.unwrap(), env!("CARGO_CRATE_NAME"));
+}
