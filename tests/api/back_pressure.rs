@@ -9,8 +9,8 @@ use std::{
 use annulus::{ManagedBuf, Runtime, net::TcpStream, spawn, stats, time};
 
 use crate::support::{
-    guarded, is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, rings_since, run,
-    settle, std_pair, until,
+    guarded, is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, repetitions,
+    rings_since, run, settle, std_pair, until,
 };
 
 /// As much as the kernel may keep in the sockets' own buffers, generously.
@@ -75,7 +75,7 @@ fn it_stops_and_goes_on_many_times() {
         let (near, mut far) = std_pair().await;
         let mut sent = 0;
         let mut seen = 0;
-        for _ in 0..60 {
+        for _ in 0..repetitions(60) {
             // More pieces than are parked, then a few are taken, not all.
             for _ in 0..12 {
                 let piece = pattern(sent + 500).split_off(sent);

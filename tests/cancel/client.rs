@@ -9,7 +9,7 @@ use annulus::{
 
 use super::{
     census::{Census, alone, runtime, soon},
-    live_memory::{Growth, ROUNDS},
+    live_memory::{Growth, rounds},
     moment::{impatient, turns},
 };
 use crate::support::random::Random;
@@ -79,7 +79,7 @@ fn requests_dropped_at_random_leave_no_connection_and_no_memory() {
         // The server's accept is in flight all the time.
         turns(3).await;
         let census = Census::take();
-        for round in 0..ROUNDS {
+        for round in 0..rounds() {
             let mut tasks = JoinSet::new();
             for _ in 0..REQUESTS {
                 if tasks.len() == AT_ONCE {
@@ -110,7 +110,7 @@ fn requests_dropped_at_random_leave_no_connection_and_no_memory() {
         // from round to round; a dropped request that leaves something behind does so twenty times
         // or more.
         growth.check_for(16);
-        assert_eq!(done + dropped, ROUNDS * REQUESTS);
+        assert_eq!(done + dropped, rounds() * REQUESTS);
         assert!(
             done > REQUESTS && dropped > REQUESTS,
             "{done} and {dropped}"

@@ -12,7 +12,7 @@ use annulus::fs::{File, OpenOptions};
 
 use super::{
     census::{Census, alone, runtime, soon},
-    live_memory::{Growth, ROUNDS},
+    live_memory::{Growth, rounds},
     moment::{Moment, drop_at, turns},
 };
 
@@ -45,7 +45,7 @@ fn at_every_moment(name: &str, scenario: impl AsyncFn(Moment, &Path)) {
     let path = folder.0.join("file");
     runtime(2).block_on(async {
         let mut growth = Growth::default();
-        for round in 0..ROUNDS {
+        for round in 0..rounds() {
             for moment in Moment::ALL {
                 let census = Census::take();
                 scenario(moment, &path).await;

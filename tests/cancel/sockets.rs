@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 
 use super::{
     census::{Census, alone, has_all_buffers, receive, runtime, sees_the_end, soon, std_pair},
-    live_memory::{Growth, ROUNDS},
+    live_memory::{Growth, rounds},
     moment::{Moment, drop_at, impatient, poll_once, turns},
 };
 use crate::support::{pair, random::Random};
@@ -37,7 +37,7 @@ fn at_every_moment_with(buffers: u16, scenario: impl AsyncFn(Moment)) {
     let runtime = runtime(buffers);
     runtime.block_on(async {
         let mut growth = Growth::default();
-        for round in 0..ROUNDS {
+        for round in 0..rounds() {
             for moment in Moment::ALL {
                 let census = Census::take();
                 scenario(moment).await;

@@ -17,7 +17,7 @@ use super::{
     frames::{Decoder, Fate, PAYLOAD_MAX, encode},
     moment::{impatient, turns},
 };
-use crate::support::{pair, random::Random};
+use crate::support::{long_repetitions, pair, random::Random};
 
 /// The state that both ends of a stream share.
 #[derive(Default)]
@@ -310,12 +310,7 @@ fn operations() -> usize {
     if let Ok(count) = std::env::var("ANNULUS_CANCEL_OPERATIONS") {
         return count.parse().expect("a number of operations");
     }
-    let is_set = |name| std::env::var_os(name).is_some();
-    if is_set("ANNULUS_DRIVER") || is_set("ANNULUS_KERNEL") {
-        100_000
-    } else {
-        1_000_000
-    }
+    long_repetitions(1_000_000)
 }
 
 #[test]

@@ -21,7 +21,9 @@ pub(crate) mod skip;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 
-use std::{future::Future, net, path::PathBuf, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::Future, net, path::PathBuf, pin::pin, sync::OnceLock, task::Poll, time::Duration,
+};
 
 use annulus::{
     DriverKind, Runtime,
@@ -150,19 +152,55 @@ pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Outp
     std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
+/// How often a test does something: `full` times, or a quarter of that where the suite `kernels`
+/// runs it once more, on an emulated kernel or the poll driver. With `ANNULUS_REQUIRE_ALL=1` it is
+/// always `full`.
+pub(crate) fn repetitions(full: usize) -> usize {
+    let is_set = |name| std::env::var_os(name).is_some();
+    let is_again = is_set("ANNULUS_DRIVER") || is_set("ANNULUS_KERNEL");
+    if is_again && !is_set("ANNULUS_REQUIRE_ALL") {
+        full.div_ceil(4)
+    } else {
+        full
+    }
+}
+
+/// The length of a long random test: `full` with `ANNULUS_REQUIRE_ALL=1`, else a fifth of it, and
+/// less where `kernels` runs it once more.
+pub(crate) fn long_repetitions(full: usize) -> usize {
+    match std::env::var_os("ANNULUS_REQUIRE_ALL") {
+        Some(_) => full,
+        None => repetitions(full / 5),
+    }
+}
+
+/// The bytes that [`pattern`] repeats.
+const PERIOD: usize = 251;
+
 /// Bytes that do not repeat within any power of two.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index % 251) as u8).collect()
+    let mut bytes: Vec<u8> = (0..PERIOD).map(|index| index as u8).collect();
+    // Copied and not computed: in a debug build that takes a tenth of the time.
+    while bytes.len() < len {
+        bytes.extend_from_within(..);
+    }
+    bytes.truncate(len);
+    bytes
 }
 
 /// Whether `bytes` are the pattern from `start` on.
 pub(crate) fn is_pattern(bytes: &[u8], start: usize) -> bool {
-    let mut expected = start % 251;
-    for byte in bytes {
-        if usize::from(*byte) != expected {
+    static SAMPLE: OnceLock<Vec<u8>> = OnceLock::new();
+    let sample = SAMPLE.get_or_init(|| pattern(PERIOD * 256));
+    let (offset, mut rest) = (start % PERIOD, bytes);
+    let mut expected = &sample[offset..];
+    while !rest.is_empty() {
+        let len = rest.len().min(expected.len());
+        if rest[..len] != expected[..len] {
             return false;
         }
-        expected = if expected == 250 { 0 } else { expected + 1 };
+        rest = &rest[len..];
+        expected = sample;
     }
     true
 }
