@@ -5,8 +5,7 @@
 //!
 //! # To add an operation
 //!
-//! `sync.rs` (fsync) is the smallest whole example; it touched these places, and no other
-//! operation:
+//! `fsync.rs` is the smallest whole example; it touched these places, and no other operation:
 //!
 //! 1. `src/sys/entry.rs`: a constant in `opcode`, its kernel in `SINCE`, and a constructor of
 //!    [`Entry`] that fills the fields (`Entry::fsync`).
@@ -19,7 +18,7 @@
 //!    [`complete`](Op::complete) makes the output own what the kernel handed over, so that dropping
 //!    it gives everything back. `RETRIES` is false where a second try would do something twice.
 //! 4. `src/op.rs`: the `mod` line and the `pub(crate) use` line.
-//! 5. The caller (`src/fs/file.rs`): `InFlight::new(driver, Sync::new(..)).await`, with `# Errors`
+//! 5. The caller (`src/fs/file.rs`): `InFlight::new(driver, Fsync::new(..)).await`, with `# Errors`
 //!    and `# Cancel safety` in the method's docs.
 //! 6. `docs/kernels.md`: the opcode in the list of those that are used. One that is newer than the
 //!    oldest kernel of the ring takes the way without the ring there, too: [`InFlight`] sees to it
@@ -33,6 +32,7 @@ mod accept_multi;
 mod close;
 mod connect;
 mod fd;
+mod fsync;
 mod held;
 mod in_flight;
 mod open;
@@ -42,7 +42,6 @@ mod recv;
 mod recv_multi;
 mod send;
 mod send_vectored;
-mod sync;
 mod unattended;
 mod write;
 
@@ -54,15 +53,15 @@ pub(crate) use accept_multi::{AbandonedAccept, accept_multi, accepted};
 pub(crate) use close::Close;
 pub(crate) use connect::Connect;
 pub(crate) use fd::{AnyFd, Descriptor, Owner};
+pub(crate) use fsync::Fsync;
 pub(crate) use in_flight::InFlight;
 pub(crate) use open::Open;
 pub(crate) use read::Read;
 pub(crate) use ready::Readiness;
 pub(crate) use recv::{Recv, recv_now};
 pub(crate) use recv_multi::{AbandonedRecv, recv_multi, recv_one};
-pub(crate) use send::{Send, send_now, sends_at_once};
+pub(crate) use send::{SendBytes, send_now, sends_at_once};
 pub(crate) use send_vectored::SendVectored;
-pub(crate) use sync::Sync;
 pub(crate) use unattended::{Unattended, submit_unattended};
 pub(crate) use write::Write;
 
@@ -133,7 +132,7 @@ pub(crate) enum WithoutRing {
     /// By attempts, each after the descriptor was found ready.
     Ready(PollEvents),
     /// On a helper thread: a closure over raw arguments, while the operation stays here.
-    Thread(Box<dyn FnOnce() -> i32 + std::marker::Send>),
+    Thread(Box<dyn FnOnce() -> i32 + Send>),
 }
 
 /// The meaning of a result for its operation.

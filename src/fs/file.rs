@@ -16,7 +16,7 @@ use crate::{
     budget,
     buf::{BufError, BufResult, IoBuf, IoBufMut},
     driver::Driver,
-    op::{AnyFd, Close, Descriptor, InFlight, Owner, Read, Sync, Write},
+    op::{AnyFd, Close, Descriptor, Fsync, InFlight, Owner, Read, Write},
     sync::oneshot,
     sys,
 };
@@ -201,7 +201,7 @@ impl File {
     ///
     /// It may happen or not.
     pub async fn sync_all(&self) -> io::Result<()> {
-        InFlight::new(self.driver(), Sync::new(self.any_fd(), false)).await
+        InFlight::new(self.driver(), Fsync::new(self.any_fd(), false)).await
     }
 
     /// As [`sync_all`](Self::sync_all), without metadata that is not needed to read the data.
@@ -210,7 +210,7 @@ impl File {
     ///
     /// As [`sync_all`](Self::sync_all).
     pub async fn sync_data(&self) -> io::Result<()> {
-        InFlight::new(self.driver(), Sync::new(self.any_fd(), true)).await
+        InFlight::new(self.driver(), Fsync::new(self.any_fd(), true)).await
     }
 
     /// Closes the file, after operations whose futures were dropped in flight.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     driver::Driver,
-    op::{self, InFlight, Op as _, Progress, Send, Unattended},
+    op::{self, InFlight, Op as _, Progress, SendBytes, Unattended},
     shrink::Spares,
     sys::{Completion, errno, opcode},
 };
@@ -66,13 +66,13 @@ struct Posted {
 }
 
 struct Sending {
-    op: Send<Vec<u8>>,
+    op: SendBytes<Vec<u8>>,
     shared: Rc<Shared>,
     outbox: Rc<Outbox>,
 }
 
 impl Unattended for Posted {
-    type Op = Send<Vec<u8>>;
+    type Op = SendBytes<Vec<u8>>;
 
     fn op(&mut self) -> &mut Self::Op {
         let sending = self.sending.as_mut();
@@ -122,7 +122,7 @@ impl Socket {
         queue.begin_unattended(&posted.ticket);
         let bytes = std::mem::replace(bytes, std::mem::take(&mut posted.buffer));
         posted.sending = Some(Sending {
-            op: Send::new(self.any_fd(), bytes, true),
+            op: SendBytes::new(self.any_fd(), bytes, true),
             shared: Rc::clone(shared),
             outbox: Rc::clone(outbox),
         });
@@ -137,7 +137,7 @@ impl Socket {
         if !self.sends_by_entry() {
             return None;
         }
-        let op = Send::new(self.any_fd(), std::mem::take(bytes), true).quietly();
+        let op = SendBytes::new(self.any_fd(), std::mem::take(bytes), true).quietly();
         Some(InTurn::new(self.shared(), op))
     }
 
@@ -293,7 +293,7 @@ mod tests {
             let shared = Rc::clone(socket.shared());
             shared.extra.send.begin_unattended(&posted.ticket);
             posted.sending = Some(Sending {
-                op: Send::new(socket.any_fd(), b"--rest".to_vec(), true),
+                op: SendBytes::new(socket.any_fd(), b"--rest".to_vec(), true),
                 shared,
                 outbox: Rc::clone(outbox),
             });
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_quiet_send_ends_short_unless_nobody_waits_for_it() {
         with_sockets(async |socket, _peer, _outbox| {
-            let quiet = || Send::new(socket.any_fd(), b"much".to_vec(), true).quietly();
+            let quiet = || SendBytes::new(socket.any_fd(), b"much".to_vec(), true).quietly();
             let mut op = quiet();
             assert_eq!(op.quiet_result(), Some(4));
             let Progress::Done(result) = op.progress(3) else {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     budget::{self, PutOff},
-    op::{InFlight, Send},
+    op::{InFlight, SendBytes},
     pool::ManagedBuf,
     sys::{self, Completion, option},
 };
@@ -69,7 +69,7 @@ impl Socket {
             result => return Poll::Ready(result),
         }
         let count = bytes.len().min(BACKGROUND_BYTES_MAX);
-        let send = Send::new(self.any_fd(), bytes[..count].to_vec(), true);
+        let send = SendBytes::new(self.any_fd(), bytes[..count].to_vec(), true);
         let ticket = Ticket::new();
         queue.begin_unattended(&ticket);
         let send = InFlight::new(Rc::clone(shared.driver()), send);

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     buf::{BufResult, IoBuf, IoVectored},
     future::{Either, race},
-    op::{InFlight, Op, Send, SendVectored},
+    op::{InFlight, Op, SendBytes, SendVectored},
     sys::{self, option},
     time,
 };
@@ -157,11 +157,11 @@ pub(crate) trait Sending: Op<Output = BufResult<usize, Self::Buf>> {
     fn send_all(&mut self);
 }
 
-impl<B: IoBuf> Sending for Send<B> {
+impl<B: IoBuf> Sending for SendBytes<B> {
     type Buf = B;
 
     fn send_all(&mut self) {
-        Send::send_all(self);
+        SendBytes::send_all(self);
     }
 }
 
@@ -214,7 +214,7 @@ impl Drop for SendTurn<'_> {
 }
 
 /// A send of one whole buffer.
-pub(crate) type SendAll<B> = InTurn<Send<B>>;
+pub(crate) type SendAll<B> = InTurn<SendBytes<B>>;
 
 /// A write, in its turn.
 pub(crate) struct InTurn<O: Sending> {

@@ -19,7 +19,7 @@ use crate::{
     budget::{self, PutOff},
     buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, SliceMut, bytes_of},
     driver::{self, Driver},
-    op::{self, AnyFd, Descriptor, Owner, Readiness, Send, SendVectored},
+    op::{self, AnyFd, Descriptor, Owner, Readiness, SendBytes, SendVectored},
     pool::ManagedBuf,
     sys::{self, PollEvents, TcpBytes, option},
 };
@@ -207,7 +207,7 @@ impl Socket {
 
     pub(super) async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
         let len = buf.len();
-        let op = Send::new(self.any_fd(), buf, false);
+        let op = SendBytes::new(self.any_fd(), buf, false);
         let result = InTurn::new(&self.shared, op).await;
         // Whoever drops a write in its turn counts on all of it being sent, so one that fell short
         // is told at once.
@@ -249,7 +249,7 @@ impl Socket {
             Ok(sent) => sent,
             Err(error) => return Err(BufError::new(error, buf)),
         };
-        let op = Send::new(self.any_fd(), buf, true).behind(sent);
+        let op = SendBytes::new(self.any_fd(), buf, true).behind(sent);
         let result = InTurn::new(&self.shared, op).await.map(|(_, buf)| buf);
         // It has waited.
         budget::spend();
@@ -258,7 +258,7 @@ impl Socket {
 
     /// As `write_all`, in a future that does not borrow the socket.
     pub(crate) fn write_whole<B: IoBuf>(&self, buf: B) -> SendAll<B> {
-        InTurn::new(&self.shared, Send::new(self.any_fd(), buf, true))
+        InTurn::new(&self.shared, SendBytes::new(self.any_fd(), buf, true))
     }
 
     /// As [`write_whole`](Self::write_whole), for several buffers.

@@ -40,7 +40,7 @@ impl<B: IoBufMut> Read<B> {
 struct Address(*mut u8);
 
 // SAFETY: the memory behind it is the operation's, which touches it only after the thread is done.
-unsafe impl std::marker::Send for Address {}
+unsafe impl Send for Address {}
 
 impl Address {
     fn get(&self) -> *mut u8 {

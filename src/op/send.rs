@@ -20,7 +20,7 @@ const LEN_MAX: usize = 0x7fff_f000;
 /// 1.02; this rule 0.96, 1.00, 1.01, 1.01 (2-vCPU guest, Linux 6.18).
 pub(super) const INLINE_BATCH_MAX: usize = 8;
 
-pub(crate) struct Send<B: IoBuf> {
+pub(crate) struct SendBytes<B: IoBuf> {
     fd: AnyFd,
     buf: Held<B>,
     sent: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Send<B: IoBuf> {
     is_quiet: bool,
 }
 
-impl<B: IoBuf> Send<B> {
+impl<B: IoBuf> SendBytes<B> {
     #[inline]
     pub(crate) fn new(fd: AnyFd, buf: B, all: bool) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl<B: IoBuf> Send<B> {
 
 // SAFETY: the entry points to the buffer's bytes, which by `IoBuf` stay where they are when the
 // value moves; `Held` keeps the buffer untouched until `complete`.
-unsafe impl<B: IoBuf> Op for Send<B> {
+unsafe impl<B: IoBuf> Op for SendBytes<B> {
     type Output = BufResult<usize, B>;
 
     const OPCODE: u8 = opcode::SEND;

@@ -41,7 +41,7 @@ impl<B: IoBuf> Write<B> {
 struct Address(*const u8);
 
 // SAFETY: the memory behind it is the operation's, and nobody writes it until the thread is done.
-unsafe impl std::marker::Send for Address {}
+unsafe impl Send for Address {}
 
 impl Address {
     fn get(&self) -> *const u8 {

@@ -5,19 +5,19 @@ use std::io;
 use super::{AnyFd, Op, WithoutRing};
 use crate::sys::{self, Entry, opcode};
 
-pub(crate) struct Sync {
+pub(crate) struct Fsync {
     fd: AnyFd,
     data_only: bool,
 }
 
-impl Sync {
+impl Fsync {
     pub(crate) fn new(fd: AnyFd, data_only: bool) -> Self {
         Self { fd, data_only }
     }
 }
 
 // SAFETY: the entry points to nothing.
-unsafe impl Op for Sync {
+unsafe impl Op for Fsync {
     type Output = io::Result<()>;
 
     const OPCODE: u8 = opcode::FSYNC;
