@@ -1,8 +1,10 @@
-use std::cell::Cell;
-use std::future::{Future, pending, poll_fn, ready};
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::{
+    cell::Cell,
+    future::{Future, pending, poll_fn, ready},
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 
 use super::*;
 

@@ -1,7 +1,6 @@
 //! [`Closed`]: the error of waiting for what cannot come any more.
 
-use std::error::Error;
-use std::fmt;
+use std::{error::Error, fmt};
 
 /// The channel or the semaphore was closed, or the other side of the channel was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! [`Notify`]: wakes tasks that wait for something to happen.
 
-use std::cell::Cell;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
 
 use super::waiters::{Left, Place, Waiters};
 use crate::budget::{self, PutOff};

@@ -1,17 +1,19 @@
 //! A channel for a single value, for instance the answer to a request.
 
-use std::cell::Cell;
-use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::{
+    cell::Cell,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
-use super::closed::Closed;
-use super::try_recv_error::TryRecvError;
-use super::waker_slot::WakerSlot;
-use crate::budget::{self, PutOff};
-use crate::unwind;
+use super::{closed::Closed, try_recv_error::TryRecvError, waker_slot::WakerSlot};
+use crate::{
+    budget::{self, PutOff},
+    unwind,
+};
 
 /// Returns the two sides of a channel for one value.
 ///

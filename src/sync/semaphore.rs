@@ -1,17 +1,23 @@
 //! [`Semaphore`]: a limited number of permits.
 
-use std::cell::Cell;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 
-use super::closed::Closed;
-use super::semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};
-use super::waiters::{Left, Place, Waiters};
-use crate::budget::{self, PutOff};
-use crate::unwind;
+use super::{
+    closed::Closed,
+    semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit},
+    waiters::{Left, Place, Waiters},
+};
+use crate::{
+    budget::{self, PutOff},
+    unwind,
+};
 
 /// Limits how many tasks do something at the same time.
 ///

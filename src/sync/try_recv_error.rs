@@ -1,7 +1,6 @@
 //! [`TryRecvError`]: why there is nothing to receive at once.
 
-use std::error::Error;
-use std::fmt;
+use std::{error::Error, fmt};
 
 /// Why a channel had nothing to receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,10 @@
 //! place until it has seen the choice ([`Waiters::poll_chosen`]) or is dropped
 //! ([`Waiters::remove`]), and in the second case passes on what it was chosen for.
 
-use std::cell::{Cell, RefCell};
-use std::task::{Poll, Waker};
+use std::{
+    cell::{Cell, RefCell},
+    task::{Poll, Waker},
+};
 
 use crate::{shrink, unwind};
 

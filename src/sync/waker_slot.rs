@@ -1,7 +1,6 @@
 //! A place for the waker of the one task that waits.
 
-use std::cell::Cell;
-use std::task::Waker;
+use std::{cell::Cell, task::Waker};
 
 /// Holds at most one waker. It is a `Cell`, so wakers run user code while nothing is borrowed.
 pub(super) struct WakerSlot(Cell<Option<Waker>>);

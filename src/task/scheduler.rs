@@ -24,8 +24,7 @@ use super::{
     task_ref::{self, TaskRef},
     waker::BorrowedWaker,
 };
-use crate::budget;
-use crate::unwind::swallow;
+use crate::{budget, unwind::swallow};
 
 /// How many tasks there were, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,14 +1,15 @@
 //! The clock of a runtime, and the functions with which tests stop and move it.
 
-use std::cell::Cell;
-use std::future::poll_fn;
-use std::hash::{Hash as _, Hasher};
-use std::rc::Rc;
-use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    hash::{Hash as _, Hasher},
+    rc::Rc,
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
 
-use super::timers::Timers;
-use super::wheel::Nanos;
+use super::{timers::Timers, wheel::Nanos};
 use crate::unwind;
 
 /// The relation of [`now`] to the system's clock.

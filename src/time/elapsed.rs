@@ -1,8 +1,6 @@
 //! [`Elapsed`]: the error of a timeout.
 
-use std::error::Error;
-use std::fmt;
-use std::io;
+use std::{error::Error, fmt, io};
 
 /// The deadline of a [`timeout`](super::timeout()) passed before its future was ready.
 ///

@@ -1,14 +1,18 @@
 //! [`Interval`]: ticks at a fixed rate.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
 
-use super::clock::nanos_of;
-use super::missed_ticks::MissedTicks;
-use super::sleep::{Sleep, sleep_until};
-use super::wheel::Nanos;
+use super::{
+    clock::nanos_of,
+    missed_ticks::MissedTicks,
+    sleep::{Sleep, sleep_until},
+    wheel::Nanos,
+};
 
 /// Returns an interval that ticks now and then after each `period`.
 ///

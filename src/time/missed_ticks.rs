@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::clock::nanos_of;
-use super::wheel::Nanos;
+use super::{clock::nanos_of, wheel::Nanos};
 
 /// A tick that is taken no later than this is on time: timers and threads are not exact either.
 const LATENESS_IGNORED: Duration = Duration::from_millis(5);

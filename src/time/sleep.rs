@@ -1,15 +1,19 @@
 //! [`Sleep`]: waits until a deadline.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
-use super::clock::nanos_of;
-use super::timers::Timers;
-use super::wheel::{Look, Nanos};
+use super::{
+    clock::nanos_of,
+    timers::Timers,
+    wheel::{Look, Nanos},
+};
 use crate::budget;
 
 /// Waits for `duration`.

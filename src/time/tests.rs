@@ -1,16 +1,22 @@
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::future::{Future, pending, ready};
-use std::io;
-use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::{Future, pending, ready},
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
 
-use super::wheel::{Look, Nanos, Wheel};
-use super::*;
+use super::{
+    wheel::{Look, Nanos, Wheel},
+    *,
+};
 
 const MS: Nanos = 1_000_000;
 

@@ -1,14 +1,18 @@
 //! [`Timeout`]: a future with a deadline.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
 use pin_project_lite::pin_project;
 
-use super::elapsed::Elapsed;
-use super::sleep::{Sleep, sleep, sleep_until};
+use super::{
+    elapsed::Elapsed,
+    sleep::{Sleep, sleep, sleep_until},
+};
 
 pin_project! {
     /// The future of [`timeout`] and [`timeout_at`].

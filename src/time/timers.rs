@@ -1,14 +1,18 @@
 //! The timers of one runtime: its clock and its wheel, and which ones are current on this thread.
 
-use std::cell::{Cell, RefCell};
-use std::mem::ManuallyDrop;
-use std::ptr;
-use std::rc::Rc;
-use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::{
+    cell::{Cell, RefCell},
+    mem::ManuallyDrop,
+    ptr,
+    rc::Rc,
+    task::Waker,
+    time::{Duration, Instant},
+};
 
-use super::clock::{Clock, Reading};
-use super::wheel::{Nanos, Wheel};
+use super::{
+    clock::{Clock, Reading},
+    wheel::{Nanos, Wheel},
+};
 
 thread_local! {
     /// Only [`Entered`] drops what is in here, so that there is no destructor: the value can be

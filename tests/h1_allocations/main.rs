@@ -16,8 +16,10 @@ mod http {
     pub(crate) mod h1;
 }
 
-use ::http::header::{CONTENT_TYPE, ETAG};
-use ::http::{HeaderValue, Method, StatusCode};
+use ::http::{
+    HeaderValue, Method, StatusCode,
+    header::{CONTENT_TYPE, ETAG},
+};
 use http::h1::*;
 use support::counting::{self, Counting};
 

@@ -4,6 +4,7 @@
 //! Each rule is a function from text to findings, with a test that shows it can fail.
 
 mod imports;
+mod modules;
 mod rules;
 mod source;
 mod words;
@@ -49,6 +50,16 @@ fn the_rooms_of_http_are_kept() {
         findings.extend(found);
     }
     fail_with(findings);
+}
+
+#[test]
+fn modules_have_one_form() {
+    let sources = files("src", "rs").into_iter();
+    let findings = sources.flat_map(|(path, _)| modules::module_files(&path));
+    fail_with(findings.collect());
+    check(&ALL, |source, text| {
+        modules::one_import_a_root(&source.path, text)
+    });
 }
 
 #[test]

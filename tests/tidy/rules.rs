@@ -380,7 +380,7 @@ mod tests {
         finds(layers, "src/net/turns.rs", "use super::Ticket;", 0);
         finds(layers, "src/net/turns.rs", "use super::super::op;", 1);
         finds(layers, "src/net.rs", "use super::op;", 1);
-        finds(layers, "src/sync/mod.rs", "use super::op;", 1);
+        finds(layers, "src/sync.rs", "use super::op;", 1);
     }
 
     #[test]

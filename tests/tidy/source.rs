@@ -66,9 +66,8 @@ impl Source {
 
     /// How many modules deep this file of src is: 1 for `src/driver.rs`.
     pub(crate) fn depth(&self) -> usize {
-        let stem = self.path.file_stem().and_then(|stem| stem.to_str());
-        let names_folder = matches!(stem, Some("mod" | "lib"));
-        self.path.iter().count() - 1 - usize::from(names_folder)
+        let is_root = self.path.ends_with("lib.rs");
+        self.path.iter().count() - 1 - usize::from(is_root)
     }
 
     /// Whether the whole file is tests.
@@ -327,8 +326,8 @@ mod tests {
         assert_eq!(about("src/lib.rs"), (None, 0, false));
         assert_eq!(about("src/net.rs"), (Some("net".to_owned()), 1, false));
         assert_eq!(
-            about("src/sync/mod.rs"),
-            (Some("sync".to_owned()), 1, false)
+            about("src/sync/mpsc.rs"),
+            (Some("sync".to_owned()), 2, false)
         );
         assert_eq!(
             about("src/net/turns.rs"),

@@ -1,7 +1,6 @@
 //! The fields of a head, as places in its bytes.
 
-use std::fmt;
-use std::str;
+use std::{fmt, str};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -1,7 +1,6 @@
 //! The grammar of `Host` and of the authority in a target (RFC 3986, section 3.2).
 
-use std::net::Ipv6Addr;
-use std::str;
+use std::{net::Ipv6Addr, str};
 
 use super::token::{is_hex, is_reg_name_byte};
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use ::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use ::http::{HeaderName, HeaderValue, Method};
+use ::http::{
+    HeaderName, HeaderValue, Method,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+};
 
 use super::{
     BodyLength,

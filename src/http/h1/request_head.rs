@@ -1,11 +1,8 @@
 //! The head of a request.
 
-use std::fmt;
-use std::mem;
-use std::str;
+use std::{fmt, mem, str};
 
-use ::http::uri::InvalidUri;
-use ::http::{HeaderMap, Method, Uri, Version, request};
+use ::http::{HeaderMap, Method, Uri, Version, request, uri::InvalidUri};
 
 use super::{
     BodyLength, Fields, HeadScanner, RejectReason, Rules,

@@ -1,7 +1,9 @@
 //! Writes the head of a response.
 
-use ::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
-use ::http::{HeaderName, HeaderValue, StatusCode};
+use ::http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE},
+};
 
 use super::{
     AnswerTo, BodyLength,

@@ -1,7 +1,9 @@
 //! The head of a response.
 
-use std::fmt;
-use std::mem::{self, MaybeUninit};
+use std::{
+    fmt,
+    mem::{self, MaybeUninit},
+};
 
 use ::http::{HeaderMap, Method, StatusCode, Version};
 

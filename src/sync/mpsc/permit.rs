@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::Channel;
-use super::send_error::SendError;
+use super::{Channel, send_error::SendError};
 
 /// A place in a channel, from [`Sender::reserve`](super::Sender::reserve); dropping it gives it to
 /// the next sender.

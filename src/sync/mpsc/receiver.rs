@@ -1,14 +1,18 @@
 //! [`Receiver`]: the side that receives.
 
-use std::fmt;
-use std::future::poll_fn;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::{
+    fmt,
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use super::Channel;
-use crate::budget::{self, PutOff};
-use crate::sync::try_recv_error::TryRecvError;
-use crate::unwind;
+use crate::{
+    budget::{self, PutOff},
+    sync::try_recv_error::TryRecvError,
+    unwind,
+};
 
 /// The receiving side of a channel. Dropping it closes the channel and drops what is in it.
 pub struct Receiver<T> {

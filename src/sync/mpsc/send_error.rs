@@ -1,7 +1,6 @@
 //! [`SendError`] and [`TrySendError`]: they give the value back.
 
-use std::error::Error;
-use std::fmt;
+use std::{error::Error, fmt};
 
 /// The receiver was closed or dropped. Holds the value that was not sent.
 #[derive(Clone, Copy, PartialEq, Eq)]

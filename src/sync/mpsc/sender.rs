@@ -1,17 +1,25 @@
 //! [`Sender`]: the side that sends.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
-use super::permit::Permit;
-use super::send_error::{SendError, TrySendError};
-use super::{Channel, Choice};
-use crate::budget::{self, PutOff};
-use crate::sync::closed::Closed;
-use crate::sync::waiters::{Left, Place};
+use super::{
+    Channel, Choice,
+    permit::Permit,
+    send_error::{SendError, TrySendError},
+};
+use crate::{
+    budget::{self, PutOff},
+    sync::{
+        closed::Closed,
+        waiters::{Left, Place},
+    },
+};
 
 /// The sending side of a channel. A clone sends into the same channel.
 pub struct Sender<T> {

@@ -22,13 +22,13 @@ mod try_recv_error;
 mod waiters;
 mod waker_slot;
 
-pub use self::closed::Closed;
-pub use self::notify::{Notified, Notify};
-pub use self::semaphore::{Acquire, Semaphore};
-pub use self::semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};
-pub use self::try_recv_error::TryRecvError;
+pub use closed::Closed;
+pub use notify::{Notified, Notify};
+pub use semaphore::{Acquire, Semaphore};
+pub use semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};
+pub use try_recv_error::TryRecvError;
 
-pub(crate) use self::waiters::{Left, Place, Waiters};
+pub(crate) use waiters::{Left, Place, Waiters};
 
 #[cfg(test)]
 mod tests;

@@ -14,18 +14,19 @@ mod receiver;
 mod send_error;
 mod sender;
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::rc::Rc;
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+};
 
-use super::waiters::Waiters;
-use super::waker_slot::WakerSlot;
+use super::{waiters::Waiters, waker_slot::WakerSlot};
 use crate::{budget, shrink};
 
-pub use self::permit::Permit;
-pub use self::receiver::Receiver;
-pub use self::send_error::{SendError, TrySendError};
-pub use self::sender::{Reserve, Sender};
+pub use permit::Permit;
+pub use receiver::Receiver;
+pub use send_error::{SendError, TrySendError};
+pub use sender::{Reserve, Sender};
 
 /// Returns the two sides of a channel that holds at most `capacity` values.
 ///

@@ -38,9 +38,9 @@ mod either;
 mod join;
 mod race;
 
-pub use self::either::Either;
-pub use self::join::{Join, join};
-pub use self::race::{Race, race};
+pub use either::Either;
+pub use join::{Join, join};
+pub use race::{Race, race};
 
 #[cfg(test)]
 mod tests;

@@ -47,14 +47,13 @@ mod timeout;
 mod timers;
 mod wheel;
 
-pub use self::clock::{advance, now, pause, resume};
-pub use self::elapsed::Elapsed;
-pub use self::interval::{Interval, interval, interval_at};
-pub use self::missed_ticks::MissedTicks;
-pub use self::sleep::{Sleep, sleep, sleep_until};
-pub use self::timeout::{Timeout, timeout, timeout_at};
-pub(crate) use self::timers::{Timers, fired_count};
-pub(crate) use self::timers::{shrink, turn_end, watch_turn};
+pub use clock::{advance, now, pause, resume};
+pub use elapsed::Elapsed;
+pub use interval::{Interval, interval, interval_at};
+pub use missed_ticks::MissedTicks;
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use timeout::{Timeout, timeout, timeout_at};
+pub(crate) use timers::{Timers, fired_count, shrink, turn_end, watch_turn};
 
 #[cfg(test)]
 mod tests;
