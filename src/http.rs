@@ -175,13 +175,13 @@ pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version
 pub use client::{Client, fetch};
 pub use error::{Cause, Error, Result};
 pub use error_kind::ErrorKind;
-pub use h1::{BodyError, HeadError, Leniency, Limits, RejectReason, ResponseError};
+pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError};
 #[cfg(feature = "json")]
 pub use server::Json;
 pub use server::{
-    Access, Body, BodyWriter, Connection, ConnectionInfo, Event, EventSender, Form, Handler,
-    IntoResponse, Pairs, Phase, Report, Request, Response, Router, Server, ServerHandle, Timeouts,
-    Upgraded,
+    Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
+    Handler, IntoResponse, Pairs, Phase, Report, Request, Response, Router, Server, ServerHandle,
+    Timeouts, Upgraded,
 };
 pub use transport::Transport;
 

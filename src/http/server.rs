@@ -3,6 +3,7 @@
 mod access_log;
 mod connection;
 mod connection_info;
+mod end_reason;
 mod exchange;
 mod handle;
 mod listening;
@@ -21,6 +22,7 @@ mod workers;
 pub use access_log::Access;
 pub use connection::Connection;
 pub use connection_info::ConnectionInfo;
+pub use end_reason::EndReason;
 pub use handle::ServerHandle;
 #[cfg(feature = "json")]
 pub use message::Json;

@@ -95,8 +95,13 @@ fn refusing_a_request_allocates_nothing() {
     let refuse = || {
         for input in inputs {
             out.clear();
-            let reason = head.read(input, &rules).unwrap_err();
-            encode_reject(&mut out, reason, AnswerTo::request(&head), date.line());
+            let error = head.read(input, &rules).unwrap_err();
+            encode_reject(
+                &mut out,
+                error.reject(),
+                AnswerTo::request(&head),
+                date.line(),
+            );
         }
     };
     assert_eq!(allocation_count_when_warm(refuse), 0);

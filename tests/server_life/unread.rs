@@ -12,7 +12,7 @@ use std::{
 
 use annulus::{
     Cores,
-    http::{ConnectionInfo, Phase, RejectReason, Request, Response, Server, Timeouts},
+    http::{ConnectionInfo, EndReason, Phase, Request, Response, Server, Timeouts},
 };
 
 use crate::{
@@ -173,7 +173,7 @@ fn who_does_not_read_is_cut_after_the_write_timeout() {
     }
     unread.server.handle.stop(NEVER);
     let report = unread.server.ended().unwrap();
-    let expected = [(RejectReason::WriteTimeout, CLIENT_COUNT as u64)];
+    let expected = [(EndReason::WriteTimeout, CLIENT_COUNT as u64)];
     assert_eq!(report.refusals(), expected, "{report}");
 }
 

@@ -30,7 +30,8 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http::server",
         layers: &[
-            &["phase", "report", "access_log", "timeouts"],
+            &["end_reason", "phase", "timeouts"],
+            &["report", "access_log"],
             &["connection_info", "settings"],
             &["worker_shared"],
             &["exchange"],

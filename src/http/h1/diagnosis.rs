@@ -8,7 +8,7 @@
 use std::str;
 
 use super::{
-    HeadError, Leniency, RejectReason, ResponseError, Rules,
+    HeadError, Leniency, RequestError, ResponseError, Rules,
     fields::FieldLine,
     scan::StartLine,
     token::{is_text_byte, is_token},
@@ -16,13 +16,13 @@ use super::{
 
 /// Finds the error in `head`, a whole request head.
 #[cold]
-pub(super) fn diagnose_request(head: &[u8], leniency: Leniency) -> RejectReason {
+pub(super) fn diagnose_request(head: &[u8], leniency: Leniency) -> RequestError {
     let mut lines = lines(head);
     let line = lines.next().unwrap_or_default();
     if let Err(reason) = check_request_line(line, leniency) {
         return reason;
     }
-    diagnose_fields(lines).map_or(RejectReason::RequestLineInvalid, RejectReason::Head)
+    diagnose_fields(lines).map_or(RequestError::RequestLineInvalid, RequestError::Head)
 }
 
 /// Finds the error in `head`, a whole response head.
@@ -38,7 +38,7 @@ pub(super) fn diagnose_response(head: &[u8]) -> ResponseError {
 
 /// Finds the error in a request line, also in one of which only the beginning has arrived.
 #[cold]
-pub(super) fn check_begun_request(line: StartLine<'_>, rules: &Rules) -> Result<(), RejectReason> {
+pub(super) fn check_begun_request(line: StartLine<'_>, rules: &Rules) -> Result<(), RequestError> {
     check_request_bytes(line, rules)?;
     if !line.is_complete {
         return Ok(());
@@ -67,7 +67,7 @@ pub(super) fn check_begun_response(line: StartLine<'_>) -> Result<(), ResponseEr
 }
 
 /// Looks for bytes that no request line has, among those before its limits.
-fn check_request_bytes(line: StartLine<'_>, rules: &Rules) -> Result<(), RejectReason> {
+fn check_request_bytes(line: StartLine<'_>, rules: &Rules) -> Result<(), RequestError> {
     let is_control = |byte: &u8| matches!(byte, 0..=0x08 | 0x0B..=0x1F | 0x7F);
     let limits = &rules.limits;
     let bytes_max = limits.start_line_bytes_max.min(rules.head_bytes_max());
@@ -79,7 +79,7 @@ fn check_request_bytes(line: StartLine<'_>, rules: &Rules) -> Result<(), RejectR
         .iter()
         .any(|byte| is_control(byte) || !byte.is_ascii())
     {
-        return Err(RejectReason::Head(HeadError::MethodInvalid));
+        return Err(RequestError::Head(HeadError::MethodInvalid));
     }
     // A method over its limit is the scanner's to tell.
     let Some(method_len) = method_len else {
@@ -91,9 +91,9 @@ fn check_request_bytes(line: StartLine<'_>, rules: &Rules) -> Result<(), RejectR
     };
     let target = &content[method_len + 1..unseen + offset];
     Err(if target.contains(&b' ') {
-        RejectReason::VersionInvalid
+        RequestError::VersionInvalid
     } else {
-        RejectReason::TargetInvalid
+        RequestError::TargetInvalid
     })
 }
 
@@ -109,25 +109,25 @@ pub(super) fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn check_request_line(line: &[u8], leniency: Leniency) -> Result<(), RejectReason> {
+fn check_request_line(line: &[u8], leniency: Leniency) -> Result<(), RequestError> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(RejectReason::RequestLineInvalid);
+        return Err(RequestError::RequestLineInvalid);
     };
     if method.is_empty() || target.is_empty() || version.is_empty() {
-        return Err(RejectReason::RequestLineInvalid);
+        return Err(RequestError::RequestLineInvalid);
     }
     if !is_token(method) {
-        return Err(RejectReason::Head(HeadError::MethodInvalid));
+        return Err(RequestError::Head(HeadError::MethodInvalid));
     }
     if target.iter().any(|&byte| matches!(byte, 0..=b' ' | 0x7F)) {
-        return Err(RejectReason::TargetInvalid);
+        return Err(RequestError::TargetInvalid);
     }
     let utf8_allowed = leniency.raw_utf8_target && str::from_utf8(target).is_ok();
     if !target.is_ascii() && !utf8_allowed {
-        return Err(RejectReason::TargetNotAscii);
+        return Err(RequestError::TargetNotAscii);
     }
     match version {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
@@ -135,11 +135,11 @@ fn check_request_line(line: &[u8], leniency: Leniency) -> Result<(), RejectReaso
         {
             match (method, *major) {
                 (_, b'1') => Ok(()),
-                (b"PRI", b'2') => Err(RejectReason::Http2Preface),
-                _ => Err(RejectReason::VersionUnsupported),
+                (b"PRI", b'2') => Err(RequestError::Http2Preface),
+                _ => Err(RequestError::VersionUnsupported),
             }
         }
-        _ => Err(RejectReason::VersionInvalid),
+        _ => Err(RequestError::VersionInvalid),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, mem, str};
 use ::http::{HeaderMap, Method, Uri, Version, request, uri::InvalidUri};
 
 use super::{
-    BodyLength, Fields, HeadScanner, RejectReason, Rules,
+    BodyLength, Fields, HeadScanner, RequestError, Rules,
     diagnosis::{check_begun_request, diagnose_request},
     framing::Framing,
     host::is_host,
@@ -131,7 +131,7 @@ impl RequestHead {
         &mut self,
         bytes: &[u8],
         rules: &Rules,
-    ) -> Result<Option<usize>, RejectReason> {
+    ) -> Result<Option<usize>, RequestError> {
         // Most heads arrive whole and are fine, and then the tokenizer finds their end by itself.
         // Whatever is not proven to be so goes to the scanner, from the first byte on.
         if self.scanner.is_fresh() && !rules.leniency.lenient_lf {
@@ -172,7 +172,7 @@ impl RequestHead {
         &mut self,
         bytes: &[u8],
         rules: &Rules,
-    ) -> Result<Option<usize>, RejectReason> {
+    ) -> Result<Option<usize>, RequestError> {
         if self.scanner.is_fresh() {
             // A first look may have taken over parts of it.
             self.forget();
@@ -198,7 +198,7 @@ impl RequestHead {
             }
             Err(error) => {
                 self.clear();
-                Err(RejectReason::Head(error))
+                Err(RequestError::Head(error))
             }
         }
     }
@@ -322,7 +322,7 @@ impl RequestHead {
 
     /// Splits the copy of a head that the scanner found.
     #[cold]
-    fn split_copy(&mut self, rules: &Rules) -> Result<(), RejectReason> {
+    fn split_copy(&mut self, rules: &Rules) -> Result<(), RequestError> {
         let bytes = mem::take(&mut self.fields.bytes);
         let len = self.split(&bytes, rules);
         self.fields.bytes = bytes;
@@ -336,19 +336,19 @@ impl RequestHead {
 
     /// Holds the head against what RFC 9110 and RFC 9112 say about its parts.
     #[inline]
-    fn judge(&mut self, rules: &Rules) -> Result<(), RejectReason> {
+    fn judge(&mut self, rules: &Rules) -> Result<(), RequestError> {
         // First what makes it uncertain where the message ends.
         self.body_length = self.framing.body_length(self.is_http10)?;
         // Its content would be taken for a body by some and for a tunnel's first bytes by others.
         if !self.body_length.is_empty() && self.method == Method::CONNECT {
-            return Err(RejectReason::ConnectWithContent);
+            return Err(RequestError::ConnectWithContent);
         }
         let target = self.target.of(&self.fields.bytes);
         if !self.is_plain && !rules.leniency.raw_utf8_target && !target.is_ascii() {
-            return Err(RejectReason::TargetNotAscii);
+            return Err(RequestError::TargetNotAscii);
         }
         if self.framing.expects_other {
-            return Err(RejectReason::ExpectationUnknown);
+            return Err(RequestError::ExpectationUnknown);
         }
         // From here on only the meaning is at stake.
         split_target(target, self.is_plain, &self.method, &mut self.parts)?;
@@ -357,10 +357,10 @@ impl RequestHead {
 
     /// Holds the `Host` fields against RFC 9112, section 3.2.
     #[inline]
-    fn check_host(&mut self) -> Result<(), RejectReason> {
+    fn check_host(&mut self) -> Result<(), RequestError> {
         match self.framing.host_count {
             0 if self.is_http10 => Ok(()),
-            0 => Err(RejectReason::HostMissing),
+            0 => Err(RequestError::HostMissing),
             1 => match self.fields.value_at(usize::from(self.framing.host_index)) {
                 [] if self.parts.form == TargetForm::Absolute => Ok(()),
                 // Nearly all requests of a server name the same one.
@@ -372,9 +372,9 @@ impl RequestHead {
                     }
                     Ok(())
                 }
-                _ => Err(RejectReason::HostInvalid),
+                _ => Err(RequestError::HostInvalid),
             },
-            _ => Err(RejectReason::HostRepeated),
+            _ => Err(RequestError::HostRepeated),
         }
     }
 

@@ -4,7 +4,7 @@ use ::http::Method;
 use memchr::{memchr, memchr2};
 
 use super::{
-    RejectReason,
+    RequestError,
     host::{is_host, is_host_and_port},
     span::Span,
 };
@@ -40,7 +40,7 @@ pub(super) fn split_target(
     is_plain: bool,
     method: &Method,
     parts: &mut TargetParts,
-) -> Result<(), RejectReason> {
+) -> Result<(), RequestError> {
     if target.first() == Some(&b'/') && *method != Method::CONNECT {
         if is_plain {
             parts.path = Span::new(0, target.len());
@@ -57,13 +57,13 @@ fn split_uncommon_target(
     target: &[u8],
     method: &Method,
     parts: &mut TargetParts,
-) -> Result<(), RejectReason> {
+) -> Result<(), RequestError> {
     if memchr(b'#', target).is_some() {
-        return Err(RejectReason::TargetFragment);
+        return Err(RequestError::TargetFragment);
     }
     if *method == Method::CONNECT {
         if !is_host_and_port(target) {
-            return Err(RejectReason::ConnectTargetInvalid);
+            return Err(RequestError::ConnectTargetInvalid);
         }
         parts.form = TargetForm::Authority;
         parts.authority = Span::new(0, target.len());
@@ -71,27 +71,27 @@ fn split_uncommon_target(
     }
     if target == b"*" {
         if *method != Method::OPTIONS {
-            return Err(RejectReason::AsteriskWithoutOptions);
+            return Err(RequestError::AsteriskWithoutOptions);
         }
         parts.form = TargetForm::Asterisk;
         parts.path = Span::new(0, 1);
         return Ok(());
     }
     let Some(colon) = target.windows(3).position(|three| three == b"://") else {
-        return Err(RejectReason::TargetFormInvalid);
+        return Err(RequestError::TargetFormInvalid);
     };
     let scheme = &target[..colon];
     if !scheme.eq_ignore_ascii_case(b"https") && !scheme.eq_ignore_ascii_case(b"http") {
         return Err(if is_scheme(&target[..colon]) {
-            RejectReason::SchemeUnsupported
+            RequestError::SchemeUnsupported
         } else {
-            RejectReason::TargetFormInvalid
+            RequestError::TargetFormInvalid
         });
     }
     let begin = colon + 3;
     let end = memchr2(b'/', b'?', &target[begin..]).map_or(target.len(), |len| begin + len);
     if !is_host(&target[begin..end]) {
-        return Err(RejectReason::HostInvalid);
+        return Err(RequestError::HostInvalid);
     }
     parts.form = TargetForm::Absolute;
     parts.authority = Span::between(begin, end);
@@ -99,13 +99,13 @@ fn split_uncommon_target(
 }
 
 /// Finds the path, which begins at `begin` and may be empty, and the query behind it.
-fn split_path(target: &[u8], begin: usize, parts: &mut TargetParts) -> Result<(), RejectReason> {
+fn split_path(target: &[u8], begin: usize, parts: &mut TargetParts) -> Result<(), RequestError> {
     let end = target.len();
     parts.path = Span::between(begin, end);
     if let Some(len) = memchr2(b'?', b'#', &target[begin..]) {
         let mark = begin + len;
         if target[mark] == b'#' || memchr(b'#', &target[mark + 1..]).is_some() {
-            return Err(RejectReason::TargetFragment);
+            return Err(RequestError::TargetFragment);
         }
         parts.path = Span::between(begin, mark);
         parts.query = Some(Span::between(mark + 1, end));

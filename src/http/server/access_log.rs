@@ -8,10 +8,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::end_reason::EndReason;
 use crate::http::{
     Method, StatusCode, Version,
     error::Error,
-    h1::{RejectReason, RequestHead, imf_fixdate},
+    h1::{RequestHead, imf_fixdate},
 };
 
 /// The record of one request, or of bytes that were none, for an access log.
@@ -50,7 +51,7 @@ pub struct Access<'a> {
     /// From the end of the head to the end of the answer.
     pub duration: Duration,
     /// Why the server refused the request, or cut the answer off, or that the client left.
-    pub reason: Option<RejectReason>,
+    pub reason: Option<EndReason>,
     /// The error that the handler returned, if it did: the client sees its status only.
     pub error: Option<&'a Error>,
     /// The head of the request, if it could be read.
@@ -62,7 +63,7 @@ impl<'a> Access<'a> {
     /// were a request.
     pub(super) fn refused(
         peer: Option<SocketAddr>,
-        reason: RejectReason,
+        reason: EndReason,
         head: Option<&'a RequestHead>,
     ) -> Self {
         Self {
@@ -239,7 +240,7 @@ mod tests {
             status: Some(StatusCode::OK),
             sent: 2326,
             reason: None,
-            ..Access::refused(None, RejectReason::HostMissing, head)
+            ..Access::refused(None, EndReason::Misdirected, head)
         }
     }
 

@@ -33,14 +33,15 @@ pub(crate) use driving::Driven;
 pub(crate) use line::Written;
 
 use super::{
-    connection_info::ConnectionInfo, phase::Phase, settings::WhenGone, worker_shared::Shared,
+    connection_info::ConnectionInfo, end_reason::EndReason, phase::Phase, settings::WhenGone,
+    worker_shared::Shared,
 };
 use crate::{
     budget,
     http::{
         HeaderMap,
         error::Result as BodyResult,
-        h1::{AnswerTo, BodyError, RejectReason, RequestHead, encode_reject},
+        h1::{AnswerTo, BodyError, RequestHead, encode_reject},
         transport::Transport,
     },
     pool::ManagedBuf,
@@ -69,11 +70,11 @@ pub(crate) struct Exchange {
 
 /// Why serving a connection stops without another word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gone(pub(crate) RejectReason);
+pub(crate) struct Gone(pub(crate) EndReason);
 
 impl From<io::Error> for Gone {
     fn from(_error: io::Error) -> Self {
-        Self(RejectReason::ClientGone)
+        Self(EndReason::ClientGone)
     }
 }
 
@@ -235,10 +236,10 @@ impl Exchange {
     }
 
     /// Adds the answer to a request that is refused.
-    pub(crate) fn refuse(&self, reason: RejectReason, answer_to: AnswerTo) {
+    pub(crate) fn refuse(&self, reason: EndReason, answer_to: AnswerTo) {
         let date_line = &self.shared.date_line();
         self.outgoing
-            .with_bytes(|bytes| encode_reject(bytes, reason, answer_to, date_line));
+            .with_bytes(|bytes| encode_reject(bytes, reason.reject(), answer_to, date_line));
     }
 
     // Requests: their bytes and their bodies.
@@ -419,7 +420,7 @@ impl Exchange {
             },
         });
         match received.await? {
-            Some(bytes) if bytes.is_empty() => Err(Gone(RejectReason::ClientGone)),
+            Some(bytes) if bytes.is_empty() => Err(Gone(EndReason::ClientGone)),
             Some(bytes) => {
                 self.incoming.push(bytes);
                 Ok(true)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::http::h1::RejectReason;
+use super::end_reason::EndReason;
 
 /// The counts of a server until it ended. It prints as one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,14 +27,14 @@ pub struct Report {
     pub pauses: u64,
     /// Times that an accept failed for want of descriptors or memory.
     pub exhausted: u64,
-    refusals: Vec<(RejectReason, u64)>,
+    refusals: Vec<(EndReason, u64)>,
 }
 
 impl Report {
     /// How often the server refused a request, or bytes that were none, or an answer failed, for
     /// each reason and in the order in which the reasons came up first.
     #[must_use]
-    pub fn refusals(&self) -> &[(RejectReason, u64)] {
+    pub fn refusals(&self) -> &[(EndReason, u64)] {
         &self.refusals
     }
 
@@ -50,7 +50,7 @@ impl Report {
         self.count_of(true)
     }
 
-    fn of(&self, is_failure: bool) -> impl Iterator<Item = (RejectReason, u64)> {
+    fn of(&self, is_failure: bool) -> impl Iterator<Item = (EndReason, u64)> {
         let all = self.refusals.iter().copied();
         all.filter(move |(reason, _)| self::is_failure(*reason) == is_failure)
     }
@@ -59,8 +59,8 @@ impl Report {
         self.of(is_failure).map(|(_, count)| count).sum()
     }
 
-    pub(super) fn count_refusal(&mut self, reason: RejectReason) {
-        if reason == RejectReason::ClientGone {
+    pub(super) fn count_refusal(&mut self, reason: EndReason) {
+        if reason == EndReason::ClientGone {
             self.left += 1;
         } else {
             self.add_refusals(reason, 1);
@@ -92,7 +92,7 @@ impl Report {
         }
     }
 
-    fn add_refusals(&mut self, reason: RejectReason, added: u64) {
+    fn add_refusals(&mut self, reason: EndReason, added: u64) {
         match self.refusals.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, count)) => *count += added,
             None => self.refusals.push((reason, added)),
@@ -130,10 +130,10 @@ impl fmt::Display for Report {
 }
 
 /// Whether a reason is about an answer that failed, and not about a request that was refused.
-fn is_failure(reason: RejectReason) -> bool {
+fn is_failure(reason: EndReason) -> bool {
     matches!(
         reason,
-        RejectReason::HandlerFailed | RejectReason::AnswerCut | RejectReason::WriteTimeout
+        EndReason::HandlerFailed | EndReason::AnswerCut | EndReason::WriteTimeout
     )
 }
 
@@ -157,14 +157,14 @@ mod tests {
             evicted: 3,
             ..Report::default()
         };
-        other.count_refusal(RejectReason::HostMissing);
-        other.count_refusal(RejectReason::HeadTimeout);
-        report.count_refusal(RejectReason::HeadTimeout);
+        other.count_refusal(EndReason::Misdirected);
+        other.count_refusal(EndReason::HeadTimeout);
+        report.count_refusal(EndReason::HeadTimeout);
         report.add(&other);
         assert_eq!(
             report.to_string(),
             "5 connections accepted, 7 requests answered, 3 refused (head-timeout 2, \
-             host-missing 1), 3 evicted; 1 finished during the stop, 2 cut"
+             misdirected 1), 3 evicted; 1 finished during the stop, 2 cut"
         );
     }
 
@@ -172,11 +172,11 @@ mod tests {
     fn who_left_was_not_refused_and_an_answer_that_failed_neither() {
         let mut report = Report::default();
         for reason in [
-            RejectReason::ClientGone,
-            RejectReason::AnswerCut,
-            RejectReason::HostMissing,
-            RejectReason::ClientGone,
-            RejectReason::HandlerFailed,
+            EndReason::ClientGone,
+            EndReason::AnswerCut,
+            EndReason::Misdirected,
+            EndReason::ClientGone,
+            EndReason::HandlerFailed,
         ] {
             report.count_refusal(reason);
         }
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!((sum.refused(), sum.failed(), sum.left), (1, 2, 2));
         assert_eq!(
             sum.to_string(),
-            "0 connections accepted, 0 requests answered, 1 refused (host-missing 1), 2 failed \
+            "0 connections accepted, 0 requests answered, 1 refused (misdirected 1), 2 failed \
              (answer-cut 1, handler-failed 1), 2 left by their clients; 0 finished during the stop, \
              0 cut"
         );

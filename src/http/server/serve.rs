@@ -12,13 +12,14 @@ use std::{
 };
 
 use super::{
+    end_reason::EndReason,
     exchange::{Driven, Exchange, Gone},
     message::{handler::Handler, received::Received, request::Request, response::Response},
     phase::Phase,
     settings::WhenGone,
 };
 use crate::{
-    http::h1::{AnswerTo, RejectReason, RequestHead},
+    http::h1::{AnswerTo, RequestHead},
     time,
 };
 use answer::{Answered, Next, answer, answer_at_once};
@@ -33,7 +34,7 @@ enum NoRequest {
     /// Nothing.
     Idle,
     /// Something else.
-    Refused(RejectReason),
+    Refused(EndReason),
 }
 
 /// The answers that stand in the output, to be sent together.
@@ -158,7 +159,7 @@ async fn rest(
 }
 
 /// Answers a request that no handler sees.
-fn refuse(exchange: &Exchange, head: &RequestHead, reason: RejectReason) -> Next {
+fn refuse(exchange: &Exchange, head: &RequestHead, reason: EndReason) -> Next {
     // It was read if the connection may stay.
     let known = (!reason.closes()).then_some(head);
     let shared = exchange.shared();
@@ -241,7 +242,7 @@ fn finish(
     let shared = exchange.shared();
     match answered {
         // Counted where it was found, since an answer may be written after its exchange.
-        Ok((_, None, _)) | Err(Gone(RejectReason::WriteTimeout)) => {}
+        Ok((_, None, _)) | Err(Gone(EndReason::WriteTimeout)) => {}
         Ok((_, Some(reason), _)) | Err(Gone(reason)) => shared.count_refusal(*reason),
     }
     if answered.is_ok() {
@@ -284,9 +285,9 @@ fn look_for_head(exchange: &Exchange, storage: &mut RequestHead) -> Option<Resul
         let settings = &exchange.shared().settings;
         match storage.read(bytes, &settings.rules) {
             Ok(Some(_)) if settings.serves(storage) => Some(Ok(())),
-            Ok(Some(_)) => Some(Err(NoRequest::Refused(RejectReason::Misdirected))),
+            Ok(Some(_)) => Some(Err(NoRequest::Refused(EndReason::Misdirected))),
             Ok(None) => None,
-            Err(reason) => Some(Err(NoRequest::Refused(reason))),
+            Err(error) => Some(Err(NoRequest::Refused(error.into()))),
         }
     })
 }
@@ -312,7 +313,7 @@ async fn wait_for_head(
             deadline = time::now().checked_add(exchange.shared().settings.timeouts.head);
         }
         if !exchange.receive(deadline).await? {
-            return Ok(Err(NoRequest::Refused(RejectReason::HeadTimeout)));
+            return Ok(Err(NoRequest::Refused(EndReason::HeadTimeout)));
         }
         if let Some(read) = look_for_head(exchange, storage) {
             return Ok(read);

@@ -11,11 +11,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{access_log::Access, report::Report, settings::Settings};
+use super::{access_log::Access, end_reason::EndReason, report::Report, settings::Settings};
 use crate::{
     http::{
         HeaderValue, StatusCode,
-        h1::{AnswerTo, DateCache, PlainEncoder, RejectReason, RequestHead, ResponseFraming},
+        h1::{AnswerTo, DateCache, PlainEncoder, RequestHead, ResponseFraming},
     },
     net::Outbox,
     sync::Notify,
@@ -183,7 +183,7 @@ impl Shared {
 
     /// Counts why the server refused a request, or bytes that were none, or cut an answer off.
     #[cold]
-    pub(crate) fn count_refusal(&self, reason: RejectReason) {
+    pub(crate) fn count_refusal(&self, reason: EndReason) {
         self.report.borrow_mut().count_refusal(reason);
     }
 
@@ -193,7 +193,7 @@ impl Shared {
     pub(crate) fn note_refusal(
         &self,
         peer: impl FnOnce() -> Option<SocketAddr>,
-        reason: RejectReason,
+        reason: EndReason,
         head: Option<&RequestHead>,
     ) {
         self.count_refusal(reason);

@@ -3,7 +3,7 @@
 use ::http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::http::h1::{
-    AnswerTo, BodyError, BodyLength, CONTINUE, DateCache, HeadError, PlainEncoder, RejectReason,
+    AnswerTo, BodyError, BodyLength, CONTINUE, DateCache, HeadError, PlainEncoder, RequestError,
     RequestHead, ResponseEncoder, ResponseFraming, ResponseHead, Rules, encode_reject,
 };
 
@@ -426,50 +426,41 @@ fn a_plain_answer_is_one_from_the_encoder() {
     }
 }
 
-/// All reasons but those that carry an error, and some of those.
-const REASONS: [RejectReason; 36] = [
-    RejectReason::Head(HeadError::BareLf),
-    RejectReason::Head(HeadError::StartLineTooLong),
-    RejectReason::Head(HeadError::HeadTooLarge),
-    RejectReason::Head(HeadError::TooManyFields),
-    RejectReason::Head(HeadError::MethodTooLong),
-    RejectReason::Head(HeadError::TransferEncodingUnknown),
-    RejectReason::Body(BodyError::TooLarge),
-    RejectReason::Body(BodyError::UnexpectedEof),
-    RejectReason::Body(BodyError::Trailer(HeadError::HeadTooLarge)),
-    RejectReason::Body(BodyError::Trailer(HeadError::FieldNameInvalid)),
-    RejectReason::RequestLineInvalid,
-    RejectReason::VersionInvalid,
-    RejectReason::VersionUnsupported,
-    RejectReason::Http2Preface,
-    RejectReason::TargetInvalid,
-    RejectReason::TargetNotAscii,
-    RejectReason::TargetFragment,
-    RejectReason::TargetFormInvalid,
-    RejectReason::SchemeUnsupported,
-    RejectReason::AsteriskWithoutOptions,
-    RejectReason::ConnectTargetInvalid,
-    RejectReason::HostMissing,
-    RejectReason::HostRepeated,
-    RejectReason::HostInvalid,
-    RejectReason::ExpectationUnknown,
-    RejectReason::HeadTimeout,
-    RejectReason::Body(BodyError::TimedOut),
-    RejectReason::WriteTimeout,
-    RejectReason::ClientGone,
-    RejectReason::AnswerCut,
-    RejectReason::ConnectUnsupported,
-    RejectReason::Misdirected,
-    RejectReason::UpgradeRequired,
-    RejectReason::HandlerFailed,
-    RejectReason::Overloaded,
-    RejectReason::Stopping,
+/// All errors but those that carry another one, and some of those.
+const ERRORS: [RequestError; 27] = [
+    RequestError::Head(HeadError::BareLf),
+    RequestError::Head(HeadError::StartLineTooLong),
+    RequestError::Head(HeadError::HeadTooLarge),
+    RequestError::Head(HeadError::TooManyFields),
+    RequestError::Head(HeadError::MethodTooLong),
+    RequestError::Head(HeadError::TransferEncodingUnknown),
+    RequestError::Body(BodyError::TooLarge),
+    RequestError::Body(BodyError::UnexpectedEof),
+    RequestError::Body(BodyError::Trailer(HeadError::HeadTooLarge)),
+    RequestError::Body(BodyError::Trailer(HeadError::FieldNameInvalid)),
+    RequestError::RequestLineInvalid,
+    RequestError::VersionInvalid,
+    RequestError::VersionUnsupported,
+    RequestError::Http2Preface,
+    RequestError::TargetInvalid,
+    RequestError::TargetNotAscii,
+    RequestError::TargetFragment,
+    RequestError::TargetFormInvalid,
+    RequestError::SchemeUnsupported,
+    RequestError::AsteriskWithoutOptions,
+    RequestError::ConnectTargetInvalid,
+    RequestError::ConnectWithContent,
+    RequestError::HostMissing,
+    RequestError::HostRepeated,
+    RequestError::HostInvalid,
+    RequestError::ExpectationUnknown,
+    RequestError::Body(BodyError::TimedOut),
 ];
 
 #[test]
 fn refusals_are_whole_answers_that_name_the_reason() {
     let date = DateCache::new(0);
-    for reason in REASONS {
+    for error in ERRORS {
         for answer_to in [
             AnswerTo::unreadable(),
             get(),
@@ -477,17 +468,17 @@ fn refusals_are_whole_answers_that_name_the_reason() {
             to("GET / HTTP/1.0", ""),
         ] {
             let mut out = Vec::new();
-            let keeps_alive = encode_reject(&mut out, reason, answer_to, date.line());
-            assert_eq!(keeps_alive, answer_to.keeps_alive && !reason.closes());
+            let keeps_alive = encode_reject(&mut out, error.reject(), answer_to, date.line());
+            assert_eq!(keeps_alive, answer_to.keeps_alive && !error.closes());
             let mut head = ResponseHead::new();
             let len = head
                 .read(&out, &Method::GET, &Rules::default())
                 .unwrap()
                 .unwrap();
-            assert_eq!(head.status(), reason.status());
-            assert_eq!(head.keeps_alive(), keeps_alive, "{reason:?}");
+            assert_eq!(head.status(), error.status());
+            assert_eq!(head.keeps_alive(), keeps_alive, "{error:?}");
             assert_eq!(head.field("date").unwrap().len(), 29);
-            let text = format!("{reason}\n");
+            let text = format!("{error}\n");
             assert_eq!(head.body_length(), BodyLength::Sized(text.len() as u64));
             let body = if answer_to.is_head { "" } else { &text };
             assert_eq!(&out[len..], body.as_bytes());
@@ -497,33 +488,27 @@ fn refusals_are_whole_answers_that_name_the_reason() {
 
 #[test]
 fn statuses_of_refusals() {
-    let statuses: Vec<u16> = REASONS
-        .iter()
-        .map(|reason| reason.status().as_u16())
-        .collect();
+    let statuses: Vec<u16> = ERRORS.iter().map(|error| error.status().as_u16()).collect();
     let expected = [
         400, 414, 431, 431, 501, 501, 413, 400, 431, 400, 400, 400, 505, 505, 400, 400, 400, 400,
-        400, 400, 400, 400, 400, 400, 417, 408, 408, 408, 408, 500, 501, 421, 426, 500, 503, 503,
+        400, 400, 400, 400, 400, 400, 400, 417, 408,
     ];
     assert_eq!(statuses, expected);
 }
 
 #[test]
 fn reasons_have_names_and_sentences_of_their_own() {
-    for reason in REASONS {
-        let name = reason.as_str();
+    for error in ERRORS {
+        let name = error.as_str();
         assert!(
             name.chars()
                 .all(|c| c.is_ascii_lowercase() || "-.0123456789".contains(c))
         );
-        assert!(!reason.to_string().ends_with('.'));
-        let same = REASONS
-            .iter()
-            .filter(|other| other.as_str() == name)
-            .count();
+        assert!(!error.to_string().ends_with('.'));
+        let same = ERRORS.iter().filter(|other| other.as_str() == name).count();
         assert_eq!(same, 1, "{name}");
-        let sentence = reason.to_string();
-        let same = REASONS
+        let sentence = error.to_string();
+        let same = ERRORS
             .iter()
             .filter(|other| other.to_string() == sentence)
             .count();

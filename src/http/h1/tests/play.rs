@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::http::h1::{BodyDecoder, BodyError, Leniency, Limits, RejectReason, RequestHead, Rules};
+use crate::http::h1::{BodyDecoder, BodyError, Leniency, Limits, RequestError, RequestHead, Rules};
 
 /// One end of a connection as a server has it, without the connection.
 struct Connection<'a> {
@@ -97,7 +97,7 @@ impl<'a> Connection<'a> {
         self.head.renew();
     }
 
-    fn refuse(&mut self, reason: RejectReason) {
+    fn refuse(&mut self, reason: RequestError) {
         // An access log looks at a refused head too.
         let head = &self.head;
         let _ = (

@@ -3,7 +3,7 @@
 use ::http::{Method, Version};
 
 use super::oracle::Numbers;
-use crate::http::h1::{BodyLength, RejectReason, RequestHead, Rules};
+use crate::http::h1::{BodyLength, RequestError, RequestHead, Rules};
 
 fn read(text: &str) -> RequestHead {
     let mut head = RequestHead::new();
@@ -193,7 +193,7 @@ fn a_head_is_reused_without_a_trace_of_the_one_before() {
         assert!(head.keeps_alive() && !head.expects_continue() && head.upgrades().count() == 0);
     }
     let refused = head.read(b"HEAD  / HTTP/1.1\r\n\r\n", &rules);
-    assert_eq!(refused, Err(RejectReason::RequestLineInvalid));
+    assert_eq!(refused, Err(RequestError::RequestLineInvalid));
     assert_eq!(head.fields().len(), 0);
     assert_eq!(head.read(second, &rules), Ok(Some(second.len())));
 }
@@ -244,7 +244,7 @@ fn what_may_stay_open_says_how_to_go_on() {
     let input = b"\r\nPOST / HTTP/1.1\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     assert_eq!(
         head.read(input, &Rules::default()),
-        Err(RejectReason::HostMissing)
+        Err(RequestError::HostMissing)
     );
     assert_eq!(head.consumed(), input.len() - 5);
     assert_eq!(head.body_length(), BodyLength::Sized(5));
@@ -260,7 +260,7 @@ fn a_host_that_is_remembered_lets_no_other_through() {
         head.read(text.as_bytes(), &Rules::default()).map(drop)
     };
     let long = "h".repeat(100);
-    assert_eq!(read(""), Err(RejectReason::HostInvalid));
+    assert_eq!(read(""), Err(RequestError::HostInvalid));
     for host in ["h:81", "h:81", "h:82", &long, "h:82"] {
         assert_eq!(read(host), Ok(()), "{host}");
     }
@@ -268,15 +268,15 @@ fn a_host_that_is_remembered_lets_no_other_through() {
         let expected = if host == "h:82 " {
             Ok(())
         } else {
-            Err(RejectReason::HostInvalid)
+            Err(RequestError::HostInvalid)
         };
         assert_eq!(read(host), expected, "{host:?}");
     }
 }
 
 /// Everything that a head tells about the request `text`, whose result was `read`.
-fn tell(head: &RequestHead, read: Result<Option<usize>, RejectReason>) -> String {
-    let closes = read.is_err_and(RejectReason::closes);
+fn tell(head: &RequestHead, read: Result<Option<usize>, RequestError>) -> String {
+    let closes = read.is_err_and(RequestError::closes);
     if closes || read == Ok(None) {
         return format!("{read:?}");
     }

@@ -9,7 +9,7 @@ use std::{
 use super::{Exchange, Gone, sending::FIRST_PIECE_BYTES_MAX};
 use crate::{
     budget,
-    http::{h1::RejectReason, server::settings::WhenGone},
+    http::server::{end_reason::EndReason, settings::WhenGone},
     net::GoneWait,
     task, unwind,
 };
@@ -80,7 +80,7 @@ impl Exchange {
             });
             match event.await {
                 Event::Driven => return Ok(driven.expect("it is there when the future has ended")),
-                Event::Gone => return Err(Gone(RejectReason::ClientGone)),
+                Event::Gone => return Err(Gone(EndReason::ClientGone)),
                 Event::HasOutput => {
                     self.incoming.copy_out();
                     sent_bytes += self.outgoing.len();

@@ -11,10 +11,7 @@ use std::{
 use super::{Exchange, Gone, line::Line};
 use crate::{
     buf::{Interleaved, IoVectored as _},
-    http::{
-        h1::RejectReason,
-        server::{phase::Phase, worker_shared::Shared},
-    },
+    http::server::{end_reason::EndReason, phase::Phase, worker_shared::Shared},
     task, time,
 };
 
@@ -236,7 +233,7 @@ impl<T, W: Future<Output = io::Result<T>> + Unpin> Future for UntilStalled<'_, W
         // The write is dropped before the connection, and what it has begun would be finished
         // first.
         line.cut();
-        shared.count_refusal(RejectReason::WriteTimeout);
-        Poll::Ready(Err(Gone(RejectReason::WriteTimeout)))
+        shared.count_refusal(EndReason::WriteTimeout);
+        Poll::Ready(Err(Gone(EndReason::WriteTimeout)))
     }
 }

@@ -5,12 +5,10 @@ use std::rc::Rc;
 use crate::http::{
     HeaderValue, StatusCode,
     error::{Error, Result},
-    h1::{
-        AnswerTo, BodyError, BodyLength, RejectReason, RequestHead, ResponseEncoder,
-        ResponseFraming,
-    },
+    h1::{AnswerTo, BodyError, BodyLength, RequestHead, ResponseEncoder, ResponseFraming},
     header,
     server::{
+        end_reason::EndReason,
         exchange::{Driven, Exchange, Gone},
         message::{
             body_writer::BodyWriter,
@@ -31,7 +29,7 @@ pub(crate) enum Next {
 }
 
 /// The outcome of an answer: its status, the reason if it was not the handler's, and the next step.
-pub(crate) type Answered = (StatusCode, Option<RejectReason>, Next);
+pub(crate) type Answered = (StatusCode, Option<EndReason>, Next);
 
 /// Adds the answer that most handlers give to the output, and takes it: one whose body is here.
 #[inline]
@@ -52,11 +50,7 @@ pub(crate) fn answer_at_once(
     answer_to.keeps_alive &=
         failed.is_none() && !exchange.shared().is_stopping() && ends_body(exchange, response);
     let keeps_alive = write_whole(exchange, response, answer_to)?;
-    Some((
-        status,
-        failed.map(RejectReason::Body),
-        next_after(keeps_alive),
-    ))
+    Some((status, failed.map(EndReason::from), next_after(keeps_alive)))
 }
 
 /// Whether the request's body can end after an answer whose body is here. One that is written in
@@ -77,10 +71,10 @@ pub(crate) async fn answer(
         answer_to.keeps_alive = false;
     }
     let Some(Driven::Done(mut response)) = driven else {
-        return Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to));
+        return Ok(refuse(exchange, EndReason::HandlerFailed, answer_to));
     };
     let status = response.status();
-    let reason = exchange.body_failed().map(RejectReason::Body);
+    let reason = exchange.body_failed().map(EndReason::from);
     let body = response.take_body();
     if status.is_informational() || answer_to.is_connect && status.is_success() {
         let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
@@ -94,7 +88,7 @@ pub(crate) async fn answer(
                 exchange.ask_for_body()?;
                 if exchange.body_failed().is_some() || !exchange.skip_body().await? {
                     let error = exchange.body_failed().unwrap_or(BodyError::TooLarge);
-                    return Ok(refuse(exchange, RejectReason::Body(error), answer_to));
+                    return Ok(refuse(exchange, error.into(), answer_to));
                 }
                 encode(exchange, &response, None, answer_to);
                 exchange.flush().await?;
@@ -103,12 +97,10 @@ pub(crate) async fn answer(
             }
             // Neither ends an exchange: what follows would be taken for its answer, or for a
             // tunnel's bytes.
-            _ if answer_to.is_connect => Ok(refuse(
-                exchange,
-                RejectReason::ConnectUnsupported,
-                answer_to,
-            )),
-            _ => Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to)),
+            _ if answer_to.is_connect => {
+                Ok(refuse(exchange, EndReason::ConnectUnsupported, answer_to))
+            }
+            _ => Ok(refuse(exchange, EndReason::HandlerFailed, answer_to)),
         };
     }
     match body {
@@ -131,7 +123,7 @@ pub(crate) async fn answer(
             produce(exchange, received, make, framing, (status, reason)).await
         }
         ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
-            Ok(refuse(exchange, RejectReason::HandlerFailed, answer_to))
+            Ok(refuse(exchange, EndReason::HandlerFailed, answer_to))
         }
     }
 }
@@ -145,7 +137,7 @@ pub(super) fn next_after(keeps_alive: bool) -> Next {
 }
 
 /// Answers by ourselves, and closes.
-fn refuse(exchange: &Exchange, reason: RejectReason, answer_to: AnswerTo) -> Answered {
+fn refuse(exchange: &Exchange, reason: EndReason, answer_to: AnswerTo) -> Answered {
     let answer_to = AnswerTo {
         keeps_alive: false,
         ..answer_to
@@ -170,13 +162,13 @@ fn protocols(response: &Response) -> impl Iterator<Item = &HeaderValue> {
 /// Answers 426 where the handler would change to a protocol that the client did not offer (RFC
 /// 9110, section 7.8), and names that protocol. Without one the handler is at fault.
 fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: AnswerTo) -> Answered {
-    let reason = RejectReason::UpgradeRequired;
+    let reason = EndReason::UpgradeRequired;
     let mut refusal = Response::text(format!("{reason}\n")).with_status(reason.status());
     for protocol in protocols(&response) {
         refusal = refusal.with_field(header::UPGRADE, protocol.clone());
     }
     if refusal.field_list().is_empty() {
-        return refuse(exchange, RejectReason::HandlerFailed, answer_to);
+        return refuse(exchange, EndReason::HandlerFailed, answer_to);
     }
     // What would have used the connection is the user's, and dropped before anything is borrowed.
     drop(response);
@@ -244,7 +236,7 @@ async fn produce(
     received: &Rc<Received>,
     make: Box<MakeProducer>,
     framing: ResponseFraming,
-    (status, reason): (StatusCode, Option<RejectReason>),
+    (status, reason): (StatusCode, Option<EndReason>),
 ) -> std::result::Result<Answered, Gone> {
     let ResponseFraming { body, keeps_alive } = framing;
     if body == BodyLength::None {
@@ -287,11 +279,7 @@ async fn produce(
             let mut answer_to = AnswerTo::request(&received.head);
             answer_to.keeps_alive = false;
             encode(exchange, &response, Some(0), answer_to);
-            Ok((
-                error.status(),
-                Some(RejectReason::HandlerFailed),
-                Next::Close,
-            ))
+            Ok((error.status(), Some(EndReason::HandlerFailed), Next::Close))
         }
         Err(_) => {
             // The end must not look like the answer's: chunks lack their last, a length is not
@@ -301,7 +289,7 @@ async fn produce(
             } else {
                 exchange.flush().await?;
             }
-            Err(Gone(RejectReason::AnswerCut))
+            Err(Gone(EndReason::AnswerCut))
         }
     }
 }
@@ -310,7 +298,7 @@ async fn produce(
 /// if it was left.
 async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
     let Some((transport, unread)) = exchange.begin_tunnel() else {
-        return Err(Gone(RejectReason::ClientGone));
+        return Err(Gone(EndReason::ClientGone));
     };
     let shared = Rc::clone(exchange.shared());
     let way_back = WayBack::default();

@@ -6,8 +6,8 @@ use crate::{
     http::{
         StatusCode,
         error::Error,
-        h1::{RejectReason, RequestHead},
-        server::{access_log::Access, exchange::Exchange},
+        h1::RequestHead,
+        server::{access_log::Access, end_reason::EndReason, exchange::Exchange},
     },
     time,
 };
@@ -34,7 +34,7 @@ impl Exchanged {
         exchange: &Exchange,
         head: &RequestHead,
         status: Option<StatusCode>,
-        reason: Option<RejectReason>,
+        reason: Option<EndReason>,
     ) {
         let Some(log) = &exchange.shared().settings.access_log else {
             return;

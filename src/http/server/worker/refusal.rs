@@ -4,8 +4,8 @@ use std::{future::Future, time::Duration};
 
 use crate::{
     http::{
-        h1::{AnswerTo, RejectReason, encode_reject},
-        server::{serve::closing::close_gently, worker_shared::Shared},
+        h1::{AnswerTo, encode_reject},
+        server::{end_reason::EndReason, serve::closing::close_gently, worker_shared::Shared},
         transport::Transport,
     },
     time,
@@ -19,12 +19,12 @@ pub(crate) fn refuse(
     transport: Transport,
     shared: &Shared,
 ) -> impl Future<Output = ()> + use<> + 'static {
-    let reason = RejectReason::Overloaded;
+    let reason = EndReason::Overloaded;
     shared.note_refusal(|| transport.peer_addr(), reason, None);
     let mut answer = Vec::new();
     encode_reject(
         &mut answer,
-        reason,
+        reason.reject(),
         AnswerTo::unreadable(),
         &shared.date_line(),
     );

@@ -1,22 +1,18 @@
-//! Why a server refuses a request.
+//! Errors in a request.
 
 use std::fmt;
 
 use ::http::StatusCode;
 
-use super::{BodyError, HeadError};
+use super::{BodyError, HeadError, Reject};
 
-/// After how many seconds a client should come back to a server that was full.
-const RETRY_AFTER: u64 = 1;
-
-/// Why a server answered a request by itself instead of calling the handler, or cut the handler's
-/// answer off.
+/// Why a server refuses a request, or bytes that are none.
 ///
-/// It goes into the access log and has a counter each. [`status`](Self::status) says what the
-/// client is told, [`closes`](Self::closes) whether the connection ends with it.
+/// [`status`](Self::status) is the answer's, and [`closes`](Self::closes) says whether the
+/// connection ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum RejectReason {
+pub enum RequestError {
     /// The head or its framing is malformed or over a limit.
     Head(HeadError),
     /// The body is malformed, too large or cut off.
@@ -53,30 +49,10 @@ pub enum RejectReason {
     HostInvalid,
     /// The `Expect` field asks for something else than `100-continue`.
     ExpectationUnknown,
-    /// The head did not arrive in time.
-    HeadTimeout,
-    /// The client took no byte of the answer in time.
-    WriteTimeout,
-    /// The client went away before the answer was complete.
-    ClientGone,
-    /// The handler gave less of the answer than it promised, or failed in the middle.
-    AnswerCut,
-    /// This server has no tunnel to offer to a `CONNECT`.
-    ConnectUnsupported,
-    /// The request is for a host that this server does not serve.
-    Misdirected,
-    /// The handler changes to a protocol that the request did not offer.
-    UpgradeRequired,
-    /// The handler failed before it gave an answer.
-    HandlerFailed,
-    /// The server has more to do than it can.
-    Overloaded,
-    /// The server is stopping.
-    Stopping,
 }
 
-impl RejectReason {
-    /// The name of the reason for logs and counters.
+impl RequestError {
+    /// The name of the error for logs and counters.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Head(error) => error.as_str(),
@@ -97,21 +73,11 @@ impl RejectReason {
             Self::HostRepeated => "host-repeated",
             Self::HostInvalid => "host-invalid",
             Self::ExpectationUnknown => "expectation-unknown",
-            Self::HeadTimeout => "head-timeout",
-            Self::WriteTimeout => "write-timeout",
-            Self::ClientGone => "client-gone",
-            Self::AnswerCut => "answer-cut",
-            Self::ConnectUnsupported => "connect-unsupported",
-            Self::Misdirected => "misdirected",
-            Self::UpgradeRequired => "upgrade-required",
-            Self::HandlerFailed => "handler-failed",
-            Self::Overloaded => "overloaded",
-            Self::Stopping => "stopping",
         }
     }
 
     /// A sentence that says what was expected and what was found.
-    pub(super) const fn message(self) -> &'static str {
+    pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::Head(error) => error.message(),
             Self::Body(error) => error.message(),
@@ -137,16 +103,6 @@ impl RejectReason {
             Self::HostRepeated => "expected one host field, found several",
             Self::HostInvalid => "expected a host with an optional port, found something else",
             Self::ExpectationUnknown => "expected 100-continue in expect, found something else",
-            Self::HeadTimeout => "expected a complete head, found none in time",
-            Self::WriteTimeout => "expected the client to read, found nothing taken in time",
-            Self::ClientGone => "expected the client to wait, found it gone",
-            Self::AnswerCut => "expected the rest of the answer, found the handler's end",
-            Self::ConnectUnsupported => "expected another method, found CONNECT",
-            Self::Misdirected => "expected a host of this server, found another",
-            Self::UpgradeRequired => "expected an offer to change the protocol, found none",
-            Self::HandlerFailed => "the request could not be handled",
-            Self::Overloaded => "the server is overloaded",
-            Self::Stopping => "the server is stopping",
         }
     }
 
@@ -157,23 +113,7 @@ impl RejectReason {
             Self::Body(error) => error.status(),
             Self::VersionUnsupported | Self::Http2Preface => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::ExpectationUnknown => StatusCode::EXPECTATION_FAILED,
-            Self::HeadTimeout | Self::WriteTimeout | Self::ClientGone => {
-                StatusCode::REQUEST_TIMEOUT
-            }
-            Self::ConnectUnsupported => StatusCode::NOT_IMPLEMENTED,
-            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::HandlerFailed | Self::AnswerCut => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
-        }
-    }
-
-    /// When the client should come back, in seconds.
-    pub(super) const fn retry_after(self) -> Option<u64> {
-        match self {
-            Self::Overloaded => Some(RETRY_AFTER),
-            _ => None,
         }
     }
 
@@ -191,28 +131,36 @@ impl RejectReason {
                 | Self::HostMissing
                 | Self::HostRepeated
                 | Self::HostInvalid
-                | Self::Misdirected
-                | Self::UpgradeRequired
         )
+    }
+
+    /// The answer to the request.
+    pub(crate) const fn reject(self) -> Reject {
+        Reject {
+            status: self.status(),
+            text: self.message(),
+            retry_after: None,
+            closes: self.closes(),
+        }
     }
 }
 
-impl From<HeadError> for RejectReason {
+impl From<HeadError> for RequestError {
     fn from(error: HeadError) -> Self {
         Self::Head(error)
     }
 }
 
-impl From<BodyError> for RejectReason {
+impl From<BodyError> for RequestError {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
     }
 }
 
-impl fmt::Display for RejectReason {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.message())
     }
 }
 
-impl std::error::Error for RejectReason {}
+impl std::error::Error for RequestError {}

@@ -1,0 +1,173 @@
+//! Why requests end without their handler's answer.
+
+use std::fmt;
+
+use crate::http::{
+    StatusCode,
+    h1::{BodyError, Reject, RequestError},
+};
+
+/// After how many seconds a client should come back to a server that was full.
+const RETRY_AFTER: u64 = 1;
+
+/// Why a request ended otherwise than by the whole answer of its handler: the server answered it by
+/// itself, the answer was cut off, or the client left.
+///
+/// It goes into the access log ([`Access::reason`](super::Access::reason)), and the
+/// [`Report`](super::Report) counts each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The request breaks the protocol or a limit.
+    Request(RequestError),
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// The client took no byte of the answer in time.
+    WriteTimeout,
+    /// The client went away before the answer was complete.
+    ClientGone,
+    /// The handler gave less of the answer than it promised, or failed in the middle.
+    AnswerCut,
+    /// This server has no tunnel to offer to a `CONNECT`.
+    ConnectUnsupported,
+    /// The request is for a host that this server does not serve.
+    Misdirected,
+    /// The handler changes to a protocol that the request did not offer.
+    UpgradeRequired,
+    /// The handler failed before it gave an answer.
+    HandlerFailed,
+    /// The server has more to do than it can.
+    Overloaded,
+}
+
+impl EndReason {
+    /// The name of the reason for logs and counters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request(error) => error.as_str(),
+            Self::HeadTimeout => "head-timeout",
+            Self::WriteTimeout => "write-timeout",
+            Self::ClientGone => "client-gone",
+            Self::AnswerCut => "answer-cut",
+            Self::ConnectUnsupported => "connect-unsupported",
+            Self::Misdirected => "misdirected",
+            Self::UpgradeRequired => "upgrade-required",
+            Self::HandlerFailed => "handler-failed",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// A sentence that says what was expected and what was found.
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Request(error) => error.message(),
+            Self::HeadTimeout => "expected a complete head, found none in time",
+            Self::WriteTimeout => "expected the client to read, found nothing taken in time",
+            Self::ClientGone => "expected the client to wait, found it gone",
+            Self::AnswerCut => "expected the rest of the answer, found the handler's end",
+            Self::ConnectUnsupported => "expected another method, found CONNECT",
+            Self::Misdirected => "expected a host of this server, found another",
+            Self::UpgradeRequired => "expected an offer to change the protocol, found none",
+            Self::HandlerFailed => "the request could not be handled",
+            Self::Overloaded => "the server is overloaded",
+        }
+    }
+
+    /// The status of the answer, where there still is one.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Request(error) => error.status(),
+            Self::HeadTimeout | Self::WriteTimeout | Self::ClientGone => {
+                StatusCode::REQUEST_TIMEOUT
+            }
+            Self::ConnectUnsupported => StatusCode::NOT_IMPLEMENTED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::HandlerFailed | Self::AnswerCut => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Whether the connection ends with the answer.
+    ///
+    /// It need not when the request was understood as a message, so that it is certain where the
+    /// next one begins.
+    pub const fn closes(self) -> bool {
+        match self {
+            Self::Request(error) => error.closes(),
+            Self::Misdirected | Self::UpgradeRequired => false,
+            _ => true,
+        }
+    }
+
+    /// The answer that the server gives by itself.
+    pub(crate) const fn reject(self) -> Reject {
+        if let Self::Request(error) = self {
+            return error.reject();
+        }
+        let is_full = matches!(self, Self::Overloaded);
+        Reject {
+            status: self.status(),
+            text: self.message(),
+            retry_after: if is_full { Some(RETRY_AFTER) } else { None },
+            closes: self.closes(),
+        }
+    }
+}
+
+impl From<RequestError> for EndReason {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<BodyError> for EndReason {
+    fn from(error: BodyError) -> Self {
+        Self::Request(RequestError::Body(error))
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for EndReason {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_answer_and_its_name() {
+        let all = [
+            (EndReason::Request(RequestError::HostMissing), 400, false),
+            (BodyError::TooLarge.into(), 413, true),
+            (EndReason::HeadTimeout, 408, true),
+            (EndReason::WriteTimeout, 408, true),
+            (EndReason::ClientGone, 408, true),
+            (EndReason::AnswerCut, 500, true),
+            (EndReason::ConnectUnsupported, 501, true),
+            (EndReason::Misdirected, 421, false),
+            (EndReason::UpgradeRequired, 426, false),
+            (EndReason::HandlerFailed, 500, true),
+            (EndReason::Overloaded, 503, true),
+        ];
+        for (reason, status, closes) in all {
+            let reject = reason.reject();
+            assert_eq!((reject.status, reject.closes), (reason.status(), closes));
+            assert_eq!(reject.status, status, "{reason:?}");
+            assert_eq!(reject.text, reason.to_string());
+            assert!(!reject.text.ends_with('.'), "{reason}");
+            let comes_back = reason == EndReason::Overloaded;
+            assert_eq!(reject.retry_after.is_some(), comes_back, "{reason:?}");
+            let name = reason.as_str();
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+            let same = |&&(other, ..): &&(EndReason, u16, bool)| {
+                other.as_str() == name || other.to_string() == reason.to_string()
+            };
+            assert_eq!(all.iter().filter(same).count(), 1, "{reason:?}");
+        }
+    }
+}
