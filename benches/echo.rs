@@ -9,15 +9,21 @@
 //! it has about as much to do as the server, so the server's own CPU time tells more than the time
 //! that passed.
 //!
+//! Each sample measures all servers in turn; `shared/rounds.rs` tells how. The table and the plot
+//! of their ratios are written to `target/comparison/echo.md` and `target/comparison/echo.svg`.
+//!
 //! `cargo bench --manifest-path benches/peers/Cargo.toml` compares with monoio and compio too;
 //! `micro.rs` says why they are not here.
 
 #[path = "shared/clock.rs"]
 mod clock;
+mod comparison;
 #[path = "shared/cores.rs"]
 mod cores;
 #[path = "shared/epoll.rs"]
 mod epoll;
+#[path = "shared/rounds.rs"]
+mod rounds;
 #[path = "shared/echo.rs"]
 mod work;
 
@@ -25,6 +31,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
+use rounds::Rounds;
 use work::{Serve, compare, has_ring, serve_on_poll, serve_on_ring, serve_on_tokio};
 
 fn main() {
@@ -40,6 +47,8 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(3))
         .configure_from_args();
-    compare(&mut criterion, &servers);
+    let mut rounds = Rounds::new();
+    compare(&mut rounds, &mut criterion, &servers);
     criterion.final_summary();
+    rounds.finish("echo");
 }

@@ -8,10 +8,14 @@
 
 #[path = "../shared/clock.rs"]
 mod clock;
+#[path = "../comparison/mod.rs"]
+mod comparison;
 #[path = "../shared/cores.rs"]
 mod cores;
 #[path = "../shared/epoll.rs"]
 mod epoll;
+#[path = "../shared/rounds.rs"]
+mod rounds;
 #[path = "../shared/echo.rs"]
 mod work;
 
@@ -19,6 +23,7 @@ use std::{net::TcpListener, time::Duration};
 
 use criterion::Criterion;
 
+use rounds::Rounds;
 use work::{Serve, compare, has_ring, serve_on_poll, serve_on_ring, serve_on_tokio};
 
 fn main() {
@@ -36,8 +41,10 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(3))
         .configure_from_args();
-    compare(&mut criterion, &servers);
+    let mut rounds = Rounds::new();
+    compare(&mut rounds, &mut criterion, &servers);
     criterion.final_summary();
+    rounds.finish("echo_peers");
 }
 
 /// monoio on its ring driver.

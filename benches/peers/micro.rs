@@ -9,6 +9,10 @@
 
 #[path = "../shared/clock.rs"]
 mod clock;
+#[path = "../comparison/mod.rs"]
+mod comparison;
+#[path = "../shared/rounds.rs"]
+mod rounds;
 #[path = "../shared/micro.rs"]
 mod work;
 
@@ -16,9 +20,10 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use criterion::Criterion;
 
+use rounds::Rounds;
 use work::{
-    Annulus, Runtime, Tokio, clock_reading, compare, oneshot, ping_pong, self_wakes, spawn_batch,
-    spawn_one_by_one, timer_arm_drop, timer_arm_million, timer_fire, yields,
+    Annulus, Runtime, Tokio, clock_reading, compare, criterion, oneshot, ping_pong, self_wakes,
+    spawn_batch, spawn_one_by_one, timer_arm_drop, timer_arm_million, timer_fire, yields,
 };
 
 /// monoio on its ring driver.
@@ -71,28 +76,24 @@ impl Runtime for Compio {
 }
 
 fn main() {
-    let mut quick = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(1500))
-        .configure_from_args();
-    tasks(&mut quick);
-    one_timer(&mut quick);
-    channels(&mut quick);
-    // Their rounds are long, or mostly sleep while the time that is planned with is the CPU's.
-    let mut rounds = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(550))
-        .configure_from_args();
-    many_timers(&mut rounds);
-    rounds.final_summary();
+    let mut rounds = Rounds::new();
+    let mut quick = criterion(20, 1500);
+    tasks(&mut rounds, &mut quick);
+    one_timer(&mut rounds, &mut quick);
+    channels(&mut rounds, &mut quick);
+    // A million timers come at once, however few iterations are asked for.
+    let mut long = criterion(10, 8000);
+    many_timers(&mut rounds, &mut long);
+    long.final_summary();
+    rounds.finish("micro_peers");
 }
 
-fn tasks(criterion: &mut Criterion) {
+fn tasks(rounds: &mut Rounds, criterion: &mut Criterion) {
     compare(
+        rounds,
         criterion,
         "spawn and join, one by one",
+        Tokio::NAME,
         &[
             (Annulus::NAME, spawn_one_by_one::<Annulus>),
             (Tokio::NAME, spawn_one_by_one::<Tokio>),
@@ -101,8 +102,10 @@ fn tasks(criterion: &mut Criterion) {
         ],
     );
     compare(
+        rounds,
         criterion,
         "spawn and join, batches of 1000",
+        Tokio::NAME,
         &[
             (Annulus::NAME, spawn_batch::<Annulus>),
             (Tokio::NAME, spawn_batch::<Tokio>),
@@ -111,24 +114,30 @@ fn tasks(criterion: &mut Criterion) {
         ],
     );
     compare(
+        rounds,
         criterion,
         "yield, 1 task",
+        Tokio::NAME,
         &[
             (Annulus::NAME, yields::<Annulus, 1>),
             (Tokio::NAME, yields::<Tokio, 1>),
         ],
     );
     compare(
+        rounds,
         criterion,
         "yield, 1000 tasks",
+        Tokio::NAME,
         &[
             (Annulus::NAME, yields::<Annulus, 1000>),
             (Tokio::NAME, yields::<Tokio, 1000>),
         ],
     );
     compare(
+        rounds,
         criterion,
         "self-wake, 1 task",
+        Tokio::NAME,
         &[
             (Annulus::NAME, self_wakes::<Annulus, 1>),
             (Tokio::NAME, self_wakes::<Tokio, 1>),
@@ -137,8 +146,10 @@ fn tasks(criterion: &mut Criterion) {
         ],
     );
     compare(
+        rounds,
         criterion,
         "self-wake, 1000 tasks",
+        Tokio::NAME,
         &[
             (Annulus::NAME, self_wakes::<Annulus, 1000>),
             (Tokio::NAME, self_wakes::<Tokio, 1000>),
@@ -148,10 +159,12 @@ fn tasks(criterion: &mut Criterion) {
     );
 }
 
-fn one_timer(criterion: &mut Criterion) {
+fn one_timer(rounds: &mut Rounds, criterion: &mut Criterion) {
     compare(
+        rounds,
         criterion,
         "timer: make, arm and drop",
+        Tokio::NAME,
         &[
             ("the clock alone", clock_reading),
             (Annulus::NAME, timer_arm_drop::<Annulus>),
@@ -162,10 +175,12 @@ fn one_timer(criterion: &mut Criterion) {
     );
 }
 
-fn many_timers(criterion: &mut Criterion) {
+fn many_timers(rounds: &mut Rounds, criterion: &mut Criterion) {
     compare(
+        rounds,
         criterion,
         "timer: make and arm one of a million",
+        Tokio::NAME,
         &[
             (Annulus::NAME, timer_arm_million::<Annulus>),
             (Tokio::NAME, timer_arm_million::<Tokio>),
@@ -174,8 +189,10 @@ fn many_timers(criterion: &mut Criterion) {
         ],
     );
     compare(
+        rounds,
         criterion,
         "timer: spawn, sleep, fire and join, CPU time",
+        Tokio::NAME,
         &[
             (Annulus::NAME, timer_fire::<Annulus>),
             (Tokio::NAME, timer_fire::<Tokio>),
@@ -185,18 +202,22 @@ fn many_timers(criterion: &mut Criterion) {
     );
 }
 
-fn channels(criterion: &mut Criterion) {
+fn channels(rounds: &mut Rounds, criterion: &mut Criterion) {
     compare(
+        rounds,
         criterion,
         "channel: round trip between two tasks",
+        Tokio::NAME,
         &[
             (Annulus::NAME, ping_pong::<Annulus>),
             (Tokio::NAME, ping_pong::<Tokio>),
         ],
     );
     compare(
+        rounds,
         criterion,
         "oneshot: make, wait, send and receive",
+        Tokio::NAME,
         &[
             (Annulus::NAME, oneshot::<Annulus>),
             (Tokio::NAME, oneshot::<Tokio>),

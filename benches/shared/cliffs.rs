@@ -10,17 +10,15 @@ use std::{
 };
 
 use annulus::{
-    Runtime,
     net::TcpStream,
     task::{JoinSet, yield_now},
 };
-use criterion::Bencher;
 
-use super::work::{Annulus, THOUSAND, measure, measure_rounds};
+use super::work::{Annulus, Runtime as _, THOUSAND, measure_rounds};
 
 /// Makes a set of tasks for each single task.
-pub(crate) fn join_set_of_one(bencher: &mut Bencher<'_>) {
-    measure::<Annulus, _>(bencher, async |iterations| {
+pub(crate) fn join_set_of_one(iterations: u64) -> Duration {
+    Annulus::block_on(async {
         let start = Instant::now();
         for _ in 0..iterations * THOUSAND {
             let mut set = JoinSet::new();
@@ -31,7 +29,7 @@ pub(crate) fn join_set_of_one(bencher: &mut Bencher<'_>) {
                 .expect("it does not panic");
         }
         start.elapsed()
-    });
+    })
 }
 
 /// A connection, with one end of std's.
@@ -45,8 +43,8 @@ fn connection() -> (net::TcpStream, net::TcpStream) {
 }
 
 /// Sends `PARTS` parts by one write.
-pub(crate) fn gathered_write<const PARTS: u64>(bencher: &mut Bencher<'_>) {
-    measure_rounds::<Annulus>(bencher, PARTS, async || {
+pub(crate) fn gathered_write<const PARTS: u64>(iterations: u64) -> Duration {
+    measure_rounds::<Annulus>(iterations, PARTS, async || {
         let (near, mut far) = connection();
         let reader = std::thread::spawn(move || {
             let mut piece = vec![0; 1 << 20];
@@ -60,12 +58,12 @@ pub(crate) fn gathered_write<const PARTS: u64>(bencher: &mut Bencher<'_>) {
         drop((sent.expect("it is connected"), stream));
         reader.join().expect("it reads");
         time
-    });
+    })
 }
 
 /// `COUNT` futures wait for one socket, are polled once more, and are dropped, the last one first.
-pub(crate) fn waiters<const COUNT: u64>(bencher: &mut Bencher<'_>) {
-    measure_rounds::<Annulus>(bencher, COUNT, async || {
+pub(crate) fn waiters<const COUNT: u64>(iterations: u64) -> Duration {
+    measure_rounds::<Annulus>(iterations, COUNT, async || {
         let (near, _far) = connection();
         let stream = TcpStream::from_std(near).expect("it is a socket");
         let context = &mut Context::from_waker(Waker::noop());
@@ -78,7 +76,7 @@ pub(crate) fn waiters<const COUNT: u64>(bencher: &mut Bencher<'_>) {
         }
         while receives.pop().is_some() {}
         start.elapsed()
-    });
+    })
 }
 
 /// How many sockets get messages that nobody takes, and how many each.
@@ -87,58 +85,56 @@ const MESSAGES: usize = 3;
 
 /// Turns in which a message comes that nobody takes, while few receive buffers are left and
 /// `OTHERS` other operations are in flight.
-pub(crate) fn turns_under_pressure<const OTHERS: usize>(bencher: &mut Bencher<'_>) {
-    bencher.iter_custom(|iterations| {
-        let runtime = Runtime::builder().receive_buffers(16).build();
-        let runtime = runtime.expect("a runtime can be had");
-        runtime.block_on(async {
-            let mut time = Duration::ZERO;
-            let turn_count = (BUSY * MESSAGES) as u64;
-            let rounds = (iterations * THOUSAND).div_ceil(turn_count);
-            let (near, _far) = connection();
-            let other = TcpStream::from_std(near).expect("it is a socket");
-            let mut waits: Vec<_> = (0..OTHERS).map(|_| Box::pin(other.closed())).collect();
-            for wait in &mut waits {
-                poll_once(wait.as_mut()).await;
+pub(crate) fn turns_under_pressure<const OTHERS: usize>(iterations: u64) -> Duration {
+    let runtime = annulus::Runtime::builder().receive_buffers(16).build();
+    let runtime = runtime.expect("a runtime can be had");
+    runtime.block_on(async {
+        let mut time = Duration::ZERO;
+        let turn_count = (BUSY * MESSAGES) as u64;
+        let rounds = (iterations * THOUSAND).div_ceil(turn_count);
+        let (near, _far) = connection();
+        let other = TcpStream::from_std(near).expect("it is a socket");
+        let mut waits: Vec<_> = (0..OTHERS).map(|_| Box::pin(other.closed())).collect();
+        for wait in &mut waits {
+            poll_once(wait.as_mut()).await;
+        }
+        // So few are left that every message is copied.
+        let mut held = Vec::new();
+        let (near, mut far) = connection();
+        let hoarder = TcpStream::from_std(near).expect("it is a socket");
+        for _ in 0..14 {
+            far.write_all(b"x").expect("it is connected");
+            held.push(hoarder.recv().await.expect("it is connected"));
+        }
+        let mut busy = Vec::new();
+        for _ in 0..BUSY {
+            let (near, far) = connection();
+            let stream = TcpStream::from_std(near).expect("it is a socket");
+            poll_once(Box::pin(stream.recv()).as_mut()).await;
+            busy.push((stream, far));
+        }
+        for _ in 0..rounds {
+            let start = Instant::now();
+            for _ in 0..MESSAGES {
+                for (_, far) in &mut busy {
+                    far.write_all(b"x").expect("it is connected");
+                    // After so many looks the runtime visits the kernel.
+                    for _ in 0..9 {
+                        yield_now().await;
+                    }
+                }
             }
-            // So few are left that every message is copied.
-            let mut held = Vec::new();
-            let (near, mut far) = connection();
-            let hoarder = TcpStream::from_std(near).expect("it is a socket");
-            for _ in 0..14 {
-                far.write_all(b"x").expect("it is connected");
-                held.push(hoarder.recv().await.expect("it is connected"));
-            }
-            let mut busy = Vec::new();
-            for _ in 0..BUSY {
-                let (near, far) = connection();
-                let stream = TcpStream::from_std(near).expect("it is a socket");
+            time += start.elapsed();
+            for (stream, _) in &busy {
+                let mut len = 0;
+                while len < MESSAGES {
+                    len += stream.recv().await.expect("it is connected").len();
+                }
                 poll_once(Box::pin(stream.recv()).as_mut()).await;
-                busy.push((stream, far));
             }
-            for _ in 0..rounds {
-                let start = Instant::now();
-                for _ in 0..MESSAGES {
-                    for (_, far) in &mut busy {
-                        far.write_all(b"x").expect("it is connected");
-                        // After so many looks the runtime visits the kernel.
-                        for _ in 0..9 {
-                            yield_now().await;
-                        }
-                    }
-                }
-                time += start.elapsed();
-                for (stream, _) in &busy {
-                    let mut len = 0;
-                    while len < MESSAGES {
-                        len += stream.recv().await.expect("it is connected").len();
-                    }
-                    poll_once(Box::pin(stream.recv()).as_mut()).await;
-                }
-            }
-            time.mul_f64((iterations * THOUSAND) as f64 / (rounds * turn_count) as f64)
-        })
-    });
+        }
+        time.mul_f64((iterations * THOUSAND) as f64 / (rounds * turn_count) as f64)
+    })
 }
 
 async fn poll_once<F: Future>(mut future: Pin<&mut F>) {

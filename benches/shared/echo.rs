@@ -14,6 +14,7 @@ use criterion::Criterion;
 use super::{
     clock::ThreadClock,
     cores::{pin_to, usable_cores},
+    rounds::{Question, Rounds, Work},
 };
 
 const MESSAGE_BYTES: usize = 64;
@@ -23,58 +24,51 @@ const CONNECTION_COUNT: usize = 64;
 pub(crate) type Serve = fn(TcpListener, usize);
 
 /// Measures the servers by one connection, then by many at once.
-pub(crate) fn compare(criterion: &mut Criterion, servers: &[(&str, Serve)]) {
+pub(crate) fn compare(rounds: &mut Rounds, criterion: &mut Criterion, servers: &[(&str, Serve)]) {
     let cores = usable_cores();
     if let [first, _, ..] = cores[..] {
         pin_to(first);
     }
     let server_core = cores.get(1).copied();
+    let mut run = |what, connection_count, measure: fn(&mut Load, u64) -> Duration| {
+        let question = Question {
+            what,
+            bases: &["tokio", "bare epoll"],
+            things: 1,
+        };
+        let rivals = servers.iter().map(|&(name, serve)| {
+            // A server that the filter leaves out never starts.
+            let mut load = None;
+            let work: Work<'_> = Box::new(move |messages| {
+                let start = || Load::start(serve, connection_count, server_core);
+                measure(load.get_or_insert_with(start), messages)
+            });
+            (name, work)
+        });
+        rounds.compare(criterion, &question, rivals.collect());
+    };
     run(
-        criterion,
         "echo, 1 connection, time of a round trip",
-        servers,
-        |serve| Load::start(serve, 1, server_core),
+        1,
         Load::round_trips,
     );
     run(
-        criterion,
         "echo, 64 connections, time of a message",
-        servers,
-        |serve| Load::start(serve, CONNECTION_COUNT, server_core),
+        CONNECTION_COUNT,
         Load::round_trips,
     );
     run(
-        criterion,
         "echo, 64 connections, CPU time of the server for a message",
-        servers,
-        |serve| Load::start(serve, CONNECTION_COUNT, server_core),
+        CONNECTION_COUNT,
         Load::server_time,
     );
-}
-
-fn run(
-    criterion: &mut Criterion,
-    what: &str,
-    servers: &[(&str, Serve)],
-    start: impl Fn(Serve) -> Load,
-    measure: fn(&mut Load, u64) -> Duration,
-) {
-    let mut group = criterion.benchmark_group(what);
-    for &(name, serve) in servers {
-        let mut load = start(serve);
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|messages| measure(&mut load, messages));
-        });
-        load.stop();
-    }
-    group.finish();
 }
 
 /// Connections to a server on a thread of its own.
 struct Load {
     streams: Vec<TcpStream>,
     server_clock: ThreadClock,
-    server: JoinHandle<()>,
+    server: Option<JoinHandle<()>>,
 }
 
 impl Load {
@@ -99,7 +93,7 @@ impl Load {
         let mut load = Self {
             streams: streams.collect(),
             server_clock: clock.recv().expect("the server has started"),
-            server,
+            server: Some(server),
         };
         load.round();
         load
@@ -141,12 +135,15 @@ impl Load {
         }
         messages as f64 / (rounds * messages_in_round) as f64
     }
+}
 
-    fn stop(self) {
-        drop(self.streams);
-        self.server
-            .join()
-            .expect("the server ends with its connections");
+impl Drop for Load {
+    /// Waits for the server, which ends with its connections.
+    fn drop(&mut self) {
+        self.streams.clear();
+        if let Some(server) = self.server.take() {
+            server.join().expect("the server does not panic");
+        }
     }
 }
 

@@ -12,9 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use criterion::{Bencher, Criterion, Throughput};
+use criterion::Criterion;
 
-use super::clock::ThreadClock;
+use super::{
+    clock::ThreadClock,
+    rounds::{self, Question, Rounds},
+};
 
 pub(crate) const THOUSAND: u64 = 1000;
 /// Timers that are pending at once where many are.
@@ -157,62 +160,71 @@ impl Channels for Tokio {
     }
 }
 
-/// One measurement of one runtime.
-pub(crate) type Work = fn(&mut Bencher<'_>);
+/// One measurement of one runtime: how long so many iterations take.
+pub(crate) type Work = fn(u64) -> Duration;
 
-/// Measures the same work on each runtime, in turn.
-pub(crate) fn compare(criterion: &mut Criterion, what: &str, runtimes: &[(&str, Work)]) {
-    let mut group = criterion.benchmark_group(what);
-    group.throughput(Throughput::Elements(THOUSAND));
-    for &(name, work) in runtimes {
-        group.bench_function(name, work);
-    }
-    group.finish();
+/// Criterion with a number of samples and a time for each rival's, in milliseconds. The time holds
+/// the other rivals' part of the samples too.
+pub(crate) fn criterion(sample_count: usize, measurement_millis: u64) -> Criterion {
+    Criterion::default()
+        .sample_size(sample_count)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(measurement_millis))
+        .configure_from_args()
 }
 
-/// How long `work` takes, a future inside a runtime of its own.
-pub(crate) fn measure<R: Runtime, F: Future<Output = Duration>>(
-    bencher: &mut Bencher<'_>,
-    mut work: impl FnMut(u64) -> F,
+/// Measures the same work on each runtime, in turn.
+pub(crate) fn compare(
+    rounds: &mut Rounds,
+    criterion: &mut Criterion,
+    what: &str,
+    base: &str,
+    runtimes: &[(&str, Work)],
 ) {
-    bencher.iter_custom(|iterations| R::block_on(work(iterations)));
+    let question = Question {
+        what,
+        bases: &[base],
+        things: THOUSAND,
+    };
+    let rivals = runtimes
+        .iter()
+        .map(|&(name, work)| -> (&str, rounds::Work<'_>) { (name, Box::new(work)) });
+    rounds.compare(criterion, &question, rivals.collect());
 }
 
 /// Measures work that comes in rounds of `round_count` things, where a round is more than an
 /// iteration: as many rounds as hold the iterations, and of their time the iterations' share.
 pub(crate) fn measure_rounds<R: Runtime>(
-    bencher: &mut Bencher<'_>,
+    iterations: u64,
     round_count: u64,
     mut round: impl AsyncFnMut() -> Duration,
-) {
+) -> Duration {
     let iterations_in_round = round_count / THOUSAND;
-    bencher.iter_custom(|iterations| {
-        let rounds = iterations.div_ceil(iterations_in_round);
-        let time = R::block_on(async {
-            let mut time = Duration::ZERO;
-            for _ in 0..rounds {
-                time += round().await;
-            }
-            time
-        });
-        time.mul_f64(iterations as f64 / (rounds * iterations_in_round) as f64)
+    let rounds = iterations.div_ceil(iterations_in_round);
+    let time = R::block_on(async {
+        let mut time = Duration::ZERO;
+        for _ in 0..rounds {
+            time += round().await;
+        }
+        time
     });
+    time.mul_f64(iterations as f64 / (rounds * iterations_in_round) as f64)
 }
 
 /// Spawns a task, awaits it, spawns the next.
-pub(crate) fn spawn_one_by_one<R: Runtime>(bencher: &mut Bencher<'_>) {
-    measure::<R, _>(bencher, async |iterations| {
+pub(crate) fn spawn_one_by_one<R: Runtime>(iterations: u64) -> Duration {
+    R::block_on(async {
         let start = Instant::now();
         for _ in 0..iterations * THOUSAND {
             R::spawn(async {}).await;
         }
         start.elapsed()
-    });
+    })
 }
 
 /// Spawns a thousand tasks, then awaits them.
-pub(crate) fn spawn_batch<R: Runtime>(bencher: &mut Bencher<'_>) {
-    measure::<R, _>(bencher, async |iterations| {
+pub(crate) fn spawn_batch<R: Runtime>(iterations: u64) -> Duration {
+    R::block_on(async {
         let ran_count = Rc::new(Cell::new(0));
         let mut tasks = Vec::with_capacity(THOUSAND as usize);
         let start = Instant::now();
@@ -228,7 +240,7 @@ pub(crate) fn spawn_batch<R: Runtime>(bencher: &mut Bencher<'_>) {
         let time = start.elapsed();
         assert_eq!(ran_count.get(), iterations * THOUSAND);
         time
-    });
+    })
 }
 
 /// Holds tasks back until all of them are there.
@@ -299,17 +311,13 @@ async fn turns<R: Runtime, F: Future<Output = ()>>(
 }
 
 /// `TASK_COUNT` tasks go to the back of the queue, again and again.
-pub(crate) fn yields<R: Yields, const TASK_COUNT: u64>(bencher: &mut Bencher<'_>) {
-    measure::<R, _>(bencher, |iterations| {
-        turns::<R, _>(iterations, TASK_COUNT, R::yield_now)
-    });
+pub(crate) fn yields<R: Yields, const TASK_COUNT: u64>(iterations: u64) -> Duration {
+    R::block_on(turns::<R, _>(iterations, TASK_COUNT, R::yield_now))
 }
 
 /// `TASK_COUNT` tasks wake themselves while they run, again and again.
-pub(crate) fn self_wakes<R: Runtime, const TASK_COUNT: u64>(bencher: &mut Bencher<'_>) {
-    measure::<R, _>(bencher, |iterations| {
-        turns::<R, _>(iterations, TASK_COUNT, self_wake)
-    });
+pub(crate) fn self_wakes<R: Runtime, const TASK_COUNT: u64>(iterations: u64) -> Duration {
+    R::block_on(turns::<R, _>(iterations, TASK_COUNT, self_wake))
 }
 
 async fn self_wake() {
@@ -326,8 +334,8 @@ async fn self_wake() {
 }
 
 /// Makes a timer, arms it and drops it, as a timeout around something quick does.
-pub(crate) fn timer_arm_drop<R: Runtime>(bencher: &mut Bencher<'_>) {
-    measure::<R, _>(bencher, async |iterations| {
+pub(crate) fn timer_arm_drop<R: Runtime>(iterations: u64) -> Duration {
+    R::block_on(async {
         let mut context = Context::from_waker(Waker::noop());
         let start = Instant::now();
         for _ in 0..iterations * THOUSAND {
@@ -335,23 +343,21 @@ pub(crate) fn timer_arm_drop<R: Runtime>(bencher: &mut Bencher<'_>) {
             assert!(sleep.poll(&mut context).is_pending());
         }
         start.elapsed()
-    });
+    })
 }
 
 /// Reads the system's clock, which whoever makes a timer cannot do without.
-pub(crate) fn clock_reading(bencher: &mut Bencher<'_>) {
-    bencher.iter_custom(|iterations| {
-        let start = Instant::now();
-        for _ in 0..iterations * THOUSAND {
-            black_box(Instant::now());
-        }
-        start.elapsed()
-    });
+pub(crate) fn clock_reading(iterations: u64) -> Duration {
+    let start = Instant::now();
+    for _ in 0..iterations * THOUSAND {
+        black_box(Instant::now());
+    }
+    start.elapsed()
 }
 
 /// Makes and arms a million timers of 30 to 1030 seconds, in no order, each in a box.
-pub(crate) fn timer_arm_million<R: Runtime>(bencher: &mut Bencher<'_>) {
-    measure_rounds::<R>(bencher, PENDING_COUNT, async || {
+pub(crate) fn timer_arm_million<R: Runtime>(iterations: u64) -> Duration {
+    measure_rounds::<R>(iterations, PENDING_COUNT, async || {
         let mut context = Context::from_waker(Waker::noop());
         let mut sleeps: Vec<Pin<Box<R::Sleep>>> = Vec::with_capacity(PENDING_COUNT as usize);
         let mut random = Random::new();
@@ -365,13 +371,13 @@ pub(crate) fn timer_arm_million<R: Runtime>(bencher: &mut Bencher<'_>) {
         let time = start.elapsed();
         drop(black_box(sleeps));
         time
-    });
+    })
 }
 
 /// Spawns tasks that sleep for 20 to 120 milliseconds, and awaits them. The thread sleeps too, so
 /// its CPU time is what counts.
-pub(crate) fn timer_fire<R: Runtime>(bencher: &mut Bencher<'_>) {
-    measure_rounds::<R>(bencher, FIRING_COUNT, async || {
+pub(crate) fn timer_fire<R: Runtime>(iterations: u64) -> Duration {
+    measure_rounds::<R>(iterations, FIRING_COUNT, async || {
         let mut random = Random::new();
         let clock = ThreadClock::of_this_thread();
         let start = clock.now();
@@ -385,12 +391,12 @@ pub(crate) fn timer_fire<R: Runtime>(bencher: &mut Bencher<'_>) {
             task.await;
         }
         clock.now() - start
-    });
+    })
 }
 
 /// Two tasks send each other a message through two channels that hold one.
-pub(crate) fn ping_pong<R: Channels>(bencher: &mut Bencher<'_>) {
-    measure::<R, _>(bencher, async |iterations| {
+pub(crate) fn ping_pong<R: Channels>(iterations: u64) -> Duration {
+    R::block_on(async {
         let (ping, mut pinged) = R::mpsc();
         let (pong, mut ponged) = R::mpsc();
         let start = Instant::now();
@@ -408,12 +414,12 @@ pub(crate) fn ping_pong<R: Channels>(bencher: &mut Bencher<'_>) {
         questions.await;
         answers.await;
         start.elapsed()
-    });
+    })
 }
 
 /// Makes a oneshot channel, waits at it, sends and receives.
-pub(crate) fn oneshot<R: Channels>(bencher: &mut Bencher<'_>) {
-    measure::<R, _>(bencher, async |iterations| {
+pub(crate) fn oneshot<R: Channels>(iterations: u64) -> Duration {
+    R::block_on(async {
         let mut context = Context::from_waker(Waker::noop());
         let start = Instant::now();
         for value in 0..iterations * THOUSAND {
@@ -421,10 +427,11 @@ pub(crate) fn oneshot<R: Channels>(bencher: &mut Bencher<'_>) {
             let mut receive = pin!(receive);
             assert!(receive.as_mut().poll(&mut context).is_pending());
             send(value);
-            assert_eq!(receive.as_mut().poll(&mut context), Poll::Ready(value));
+            // Awaited and not polled: every 64th waits for the other tasks' turn.
+            assert_eq!(receive.await, value);
         }
         start.elapsed()
-    });
+    })
 }
 
 /// A row of numbers that looks random and is the same each time.

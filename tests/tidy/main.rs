@@ -3,6 +3,9 @@
 //!
 //! Each rule is a function from text to findings, with a test that shows it can fail.
 
+#[path = "../../benches/comparison/mod.rs"]
+mod comparison;
+mod comparison_tests;
 mod imports;
 mod modules;
 mod rules;

@@ -285,7 +285,7 @@ pub(crate) fn test_places(path: &Path, text: &str) -> Vec<String> {
             continue;
         };
         let is_shared = named == "../support/mod.rs";
-        let is_no_test = ["../../src/", "../../examples/"]
+        let is_no_test = ["../../src/", "../../examples/", "../../benches/"]
             .iter()
             .any(|folder| named.starts_with(folder));
         if !is_shared && !is_no_test {
@@ -528,6 +528,7 @@ mod tests {
         finds("tests/api/main.rs", &path("../support/mod.rs"), 0);
         finds("tests/api/main.rs", &path("../../src/http"), 0);
         finds("tests/api/main.rs", &path("../../examples/a.rs"), 0);
+        finds("tests/api/main.rs", &path("../../benches/a.rs"), 0);
         finds("tests/api/main.rs", &path("api/a.rs"), 1);
         finds("tests/api/main.rs", &path("../cancel/a.rs"), 1);
         finds("tests/api.rs", &path("api/a.rs"), 2);

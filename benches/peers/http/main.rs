@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! cargo bench --manifest-path benches/peers/Cargo.toml --bench http -- \
-//!     transfer|churn|head|pace|idle [--rounds 7] [--only NAME,NAME] [--also 'NAME=COMMAND {port}']
+//!     transfer|churn|head|pace|idle [--rounds 7] [--only NAME,NAME] [--base NAME] \
+//!     [--also 'NAME=COMMAND {port}']
 //! ```
 //!
 //! - `transfer`: CPU time of the server for a GiB over one connection: up, down in pieces of 64
@@ -18,18 +19,22 @@
 //!   and after a million requests.
 //!
 //! Each server is a process on a core of its own, the load on another. Rounds go through all
-//! servers; ratios are those of a round, to the first server that is not ours. Each `--also` adds a
-//! server that answers `Hello, World!` on 127.0.0.1, for `churn` and `pace`, and behind that a
-//! blank and the length of `User-Agent`, `Accept-Language` and `Cookie` together, for `head`.
+//! servers; ratios are those of a round, to `hyper` or the server that `--base` names. The tables
+//! and a plot of the ratios are written to `benches/peers/target/comparison`. Each `--also` adds a
+//! server that answers `Hello, World!` on 127.0.0.1, for `churn` and `pace`, and after that a blank
+//! and the length of `User-Agent`, `Accept-Language` and `Cookie` together, for `head`.
 
+#[path = "../../comparison/mod.rs"]
+mod comparison;
 #[path = "../../shared/cores.rs"]
 mod cores;
 mod load;
 mod process;
 mod servers;
 
-use std::{collections::BTreeMap, env};
+use std::{env, path::Path};
 
+use comparison::{Comparison, Quartiles, machine::Machine, order, tables, write};
 use process::Process;
 
 /// Who is measured: a name, and the command that serves on a port.
@@ -39,9 +44,11 @@ struct Candidate {
     command: Vec<String>,
 }
 
-/// Figures by what they are, then by server, in the order of the rounds.
-#[derive(Default)]
-struct Table(BTreeMap<String, BTreeMap<String, Vec<f64>>>);
+/// A comparison for each kind of figure.
+struct Table {
+    base: String,
+    comparisons: Vec<Comparison>,
+}
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -71,10 +78,15 @@ fn main() {
     if let Some(only) = option("--only") {
         candidates.retain(|candidate| only.split(',').any(|name| name == candidate.name));
     }
-    let mut table = Table::default();
+    let mut table = Table {
+        base: option("--base").unwrap_or_else(|| "hyper".to_owned()),
+        comparisons: Vec::new(),
+    };
+    let mut machine = Machine::of_now();
     let mut pace = None;
-    for _ in 0..rounds {
-        for candidate in &candidates {
+    for round in 0..rounds {
+        for index in order(round, candidates.len()) {
+            let candidate = &candidates[index];
             let server = Process::start(&candidate.command, cores[cores.len() - 1]);
             match what {
                 "transfer" => transfer(&server, &candidate.name, &mut table),
@@ -86,8 +98,8 @@ fn main() {
             }
         }
     }
-    let base = option("--base").unwrap_or_else(|| "hyper".to_owned());
-    table.print(&base);
+    machine.end();
+    table.finish(&format!("http_{what}"), &machine);
 }
 
 fn candidates(what: &str) -> Vec<Candidate> {
@@ -173,7 +185,7 @@ fn measure_pace(server: &Process, name: &str, table: &mut Table, pace: &mut Opti
         .collect();
     let median = |figure: fn(&load::Paced) -> f64| {
         let figures: Vec<f64> = windows.iter().map(figure).collect();
-        quantile(&figures, 0.5)
+        Quartiles::of(&figures).expect("there are windows").median
     };
     table.add("rate kept", name, median(|paced| paced.rate));
     table.add(
@@ -203,23 +215,23 @@ fn idle(server: &Process, name: &str, table: &mut Table) {
     process::settle();
     let kernel = process::kernel_bytes().saturating_sub(kernel_before);
     table.add(
-        "1 bytes for an idle connection",
+        "bytes for an idle connection",
         name,
         each(server.resident_bytes() - empty),
     );
-    table.add("2 the kernel's, both ends", name, each(kernel));
+    table.add("the kernel's, both ends", name, each(kernel));
     let before = server.cpu_seconds();
     process::settle();
     table.add(
-        "3 CPU ms of a second in which all are idle",
+        "CPU ms of a second in which all are idle",
         name,
         (server.cpu_seconds() - before) * 1e3,
     );
     let active = connections.ask_at_once(|| server.resident_bytes());
-    table.add("4 bytes while all are active", name, each(active - empty));
+    table.add("bytes while all are active", name, each(active - empty));
     process::settle();
     table.add(
-        "5 bytes after all were active",
+        "bytes after all were active",
         name,
         each(server.resident_bytes() - empty),
     );
@@ -228,7 +240,7 @@ fn idle(server: &Process, name: &str, table: &mut Table) {
     }
     process::settle();
     table.add(
-        "6 bytes after a million requests",
+        "bytes after a million requests",
         name,
         each(server.resident_bytes() - empty),
     );
@@ -237,33 +249,23 @@ fn idle(server: &Process, name: &str, table: &mut Table) {
 impl Table {
     fn add(&mut self, what: &str, name: &str, figure: f64) {
         println!("{what} | {name} | {figure:.2}");
-        let row = self.0.entry(what.to_owned()).or_default();
-        row.entry(name.to_owned()).or_default().push(figure);
+        let known = self.comparisons.iter().position(|known| known.what == what);
+        let index = known.unwrap_or_else(|| {
+            let comparison = Comparison::new(what, false, &[&self.base]);
+            self.comparisons.push(comparison);
+            self.comparisons.len() - 1
+        });
+        self.comparisons[index].add(name, figure);
     }
 
-    fn print(&self, base: &str) {
-        println!("\n| what | server | median | ratio to {base} by round, median [quartiles] |");
-        println!("|---|---|---|---|");
-        for (what, row) in &self.0 {
-            for (name, figures) in row {
-                let ratios = row.get(base).map(|base| {
-                    let ratios = figures.iter().zip(base).map(|(ours, theirs)| ours / theirs);
-                    let ratios: Vec<f64> = ratios.collect();
-                    let at = |part| quantile(&ratios, part);
-                    format!("{:.3} [{:.2} {:.2}]", at(0.5), at(0.25), at(0.75))
-                });
-                let median = quantile(figures, 0.5);
-                println!(
-                    "| {what} | {name} | {median:.2} | {} |",
-                    ratios.unwrap_or_default()
-                );
-            }
+    /// Prints the tables, and writes them and the plot into the folder `comparison` of the target.
+    fn finish(&self, bench: &str, machine: &Machine) {
+        println!("\n{machine}\n\n{}", tables(&self.comparisons));
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+        let folder = target.expect("it is a folder of target").join("comparison");
+        let paths = write(&folder, bench, machine, &self.comparisons);
+        for path in paths.expect("the target folder can be written to") {
+            println!("written: {}", path.display());
         }
     }
-}
-
-fn quantile(figures: &[f64], part: f64) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * part).round() as usize]
 }
