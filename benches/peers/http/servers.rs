@@ -144,7 +144,7 @@ async fn answer_with_hyper(
         "/head" => {
             use hyper::header::{ACCEPT_LANGUAGE, COOKIE, USER_AGENT};
 
-            let fields = request.field_map();
+            let fields = request.headers();
             let len = |name| fields.get(name).map_or(0, |value| value.as_bytes().len());
             let len = len(USER_AGENT) + len(ACCEPT_LANGUAGE) + len(COOKIE);
             Either::Left(Full::from(format!("Hello, World! {len}")))
