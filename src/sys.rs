@@ -35,7 +35,7 @@ pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
-pub(crate) use poll::{PeerState, find_ended, has_unreceived, peer_state};
+pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state};
 pub(crate) use process::{Process, call_in_children};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;

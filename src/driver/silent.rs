@@ -26,13 +26,13 @@ use super::{
     backend::Backend,
     slot::{Flight, Multi, State},
 };
-use crate::sys::{self, PeerState};
+use crate::{
+    shrink,
+    sys::{self, FDS_PER_CALL, PeerState},
+};
 
 /// The time between two looks at the listed receives.
 pub(super) const PERIOD: Duration = Duration::from_millis(250);
-
-/// More room than for so many receives is given back when a list is empty.
-const KEPT_MAX: usize = 1024;
 
 /// Whether a receive got data since the driver's last look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,16 +60,64 @@ impl Driver {
     }
 }
 
-/// The receives to look at, and the lists of a look, kept for the next one.
+/// The receives to look at.
 #[derive(Default)]
 pub(super) struct Looks {
     /// Multishot receives that brought their first data in this turn.
     fresh: Vec<Key>,
     /// Those that brought data of late.
-    listed: Vec<Key>,
-    /// Those whose connection is asked about, with its descriptor.
-    asked: Vec<(Key, i32)>,
+    listed: Listed,
+    /// Room for a look, kept for the next one.
+    asked: Asked,
 }
+
+/// Places in the driver's table, a bit each: a name of 8 bytes for each connection of a burst would
+/// be memory that the process keeps. The receive of a place may be another one by the time of a
+/// look. Its own [`Heard`] tells then that it is not listed.
+#[derive(Default)]
+struct Listed {
+    words: Vec<u64>,
+    /// The number of bits that are set.
+    count: usize,
+}
+
+impl Listed {
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn insert(&mut self, index: u32) {
+        let (word, bit) = (index as usize / 64, 1 << (index % 64));
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.count += usize::from(self.words[word] & bit == 0);
+        self.words[word] |= bit;
+    }
+
+    /// Keeps the places for which `keep` says so.
+    fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
+        for (word, number) in self.words.iter_mut().zip(0..) {
+            let mut left = *word;
+            while left != 0 {
+                let bit = left & left.wrapping_neg();
+                left &= !bit;
+                if !keep(number * 64 + bit.trailing_zeros()) {
+                    *word &= !bit;
+                    self.count -= 1;
+                }
+            }
+        }
+        if self.count == 0 {
+            self.words.clear();
+            shrink::empty(&mut self.words);
+        }
+    }
+}
+
+/// Connections to ask poll(2) about, as many as one call takes.
+#[derive(Default)]
+struct Asked(Vec<(Key, i32)>);
 
 impl Looks {
     /// Notes that data came for `multi`.
@@ -80,10 +128,10 @@ impl Looks {
         }
         match std::mem::replace(&mut multi.heard, Heard::Lately) {
             Heard::Before | Heard::Lately => {}
-            Heard::Nothing => self.listed.push(key),
+            Heard::Nothing => self.listed.insert(key.index),
             Heard::Never => {
                 self.fresh.push(key);
-                self.listed.push(key);
+                self.listed.insert(key.index);
             }
         }
     }
@@ -113,63 +161,99 @@ impl Core {
 
     fn look_now(&mut self, is_due: bool) {
         let mut looks = std::mem::take(&mut self.looks);
-        let Looks {
-            fresh,
-            listed,
-            asked,
-        } = &mut looks;
-        for key in fresh.drain(..) {
-            asked.extend(self.live_multi(key).and_then(|multi| multi.question(key)));
+        let asked = &mut looks.asked;
+        for key in looks.fresh.drain(..) {
+            if self.live_multi(key).is_some() {
+                asked.add(key, self);
+            }
         }
+        shrink::empty(&mut looks.fresh);
         if is_due {
-            listed.retain(|key| match self.live_multi(*key) {
-                Some(multi) if multi.heard == Heard::Lately => {
+            looks.listed.retain(|index| match self.multi_at(index) {
+                Some((_, multi)) if multi.heard == Heard::Lately => {
                     multi.heard = Heard::Before;
                     true
                 }
-                Some(multi) => {
+                Some((key, multi)) if multi.heard == Heard::Before => {
                     multi.heard = Heard::Nothing;
-                    asked.extend(multi.question(*key));
+                    asked.add(key, self);
                     false
                 }
-                None => false,
+                _ => false,
             });
         }
-        sys::find_ended(
-            asked,
-            |(_, fd)| *fd,
-            |(key, _)| {
-                self.multi(*key).flight = Flight::Cancelled;
-                self.cancel(*key);
-            },
-        );
-        asked.clear();
-        give_back(fresh);
-        give_back(listed);
-        give_back(asked);
+        asked.ask(self);
         self.looks = looks;
     }
 
     /// The multishot that `key` names, if it is there still.
     fn live_multi(&mut self, key: Key) -> Option<&mut Multi> {
-        let slot = self.slots.get_mut(key.index as usize)?;
+        let (now, multi) = self.multi_at(key.index)?;
+        (now == key).then_some(multi)
+    }
+
+    /// The multishot at a place, and its name.
+    fn multi_at(&mut self, index: u32) -> Option<(Key, &mut Multi)> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let generation = slot.generation;
         match &mut slot.state {
-            State::Multi(multi) if slot.generation == key.generation => Some(multi),
+            State::Multi(multi) => Some((Key { index, generation }, multi)),
             _ => None,
         }
     }
 }
 
-impl Multi {
-    /// The descriptor to ask about, if the kernel still receives for it.
-    fn question(&self, key: Key) -> Option<(Key, i32)> {
-        self.can_miss_an_end().then(|| (key, self.fd()))
+impl Asked {
+    /// Adds a multishot that is there, if the kernel still receives for it.
+    fn add(&mut self, key: Key, core: &mut Core) {
+        let multi = core.multi(key);
+        if multi.can_miss_an_end() {
+            self.0.push((key, multi.fd()));
+            if self.0.len() == FDS_PER_CALL {
+                self.ask(core);
+            }
+        }
+    }
+
+    /// Cancels those receives whose connection has ended.
+    fn ask(&mut self, core: &mut Core) {
+        sys::find_ended(
+            &self.0,
+            |(_, fd)| *fd,
+            |(key, _)| {
+                core.multi(*key).flight = Flight::Cancelled;
+                core.cancel(*key);
+            },
+        );
+        self.0.clear();
     }
 }
 
-/// Gives back the room that a burst of connections needed.
-fn give_back<T>(list: &mut Vec<T>) {
-    if list.is_empty() && list.capacity() > KEPT_MAX {
-        *list = Vec::new();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listed_places_are_visited_in_order_and_forgotten_one_by_one() {
+        let mut listed = Listed::default();
+        assert!(listed.is_empty());
+        for index in [200_000, 0, 63, 64, 64, 127, 1_000_000] {
+            listed.insert(index);
+        }
+        let mut seen = Vec::new();
+        listed.retain(|index| {
+            seen.push(index);
+            index % 64 != 0
+        });
+        assert_eq!(seen, [0, 63, 64, 127, 200_000, 1_000_000]);
+        assert!(!listed.is_empty());
+        listed.insert(64);
+        listed.retain(|index| {
+            seen.push(index);
+            false
+        });
+        assert_eq!(seen[6..], [63, 64, 127]);
+        assert!(listed.is_empty());
+        assert_eq!(listed.words.capacity(), 0, "a million places were 125 KB");
     }
 }

@@ -11,7 +11,7 @@ pub(crate) enum PeerState {
 }
 
 /// The sockets of one call. More than `RLIMIT_NOFILE` of them would be refused.
-const FDS_PER_CALL: usize = 64;
+pub(crate) const FDS_PER_CALL: usize = 64;
 
 const GONE: i16 = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
 
