@@ -181,7 +181,7 @@ pub use server::Json;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
     Handler, IntoResponse, Pairs, Phase, Report, Request, Response, Router, Server, ServerHandle,
-    Timeouts, Upgraded,
+    Timeouts, Upgraded, WorkerClone,
 };
 pub use transport::Transport;
 

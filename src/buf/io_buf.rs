@@ -11,6 +11,13 @@ use bytes::{Bytes, BytesMut};
 /// While a value is alive and not accessed otherwise, `as_ptr` gives the same address however
 /// often the value is moved, and `len` bytes from there are initialized and readable. Arrays are
 /// therefore no buffers: their bytes move with them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a buffer that the kernel can read from",
+    label = "not an owned buffer",
+    note = "the kernel may use it after the future is dropped, so give the buffer itself, such as \
+            a `Vec<u8>`, `String` or `Bytes`, or static data; it comes back with the result: `let \
+            buf = stream.write_all(buf).await?`"
+)]
 pub unsafe trait IoBuf: 'static {
     /// The address of the first byte.
     fn as_ptr(&self) -> *const u8;
@@ -38,6 +45,13 @@ pub unsafe trait IoBuf: 'static {
 ///
 /// As [`IoBuf`], for `capacity` writable bytes from `as_mut_ptr`, of which the first `len` are
 /// initialized. Nothing else reads or writes them while the value is not accessed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a buffer that the kernel can write to",
+    label = "not an owned buffer",
+    note = "the kernel may use it after the future is dropped, so give the buffer itself; it comes \
+            back with the count: `let (count, buf) = stream.read(vec![0; 1024]).await?`",
+    note = "`recv` needs no buffer: it returns memory that the kernel has filled"
+)]
 pub unsafe trait IoBufMut: IoBuf {
     /// The address of the first byte.
     fn as_mut_ptr(&mut self) -> *mut u8;

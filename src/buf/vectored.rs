@@ -9,6 +9,10 @@ use super::IoBuf;
 /// # Safety
 ///
 /// Each part obeys the contract of [`IoBuf`]: its address and length stay when the value moves.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a group of buffers that the kernel can read from",
+    note = "give a `Vec` of owned buffers, or a pair or triple of them: `(head, body)`"
+)]
 pub unsafe trait IoVectored: 'static {
     /// Calls `each` with the address and length of every part, in order.
     fn for_each(&self, each: &mut dyn FnMut(*const u8, usize));

@@ -16,6 +16,7 @@ mod settings;
 mod stop_signal;
 mod timeouts;
 mod worker;
+mod worker_clone;
 mod worker_shared;
 mod workers;
 
@@ -34,6 +35,7 @@ pub use phase::Phase;
 pub use report::Report;
 pub use router::Router;
 pub use timeouts::Timeouts;
+pub use worker_clone::WorkerClone;
 
 use std::{
     fmt,
@@ -362,8 +364,8 @@ impl Server {
     /// this returns. It blocks its thread: a program that is inside [`annulus::run`](crate::run)
     /// already, because it has opened something first, calls [`serve`](Self::serve) there.
     ///
-    /// A handler that holds an `Rc` or a `RefCell` is not `Send`; build one on each worker with
-    /// [`run_each`](Self::run_each) instead.
+    /// A [`Router`], and a handler that holds an `Rc` or a `RefCell`, is not [`WorkerClone`]: it is
+    /// built on each worker by [`run_each`](Self::run_each) instead.
     ///
     /// # Errors
     ///
@@ -374,7 +376,7 @@ impl Server {
     /// # Panics
     ///
     /// Inside a runtime, however many workers there are.
-    pub fn run<H: Handler + Clone + Send>(self, handler: H) -> io::Result<Report> {
+    pub fn run<H: Handler + WorkerClone>(self, handler: H) -> io::Result<Report> {
         let cores = self.cores.list();
         let handlers = vec![handler; cores.len()];
         self.run_workers(cores, handlers.into_iter().map(|handler| move || handler))

@@ -23,6 +23,13 @@ use crate::{budget, pool::ManagedBuf};
 ///   the future that has polled still exists. So a poll may be made and forgotten.
 /// - Reading and writing are independent: neither changes the waker of the other.
 /// - No byte is lost or comes twice when polls and the methods of the type are used in turn.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a stream that annulus can read from",
+    note = "these are: `TcpStream`, `UnixStream`, their reading halves, `TlsStream`, `Duplex`, and \
+            references to them",
+    note = "a stream of std becomes one by `TcpStream::from_std`; one of tokio by its `into_std`, \
+            and that"
+)]
 pub trait ByteRead {
     /// Takes the next bytes. An empty buffer is the end of the stream.
     ///
@@ -56,6 +63,13 @@ pub trait ByteRead {
 /// # Polling
 ///
 /// The methods that poll keep the promises of [`ByteRead`], for the one waker of this direction.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a stream that annulus can write to",
+    note = "these are: `TcpStream`, `UnixStream`, their writing halves, `TlsStream`, `Duplex`, and \
+            references to them",
+    note = "a stream of std becomes one by `TcpStream::from_std`; one of tokio by its `into_std`, \
+            and that"
+)]
 pub trait ByteWrite {
     /// Takes the first bytes of `bytes`, and returns how many. It takes at least one, unless there
     /// are none.
@@ -184,6 +198,7 @@ pub trait ByteWrite {
 /// ```
 pub trait ByteStream: ByteRead + ByteWrite {}
 
+// Each of the two says what is a stream.
 impl<S: ByteRead + ByteWrite + ?Sized> ByteStream for S {}
 
 /// Implements the traits for types that give access to a stream.

@@ -80,7 +80,10 @@ impl<S: Stream> OwnedWriteHalf<S> {
     /// # Errors
     ///
     /// As there.
-    pub async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
+    pub async fn write<B>(&self, buf: B) -> BufResult<usize, B>
+    where
+        B: IoBuf, // the buffer itself: `write(text)`, not `write(text.as_bytes())`
+    {
         self.stream.socket().write(buf).await
     }
 
@@ -89,7 +92,10 @@ impl<S: Stream> OwnedWriteHalf<S> {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_all<B: IoBuf>(&self, buf: B) -> Result<B, BufError<B>> {
+    pub async fn write_all<B>(&self, buf: B) -> Result<B, BufError<B>>
+    where
+        B: IoBuf, // the buffer itself: `write_all(text)`, not `write_all(text.as_bytes())`
+    {
         self.stream.socket().write_all(buf).await
     }
 

@@ -4,6 +4,9 @@
 ///
 /// Those that take a buffer return the future below them as it is: an `async fn` around it would
 /// keep room for the buffer twice.
+///
+/// The compiler shows a caller whose buffer is a borrow the line of the bound, with its comment.
+/// `use` keeps it from advising to change the signature here.
 macro_rules! stream_methods {
     ($Stream:ident) => {
         impl $Stream {
@@ -114,7 +117,10 @@ macro_rules! stream_methods {
             ///
             /// Dropped before its turn it has sent nothing. Dropped in flight it is sent whole, in
             /// the background and before any later write: never write the same bytes again.
-            pub fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+            pub fn write<B>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> + use<'_, B>
+            where
+                B: IoBuf, // the buffer itself: `write(text)`, not `write(text.as_bytes())`
+            {
                 self.socket.write(buf)
             }
 
@@ -138,10 +144,13 @@ macro_rules! stream_methods {
             /// # Cancel safety
             ///
             /// As [`write`](Self::write).
-            pub fn write_all<B: IoBuf>(
+            pub fn write_all<B>(
                 &self,
                 buf: B,
-            ) -> impl Future<Output = Result<B, BufError<B>>> {
+            ) -> impl Future<Output = Result<B, BufError<B>>> + use<'_, B>
+            where
+                B: IoBuf, // the buffer itself: `write_all(text)`, not `write_all(text.as_bytes())`
+            {
                 self.socket.write_all(buf)
             }
 

@@ -64,7 +64,11 @@ fn every_kind_of_address_is_understood() {
         TcpStream::connect(format!("localhost:{port}"))
             .await
             .unwrap();
-        for _ in 0..8 {
+        TcpStream::connect(("localhost", port)).await.unwrap();
+        TcpStream::connect(("127.0.0.1".to_owned(), port))
+            .await
+            .unwrap();
+        for _ in 0..10 {
             listener.accept().await.unwrap();
         }
     });

@@ -10,6 +10,11 @@ use super::{into_response::IntoResponse, request::Request, response::Response};
 /// # Cancel safety
 ///
 /// The future is dropped when the server is. It is polled on one thread and need not be `Send`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of HTTP requests",
+    note = "a handler is an async function or closure from one `Request` to a response, such as \
+            `async |request: Request| \"hello\"`, or a `Router`"
+)]
 pub trait Handler: 'static {
     /// Answers one request.
     fn handle(&self, request: Request) -> impl Future<Output = Response>;

@@ -6,6 +6,15 @@ use super::response::Response;
 use crate::http::{StatusCode, error::Error};
 
 /// The values that a handler may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not turn into a response",
+    note = "a handler returns a `Response`, text, bytes, a `StatusCode`, `()`, or a `Result` of \
+            these",
+    note = "the error of such a `Result` turns into `http::Error`, as `io::Error` does: \
+            `.map_err(io::Error::other)?`",
+    note = "values of your own are answered as JSON by `Response::json(&value)`, with the feature \
+            `json` of annulus"
+)]
 pub trait IntoResponse {
     /// The answer.
     fn into_response(self) -> Response;
@@ -66,6 +75,8 @@ impl IntoResponse for Error {
     }
 }
 
+// The note about errors stands on the trait, so the compiler is to name the trait.
+#[diagnostic::do_not_recommend]
 impl<R: IntoResponse, E: Into<Error>> IntoResponse for Result<R, E> {
     fn into_response(self) -> Response {
         match self {
