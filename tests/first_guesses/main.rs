@@ -5,49 +5,22 @@
 //! crate are compared: the rest of a message differs from one compiler to the next.
 #![cfg(feature = "http")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::OnceLock,
 };
+
+use support::build;
 
 /// The library that cargo has built for this suite.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        // As the suite itself is built, so that nothing is built again.
-        build.args(["test", "--no-run", "--test", "first_guesses"]);
-        build.args(["--message-format", "json", "--no-default-features"]);
-        build.args(["--features", &features().join(",")]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        let output = build.stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "the suite builds again");
-        let messages = String::from_utf8(output.stdout).unwrap();
-        let mut paths = messages.split('"').filter(|text| {
-            let name = Path::new(text).file_name().unwrap_or_default();
-            let name = name.to_str().unwrap_or_default();
-            name.starts_with("libannulus-") && name.ends_with(".rlib")
-        });
-        PathBuf::from(paths.next().expect("cargo tells where the library is"))
-    })
-}
-
-fn features() -> Vec<&'static str> {
-    let features = [
-        ("default", cfg!(feature = "default")),
-        ("http", cfg!(feature = "http")),
-        ("compress", cfg!(feature = "compress")),
-        ("json", cfg!(feature = "json")),
-        ("tls", cfg!(feature = "tls")),
-        ("tls-bundled-roots", cfg!(feature = "tls-bundled-roots")),
-    ];
-    let asked = features.into_iter().filter(|(_, is_on)| *is_on);
-    asked.map(|(name, _)| name).collect()
+    LIBRARY.get_or_init(|| build::library("first_guesses"))
 }
 
 /// The compiler's errors for a program, or nothing when there are none.

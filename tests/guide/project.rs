@@ -7,7 +7,10 @@ use std::{
     process::{Command, Output},
 };
 
-use super::page::{File, Page};
+use super::{
+    page::{File, Page},
+    support::build,
+};
 
 /// The ports that the guide's servers use.
 pub(crate) const PORTS: [&str; 2] = ["7000", "8080"];
@@ -85,7 +88,7 @@ impl Project {
 
     /// Runs cargo in the project, with the target folder of this crate.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO"));
+        let mut command = build::cargo();
         command
             .args(arguments)
             .args(["--offline", "--quiet", "--target-dir"]);

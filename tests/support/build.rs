@@ -30,9 +30,44 @@ pub(crate) fn examples() -> &'static Path {
     })
 }
 
+/// The library that the suite `name` is linked with.
+pub(crate) fn library(name: &str) -> PathBuf {
+    let messages = messages(&["test", "--no-run", "--test", name]);
+    let mut paths = messages.split('"').map(Path::new).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("libannulus-") && name.ends_with(".rlib"))
+    });
+    paths.next().expect("cargo names the library").to_owned()
+}
+
+/// A call of cargo that sees what the outer cargo saw. That one tells a test about its package in
+/// variables. The build scripts of dependencies look at some of them and would run again.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in env::vars_os() {
+        let name = name.to_str().unwrap_or_default();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// A program that cargo has built by these arguments.
 fn built(arguments: &[&str]) -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
+    let messages = messages(arguments);
+    let mut programs = messages.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("\"executable\":\"")?;
+        rest.split_once('"').map(|(path, _)| PathBuf::from(path))
+    });
+    programs
+        .next()
+        .unwrap_or_else(|| panic!("cargo {arguments:?} names no program:\n{messages}"))
+}
+
+/// The messages of cargo when it has built by these arguments.
+fn messages(arguments: &[&str]) -> String {
+    let mut cargo = cargo();
     cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(arguments)
@@ -53,19 +88,12 @@ fn built(arguments: &[&str]) -> PathBuf {
     }
     cargo.arg("--target-dir").arg(target);
     let output = cargo.output().unwrap();
-    let messages = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
         "cargo {arguments:?} failed:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let mut programs = messages.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("\"executable\":\"")?;
-        rest.split_once('"').map(|(path, _)| PathBuf::from(path))
-    });
-    programs
-        .next()
-        .unwrap_or_else(|| panic!("cargo {arguments:?} names no program:\n{messages}"))
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Cargo's arguments for the features of this program.
