@@ -23,7 +23,7 @@
 //! }
 //! ```
 //!
-//! `docs/guide.md` leads from here to a service with an API, a client, a background job and tests,
+//! The [`guide`](crate::docs::guide) leads from here to a service with an API, a client, a background job and tests,
 //! and explains blocking and asynchronous calls by programs.
 //!
 //! # Lossless
@@ -60,7 +60,7 @@
 //! # .unwrap();
 //! ```
 //!
-//! `docs/cancellation.md` tells what dropping does to each future.
+//! The page [`cancellation`](crate::docs::cancellation) tells what dropping does to each future.
 //!
 //! # Fair
 //!
@@ -73,6 +73,24 @@
 //! features are used by themselves. Where io_uring is forbidden, as in the default profiles of
 //! Docker and Kubernetes, the same program runs on epoll and says so once; `ANNULUS_DRIVER=poll`
 //! chooses that by hand.
+//!
+//! # Features
+//!
+//! | Feature | It brings |
+//! |---|---|
+//! | `http`, on by default | `http`: the HTTP/1.1 server and client |
+//! | `json` | JSON in the bodies of requests and responses, on both sides |
+//! | `compress` | The client asks for compressed responses, and decompresses them |
+//! | `tls` | `https` for the client, and `tls` for streams of other protocols |
+//! | `tls-bundled-roots` | Mozilla's root certificates, for machines without any |
+//!
+//! An item that needs one says so: "Feature: `json`."
+//!
+//! # Pages
+//!
+//! The module [`docs`] has pages about more than one item: [what dropping a future
+//! does](crate::docs::cancellation), [every limit and timeout](crate::docs::limits), [what each
+//! kernel brings](crate::docs::kernels), and [how the crate is built](crate::docs::architecture).
 
 // The lower layers, `tls` among them, do not name the feature: much of what they have is for HTTP
 // alone.
@@ -88,6 +106,9 @@ pub mod blocking;
 mod budget;
 #[expect(unsafe_code, reason = "a buffer's memory is used by address")]
 pub mod buf;
+// Not where the examples are collected: those of a page are run elsewhere or not meant to be.
+#[cfg(all(doc, not(doctest)))]
+pub mod docs;
 #[expect(unsafe_code, reason = "operations in flight are kept for the kernel")]
 mod driver;
 pub mod fs;

@@ -1,0 +1,34 @@
+//! The pages of the folder `docs`: how the crate works, and what it promises beyond single calls.
+//!
+//! They are part of this documentation only, and of no program.
+
+/// A page by the name of its file. In the files a link to another page has the file's name, and
+/// here it leads to the page's module: the first definition of a link counts.
+macro_rules! pages {
+    ($($name:ident)*) => {$(
+        #[doc = "[architecture.md]: crate::docs::architecture"]
+        #[doc = "[cancellation.md]: crate::docs::cancellation"]
+        #[doc = "[fast_paths.md]: crate::docs::fast_paths"]
+        #[doc = "[from_tornado.md]: crate::docs::from_tornado"]
+        #[doc = "[guide.md]: crate::docs::guide"]
+        #[doc = "[kernels.md]: crate::docs::kernels"]
+        #[doc = "[life_of_a_request.md]: crate::docs::life_of_a_request"]
+        #[doc = "[life_of_an_op.md]: crate::docs::life_of_an_op"]
+        #[doc = "[limits.md]: crate::docs::limits"]
+        #[doc = ""]
+        #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
+        pub mod $name {}
+    )*};
+}
+
+pages! {
+    architecture
+    cancellation
+    fast_paths
+    from_tornado
+    guide
+    kernels
+    life_of_a_request
+    life_of_an_op
+    limits
+}
