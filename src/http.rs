@@ -1,5 +1,7 @@
 //! HTTP/1.1: a server, and a [`client`].
 //!
+//! Feature: `http`, which is on by default.
+//!
 //! [`Server`] answers requests by a [`Handler`], most simply an async closure, on every core:
 //!
 //! ```no_run
@@ -126,9 +128,9 @@
 //! # Limits, times and the stop
 //!
 //! Whatever a client can make grow has a limit ([`Limits`], [`Server::connections_max`]), and every
-//! wait for one has a time ([`Timeouts`]). `docs/limits.md` tells all of them. A server stops when
-//! a future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does: it finishes what has
-//! begun, and cuts what is left at a deadline.
+//! wait for one has a time ([`Timeouts`]). The page [`limits`](crate::docs::limits) tells all of
+//! them. A server stops when a future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does:
+//! it finishes what has begun, and cuts what is left at a deadline.
 //!
 //! [`Server::access_log`] is called for each request, [`ServerHandle::connections`] lists the
 //! connections, and [`Report`] counts the whole.
@@ -151,14 +153,14 @@
 //! The types `Method`, `StatusCode`, `Version`, `HeaderName` and `HeaderValue` are those of the
 //! `http` crate, which this module's name hides: inside a file that uses both, that one is
 //! `::http`.
-//!
-//! # How a connection lives
-//!
-//! An idle connection is not a task: it is its socket and a small record. When bytes arrive, an
-//! *exchange* (`exchange.rs`: storage for the head, the handler's future, the output) is taken from
-//! a list of used ones and serves the connection until nothing is left to answer; then it goes back
-//! to the list, and the connection is idle again. So the memory of an idle connection does not
-//! depend on the handler. `docs/life_of_a_request.md` follows one.
+
+// # How a connection lives
+//
+// An idle connection is not a task: it is its socket and a small record. When bytes arrive, an
+// *exchange* (`exchange.rs`: storage for the head, the handler's future, the output) is taken from
+// a list of used ones and serves the connection until nothing is left to answer; then it goes back
+// to the list, and the connection is idle again. So the memory of an idle connection does not
+// depend on the handler. `docs/life_of_a_request.md` follows one.
 
 mod alarm;
 pub mod client;

@@ -10,13 +10,6 @@
 //! # }
 //! ```
 //!
-//! # How a signal gets here
-//!
-//! A handler writes to an eventfd of each listener, and the listener's runtime waits for that as
-//! for any descriptor. A signalfd would save the handler, and is not used: it gives a signal to one
-//! of its readers only, while every worker of a server wants to hear of the same one, and it needs
-//! the signal blocked in every thread, also in those that somebody else has started before.
-//!
 //! # What it changes for the process
 //!
 //! From the first listener of a kind on, the kind's default action is gone, also when all listeners
@@ -25,6 +18,13 @@
 //!
 //! A child that fork(2) makes inherits that, and none of the listeners: a signal of the child's is
 //! not told to the parent, and is heard in the child by listeners that it makes.
+
+// # How a signal gets here
+//
+// A handler writes to an eventfd of each listener, and the listener's runtime waits for that as
+// for any descriptor. A signalfd would save the handler, and is not used: it gives a signal to one
+// of its readers only, while every worker of a server wants to hear of the same one, and it needs
+// the signal blocked in every thread, also in those that somebody else has started before.
 
 mod signal_kind;
 
@@ -59,6 +59,26 @@ use crate::{
 /// # Cancel safety
 ///
 /// Dropping the future gives up listening; a signal that it did not tell is told to nobody.
+///
+/// # Examples
+///
+/// ```no_run
+/// use annulus::{future::{Either, race}, signal, time};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// annulus::run(async {
+///     let mut stop = std::pin::pin!(signal::ctrl_c());
+///     let mut ticks = time::interval(Duration::from_secs(1));
+///     loop {
+///         match race(stop.as_mut(), ticks.tick()).await {
+///             Either::Left(stopped) => return stopped,
+///             Either::Right(_) => println!("working"),
+///         }
+///     }
+/// })
+/// # }
+/// ```
 pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
     next(SignalKind::interrupt())
 }
@@ -74,6 +94,28 @@ pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
 /// # Cancel safety
 ///
 /// As [`ctrl_c`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use annulus::{future::{Either, race}, net::TcpListener, signal, spawn};
+///
+/// # fn main() -> std::io::Result<()> {
+/// annulus::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:7000").await?;
+///     let mut stop = std::pin::pin!(signal::terminate());
+///     loop {
+///         match race(stop.as_mut(), listener.accept()).await {
+///             Either::Left(stopped) => return stopped,
+///             Either::Right(accepted) => {
+///                 let (stream, _peer) = accepted?;
+///                 spawn(async move { stream.write_all("hello\n").await });
+///             }
+///         }
+///     }
+/// })
+/// # }
+/// ```
 pub fn terminate() -> impl Future<Output = io::Result<()>> {
     next(SignalKind::terminate())
 }

@@ -39,65 +39,65 @@
 //! - Work that waits for nothing is not interrupted. [`yield_now`] does so by hand, and
 //!   [`blocking::run`](crate::blocking::run) has threads of its own for it.
 //! - [`unconstrained`] polls a future without the limit. There is none outside of a runtime either.
-//!
-//! # How tasks are kept
-//!
-//! A task is one allocation: a header (`header.rs`), and behind it the future, in whose place the
-//! output is stored when it has finished (`raw.rs`). The *owner* of a task is the `Scheduler` that
-//! spawned it, on the thread on which that was made. The owner runs it, and only the owner's thread
-//! polls or drops the future and the output: `JoinHandle`, `AbortHandle` and `JoinSet` are not
-//! `Send`. What travels to other threads is a `Waker`, and so the references to a task are counted
-//! in two places:
-//!
-//! - `local`, a plain number. Handles, the ready queue and the scheduler use it, and wakers on the
-//!   owner's thread while the owner is *current* there (`current.rs`). A waker finds out by one
-//!   comparison: the inbox that its task names against the inbox of what is current. An inbox lives
-//!   as long as any task that names it, so its address is never taken for another's.
-//! - `word`, an atomic (`word.rs`): a signed count and the flags `QUEUED`, `WAKE` and `MERGED`.
-//!   Wakers use it everywhere else: on other threads, and on the owner's when another runtime or
-//!   none is current.
-//!
-//! The number of references is the sum of both. A waker may be cloned here and dropped there, so
-//! the count in the word may be below zero.
-//!
-//! | state of the word | who may do what | what ends it |
-//! |---|---|---|
-//! | no flag | the owner changes `local`, others the word's count, which is 0 or more | a count below 0 or a wake elsewhere: *queued*; `local` falls to 0 or the owner closes: *merged*, or freed if the word is 0 too |
-//! | `QUEUED` | the same, and `inbox_next` belongs to the one who set the flag, then to the owner; nobody frees the task | the owner takes it from the inbox (`task_ref::settle`), adds the word's count to `local`, and schedules it if `WAKE` is set |
-//! | `MERGED` | `local` is 0 for ever; everybody, the owner's thread too, changes the word's count, and nobody queues the task any more | the count falls to 0: whoever did that frees the task |
-//! | `MERGED` and `QUEUED` | as `MERGED`, but nobody frees it | the owner takes it from the inbox, or the one who set `QUEUED` finds the inbox closed; who of them clears the flag and finds the count 0 frees the task |
-//!
-//! A task is merged once, and only when it has finished or never will: so there is no future and no
-//! output in it that another thread might drop. A merged task may outlive its owner, so it has one
-//! strong count of the inbox; until then the owner's own count is enough, because the owner merges
-//! all of its tasks before it lets go of the inbox (`Scheduler::close_for_all`). It finds them in a
-//! list that goes through the headers, and which a task leaves when it is merged or freed.
-//!
-//! ## Why a load is enough
-//!
-//! An owner whose `local` falls to 0 frees the task without an atomic change if it reads 0 in the
-//! word, although it may read an old value. Call a change of the word *known* if what was read has
-//! it, and everything the owner did is known. No end of a reference is known without its making: in
-//! the word's order of changes it is the later one, and a reference that came back to the owner
-//! brought with it, by whatever sent it, all changes made before. So each reference adds 1 to the
-//! sum of `local` and the reading, or 0 if its end is known, and a sum of 0 says that all known
-//! references have ended. Now suppose that somebody has a reference all the same. It is unknown, so
-//! it was cloned by an unknown change from another one, and so on back to a known reference, which
-//! was still there when an unknown change was made with it. Its end came after that change and
-//! cannot be known without it, which contradicts that all known references have ended.
-//!
-//! ## Sleeping
-//!
-//! The inbox (`inbox.rs`) is one atomic word: a list of tasks, or *awake*, *asleep*, *closed*. The
-//! owner says that it is about to sleep by changing awake to asleep, which fails when something was
-//! posted, and whoever replaces asleep by a task ends the sleep. So no wake is lost, and a sleep is
-//! ended once however many wakes there are.
-//!
-//! ## User code
-//!
-//! Futures, outputs, wakers of other kinds and the hook for panics may do anything a task may do:
-//! spawn, wake, abort, drop handles. Nothing is borrowed while they run, and a task that runs is in
-//! no queue: it is marked as scheduled, and queued when it is done.
+
+// # How tasks are kept
+//
+// A task is one allocation: a header (`header.rs`), and behind it the future, in whose place the
+// output is stored when it has finished (`raw.rs`). The *owner* of a task is the `Scheduler` that
+// spawned it, on the thread on which that was made. The owner runs it, and only the owner's thread
+// polls or drops the future and the output: `JoinHandle`, `AbortHandle` and `JoinSet` are not
+// `Send`. What travels to other threads is a `Waker`, and so the references to a task are counted
+// in two places:
+//
+// - `local`, a plain number. Handles, the ready queue and the scheduler use it, and wakers on the
+//   owner's thread while the owner is *current* there (`current.rs`). A waker finds out by one
+//   comparison: the inbox that its task names against the inbox of what is current. An inbox lives
+//   as long as any task that names it, so its address is never taken for another's.
+// - `word`, an atomic (`word.rs`): a signed count and the flags `QUEUED`, `WAKE` and `MERGED`.
+//   Wakers use it everywhere else: on other threads, and on the owner's when another runtime or
+//   none is current.
+//
+// The number of references is the sum of both. A waker may be cloned here and dropped there, so
+// the count in the word may be below zero.
+//
+// | state of the word | who may do what | what ends it |
+// |---|---|---|
+// | no flag | the owner changes `local`, others the word's count, which is 0 or more | a count below 0 or a wake elsewhere: *queued*; `local` falls to 0 or the owner closes: *merged*, or freed if the word is 0 too |
+// | `QUEUED` | the same, and `inbox_next` belongs to the one who set the flag, then to the owner; nobody frees the task | the owner takes it from the inbox (`task_ref::settle`), adds the word's count to `local`, and schedules it if `WAKE` is set |
+// | `MERGED` | `local` is 0 for ever; everybody, the owner's thread too, changes the word's count, and nobody queues the task any more | the count falls to 0: whoever did that frees the task |
+// | `MERGED` and `QUEUED` | as `MERGED`, but nobody frees it | the owner takes it from the inbox, or the one who set `QUEUED` finds the inbox closed; who of them clears the flag and finds the count 0 frees the task |
+//
+// A task is merged once, and only when it has finished or never will: so there is no future and no
+// output in it that another thread might drop. A merged task may outlive its owner, so it has one
+// strong count of the inbox; until then the owner's own count is enough, because the owner merges
+// all of its tasks before it lets go of the inbox (`Scheduler::close_for_all`). It finds them in a
+// list that goes through the headers, and which a task leaves when it is merged or freed.
+//
+// ## Why a load is enough
+//
+// An owner whose `local` falls to 0 frees the task without an atomic change if it reads 0 in the
+// word, although it may read an old value. Call a change of the word *known* if what was read has
+// it, and everything the owner did is known. No end of a reference is known without its making: in
+// the word's order of changes it is the later one, and a reference that came back to the owner
+// brought with it, by whatever sent it, all changes made before. So each reference adds 1 to the
+// sum of `local` and the reading, or 0 if its end is known, and a sum of 0 says that all known
+// references have ended. Now suppose that somebody has a reference all the same. It is unknown, so
+// it was cloned by an unknown change from another one, and so on back to a known reference, which
+// was still there when an unknown change was made with it. Its end came after that change and
+// cannot be known without it, which contradicts that all known references have ended.
+//
+// ## Sleeping
+//
+// The inbox (`inbox.rs`) is one atomic word: a list of tasks, or *awake*, *asleep*, *closed*. The
+// owner says that it is about to sleep by changing awake to asleep, which fails when something was
+// posted, and whoever replaces asleep by a task ends the sleep. So no wake is lost, and a sleep is
+// ended once however many wakes there are.
+//
+// ## User code
+//
+// Futures, outputs, wakers of other kinds and the hook for panics may do anything a task may do:
+// spawn, wake, abort, drop handles. Nothing is borrowed while they run, and a task that runs is in
+// no queue: it is marked as scheduled, and queued when it is done.
 
 mod abort_handle;
 mod builder;
