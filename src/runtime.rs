@@ -55,6 +55,24 @@ pub fn run<F: Future>(future: F) -> F::Output {
 ///
 /// Dropping it ends what [`run`] ends.
 ///
+/// # Examples
+///
+/// Tasks and connections stay in the runtime between two calls, and go on in the next:
+///
+/// ```
+/// use annulus::{Runtime, net::UnixStream, spawn};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Runtime::new()?;
+/// let (near, far) = runtime.block_on(async { UnixStream::pair() })?;
+/// let answer = runtime.block_on(async { spawn(async move { far.recv().await }) });
+/// // Here the program does something else.
+/// runtime.block_on(async { near.write_all("hello").await })?;
+/// assert_eq!(&*runtime.block_on(answer)??, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Forks
 ///
 /// A runtime works in the process that made it. So a program that becomes a daemon forks first, and

@@ -1,5 +1,7 @@
 //! TLS 1.2 and 1.3 over any stream, for clients. By rustls.
 //!
+//! Feature: `tls`.
+//!
 //! A protocol calls [`connect`] on a stream that it has opened. With the feature `http` the HTTP
 //! client does this by itself for `https`; its builder takes a [`Config`] where the defaults do not
 //! fit.
@@ -80,6 +82,28 @@ use std::{future::poll_fn, io};
 /// # Cancel safety
 ///
 /// Dropped, it closes the stream.
+///
+/// # Examples
+///
+/// Lines over TLS, to a server with a certificate of one's own authority:
+///
+/// ```no_run
+/// use annulus::{io::Reader, net::TcpStream, time, tls};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// annulus::run(async {
+///     let authority = std::fs::read("our-authority.pem")?;
+///     let config = tls::Config::builder().add_root_certificate(&authority).build()?;
+///     let stream = TcpStream::connect("mail.example:993").await?;
+///     let handshake = tls::connect(stream, "mail.example", &config);
+///     let stream = time::timeout(Duration::from_secs(10), handshake).await??;
+///     let mut reader = Reader::new(stream);
+///     println!("{:?}", reader.read_line(1024).await?);
+///     reader.get_mut().write_all(b"a1 LOGOUT\r\n").await
+/// })
+/// # }
+/// ```
 pub async fn connect(
     stream: impl Into<Carrier>,
     name: &str,

@@ -11,6 +11,26 @@ use bytes::{Bytes, BytesMut};
 /// While a value is alive and not accessed otherwise, `as_ptr` gives the same address however
 /// often the value is moved, and `len` bytes from there are initialized and readable. Arrays are
 /// therefore no buffers: their bytes move with them.
+///
+/// # Examples
+///
+/// A buffer goes into a write and comes back from it. A part of one is a buffer, too:
+///
+/// ```
+/// use annulus::{buf::IoBuf, net::UnixStream};
+///
+/// annulus::run(async {
+///     let (near, far) = UnixStream::pair()?;
+///     let text = near.write_all(String::from("hello ")).await?;
+///     assert_eq!(text, "hello "); // to be used again
+///     let part = near.write_all(vec![b'w', b'o', b'r', b'l', b'd', 0, 0].slice(..5)).await?;
+///     assert_eq!(part.into_inner().len(), 7);
+///     near.write_all("!").await?; // static data comes back, too
+///     assert_eq!(&*far.recv().await?, b"hello world!");
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a buffer that the kernel can read from",
     label = "not an owned buffer",
@@ -45,6 +65,29 @@ pub unsafe trait IoBuf: 'static {
 ///
 /// As [`IoBuf`], for `capacity` writable bytes from `as_mut_ptr`, of which the first `len` are
 /// initialized. Nothing else reads or writes them while the value is not accessed.
+///
+/// # Examples
+///
+/// A buffer goes into a read and comes back with the count, on failure as well:
+///
+/// ```
+/// use annulus::net::UnixStream;
+///
+/// annulus::run(async {
+///     let (near, far) = UnixStream::pair()?;
+///     near.write_all("hello").await?;
+///     let (count, buf) = far.read(Vec::with_capacity(1024)).await?;
+///     assert_eq!((count, &*buf), (5, &b"hello"[..]));
+///
+///     near.write_all("again").await?;
+///     match far.read(buf).await {
+///         Ok((_count, buf)) => assert_eq!(buf, b"again"),
+///         Err(failed) => eprintln!("{failed}; a buffer of {} bytes", failed.buf.capacity()),
+///     }
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a buffer that the kernel can write to",
     label = "not an owned buffer",

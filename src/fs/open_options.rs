@@ -18,6 +18,27 @@ const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 const LEASE_WAIT: Duration = Duration::from_millis(10);
 
 /// How a file is opened, with std's names and meanings.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::fs::OpenOptions;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("annulus-open-options-{}", std::process::id()));
+/// annulus::run(async {
+///     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).await?;
+///     log.append("a line\n").await?;
+///     log.close().await?;
+///
+///     let log = OpenOptions::new().read(true).open(&path).await?;
+///     let (_count, bytes) = log.read_at(vec![0; 64], 0).await?;
+///     assert_eq!(bytes, b"a line\n");
+/// #   std::fs::remove_file(&path)?;
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     read: bool,

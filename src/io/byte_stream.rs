@@ -23,6 +23,40 @@ use crate::{budget, pool::ManagedBuf};
 ///   the future that has polled still exists. So a poll may be made and forgotten.
 /// - Reading and writing are independent: neither changes the waker of the other.
 /// - No byte is lost or comes twice when polls and the methods of the type are used in turn.
+///
+/// # Examples
+///
+/// A function for everything that can be read from:
+///
+/// ```
+/// use std::io;
+/// use annulus::{io::{ByteRead, duplex}, net::UnixStream};
+///
+/// async fn count(source: &mut impl ByteRead) -> io::Result<usize> {
+///     let mut total = 0;
+///     loop {
+///         let piece = source.recv().await?;
+///         if piece.is_empty() {
+///             return Ok(total);
+///         }
+///         total += piece.len();
+///     }
+/// }
+///
+/// annulus::run(async {
+///     let (near, mut far) = UnixStream::pair()?;
+///     near.write_all("hello").await?;
+///     drop(near);
+///     assert_eq!(count(&mut far).await?, 5);
+///
+///     let (near, mut far) = duplex(64);
+///     near.write_all(b"in memory").await?;
+///     drop(near);
+///     assert_eq!(count(&mut far).await?, 9);
+///     io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a stream that annulus can read from",
     note = "these are: `TcpStream`, `UnixStream`, their reading halves, `TlsStream`, `Duplex`, and \

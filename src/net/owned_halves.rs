@@ -26,6 +26,28 @@ pub(super) fn split<S: Stream>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S
 
 /// The receiving direction. Made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](super::UnixStream::into_split).
+///
+/// # Examples
+///
+/// ```
+/// use annulus::{io::Reader, net::UnixStream, spawn};
+///
+/// annulus::run(async {
+///     let (stream, peer) = UnixStream::pair()?;
+///     let (reads, writes) = stream.into_split();
+///     let reading = spawn(async move { Reader::new(reads).read_line(80).await });
+///     writes.write_all("a question\n").await?;
+///     drop(writes); // the peer sees the end
+///
+///     let mut peer = Reader::new(peer);
+///     assert_eq!(peer.read_line(80).await?.as_deref(), Some("a question"));
+///     assert_eq!(peer.read_line(80).await?, None);
+///     peer.get_ref().write_all("an answer\n").await?;
+///     assert_eq!(reading.await??.as_deref(), Some("an answer"));
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
 pub struct OwnedReadHalf<S: Stream = TcpStream> {
     stream: Rc<S>,
 }
@@ -70,6 +92,33 @@ reads_by_method!(OwnedReadHalf<S>, S: Stream);
 /// The sending direction. Made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](super::UnixStream::into_split). Dropping it tells the peer that no
 /// more will come, after the writes that have begun.
+///
+/// # Examples
+///
+/// One task writes, whatever others have to say:
+///
+/// ```
+/// use annulus::{net::UnixStream, spawn, sync::mpsc};
+///
+/// annulus::run(async {
+///     let (stream, peer) = UnixStream::pair()?;
+///     let (_reads, writes) = stream.into_split();
+///     let (messages, mut outgoing) = mpsc::channel::<String>(16);
+///     let writing = spawn(async move {
+///         while let Some(message) = outgoing.recv().await {
+///             writes.write_all(message).await?;
+///         }
+///         std::io::Result::Ok(())
+///     });
+///     messages.send("hello".to_owned()).await.expect("the task takes it");
+///     drop(messages);
+///     writing.await??;
+///     assert_eq!(&*peer.recv().await?, b"hello");
+///     assert!(peer.recv().await?.is_empty());
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
 pub struct OwnedWriteHalf<S: Stream = TcpStream> {
     stream: Rc<S>,
 }

@@ -33,6 +33,32 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```text
 /// http://a.test:81: no connection could be opened (127.0.0.1:81): Connection refused (os error 111)
 /// ```
+///
+/// # Examples
+///
+/// ```
+/// use annulus::http::{Client, StatusCode, client::{Error, ErrorKind}};
+///
+/// async fn fetch(client: &Client, url: &str) -> Result<String, Error> {
+///     client.get(url).send().await?.error_for_status()?.text().await
+/// }
+///
+/// annulus::run(async {
+///     // Nothing listens on this port.
+///     let Err(error) = fetch(&Client::new(), "http://127.0.0.1:1/").await else {
+///         return;
+///     };
+///     match error.kind() {
+///         ErrorKind::Status(StatusCode::NOT_FOUND) => println!("it is not there"),
+///         ErrorKind::Status(status) => println!("the server says {status}"),
+///         ErrorKind::TooLarge { bytes_max } => println!("more than {bytes_max} bytes"),
+///         _ if error.is_timeout() => println!("too late: {error}"),
+///         _ if error.is_connect() => println!("try another server: {error}"),
+///         _ => println!("{error}"),
+///     }
+///     assert!(error.is_connect());
+/// });
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }

@@ -10,7 +10,9 @@ use super::{
 use crate::http::{HeaderValue, header};
 
 impl Request {
-    /// A value as JSON.
+    /// Sends `value` as JSON.
+    ///
+    /// Feature: `json`.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.try_with(|message| {
             let bytes = serde_json::to_vec(value).map_err(|error| {
@@ -27,6 +29,8 @@ impl Request {
 
 impl Response {
     /// The whole body, read as JSON.
+    ///
+    /// Feature: `json`.
     ///
     /// # Errors
     ///

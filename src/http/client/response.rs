@@ -59,6 +59,33 @@ const RESERVED_BYTES_MAX: u64 = 1 << 20;
 /// The head is read lazily: no map of fields is built unless [`field_map`](Self::field_map) is
 /// called. A body that is small enough to have come with the head has freed its connection already;
 /// dropping the response while more of the body is to come closes the connection.
+///
+/// # Examples
+///
+/// ```no_run
+/// use annulus::http::{Client, StatusCode};
+///
+/// # fn main() -> std::io::Result<()> {
+/// annulus::run(async {
+///     let client = Client::new();
+///     let response = client.get("http://127.0.0.1:8080/notes/7").send().await?;
+///     if response.status() == StatusCode::NOT_FOUND {
+///         println!("there is no such note");
+///         return Ok(());
+///     }
+///     let mut response = response.error_for_status()?;
+///     if let Some(kind) = response.field("content-type") {
+///         println!("{}", kind.escape_ascii());
+///     }
+///     let mut total = 0;
+///     while let Some(piece) = response.next().await? {
+///         total += piece.len(); // one piece at a time; `text` and `bytes` collect all of them
+///     }
+///     println!("{total} bytes in {:?}", response.timings().total);
+///     Ok(())
+/// })
+/// # }
+/// ```
 pub struct Response {
     /// Always there, until it is dropped.
     exchange: Option<Box<Exchange>>,

@@ -31,6 +31,18 @@ use crate::http::{
 ///     println!("{} {}us", access.combined(), access.duration.as_micros());
 /// });
 /// ```
+///
+/// A line of one's own, with a field of the request, for the requests that went wrong:
+///
+/// ```
+/// use annulus::http::Server;
+///
+/// let server = Server::new().listen("127.0.0.1:8080").access_log(|access| {
+///     let Some(error) = access.error else { return };
+///     let id = access.field("x-request-id").unwrap_or(b"-").escape_ascii();
+///     eprintln!("{id} {}: {error}", access.target);
+/// });
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Access<'a> {

@@ -8,6 +8,8 @@ impl ClientBuilder {
     /// certificate that it shows to servers. By default it trusts the system's authorities and
     /// shows none. It takes a [`tls::Config`](Config), or a `rustls::ClientConfig`.
     ///
+    /// Feature: `tls`.
+    ///
     /// # Examples
     ///
     /// ```no_run

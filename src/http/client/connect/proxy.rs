@@ -15,6 +15,22 @@ use crate::http::{
 ///
 /// Requests for `http` are sent to the proxy whole; for `https` it opens a tunnel (`CONNECT`).
 /// Userinfo in the proxy's URL becomes `Proxy-Authorization`.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::http::client::{Client, Error, Proxy};
+///
+/// fn clients() -> Result<[Client; 2], Error> {
+///     let proxy = Proxy::all("http://user:password@proxy.test:3128")?;
+///     let proxy = proxy.bypass("localhost, 10.0.0.0/8, .internal");
+///     Ok([
+///         Client::builder().proxy(proxy).build(),
+///         Client::builder().proxy(Proxy::from_env()).build(), // as curl does
+///     ])
+/// }
+/// # clients().unwrap();
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Proxy {
     http: Option<ProxyServer>,

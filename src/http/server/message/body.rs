@@ -26,6 +26,33 @@ use crate::{
 ///
 /// It is also what an [`io::Reader`](crate::io::Reader) reads from, a stream of its pieces, and
 /// what a [client's request](crate::http::client::Request::body) can carry on to another server.
+///
+/// # Examples
+///
+/// ```
+/// use annulus::{http::{self, Request}, io::Reader};
+///
+/// /// Counts the bytes, and holds one piece at a time.
+/// async fn count(mut request: Request) -> http::Result<String> {
+///     let mut body = request.take_body().limit(1 << 30);
+///     let mut total = 0;
+///     while let Some(piece) = body.next().await? {
+///         total += piece.len();
+///     }
+///     Ok(format!("{total} bytes"))
+/// }
+///
+/// /// Counts the lines.
+/// async fn count_lines(mut request: Request) -> http::Result<String> {
+///     let mut reader = Reader::new(request.take_body());
+///     let mut count = 0;
+///     while reader.read_line(4096).await?.is_some() {
+///         count += 1;
+///     }
+///     Ok(format!("{count} lines"))
+/// }
+/// # let _ = (count, count_lines);
+/// ```
 #[derive(Debug)]
 pub struct Body {
     /// Held so that the exchange sees that the body may still be read.

@@ -5,7 +5,29 @@ use std::{fmt, str::FromStr};
 use super::{content_type::require_type, pairs::Pairs, request::Request};
 use crate::http::error::{Cause, Result};
 
-/// The fields of a form, as `application/x-www-form-urlencoded` has them.
+/// The fields of a form, as `application/x-www-form-urlencoded` has them. Made by
+/// [`Request::form`].
+///
+/// # Examples
+///
+/// ```
+/// use annulus::http::{self, Request, StatusCode};
+///
+/// async fn order(mut request: Request) -> http::Result<String> {
+///     let form = request.form().await?;
+///     let count: u32 = form.param("count")?.unwrap_or(1);
+///     let toppings: Vec<_> = form
+///         .pairs()
+///         .filter(|(name, _)| name == "topping")
+///         .map(|(_, value)| value)
+///         .collect();
+///     if toppings.is_empty() {
+///         return Err(StatusCode::UNPROCESSABLE_ENTITY.into());
+///     }
+///     Ok(format!("{count} with {}", toppings.join(", ")))
+/// }
+/// # let _ = order;
+/// ```
 #[derive(Clone)]
 pub struct Form {
     bytes: Vec<u8>,

@@ -16,6 +16,8 @@ use crate::http::{
 
 /// An answer in JSON.
 ///
+/// Feature: `json`.
+///
 /// # Examples
 ///
 /// ```
@@ -35,6 +37,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 impl Response {
     /// `200 OK` with `value` in JSON; 500 when it cannot be written in JSON, as a map whose keys
     /// are not text.
+    ///
+    /// Feature: `json`.
     #[must_use]
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
         match serde_json::to_vec(value) {
@@ -51,6 +55,8 @@ impl Response {
 
 impl Request {
     /// Reads the body as a `T` in JSON. The server's limit on bodies bounds it.
+    ///
+    /// Feature: `json`.
     ///
     /// # Errors
     ///
@@ -82,6 +88,8 @@ impl Request {
 
 impl Body {
     /// Reads the whole body as a `T` in JSON. The server's limit bounds it.
+    ///
+    /// Feature: `json`.
     ///
     /// # Errors
     ///
