@@ -23,8 +23,8 @@
 //! }
 //! ```
 //!
-//! The [`guide`](crate::docs::guide) leads from here to a service with an API, a client, a background job and tests,
-//! and explains blocking and asynchronous calls by programs.
+//! The [`guide`](crate::docs::guide) leads from here to a service with an API, a client, a
+//! background job and tests, and explains blocking and asynchronous calls by programs.
 //!
 //! # Lossless
 //!

@@ -1,5 +1,8 @@
-//! Compares what the pages say with the code: limits, paths of files, names of suites.
+//! Compares what the pages say with the code: limits, paths of files, names of suites, features.
 #![cfg(feature = "http")]
+
+mod features;
+mod pages;
 
 use std::{collections::HashMap, fs, path::Path};
 
