@@ -146,6 +146,27 @@ fn a_connect_becomes_a_tunnel_and_without_one_is_refused() {
 }
 
 #[test]
+fn a_handler_refuses_a_connect_in_its_own_words_and_the_connection_stays() {
+    annulus::run(async {
+        let mut client = Client::of(Connection::new(), async |request: Request| {
+            if request.target() == "no:1" {
+                return Response::text("not there").with_status(StatusCode::FORBIDDEN);
+            }
+            Response::text("next")
+        });
+        client
+            .send("CONNECT no:1 HTTP/1.1\r\nHost: no:1\r\n\r\n")
+            .await;
+        let answer = client.until("not there").await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        client
+            .send("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+            .await;
+        assert!(client.rest().await.ends_with("next"));
+    });
+}
+
+#[test]
 fn a_connect_with_content_is_refused_and_its_bytes_are_no_tunnel_s() {
     annulus::run(async {
         for content in [

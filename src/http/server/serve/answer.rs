@@ -43,7 +43,7 @@ pub(crate) fn answer_at_once(
     };
     let mut answer_to = AnswerTo::request(head);
     let status = response.status();
-    if status.is_informational() || answer_to.is_connect {
+    if status.is_informational() || answer_to.is_connect && status.is_success() {
         return None;
     }
     let failed = exchange.body_failed();
