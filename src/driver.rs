@@ -57,7 +57,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use current::{current, enter};
+pub(crate) use current::{current, enter, is_inherited};
 pub(crate) use error::{DriverError, foreign_runtime, inherited_runtime};
 pub(crate) use multi::MultiState;
 pub(crate) use remote::{Helpers, Job, Remote};

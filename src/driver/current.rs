@@ -32,6 +32,11 @@ pub(crate) fn enter(driver: &Rc<Driver>) -> Entered {
     Entered { before }
 }
 
+/// Whether this thread's driver is that of the process which this one is a fork of.
+pub(crate) fn is_inherited() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|driver| driver.is_inherited()))
+}
+
 /// Makes the current driver what it is in a child that fork(2) has made: not current.
 pub(super) fn leave() {
     CURRENT.with_borrow(|current| {

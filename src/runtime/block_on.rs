@@ -37,9 +37,10 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is inside a runtime.
+/// Whether this thread is inside a runtime of this process. A child that a task has forked is in
+/// the middle of a runtime that does not run there.
 pub(crate) fn is_inside() -> bool {
-    INSIDE.get()
+    INSIDE.get() && !driver::is_inherited()
 }
 
 /// Panics inside a runtime.

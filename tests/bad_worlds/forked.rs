@@ -155,6 +155,31 @@ fn a_fork_inside_a_task_stops_the_child_at_its_next_wait() {
     );
 }
 
+#[test]
+fn a_fork_inside_a_task_runs_a_runtime_of_its_own_at_once() {
+    on_each_driver(
+        "forked::a_fork_inside_a_task_runs_a_runtime_of_its_own_at_once",
+        || {
+            let inherited = runtime();
+            inherited.block_on(async {
+                fork(|| {
+                    let own = runtime();
+                    own.block_on(async {
+                        everything_works().await;
+                        let nested = panic_of(|| annulus::run(async {}));
+                        assert!(nested.contains("already running"), "{nested}");
+                    });
+                    is_explained(&panic_of(|| inherited.block_on(async {})));
+                    annulus::run(everything_works());
+                });
+                let nested = panic_of(|| annulus::run(async {}));
+                assert!(nested.contains("already running"), "{nested}");
+                everything_works().await;
+            });
+        },
+    );
+}
+
 /// Whatever a child drops, and in whatever state, the parent goes on as if nothing had been.
 #[test]
 fn what_a_child_drops_the_parent_keeps() {
