@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     future::poll_fn,
-    io,
+    io, mem,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -85,6 +85,32 @@ impl Pipe {
         }
     }
 
+    /// Takes all that is there. Empty is the end, and `None` means that more may come.
+    fn take(&self) -> Option<ManagedBuf> {
+        let bytes = self.bytes.take();
+        if bytes.is_empty() {
+            return self.ended.get().then(ManagedBuf::empty);
+        }
+        let mut taken = Taken { bytes, pipe: self };
+        self.wake_writer();
+        Some(ManagedBuf::own(mem::take(&mut taken.bytes)))
+    }
+
+    /// Adds as many of `bytes` as there is room for. `None` means that there is none.
+    fn put(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        if self.ended.get() || self.broken.get() {
+            return Some(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = self.bytes_max.saturating_sub(self.bytes.borrow().len());
+        if room == 0 && !bytes.is_empty() {
+            return None;
+        }
+        let count = room.min(bytes.len());
+        self.bytes.borrow_mut().extend_from_slice(&bytes[..count]);
+        self.wake_reader();
+        Some(Ok(count))
+    }
+
     fn wake_reader(&self) {
         if let Some(waker) = self.reader.take() {
             waker.wake();
@@ -94,6 +120,22 @@ impl Pipe {
     fn wake_writer(&self) {
         if let Some(waker) = self.writer.take() {
             waker.wake();
+        }
+    }
+}
+
+/// Bytes on their way to the reader. They stay in the pipe when the writer's waker panics.
+struct Taken<'a> {
+    bytes: Vec<u8>,
+    pipe: &'a Pipe,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            let mut bytes = self.pipe.bytes.borrow_mut();
+            self.bytes.append(&mut bytes);
+            *bytes = mem::take(&mut self.bytes);
         }
     }
 }
@@ -142,15 +184,15 @@ impl Duplex {
     /// None today.
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         let pipe = &self.incoming;
-        let bytes = pipe.bytes.take();
-        if !bytes.is_empty() {
-            pipe.wake_writer();
-            return Poll::Ready(Ok(ManagedBuf::own(bytes)));
+        if let Some(bytes) = pipe.take() {
+            return Poll::Ready(Ok(bytes));
         }
-        if pipe.ended.get() {
-            return Poll::Ready(Ok(ManagedBuf::empty()));
+        let waker = context.waker().clone();
+        // That was the user's code, which may have written.
+        if let Some(bytes) = pipe.take() {
+            return Poll::Ready(Ok(bytes));
         }
-        drop(pipe.reader.replace(Some(context.waker().clone())));
+        drop(pipe.reader.replace(Some(waker)));
         Poll::Pending
     }
 
@@ -161,18 +203,16 @@ impl Duplex {
     /// As [`write_all`](Self::write_all).
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let pipe = &self.outgoing;
-        if pipe.ended.get() || pipe.broken.get() {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        if let Some(taken) = pipe.put(bytes) {
+            return Poll::Ready(taken);
         }
-        let room = pipe.bytes_max - pipe.bytes.borrow().len();
-        if room == 0 && !bytes.is_empty() {
-            drop(pipe.writer.replace(Some(context.waker().clone())));
-            return Poll::Pending;
+        let waker = context.waker().clone();
+        // That was the user's code, which may have read.
+        if let Some(taken) = pipe.put(bytes) {
+            return Poll::Ready(taken);
         }
-        let count = room.min(bytes.len());
-        pipe.bytes.borrow_mut().extend_from_slice(&bytes[..count]);
-        pipe.wake_reader();
-        Poll::Ready(Ok(count))
+        drop(pipe.writer.replace(Some(waker)));
+        Poll::Pending
     }
 
     /// Is ready at once: what was taken is there for the other end.
@@ -213,5 +253,42 @@ impl Drop for Duplex {
 impl fmt::Debug for Duplex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Duplex").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+        sync::Arc,
+        task::Wake,
+    };
+
+    use super::*;
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            resume_unwind(Box::new("a waker's panic"));
+        }
+    }
+
+    fn received(end: &Duplex) -> Option<Vec<u8>> {
+        match end.poll_recv(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(bytes) => Some(bytes.unwrap().to_vec()),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn a_writers_waker_that_panics_costs_the_reader_no_byte() {
+        let (near, far) = duplex(4);
+        let waker = Waker::from(Arc::new(Panics));
+        let mut context = Context::from_waker(&waker);
+        assert!(near.poll_write(&mut context, b"kept").is_ready());
+        assert!(near.poll_write(&mut context, b"next").is_pending());
+        assert!(catch_unwind(AssertUnwindSafe(|| received(&far))).is_err());
+        assert_eq!(received(&far).unwrap(), b"kept");
     }
 }

@@ -1,9 +1,14 @@
 //! A protocol that is written once runs over every stream, also in memory.
 
-use std::{io, rc::Rc};
+use std::{
+    cell::RefCell,
+    io, ptr,
+    rc::Rc,
+    task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
+};
 
 use annulus::{
-    io::{ByteRead, ByteStream, ByteWrite, Reader, duplex},
+    io::{ByteRead, ByteStream, ByteWrite, Duplex, Reader, duplex},
     net::{TcpStream, UnixStream},
     spawn,
 };
@@ -102,4 +107,66 @@ fn lines_are_read_from_an_owned_half() {
         assert!(lines.next().await.is_none());
         assert_eq!(reader.buffer(), b"thr", "it stays to be read");
     });
+}
+
+thread_local! {
+    /// The action of the next clone of a [`nosy`] waker.
+    static AT_CLONE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+/// A waker that runs code as it is cloned.
+fn nosy() -> Waker {
+    const TABLE: RawWakerVTable = RawWakerVTable::new(clone, ignore, ignore, ignore);
+
+    unsafe fn clone(_: *const ()) -> RawWaker {
+        if let Some(call) = AT_CLONE.take() {
+            call();
+        }
+        RawWaker::new(ptr::null(), &TABLE)
+    }
+
+    unsafe fn ignore(_: *const ()) {}
+
+    // SAFETY: the functions use no data.
+    unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) }
+}
+
+#[test]
+fn what_happens_to_a_pipe_while_a_waker_is_cloned_is_seen() {
+    let at_clone = |call: Box<dyn FnOnce()>| AT_CLONE.set(Some(call));
+    let poll_read = |end: &Duplex, waker: &Waker| {
+        let polled = end.poll_recv(&mut Context::from_waker(waker));
+        polled.map(|bytes| bytes.unwrap().to_vec())
+    };
+    let poll_write = |end: &Duplex, waker: &Waker| {
+        let polled = end.poll_write(&mut Context::from_waker(waker), b"some");
+        polled.map_err(|error| error.kind())
+    };
+    let waker = nosy();
+    let pipe = || {
+        let (near, far) = duplex(4);
+        (Rc::new(near), far)
+    };
+
+    let (near, far) = pipe();
+    let writer = Rc::clone(&near);
+    at_clone(Box::new(move || {
+        assert!(poll_write(&writer, Waker::noop()).is_ready());
+    }));
+    assert_eq!(poll_read(&far, &waker), Poll::Ready(b"some".to_vec()));
+
+    let writer = Rc::clone(&near);
+    at_clone(Box::new(move || {
+        let _ = Duplex::poll_shutdown(&writer, &mut Context::from_waker(Waker::noop()));
+    }));
+    assert_eq!(poll_read(&far, &waker), Poll::Ready(Vec::new()));
+
+    let (near, far) = pipe();
+    assert_eq!(poll_write(&near, &waker), Poll::Ready(Ok(4)));
+    at_clone(Box::new(move || {
+        assert!(poll_read(&far, Waker::noop()).is_ready());
+        drop(far);
+    }));
+    let broken = Poll::Ready(Err(io::ErrorKind::BrokenPipe));
+    assert_eq!(poll_write(&near, &waker), broken);
 }
