@@ -10,7 +10,6 @@ pub(super) mod no_compress;
 pub(super) mod upgraded;
 
 use std::{
-    cell::Cell,
     fmt,
     future::poll_fn,
     io,
@@ -381,7 +380,7 @@ impl Response {
     #[must_use]
     pub fn reader(self) -> Reader<BodyPieces> {
         Reader::new(BodyPieces {
-            response: Cell::new(Some(Box::new(self))),
+            response: Box::new(self),
         })
     }
 
@@ -460,24 +459,13 @@ impl fmt::Debug for Response {
 
 /// The pieces of a response's body, for a [`Reader`]. Made by [`Response::reader`].
 pub struct BodyPieces {
-    response: Cell<Option<Box<Response>>>,
-}
-
-impl BodyPieces {
-    fn poll_receive(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        // It is out of its cell while it is polled, since that runs code of others.
-        let Some(mut response) = self.response.take() else {
-            return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
-        };
-        let polled = response.poll_next_counted(context);
-        self.response.set(Some(response));
-        polled.map(|piece| Ok(piece?.unwrap_or_else(ManagedBuf::empty)))
-    }
+    response: Box<Response>,
 }
 
 impl ByteRead for BodyPieces {
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        self.poll_receive(context)
+        let piece = ready!(self.response.poll_next_counted(context))?;
+        Poll::Ready(Ok(piece.unwrap_or_else(ManagedBuf::empty)))
     }
 }
 
