@@ -155,7 +155,7 @@ pub(crate) fn run_as<T: Send + 'static>(
     let shared = Arc::new(Mutex::new(State::Waiting(None)));
     let result = Arc::downgrade(&shared);
     let job = move || {
-        // Nobody waits any more: the call need not begin.
+        // The caller's future was dropped, so the call need not begin.
         let Some(shared) = result.upgrade() else {
             return;
         };
@@ -164,7 +164,7 @@ pub(crate) fn run_as<T: Send + 'static>(
         if let State::Waiting(Some(waker)) = before {
             unwind::swallow(|| waker.wake());
         }
-        // The output, if nobody waits for it any more.
+        // The output, if the caller's future was dropped.
         unwind::swallow(|| drop(shared));
     };
     submit(work, Box::new(job));

@@ -1,10 +1,11 @@
 //! How many operations one poll of a task may complete at once.
 //!
 //! A task that finds everything ready has no reason to return from its poll: it receives, sends and
-//! takes from its channels as long as there is something, and meanwhile nothing else happens on its
-//! thread. So whoever polls tasks says how many operations the poll has ([`refill`]), each
-//! operation that is done takes one ([`spend`]), and when none is left the next one that *would be
-//! done at once* returns `Pending` and wakes its task, which so stands behind the other ready ones.
+//! takes from its channels as long as there is something, and meanwhile the other tasks of its
+//! thread wait. So the runtime gives each poll of a task a number of operations ([`refill`]), and
+//! each operation that is done takes one ([`spend`]). When none is left, the next one that *would
+//! be done at once* returns `Pending` and wakes its task, which then queues behind the other ready
+//! ones.
 //!
 //! An operation is put off once only ([`PutOff`]). Whatever the future in front of it in a `race`
 //! or a `select!` uses up, it goes on at the next poll, and an executor of its own inside of a task

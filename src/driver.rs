@@ -18,7 +18,7 @@
 //! future dropped in flight leaves its operation behind, boxed, as `Abandoned`; the operation is
 //! cancelled, and finished at its *final* completion, the first one without the flag `MORE`. Until
 //! then nothing that the kernel may touch is freed. A multishot operation has one slot for all its
-//! completions, which queue there while nobody takes them.
+//! completions, which queue there until they are taken.
 //!
 //! A slot is known by its key: an index and a generation that no other slot had. A completion or
 //! a cancel that comes too late finds another generation and is ignored.
@@ -115,7 +115,7 @@ pub struct DriverStats {
     pub abandoned: u64,
     /// Completions that came for a slot that is gone.
     pub stale: u64,
-    /// Receives stopped because their socket held too many bytes that nobody took.
+    /// Receives stopped because their socket held too many bytes that no task had taken.
     pub backpressure: u64,
     /// Operations in flight now.
     pub in_flight: u64,
@@ -159,8 +159,8 @@ struct Core {
     looks: Looks,
     /// Completions with a provided buffer that wait in slots.
     parked_buffers: usize,
-    /// The slots in which they came, so that nobody has to look for them; some may have been taken
-    /// since, and one may stand here more than once.
+    /// The slots in which they came, so that they are found without a search. Some may have been
+    /// taken since, and one may stand here more than once.
     parked: Vec<Key>,
     /// With so many the list is tidied.
     parked_max: usize,
@@ -347,7 +347,7 @@ impl Driver {
         }
     }
 
-    /// Closes a descriptor by an entry that nobody waits for; false where that cannot be done.
+    /// Closes a descriptor by an entry that no future waits for; false where that cannot be done.
     pub(crate) fn close_detached(&self, fd: i32) -> bool {
         self.leave_inherited();
         if !self.features.supports(opcode::CLOSE) {

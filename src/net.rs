@@ -2,12 +2,13 @@
 //!
 //! # What a socket keeps for you
 //!
-//! A socket receives by itself once somebody has asked it to: the kernel puts what arrives into
-//! buffers of the runtime, and a future only waits for that. Dropping a [`TcpStream::recv`] or
+//! A socket receives by itself after the first call that receives: the kernel puts what arrives
+//! into buffers of the runtime, and a future only waits for that. Dropping a [`TcpStream::recv`] or
 //! [`TcpStream::read`] therefore loses nothing: what arrives later is there at the next call. Bytes
-//! that nobody takes are *parked* in the socket; at four buffers, and what the kernel had under
-//! way, it stops receiving, and the kernel holds the peer back until they were taken. Without
-//! multishot receives (before 6.0, and on the poll driver) it receives one piece ahead at most.
+//! that no call has taken are *parked* in the socket. At four buffers, and what the kernel had
+//! under way, the socket stops receiving, and the kernel holds the peer back until they were taken.
+//! Without multishot receives (before 6.0, and on the poll driver) it receives one piece ahead at
+//! most.
 //!
 //! The same goes for [`TcpListener::accept`] and [`UnixListener::accept`], whose connections stay
 //! in the listener, and for writes the other way round: one that has begun is sent whole, one that

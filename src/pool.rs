@@ -10,9 +10,9 @@
 //!
 //! # Running out
 //!
-//! A receive that somebody waits for never waits for a buffer that another connection holds: it
-//! goes to readiness and a plain receive into memory of its own. So running out costs an
-//! allocation a message, counted here, and is never an error.
+//! A receive that a task awaits never waits for a buffer that another connection holds: it goes to
+//! readiness and a plain receive into memory of its own. So running out costs an allocation a
+//! message, counted here, and is never an error.
 
 mod managed_buf;
 

@@ -21,10 +21,10 @@
 
 // # How a signal gets here
 //
-// A handler writes to an eventfd of each listener, and the listener's runtime waits for that as
-// for any descriptor. A signalfd would save the handler, and is not used: it gives a signal to one
-// of its readers only, while every worker of a server wants to hear of the same one, and it needs
-// the signal blocked in every thread, also in those that somebody else has started before.
+// A handler writes to an eventfd of each listener, and the listener's runtime waits for that as for
+// any descriptor. A signalfd would save the handler, and is not used: it gives a signal to one of
+// its readers only, while every worker of a server wants to hear of the same one, and it needs the
+// signal blocked in every thread, also in those that other code started before.
 
 mod signal_kind;
 
@@ -58,7 +58,7 @@ use crate::{
 ///
 /// # Cancel safety
 ///
-/// Dropping the future gives up listening; a signal that it did not tell is told to nobody.
+/// Dropping the future gives up listening. A signal that came and was not yet returned is lost.
 ///
 /// # Examples
 ///

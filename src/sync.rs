@@ -9,7 +9,7 @@
 //! They need no runtime. They wake the task that waits, whatever runs it.
 
 // Wakers are user code: cloning, waking or dropping one may use the very object that holds it. They
-// stay in `WakerSlot` and `Waiters`, which borrow nothing while they run one; and whoever clones
+// stay in `WakerSlot` and `Waiters`, which borrow nothing while they run one; and code that clones
 // one in order to wait looks at the state again before it does.
 
 mod closed;

@@ -81,17 +81,17 @@
 // the word's order of changes it is the later one, and a reference that came back to the owner
 // brought with it, by whatever sent it, all changes made before. So each reference adds 1 to the
 // sum of `local` and the reading, or 0 if its end is known, and a sum of 0 says that all known
-// references have ended. Now suppose that somebody has a reference all the same. It is unknown, so
-// it was cloned by an unknown change from another one, and so on back to a known reference, which
-// was still there when an unknown change was made with it. Its end came after that change and
-// cannot be known without it, which contradicts that all known references have ended.
+// references have ended. Now suppose that there is a reference all the same. It is unknown, so it
+// was cloned by an unknown change from another one, and so on back to a known reference, which was
+// still there when an unknown change was made with it. Its end came after that change and cannot be
+// known without it, which contradicts that all known references have ended.
 //
 // ## Sleeping
 //
 // The inbox (`inbox.rs`) is one atomic word: a list of tasks, or *awake*, *asleep*, *closed*. The
 // owner says that it is about to sleep by changing awake to asleep, which fails when something was
-// posted, and whoever replaces asleep by a task ends the sleep. So no wake is lost, and a sleep is
-// ended once however many wakes there are.
+// posted, and the thread that replaces asleep by a task ends the sleep. So no wake is lost, and a
+// sleep is ended once however many wakes there are.
 //
 // ## User code
 //

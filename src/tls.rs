@@ -32,8 +32,8 @@
 //!
 //! # The end of a stream
 //!
-//! A peer says that it has finished (`close_notify`). A connection that ends without that may have
-//! been cut by anybody, so it ends in the error `UnexpectedEof` and not as a stream that is over.
+//! A peer says that it has finished (`close_notify`). Any machine on the way can cut a connection,
+//! so one that ends without it fails with `UnexpectedEof` instead of ending as a finished stream.
 //!
 //! # Sessions
 //!

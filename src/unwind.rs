@@ -1,10 +1,10 @@
 //! Code of the user's that may panic: wakers, destructors, outputs.
 //!
-//! A panic in one of them is its owner's, and costs nobody else anything. So a list that is woken
-//! or dropped is gone through to its end ([`each`]), what has to follow a wake follows it
-//! ([`then`]), and only then the panic goes on. Where it can go to nobody it ends ([`swallow`]):
-//! the panic hook has reported it by then. A second panic, while the first is on its way, would end
-//! the process, and is swallowed as well.
+//! A panic in one of them is its owner's, and costs other tasks nothing. So a list that is woken or
+//! dropped is gone through to its end ([`each`]), what has to follow a wake follows it ([`then`]),
+//! and only then the panic goes on. Where there is no caller to take it, it ends ([`swallow`]): the
+//! panic hook has reported it by then. A second panic, while the first is on its way, would end the
+//! process, and is swallowed as well.
 
 use std::{
     any::Any,
@@ -90,7 +90,7 @@ impl FirstPanic {
     }
 }
 
-/// Runs code whose panic has nobody to go to.
+/// Runs code whose panic has no caller to go to.
 #[inline]
 pub(crate) fn swallow(code: impl FnOnce()) {
     let _ = caught(code);

@@ -43,7 +43,7 @@ impl Work {
         threads.of_this_process()
     }
 
-    /// The threads that it may take unless somebody has said otherwise.
+    /// The threads that it may take by default.
     pub(super) fn threads_max_default(self) -> usize {
         match self {
             Self::Calls => CALL_THREADS_MAX,

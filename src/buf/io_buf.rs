@@ -282,7 +282,7 @@ unsafe impl IoBufMut for BytesMut {
     }
 }
 
-/// The initialized bytes of a buffer that nobody uses at the moment.
+/// The initialized bytes of a buffer that no operation uses at the moment.
 pub(crate) fn bytes_of<B: IoBuf>(buf: &B) -> &[u8] {
     if buf.is_empty() {
         return &[];

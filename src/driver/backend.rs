@@ -39,7 +39,7 @@ impl Backend {
 
 /// Entries of the driver itself have this index, which no slot has.
 const INTERNAL_INDEX: u32 = u32::MAX;
-/// Nobody looks at the completion: a cancel, or an entry that was taken back.
+/// The completion is not looked at: a cancel, or an entry that was taken back.
 const IGNORED: u64 = INTERNAL_INDEX as u64;
 /// The wake descriptor is readable.
 const WAKE: u64 = 1 << 32 | INTERNAL_INDEX as u64;
@@ -133,7 +133,7 @@ impl RingBackend {
         self.ring.unpush(number, IGNORED)
     }
 
-    /// Pushes an entry whose completion nobody looks at, and which points to nothing.
+    /// Pushes an entry that points to no memory and whose completion is ignored.
     pub(super) fn push_ignored(&mut self, entry: Entry) -> io::Result<()> {
         self.ring.push(entry.with_user_data(IGNORED)).map(drop)
     }

@@ -1,5 +1,4 @@
-//! Multishots: one operation with many completions, which queue in its slot while nobody takes
-//! them.
+//! Multishots: one operation with many completions, which queue in its slot until they are taken.
 
 use std::{
     cell::RefMut,
@@ -24,7 +23,7 @@ pub(crate) enum MultiState {
 }
 
 impl Driver {
-    /// Pushes a multishot `entry`. At `limit` completions that nobody takes, it is cancelled. A
+    /// Pushes a multishot `entry`. At `limit` completions that were not taken, it is cancelled. A
     /// receive that goes on by itself names its `stream`, whose end the kernel may fail to report.
     ///
     /// # Safety

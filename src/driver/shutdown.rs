@@ -54,8 +54,8 @@ impl Driver {
             };
             let mut turn = |wait| panic.catch(|| self.turn(wait)).unwrap_or(Ok(()));
             if left.is_zero() || turn(wait).is_err() {
-                // What is staged closes descriptors and cancels what the kernel still does: it
-                // has to reach the kernel also when nobody waits for what comes of it.
+                // What is staged closes descriptors and cancels what the kernel still does: it has
+                // to reach the kernel also when no task waits for the result.
                 let _ = turn(Wait::No);
                 break;
             }
@@ -85,7 +85,8 @@ impl Driver {
             State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => {
                 let cancelled = State::Done(Completion::new(-errno::ECANCELED));
                 match std::mem::replace(&mut slot.state, cancelled) {
-                    // The kernel may still write there, so nobody may ever own that memory again.
+                    // The kernel may still write there, so that memory must never have an owner
+                    // again.
                     State::Abandoned(abandoned) => std::mem::forget(abandoned),
                     waiting => gone.push(waiting),
                 }
@@ -108,7 +109,7 @@ impl Driver {
         for entry in ring.into_untaken() {
             let user_data = entry.user_data();
             match (backend::is_internal(user_data), entry.closes()) {
-                // Nobody waits for it, and nobody else has the descriptor.
+                // No task waits for it, and the descriptor has no other owner.
                 (true, Some(fd)) => drop(sys::close(fd)),
                 (true, None) => {}
                 // They come as results of helper threads do, so that completions have one way.

@@ -61,7 +61,7 @@ pub(super) struct Slot {
 pub(super) enum State {
     /// Invariant: the operation's future, which is alive, keeps what the kernel may touch.
     Waiting(Waker),
-    /// As `Waiting`, but this result wakes nobody.
+    /// As `Waiting`, but this result does not wake the task.
     Quiet(Waker, i32),
     Done(Completion),
     Multi(Multi),

@@ -38,8 +38,8 @@ impl Driver {
         }
     }
 
-    /// As [`Driver::submit`], but a completion with `result` wakes nobody. It is seen when the
-    /// operation is polled for another reason; being polled before makes it wake as usual.
+    /// As [`Driver::submit`], but a completion with `result` does not wake the task. It is seen
+    /// when the operation is polled for another reason; being polled before makes it wake as usual.
     ///
     /// # Safety
     ///
@@ -62,7 +62,7 @@ impl Driver {
 
     /// Waits for `fd` to be ready. `source` is where the poll driver remembers the descriptor.
     ///
-    /// The waker is woken in any case, so whoever waits need not look at once.
+    /// The waker is woken in any case, so the future need not look at once.
     pub(crate) fn submit_ready(
         &self,
         fd: i32,
@@ -84,7 +84,7 @@ impl Driver {
             drop(guard);
             let mut panic = FirstPanic::default();
             if panic.catch(|| waker.wake()).is_none() {
-                // Whoever called does not get the key.
+                // The caller does not get the key.
                 self.core.borrow_mut().slots.remove(key.index as usize);
             }
             panic.go_on();

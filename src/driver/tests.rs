@@ -168,7 +168,7 @@ fn a_quiet_operation_wakes_by_any_result_but_the_one_that_it_names() {
     assert_eq!((wakes(7), wakes(6), wakes(-errno::EPIPE)), (0, 1, 1));
     assert_eq!(Arc::strong_count(&woken), 1, "no waker is left behind");
 
-    // Whoever asks before it is done waits for it.
+    // A poll before it is done waits for it.
     let key = submit();
     let waker = Waker::from(Arc::clone(&woken));
     assert!(
@@ -397,7 +397,7 @@ fn a_multishot_that_has_ended_is_finished_when_it_is_abandoned() {
     assert_eq!(*log.borrow(), ["part 1 Some(0)", "last 2 Some(6)", "gone"]);
     assert!(driver.core.borrow().slots.is_empty());
     assert_eq!(driver.core.borrow().parked_buffers, 0);
-    // Nobody is told of it a second time, and its slot is another's by then.
+    // It is not reported a second time, and its slot belongs to another operation by then.
     let next = submit(&driver, &silent, Waker::noop().clone());
     complete(&driver, key, 3, BUFFER);
     assert_eq!(driver.stats().stale, 1);

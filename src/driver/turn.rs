@@ -87,7 +87,7 @@ impl Driver {
             result
         };
         self.collected_at.note();
-        // A panic in somebody's waker or buffer must not lose the completions of others.
+        // A panic in one task's waker or buffer must not lose the completions of other tasks.
         unwind::each(events.after.drain(..), After::run);
         if let Ok(mut kept) = self.events.try_borrow_mut() {
             // A turn inside of this one has left its completions there.

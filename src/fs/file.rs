@@ -54,10 +54,10 @@ struct FileEnd {
 impl Owner for FileEnd {
     fn close(&self, fd: OwnedFd, driver: &Driver) {
         if let Some(taker) = self.taker.take() {
-            // When nobody waits any more, dropping it closes it.
+            // When the caller's future was dropped, dropping the descriptor closes it.
             return drop(taker.send(fd));
         }
-        // A file's close may write to a slow device, so the ring does it, and nobody waits.
+        // A file's close may write to a slow device, so the ring does it, and no task waits.
         if driver.close_detached(fd.as_raw_fd()) {
             // The number is the entry's now.
             let _ = fd.into_raw_fd();
@@ -230,7 +230,7 @@ impl File {
         drop(self);
         let mut receiver = pin!(receiver);
         // Its last user may be a call that only ends in the runtime of this file. The descriptor is
-        // closed then, when nobody waits any more.
+        // closed then, and no task waits for it.
         let fd = poll_fn(|context| {
             driver.check_current()?;
             receiver.as_mut().poll(context).map(Ok::<_, io::Error>)

@@ -21,12 +21,12 @@
 //! # Connections
 //!
 //! Connections are kept and used again, each thread by itself. A receive stays armed on those that
-//! are idle, so one that the server closes leaves the pool at once, before anybody asks for it. The
-//! kernel is asked as well when the thread has worked for long: what has come before a request is
-//! sent never answers it (RFC 9112, section 9.2). Where
-//! a request still meets a closing connection it is sent once more on a fresh one, if it may be
-//! repeated or nothing of it has left. A connection on which anything is left over is never used
-//! again, and a request that is dropped, in whatever phase, closes its own.
+//! are idle, so one that the server closes leaves the pool at once, before a request takes it. The
+//! kernel is asked as well when the thread has worked for long: bytes that came before a request
+//! was sent are never its response (RFC 9112, section 9.2). Where a request still meets a closing
+//! connection it is sent once more on a fresh one, if it may be repeated or nothing of it has left.
+//! A connection on which anything is left over is never used again, and a request that is dropped,
+//! in whatever phase, closes its own.
 //!
 //! A host has at most 64 connections a thread; further requests wait in order, and
 //! [`Client::pool_state`] shows them.
@@ -54,8 +54,8 @@
 //! `https` wants the feature `tls`, and then needs nothing more: servers are verified by the
 //! authorities that the system trusts, and sessions are resumed. `ClientBuilder::tls` takes a
 //! configuration for everything else; the module `tls` tells more, and what an idle connection
-//! costs. A body whose length nothing but the end of its connection tells is an error when the
-//! server did not say that it has finished: anybody may have cut it.
+//! costs. A body may end with its connection, without a length before it. Such a body is an error
+//! when the server did not say that it has finished, since any machine on the way may have cut it.
 //!
 //! # Redirects
 //!

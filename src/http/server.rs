@@ -122,8 +122,8 @@ impl Server {
         self.listen_at(Place::Addrs(addrs))
     }
 
-    /// Listens at a Unix socket. A socket file that stands at `path`, and behind which nobody
-    /// listens, is replaced. It stays when the server ends.
+    /// Listens at a Unix socket. A stale socket file at `path`, one without a listener, is
+    /// replaced. The file stays when the server ends.
     #[must_use]
     pub fn listen_unix(self, path: impl Into<PathBuf>) -> Self {
         self.listen_at(Place::Path(path.into()))
@@ -226,7 +226,7 @@ impl Server {
     /// (`SO_REUSEPORT`), such as the last version of this program until it has stopped. They need
     /// the same option, or several workers, which share an address in this way.
     ///
-    /// Off by default: where somebody listens, a server is refused with `EADDRINUSE`.
+    /// Off by default: where another socket listens already, the server fails with `EADDRINUSE`.
     #[must_use]
     pub fn reuse_port(mut self, reuse_port: bool) -> Self {
         self.options.reuse_port(reuse_port);

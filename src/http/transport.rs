@@ -207,8 +207,8 @@ impl Transport {
         }
     }
 
-    /// Takes `bytes` to be sent whole without anybody who waits, where that is the cheapest way; an
-    /// empty buffer stands in their place then.
+    /// Takes `bytes` to be sent whole while no task waits, where that is the cheapest way; an empty
+    /// buffer stands in their place then.
     #[inline]
     pub(super) fn post(&self, bytes: &mut Vec<u8>, outbox: &Rc<Outbox>) -> bool {
         match &self.0 {
@@ -305,7 +305,7 @@ impl Transport {
     }
 
     /// A figure that changes whenever the peer takes bytes of a write of at most
-    /// [`piece_bytes_max`](Self::piece_bytes_max); none when nobody can tell.
+    /// [`piece_bytes_max`](Self::piece_bytes_max); none when that is unknown.
     pub(super) fn bytes_taken(&self) -> Option<u64> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.bytes_taken(),
@@ -313,7 +313,7 @@ impl Transport {
         }
     }
 
-    /// Whether the peer's system has all that was sent; no when nobody can tell.
+    /// Whether the peer's system has all that was sent; no when that is unknown.
     pub(super) fn is_acknowledged(&self) -> bool {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.is_acknowledged(),

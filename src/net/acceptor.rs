@@ -1,8 +1,8 @@
 //! The core of every listening socket below its public type: accepts that go on by themselves.
 //!
-//! Once somebody waits, the kernel accepts ahead where it can; what it brought waits in the
-//! driver's slot. One future at a time has the turn, and the state outlives them all: dropping one
-//! leaves it as it is.
+//! After the first `accept`, the kernel accepts ahead where it can; the connections that it brought
+//! wait in the driver's slot. One future at a time has the turn, and the state outlives them all:
+//! dropping one leaves it as it is.
 
 use std::{
     cell::{Cell, RefCell},
@@ -316,7 +316,8 @@ impl Acceptor {
 /// The meaning of an accept's errno for the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
-    /// A connection that ended before it was accepted, which concerns nobody, or nothing at all.
+    /// A connection ended before it was accepted, or there was none. The accept goes on without a
+    /// word.
     Passed,
     /// It is told, and the next accept waits a while: at once it would most likely fail again.
     Rest,

@@ -1,10 +1,10 @@
 //! Writes that are left to the kernel as soon as they have begun.
 //!
-//! An answer that is written whole has nobody who has to know when it was sent: its connection can
-//! wait for the next request meanwhile. So its bytes go into a box that stands for them until their
-//! completion, and the box is used again. What does not go out at once in one piece is finished by
-//! a task of the runtime's; an error goes to the next write, as that of any write that nobody waits
-//! for.
+//! No task has to wait until an answer that is written whole was sent: its connection can wait for
+//! the next request meanwhile. So its bytes go into a box that keeps them until their completion,
+//! and the box is used again. A task of the runtime's sends the rest of an answer that did not go
+//! out at once in one piece. An error goes to the next write, as that of any write that no task
+//! waits for.
 
 use std::{cell::Cell, rc::Rc};
 

@@ -1,8 +1,9 @@
 //! The poll doors of a socket: receiving and sending without a future.
 //!
-//! A poll has no place to keep a ticket, so it takes no turn: it is served when nobody has the
-//! turn, and told when that is so. Its waker is in the driver's slot of the socket's receive, or in
-//! [`Turns`](super::turns::Turns), and stays there when the future that has polled is dropped.
+//! A poll has no place to keep a ticket, so it takes no turn: it is served while the turn is free,
+//! and woken when the turn becomes free. Its waker is in the driver's slot of the socket's receive,
+//! or in [`Turns`](super::turns::Turns), and stays there when the future that has polled is
+//! dropped.
 
 use std::{
     cell::Cell,

@@ -3,9 +3,9 @@
 //! # States
 //!
 //! - `Idle`: nothing is asked of the kernel. The next one who waits starts a receive.
-//! - `Multi`: the kernel receives into buffers that it picks (6.0), or does so once (5.19). What
-//!   it brought waits in the driver's slot until somebody takes it. An end that the kernel fails to
-//!   report is found by the driver, which then cancels the receive (`driver/silent.rs`).
+//! - `Multi`: the kernel receives into buffers that it picks (6.0), or does so once (5.19). What it
+//!   brought waits in the driver's slot until it is taken. An end that the kernel fails to report
+//!   is found by the driver, which then cancels the receive (`driver/silent.rs`).
 //! - `Ready`: a wait for readiness, after which a plain receive takes what is there. On the poll
 //!   driver, on kernels without provided buffers, and when the buffers have run out.
 //! - `Ended`: end of stream or error, told once everything before it was taken.
@@ -15,7 +15,7 @@
 //! it keeps its turn in a task of the runtime's until the kernel has let go of the memory, and what
 //! it received is parked. `poll_next_up_to` does so by plain receives into memory of its own, so
 //! that nothing is in flight when it is dropped. Its waits may last until some amount has gathered
-//! (`SO_RCVLOWAT`): whoever receives without asking for that takes it back first.
+//! (`SO_RCVLOWAT`): a receive that does not ask for that takes it back first.
 //!
 //! One future at a time has the turn; the others queue in [`Turns`]. The state outlives them all:
 //! dropping a future leaves it as it is, and the next one goes on from there.
@@ -76,7 +76,7 @@ pub(super) struct Receive {
     full_receives: Cell<u8>,
     /// Plain receives of a flood since the others had their turn.
     bulk_receives: Cell<u8>,
-    /// The last of them left nothing, as far as anybody can tell.
+    /// The last of them seems to have left nothing in the socket.
     drained: Cell<bool>,
     /// How much has to be there for the kernel to say that there is something, when that was set.
     gather_bytes: Cell<u32>,

@@ -2,8 +2,8 @@
 //!
 //! A write waits in its own future, with its buffer: dropped before its turn, it has sent nothing.
 //! One that is dropped in flight is finished whole by a task of the runtime's, which keeps the
-//! turn, since nobody could tell otherwise how much of it was sent; its error goes to the next
-//! write, flush or shutdown.
+//! turn: otherwise it would be unknown how much of it was sent. Its error goes to the next write,
+//! flush or shutdown.
 
 use std::{
     cell::Cell,
@@ -28,7 +28,7 @@ use crate::{
     time,
 };
 
-/// How long a write that nobody waits for may go on once the stream's last handle is gone. A peer
+/// How long a write that no task waits for may go on once the stream's last handle is gone. A peer
 /// that does not read would hold the descriptor for ever otherwise.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct SendQueue {
     turns: Turns,
-    /// The errno of a write that nobody waited for.
+    /// The errno of a write that no task waited for.
     error: Cell<Option<NonZeroI32>>,
     /// Whether such a write is under way.
     finishing: Cell<bool>,
@@ -55,7 +55,7 @@ impl SendQueue {
         self.turns.is_free()
     }
 
-    /// The error of a write that nobody waited for, told once.
+    /// The error of a write that no task waited for, returned once.
     #[inline]
     pub(super) fn take_error(&self) -> io::Result<()> {
         match self.error.take() {
@@ -64,7 +64,7 @@ impl SendQueue {
         }
     }
 
-    /// Keeps the error of a write that nobody waits for.
+    /// Keeps the error of a write that no task waits for.
     pub(super) fn keep_error(shared: &Shared, error: &io::Error) {
         let errno = error.raw_os_error().unwrap_or(sys::errno::EPIPE);
         shared.extra.send.error.set(NonZeroI32::new(errno));
@@ -77,7 +77,7 @@ impl SendQueue {
         self.turns.is_free() && self.error.get().is_none()
     }
 
-    /// Takes the turn, which is free, for a write that nobody waits for.
+    /// Takes the turn, which is free, for a write that no task waits for.
     #[inline]
     pub(super) fn begin_unattended(&self, ticket: &Ticket) {
         let is_taken = self.turns.try_take(ticket);
@@ -91,7 +91,7 @@ impl SendQueue {
         self.turns.leave(ticket);
     }
 
-    /// Has a write that nobody waits for finished by a task of the runtime's.
+    /// Gives a write that no task waits for to a task of the runtime's, which finishes it.
     pub(super) fn finish<O: Sending>(shared: Rc<Shared>, ticket: Ticket, op: InFlight<O>) {
         shared.extra.send.finishing.set(true);
         if shared.extra.send.orphaned.get() {
@@ -150,7 +150,7 @@ impl SendQueue {
     }
 }
 
-/// An operation that sends, and goes on to the end when nobody waits for it.
+/// An operation that sends, and goes on to the end when its future was dropped.
 pub(crate) trait Sending: Op<Output = BufResult<usize, Self::Buf>> {
     type Buf;
 
@@ -173,8 +173,8 @@ impl<B: IoVectored> Sending for SendVectored<B> {
     }
 }
 
-/// The turn of a write that nobody waits for. Dropped with the task that has it, when the runtime
-/// ends, it goes to the next one all the same.
+/// The turn of a write that no task waits for. It goes to the next write also when it is dropped
+/// with its task, at the runtime's end.
 struct Finishing {
     shared: Rc<Shared>,
     ticket: Ticket,

@@ -169,7 +169,7 @@ impl Socket {
     /// was received before, and the error, are there at the next receive.
     ///
     /// One waker is kept for this and for [`poll_recv`](Self::poll_recv), so both are for the same
-    /// task. Nobody else receives meanwhile.
+    /// task. No other task receives meanwhile.
     pub(crate) fn poll_gone(
         &self,
         context: &mut Context<'_>,
@@ -209,8 +209,8 @@ impl Socket {
         let len = buf.len();
         let op = SendBytes::new(self.any_fd(), buf, false);
         let result = InTurn::new(&self.shared, op).await;
-        // Whoever drops a write in its turn counts on all of it being sent, so one that fell short
-        // is told at once.
+        // A caller that drops a write in its turn counts on all of it being sent, so one that fell
+        // short returns at once.
         if !matches!(result, Ok((count, _)) if count < len) {
             budget::turn().await;
         }

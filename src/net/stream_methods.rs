@@ -37,7 +37,7 @@ macro_rules! stream_methods {
             ///
             /// # Errors
             ///
-            /// `WouldBlock` when there is nothing, or somebody is waiting for it.
+            /// `WouldBlock` when no bytes are there, or another task waits for them.
             pub fn try_recv(&self) -> io::Result<ManagedBuf> {
                 self.socket.try_recv()
             }

@@ -125,8 +125,8 @@ impl TcpListenOptions {
         bind_again(|| self.listen_once(addr, self.reuse_port))
     }
 
-    /// As [`listen`](Self::listen), as the first of several sockets that share an address. Without
-    /// [`reuse_port`](Self::reuse_port) they share it with nobody else.
+    /// As [`listen`](Self::listen), for the first of several sockets that share an address. Without
+    /// [`reuse_port`](Self::reuse_port) no other program can share it.
     pub(crate) fn listen_first(&self, addr: SocketAddr) -> io::Result<std::net::TcpListener> {
         bind_again(|| self.listen_once(addr, true))
     }

@@ -45,14 +45,14 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// A queue in which one user at a time has the turn. It allocates only when somebody waits, and
-/// each of its calls takes the same time however many wait.
+/// A queue in which one user at a time has the turn. It allocates only when a user waits, and each
+/// of its calls takes the same time however many wait.
 #[derive(Default)]
 pub(super) struct Turns {
-    /// Whether somebody has the turn. A user that was chosen in the queue has it from then on.
+    /// Whether a user has the turn. One that was chosen in the queue has it from then on.
     is_taken: Cell<bool>,
-    /// Those who wait, and those who were chosen and have not looked. Nearly always absent, and
-    /// every idle connection has room for it.
+    /// The users that wait, and those that were chosen and have not looked. Nearly always absent,
+    /// and every idle connection has room for it.
     waiting: Cell<Option<Rc<Queue>>>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Turns {
 #[derive(Default)]
 struct Queue {
     waiters: Waiters<()>,
-    /// Woken when nobody has the turn any more: the waker of one who polls without a ticket.
+    /// The waker of a user that polls without a ticket, woken when the turn becomes free.
     watcher: Cell<Option<Waker>>,
 }
 
@@ -90,8 +90,8 @@ impl Turns {
     #[cold]
     fn enqueue(&self, ticket: &Ticket, context: &Context<'_>) -> bool {
         let waker = context.waker().clone();
-        // That was the user's code, and the one who had the turn may have left in it: nobody would
-        // wake this one then.
+        // Cloning the waker ran the user's code, and the turn may have become free in it. Then no
+        // other user would wake this one.
         if !self.is_taken.replace(true) {
             ticket.0.set(Standing::HasTurn);
             return true;
@@ -182,7 +182,7 @@ impl Turns {
         turn
     }
 
-    /// Takes the turn without waiting, when nobody has it.
+    /// Takes the turn without waiting, when it is free.
     pub(super) fn try_take(&self, ticket: &Ticket) -> bool {
         if self.is_taken.get() {
             return false;
@@ -190,8 +190,8 @@ impl Turns {
         self.poll(ticket, &Context::from_waker(Waker::noop()))
     }
 
-    /// Whether nobody has the turn. If somebody has, the context's waker is woken when that is
-    /// over. One waker is kept for that, the last.
+    /// Whether the turn is free. If not, the context's waker is woken when it becomes free. One
+    /// waker is kept for that, the last.
     #[inline]
     pub(super) fn poll_free(&self, context: &Context<'_>) -> bool {
         !self.is_taken.get() || self.watch(context)
@@ -209,7 +209,7 @@ impl Turns {
         false
     }
 
-    /// Whether nobody has the turn.
+    /// Whether the turn is free.
     #[inline]
     pub(super) fn is_free(&self) -> bool {
         !self.is_taken.get()
@@ -266,7 +266,7 @@ impl Turns {
         queue
     }
 
-    /// Drops the queue when nobody waits in it.
+    /// Drops the queue when it is empty.
     fn tidy(&self, queue: &Queue) {
         if queue.is_unused() {
             drop(self.waiting.take());

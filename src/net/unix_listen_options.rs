@@ -43,16 +43,17 @@ impl UnixListenOptions {
         self
     }
 
-    /// The permissions of the socket file, as chmod(2) takes them: who may write to it may connect.
-    /// They are set before anybody can. The process's umask decides by default.
+    /// Sets the permissions of the socket file, as chmod(2) takes them: a process that may write to
+    /// the file may connect. They are set before any process can connect. The process's umask
+    /// decides by default.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Whether a socket file that stands at the path, and behind which nobody listens, is removed.
-    /// Off by default. Anything else at the path stays, and makes the bind fail.
+    /// Removes a stale socket file at the path, one without a listener, before the bind. Off by
+    /// default. Anything else at the path stays, and makes the bind fail.
     ///
     /// Of two processes that do this at once, one may remove what the other has just made.
     #[must_use]
@@ -79,7 +80,7 @@ impl UnixListenOptions {
     ///
     /// # Errors
     ///
-    /// `EADDRINUSE` when somebody has the name.
+    /// `EADDRINUSE` when another socket has the name.
     pub fn bind_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<UnixListener> {
         let addr = SocketAddr::from_abstract_name(name)?;
         UnixListener::from_std(bind_again(|| self.listen_addr(&addr))?)
@@ -123,7 +124,7 @@ impl UnixListenOptions {
         let socket = sys::new_socket(address.family(), false)?;
         sys::bind(socket.as_raw_fd(), &address)?;
         if let (Some(mode), Some(path)) = (self.mode, addr.as_pathname()) {
-            // Nobody can connect before the socket listens.
+            // No process can connect before the socket listens.
             fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         }
         sys::listen(socket.as_raw_fd(), self.backlog)?;
@@ -139,7 +140,7 @@ fn is_socket(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether nobody listens behind a socket file.
+/// Whether a socket file has no listener.
 fn is_stale(addr: &SocketAddr) -> io::Result<bool> {
     let address = SocketAddress::from(addr);
     let probe = sys::new_socket(address.family(), true)?;

@@ -55,7 +55,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// `EADDRINUSE` when somebody has the name.
+    /// `EADDRINUSE` when another socket has the name.
     pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         Self::options().bind_abstract(name)
     }

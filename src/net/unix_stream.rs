@@ -67,7 +67,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// `ENOENT` without such a file, `ECONNREFUSED` when nobody listens behind it, `EACCES`.
+    /// `ENOENT` without such a file, `ECONNREFUSED` when the file has no listener, `EACCES`.
     ///
     /// # Cancel safety
     ///
@@ -128,7 +128,7 @@ impl UnixStream {
         Ok(Self { socket })
     }
 
-    /// Two sockets that are connected to each other and to nobody else.
+    /// Makes two sockets that are connected to each other.
     ///
     /// # Errors
     ///

@@ -12,8 +12,8 @@ use crate::{
     sys::{Completion, Entry, option},
 };
 
-/// A listener that holds this many connections which nobody takes stops accepting; the others wait
-/// in the kernel's backlog.
+/// A listener that holds this many connections which no task has taken stops accepting; the others
+/// wait in the kernel's backlog.
 const PARKED_MAX: u8 = 16;
 
 /// Accepts until told otherwise (5.19), or once. The caller keeps the descriptor open until the

@@ -12,7 +12,7 @@ pub(crate) struct Close {
 }
 
 impl Close {
-    /// Takes over `raw`, which must be open and nobody else's.
+    /// Takes over `raw`, which must be open and have no other owner.
     pub(crate) fn new(raw: i32) -> Self {
         Self {
             raw,
@@ -64,8 +64,9 @@ fn never_ran(error: &io::Error) -> bool {
 }
 
 impl Drop for Close {
-    /// Closes what the kernel did not close. In a child that fork(2) has made nobody knows whether
-    /// it did before the fork, and the number may be another file's by now: there it stays open.
+    /// Closes the descriptor if the kernel did not. It stays open in a child that fork(2) has made:
+    /// whether the kernel closed it before the fork is unknown there, and the number may be another
+    /// file's by now.
     fn drop(&mut self) {
         if self.raw >= 0 && self.process.is_current() {
             sys::close(self.raw);

@@ -4,8 +4,8 @@ use std::mem::MaybeUninit;
 
 /// A value that is moved around without being looked at.
 ///
-/// A `Box` or `&mut` in a plain field asserts to the compiler, whenever it moves, that nobody else
-/// writes to its memory, but the kernel may. `MaybeUninit` makes no such assertion.
+/// A `Box` or `&mut` in a plain field asserts to the compiler, whenever it moves, that no other
+/// code writes to its memory, but the kernel may. `MaybeUninit` makes no such assertion.
 pub(super) struct Held<B> {
     /// Invariant: always initialized, until `drop` or `into_inner`.
     value: MaybeUninit<B>,

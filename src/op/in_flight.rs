@@ -24,8 +24,8 @@ const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Dropped before the kernel saw it, it has done nothing; dropped in flight, it is cancelled and
 /// left to the driver until its final completion.
 ///
-/// Polled outside of its runtime, or after that has ended, it tells what came of it, or is
-/// cancelled and fails: nobody else would go on with it.
+/// Polled outside of its runtime, or after that has ended, it returns its result if it is done, and
+/// else is cancelled and fails: no other thread would go on with it.
 ///
 /// # Panics
 ///
@@ -327,7 +327,7 @@ impl<O: Op> InFlight<O> {
             Withdrawn::NeverRan => drop(op),
             Withdrawn::Done(completion) => drop(op.complete(completion.result())),
             Withdrawn::InFlight => self.driver.abandon(key, Box::new(abandon::AbandonedOp(op))),
-            // The kernel may still write there, so nobody may ever own that memory again.
+            // The kernel may still write there, so that memory must never have an owner again.
             Withdrawn::Lost => std::mem::forget(op),
         }
     }

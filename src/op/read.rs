@@ -76,7 +76,7 @@ unsafe impl<B: IoBufMut> Op for Read<B> {
     /// Reads from the page cache, which cannot block and costs half as much as an entry.
     fn attempt(&mut self) -> i32 {
         let (start, len) = self.room();
-        // SAFETY: the buffer has `len` writable bytes from `start`, and nobody else touches them.
+        // SAFETY: the buffer has `len` writable bytes from `start`, and no other code touches them.
         match unsafe { sys::preadv2_nowait(self.fd.raw(), start, len, self.offset) } {
             // File systems without this kind of read say so; the entry does what they can.
             result if result == -errno::EOPNOTSUPP => -errno::EAGAIN,

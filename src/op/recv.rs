@@ -52,7 +52,7 @@ unsafe impl<B: IoBufMut> Op for Recv<B> {
 
     fn attempt(&mut self) -> i32 {
         let (start, len) = self.room();
-        // SAFETY: the buffer has `len` writable bytes from `start`, and nobody else touches them.
+        // SAFETY: the buffer has `len` writable bytes from `start`, and no other code touches them.
         unsafe { sys::recv_now(self.fd.raw(), start, len) }
     }
 

@@ -9,8 +9,8 @@ use crate::{
     sys::{Completion, Entry},
 };
 
-/// A socket that holds this many buffers which nobody takes stops receiving, so that TCP holds the
-/// peer back. The kernel may add what it had under way.
+/// A socket that holds this many buffers which no task has taken stops receiving, so that TCP holds
+/// the peer back. The kernel may add what it had under way.
 const PARKED_MAX: u8 = 4;
 
 /// Receives until told otherwise (6.0). The caller keeps the descriptor open until the key's last

@@ -26,7 +26,7 @@ pub(crate) struct SendBytes<B: IoBuf> {
     sent: usize,
     /// Whether to go on until everything is sent.
     all: bool,
-    /// Whether nobody waits for its success.
+    /// Whether its success does not wake the task.
     is_quiet: bool,
 }
 
@@ -42,8 +42,9 @@ impl<B: IoBuf> SendBytes<B> {
         }
     }
 
-    /// Wakes nobody when all was sent at once: what comes of it is looked at when there is another
-    /// reason to. A short send is its end, so that an error says that nothing was sent.
+    /// Does not wake the task when all was sent at once: the result is looked at when the task is
+    /// polled for another reason. A short send is its end, so that an error says that nothing was
+    /// sent.
     pub(crate) fn quietly(mut self) -> Self {
         self.is_quiet = true;
         self.all = false;
@@ -57,7 +58,7 @@ impl<B: IoBuf> SendBytes<B> {
         self
     }
 
-    /// From now on a short send is not the end, and somebody waits for that.
+    /// From now on the operation goes on after a short send, and a task waits for it.
     pub(crate) fn send_all(&mut self) {
         self.all = true;
         self.is_quiet = false;
@@ -109,7 +110,7 @@ unsafe impl<B: IoBuf> Op for SendBytes<B> {
 
     fn attempt(&mut self) -> i32 {
         let (start, len) = self.rest();
-        // SAFETY: the buffer has `len` initialized bytes from `start`, and nobody writes them.
+        // SAFETY: the buffer has `len` initialized bytes from `start`, and no code writes them.
         unsafe { sys::send_now(self.fd.raw(), start, len) }
     }
 

@@ -78,7 +78,7 @@ unsafe impl<B: IoVectored> Op for SendVectored<B> {
 
     fn attempt(&mut self) -> i32 {
         self.name_rest();
-        // SAFETY: the parts are the buffers', initialized, and nobody writes them.
+        // SAFETY: the parts are the buffers', initialized, and no code writes them.
         unsafe { sys::sendmsg_now(self.fd.raw(), self.header.get()) }
     }
 

@@ -32,6 +32,6 @@ impl<U: Unattended> Abandoned for U {
 pub(crate) fn submit_unattended<U: Unattended>(driver: &Driver, mut unattended: Box<U>) {
     let entry = unattended.op().entry();
     // SAFETY: `Op`'s contract: what the entry points to is the operation's, which the driver keeps
-    // with the box, and nobody has access to, until `finish`.
+    // with the box, and no code has access to, until `finish`.
     unsafe { driver.submit_unattended(entry, unattended) };
 }

@@ -40,7 +40,7 @@ impl<B: IoBuf> Write<B> {
 /// An address on its way to a helper thread.
 struct Address(*const u8);
 
-// SAFETY: the memory behind it is the operation's, and nobody writes it until the thread is done.
+// SAFETY: the memory behind it is the operation's, and no code writes it until the thread is done.
 unsafe impl Send for Address {}
 
 impl Address {

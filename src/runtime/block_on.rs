@@ -110,9 +110,9 @@ impl Runtime {
         let mut output = None;
         unwind::then(
             || output = Some(self.run_root(future, turn)),
-            // What was dropped last is ended by entries that the kernel has yet to see, and nobody
-            // may come back here for long. A driver that fails says so to whoever does, and the
-            // panic of a waker is not the root's.
+            // Operations that were dropped last are ended by entries that the kernel has yet to
+            // see, and the next `block_on` may be long in coming. A driver that fails reports it
+            // there, and the panic of a waker is not the root's.
             || unwind::swallow(|| drop(self.driver.turn(Wait::No))),
         );
         output.expect("it is there when the root did not panic")
@@ -242,7 +242,7 @@ impl Runtime {
             return;
         }
         panic.catch(|| self.tasks.shutdown_user());
-        // Nobody looks at a stopped clock any more, and waits for the kernel take real time.
+        // No task looks at a stopped clock any more, and waits for the kernel take real time.
         self.timers.resume();
         let deadline = Instant::now().checked_add(self.shutdown_timeout);
         let mut due = Vec::new();

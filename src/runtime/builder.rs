@@ -111,8 +111,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Sees each panic of a task that nobody awaits, before [`on_task_panic`](Self::on_task_panic)
-    /// acts.
+    /// Sets a function that is called with each panic of a task without a join handle, before
+    /// [`on_task_panic`](Self::on_task_panic) acts.
     #[must_use]
     pub fn task_panic_hook(mut self, hook: impl Fn(&TaskPanic<'_>) + 'static) -> Self {
         self.task_panic_hook = Some(Box::new(hook));

@@ -103,7 +103,7 @@ struct Channel<T> {
     /// The receiver takes no new values.
     is_closed: Cell<bool>,
     receiver: WakerSlot,
-    /// Senders that wait for a place. There is none free while somebody waits.
+    /// Senders that wait for a place. No place is free while a sender waits.
     waiters: Waiters<Choice>,
 }
 

@@ -45,7 +45,7 @@ use crate::budget::{self, PutOff};
 /// });
 /// ```
 pub struct Notify {
-    /// A `notify_one` that found nobody.
+    /// A `notify_one` came while no task waited.
     has_permit: Cell<bool>,
     /// The calls of `notify_waiters`, which end every wait that began before.
     round: Cell<u64>,
@@ -91,8 +91,8 @@ impl Notify {
 
     /// Wakes the task that has waited longest.
     ///
-    /// If nobody waits, the next [`notified`](Notify::notified) returns at once. Several calls that
-    /// find nobody count as one.
+    /// If no task waits, the next [`notified`](Notify::notified) returns at once. Several calls
+    /// without a waiting task count as one.
     pub fn notify_one(&self) {
         match self.waiters.choose_first(By::NotifyOne) {
             Some(waker) => waker.wake(),

@@ -45,7 +45,7 @@ use crate::{
 /// # Ok::<(), annulus::sync::Closed>(())
 /// ```
 pub struct Semaphore {
-    /// Those that nobody holds. While somebody waits, fewer than the first in line needs.
+    /// The permits that are free. While a task waits, fewer than the first in line needs.
     permits: Cell<usize>,
     is_closed: Cell<bool>,
     waiters: Waiters<Choice>,
@@ -138,14 +138,14 @@ impl Semaphore {
         Ok(OwnedSemaphorePermit::new(self, 1))
     }
 
-    /// Returns a permit if there is one and nobody waits for it.
+    /// Returns a permit if one is free and no task waits for it.
     ///
     /// `None` also when the semaphore was closed.
     pub fn try_acquire(&self) -> Option<SemaphorePermit<'_>> {
         self.try_take(1)?.ok()
     }
 
-    /// Returns the number of permits that could be acquired, were nobody in line.
+    /// Returns the number of free permits. Tasks in line come first for them.
     pub fn available_permits(&self) -> usize {
         self.permits.get()
     }
@@ -162,7 +162,7 @@ impl Semaphore {
         self.serve();
     }
 
-    /// Refuses permits from now on: those who wait get an error, and so does everybody who comes.
+    /// Refuses permits from now on: tasks that wait get an error, and so do later callers.
     ///
     /// Permits that are held stay valid.
     pub fn close(&self) {

@@ -1,7 +1,7 @@
 //! A queue of waiting futures, first come first served.
 //!
 //! A future that has to wait takes a place with [`Waiters::push`] and holds its [`Place`], which
-//! moves by index, so that it can leave from the middle at no cost. It waits until somebody
+//! moves by index, so that it can leave from the middle at no cost. It waits until another call
 //! *chooses* it: that takes it out of the line and wakes it, and says why. The future owns its
 //! place until it has seen the choice ([`Waiters::poll_chosen`]) or is dropped
 //! ([`Waiters::remove`]), and in the second case passes on what it was chosen for.
@@ -70,12 +70,12 @@ impl<C: Copy> Waiters<C> {
         }
     }
 
-    /// Whether nobody waits. Those who were chosen do not count.
+    /// Whether no future waits. Chosen ones do not count.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting_count.get() == 0
     }
 
-    /// Whether nobody has a place, in line or chosen.
+    /// Whether no future has a place, in line or chosen.
     pub(crate) fn is_unused(&self) -> bool {
         self.list.borrow().used_count == 0
     }
@@ -192,7 +192,7 @@ impl<C: Copy> List<C> {
         let node = &mut self.nodes[index as usize];
         match std::mem::replace(&mut node.state, State::Chosen(choice)) {
             State::Waiting(waker) => Some(waker),
-            _ => unreachable!("everybody in line waits"),
+            _ => unreachable!("every place in line waits"),
         }
     }
 

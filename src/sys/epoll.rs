@@ -40,7 +40,7 @@ impl Epoll {
     pub(crate) fn new(event_count: usize) -> io::Result<Self> {
         // SAFETY: the call takes no address.
         let fd = as_result(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self {
             fd,

@@ -54,7 +54,7 @@ pub(crate) fn close(fd: i32) -> i32 {
 
 /// # Safety
 ///
-/// `buf` points to `len` bytes that nobody else touches during the call.
+/// `buf` points to `len` bytes that no other code touches during the call.
 pub(crate) unsafe fn pread(fd: i32, buf: *mut u8, len: usize, offset: u64) -> i32 {
     // SAFETY: as the caller promises.
     as_completion(unsafe { libc::pread64(fd, buf.cast(), len, offset as i64) })
@@ -76,7 +76,7 @@ pub(crate) unsafe fn preadv2_nowait(fd: i32, buf: *mut u8, len: usize, offset: u
 
 /// # Safety
 ///
-/// `buf` points to `len` bytes that nobody writes during the call.
+/// `buf` points to `len` bytes that no code writes during the call.
 pub(crate) unsafe fn pwrite(fd: i32, buf: *const u8, len: usize, offset: u64) -> i32 {
     // SAFETY: as the caller promises.
     as_completion(unsafe { libc::pwrite64(fd, buf.cast(), len, offset as i64) })

@@ -1,4 +1,4 @@
-//! Listening sockets that whoever started this process has handed over.
+//! Listening sockets that the parent process has handed over.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ pub(crate) fn inherited_sockets() -> io::Result<Vec<OwnedFd>> {
     let is_ours = number("LISTEN_PID") == i32::try_from(std::process::id()).ok();
     let count = number("LISTEN_FDS").unwrap_or(0);
     if !is_ours || count <= 0 || TAKEN.swap(true, Ordering::Relaxed) {
-        let text = "expected sockets from whoever started this process (LISTEN_FDS, LISTEN_PID), \
+        let text = "expected sockets from the parent process (LISTEN_FDS, LISTEN_PID), \
                     found none that are left";
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
@@ -26,7 +26,7 @@ pub(crate) fn inherited_sockets() -> io::Result<Vec<OwnedFd>> {
         // SAFETY: the call takes no address.
         super::as_result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
         // SAFETY: the descriptor is open, as the call before has found. By the protocol it was made
-        // for whoever takes it here, which happens once.
+        // for this process, and it is taken here, once.
         sockets.push(unsafe { OwnedFd::from_raw_fd(fd) });
     }
     Ok(sockets)

@@ -44,7 +44,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range was mapped by `new`, and whoever lent it out took it back.
+        // SAFETY: the range was mapped by `new`, and its owner took back every part that it had
+        // lent out.
         let _ = unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }

@@ -224,8 +224,8 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// Only what nobody can repair: signals, time-outs and a kernel short of memory or room are
-    /// the loop's ordinary life and end the call with `Ok`.
+    /// Only errors that the program cannot repair. Signals, time-outs and a kernel short of memory
+    /// or room are the loop's ordinary life and end the call with `Ok`.
     pub(crate) fn enter(&mut self, wait: Wait, flush_only: bool) -> io::Result<()> {
         let to_submit = self.flush();
         let mut flags = 0;

@@ -19,7 +19,7 @@ pub(crate) fn new_socket(family: i32, nonblocking: bool) -> io::Result<OwnedFd> 
     let fd = as_result(unsafe {
         libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0)
     })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn accept_now(fd: i32, flags: i32) -> i32 {
 
 /// # Safety
 ///
-/// `buf` points to `len` bytes that nobody else touches during the call.
+/// `buf` points to `len` bytes that no other code touches during the call.
 pub(crate) unsafe fn recv_now(fd: i32, buf: *mut u8, len: usize) -> i32 {
     // SAFETY: as the caller promises.
     as_completion(unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) })
@@ -67,7 +67,7 @@ pub(crate) unsafe fn recv_now(fd: i32, buf: *mut u8, len: usize) -> i32 {
 
 /// # Safety
 ///
-/// `buf` points to `len` bytes that nobody writes during the call.
+/// `buf` points to `len` bytes that no code writes during the call.
 pub(crate) unsafe fn send_now(fd: i32, buf: *const u8, len: usize) -> i32 {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: as the caller promises.

@@ -23,7 +23,7 @@ impl WakeFd {
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         let fd = as_result(fd)?;
         Ok(Self {
-            // SAFETY: the descriptor is new and nobody else's.
+            // SAFETY: the descriptor is new and has no other owner.
             fd: unsafe { OwnedFd::from_raw_fd(fd) },
             process: Process::current(),
         })

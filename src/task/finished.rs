@@ -218,7 +218,7 @@ impl<T: 'static> Members<T> {
             first: Member::new(NonNull::dangling()),
         });
         let core = NonNull::from(Box::leak(core));
-        // SAFETY: nobody else has it yet.
+        // SAFETY: no other code has it yet.
         unsafe { (*core.as_ptr()).first.core = core };
         self.core = Some(core);
         // SAFETY: the invariant of the field.
@@ -276,7 +276,7 @@ impl<T> Member<T> {
     }
 }
 
-/// Puts a member whose task has finished into the list, and wakes whoever joins.
+/// Puts a member whose task has finished into the list, and wakes the task that joins.
 ///
 /// # Safety
 ///
@@ -298,7 +298,7 @@ unsafe fn finish<T>(member: Link<T>) {
 /// The waker that a member's task has for its end.
 ///
 /// It is no waker for others, since it keeps nothing and knows one thread only. The task keeps it
-/// where only its owner's thread takes it, which is this one, and gives it to nobody.
+/// where only its owner's thread takes it, which is this one, and does not give it away.
 fn join_waker<T: 'static>(member: Link<T>) -> Waker {
     struct Table<T>(PhantomData<T>);
 

@@ -21,9 +21,9 @@ impl State {
     pub(super) const FINISHED: Self = Self(1 << 2);
     /// Its future is to be dropped at the next turn.
     pub(super) const ABORTED: Self = Self(1 << 3);
-    /// Somebody holds its join handle.
+    /// Its join handle is held.
     pub(super) const JOINABLE: Self = Self(1 << 4);
-    /// It is finished and nobody has taken the output yet.
+    /// It is finished and its output is still there.
     pub(super) const OUTPUT: Self = Self(1 << 5);
     /// It belongs to the runtime and not to the user.
     pub(super) const SYSTEM: Self = Self(1 << 6);
@@ -119,8 +119,8 @@ impl Header {
         self.state.set(state);
     }
 
-    /// Ends the header's life. These writes go nowhere, but a model finds with them whoever might
-    /// still use the header at the same time.
+    /// Ends the header's life. These writes have no effect, but a model checker finds by them a
+    /// thread that still uses the header at the same time.
     pub(super) fn retire(&mut self) {
         self.local.set(0);
         self.inbox_next.set(ptr::null_mut());

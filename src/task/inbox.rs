@@ -36,7 +36,7 @@ pub(super) enum Push {
 pub(super) struct Inbox {
     /// `AWAKE`, `ASLEEP`, `CLOSED` or the newest task of a list linked by `inbox_next`.
     ///
-    /// Invariant: a task in the list has `QUEUED` set, so nobody frees it.
+    /// Invariant: a task in the list has `QUEUED` set, so no thread frees it.
     word: AtomicPtr<Header>,
     unpark: std::sync::Arc<dyn Unpark>,
 }

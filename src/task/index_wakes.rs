@@ -29,7 +29,8 @@ const _: () = assert!(
 ///
 /// A wake on the list's own thread touches no atomic; one from another thread takes a lock and ends
 /// the thread's sleep. When the list is gone, its wakers do nothing. An index that is used again is
-/// woken by the wakers of both its uses, so whoever is woken looks whether it has something to do.
+/// woken by the wakers of both its uses, so a user that is woken looks whether it has something to
+/// do.
 pub(crate) struct IndexWakes {
     list: Rc<List>,
 }

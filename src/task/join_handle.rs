@@ -84,8 +84,8 @@ impl<T> JoinHandle<T> {
 
     /// Sets what is woken when the task finishes, and returns what was to be woken before.
     ///
-    /// It stays on this thread, which is the owner's, as the handle itself does: it is woken by the
-    /// owner, or taken by this handle, which keeps the task until then, and cloned by nobody.
+    /// It stays on this thread, which is the owner's, as the handle itself does. The owner wakes
+    /// it, or this handle takes it and keeps the task until then. It is never cloned.
     pub(super) fn replace_join_waker(&self, waker: Option<Waker>) -> Option<Waker> {
         self.task.join_waker.replace(waker)
     }

@@ -84,7 +84,7 @@ struct Task<F: Future, N> {
     stage: Stage<F>,
 }
 
-/// The future until it is finished, then the output until somebody takes it, then nothing.
+/// The future until it is finished, then the output until it is taken, then nothing.
 ///
 /// Which of them is there, `State::FINISHED` and `State::OUTPUT` tell. Invariant: a pointer to this
 /// is a pointer to either.
@@ -159,7 +159,7 @@ unsafe fn stage<F: Future, N>(task: NonNull<Header>) -> *mut Stage<F> {
 unsafe fn poll<F: Future, N>(task: NonNull<Header>, cx: &mut Context<'_>) -> Outcome {
     // SAFETY: the vtable belongs to the task.
     let stage = unsafe { stage::<F, N>(task) };
-    // SAFETY: the future is there, and `State::RUNNING` keeps everybody else away from it.
+    // SAFETY: the future is there, and `State::RUNNING` keeps all other code away from it.
     let future = unsafe { &mut *stage.cast::<F>() };
     // SAFETY: it stays where it is until it is dropped in place.
     let future = unsafe { Pin::new_unchecked(future) };
@@ -277,7 +277,7 @@ unsafe fn name<F: Future, N: MaybeName>(task: NonNull<Header>) -> Option<NonNull
 /// See [`Vtable::dealloc`].
 unsafe fn dealloc_task<F: Future, N>(task: NonNull<Header>) {
     let task = task.cast::<Task<F, N>>().as_ptr();
-    // SAFETY: nobody refers to the task any more.
+    // SAFETY: no reference to the task is left.
     unsafe { &mut (*task).header }.retire();
     // SAFETY: as above; a union drops nothing.
     unsafe { ptr::drop_in_place(task) };

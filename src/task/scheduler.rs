@@ -296,7 +296,7 @@ impl Scheduler {
         let outcome = {
             let waker = BorrowedWaker::new(&task);
             let poll = task.vtable.poll;
-            // SAFETY: an unfinished task has its future, and nobody else polls or drops it while
+            // SAFETY: an unfinished task has its future, and no other code polls or drops it while
             // it is marked as running.
             unsafe { poll(task.as_raw(), &mut Context::from_waker(&waker)) }
         };
@@ -353,7 +353,7 @@ impl Scheduler {
         drop(unsafe { TaskRef::from_raw(task.as_raw()) });
     }
 
-    /// Drops an output that nobody will take.
+    /// Drops an output that no join handle will take.
     fn discard_output(&self, task: &TaskRef) {
         let error = task.vtable.error;
         // SAFETY: the output is there.
@@ -367,7 +367,7 @@ impl Scheduler {
         swallow(|| unsafe { drop_output(task.as_raw()) });
     }
 
-    /// Does what was asked for when a panic has nobody to go to.
+    /// Does what the runtime's builder asked for when a task without a join handle panics.
     pub(super) fn report_panic(&self, task: &TaskRef, error: &super::JoinError) {
         if !error.is_panic() {
             return;

@@ -35,7 +35,7 @@ impl TaskRef {
     ///
     /// # Safety
     ///
-    /// It is counted, nobody else gives it back, and this thread is the task's owner.
+    /// It is counted, no other code gives it back, and this thread is the task's owner.
     pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
         Self { task }
     }

@@ -23,7 +23,7 @@ pin_project! {
 /// Polls `future` without the limit on [operations in one poll](crate::task#fairness).
 ///
 /// Nothing else happens on its thread as long as it finds everything ready. This is for work that
-/// must be done before anybody else has a turn, and that ends.
+/// must be done before any other task has a turn, and that ends.
 ///
 /// # Cancel safety
 ///

@@ -18,7 +18,7 @@ impl Reading {
         self.0 >> COUNT_SHIFT
     }
 
-    /// The task is in the inbox, or somebody is about to put it there.
+    /// The task is in the inbox, or a thread is about to put it there.
     pub(super) fn is_queued(self) -> bool {
         self.0 & QUEUED != 0
     }
@@ -33,7 +33,7 @@ impl Reading {
         self.0 & MERGED != 0
     }
 
-    /// Nobody is left: the one who wrote this reading frees the task.
+    /// No reference is left: the thread that wrote this reading frees the task.
     pub(super) fn is_last(self) -> bool {
         self.is_merged() && !self.is_queued() && self.count() == 0
     }
@@ -59,8 +59,8 @@ impl Word {
 
     /// Whether the references gained and lost elsewhere are even and nothing is queued.
     ///
-    /// When the owner's count is empty as well, nobody has a reference: see "Why a load is enough"
-    /// in [`super`].
+    /// When the owner's count is empty as well, no reference is left: see "Why a load is enough" in
+    /// [`super`].
     pub(super) fn is_even(&self) -> bool {
         self.0.load(Ordering::Acquire) == 0
     }
@@ -95,7 +95,7 @@ impl Word {
         let mut now = Reading(self.0.load(Ordering::Relaxed));
         loop {
             let then = then(now);
-            // Acquire for the one who frees the task, release for everybody else.
+            // Acquire for the thread that frees the task, release for all others.
             match self
                 .0
                 .compare_exchange_weak(now.0, then.0, Ordering::AcqRel, Ordering::Relaxed)

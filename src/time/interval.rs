@@ -123,12 +123,12 @@ impl Interval {
         Duration::from_nanos(self.period.unsigned_abs())
     }
 
-    /// Returns what happens to ticks that nobody waited for.
+    /// Returns what happens to ticks that passed without a wait.
     pub fn missed_ticks(&self) -> MissedTicks {
         self.missed_ticks
     }
 
-    /// Sets what happens to ticks that nobody waited for.
+    /// Sets what happens to ticks that passed without a wait.
     ///
     /// # Examples
     ///

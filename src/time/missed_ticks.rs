@@ -1,4 +1,4 @@
-//! [`MissedTicks`]: what an interval does about ticks that nobody waited for.
+//! [`MissedTicks`]: the rule for ticks of an interval that passed without a wait.
 
 use std::time::Duration;
 

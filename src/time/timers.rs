@@ -67,7 +67,7 @@ impl Timers {
         }
     }
 
-    /// Whether these are the timers of this thread. Whoever asks keeps them, so no others can have
+    /// Whether these are the timers of this thread. The caller keeps them, so no others can have
     /// their address.
     #[inline]
     pub(super) fn is_current(&self) -> bool {

@@ -106,10 +106,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// Takes any certificate for the right one, whoever made it, for whatever name, at whatever
-    /// time. Whoever stands between can then read and change everything. For tests, and for nothing
-    /// else: for a server with a certificate of its own there is
-    /// [`add_root_certificate`](Self::add_root_certificate).
+    /// Accepts any certificate: of any issuer, for any name, at any time. A machine between client
+    /// and server can then read and change everything. For tests only: for a server with a
+    /// certificate of its own there is [`add_root_certificate`](Self::add_root_certificate).
     pub fn danger_accept_invalid_certificates(mut self, accepts: bool) -> Self {
         self.accepts_any = accepts;
         self

@@ -144,7 +144,7 @@ impl Carrier {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether a send has begun that nobody has seen end.
+    /// Whether a send has begun whose end was not seen yet.
     pub(super) fn is_sending(&self) -> bool {
         match &self.0 {
             Kind::Socket { sending, .. } => sending.is_some(),
@@ -167,7 +167,7 @@ impl Carrier {
             sending: None,
         } = &self.0
         {
-            // Nobody is left to be told.
+            // The handle is gone, so there is no caller for an error.
             let _ = socket.try_write(bytes);
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn system() -> io::Result<RootCertStore> {
     }
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // A few that make no sense are usual, and hurt nobody.
+    // A few that cannot be parsed are usual, and do no harm.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let text = "expected certificates of authorities on this system, found none: install them, name them \

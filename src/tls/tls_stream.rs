@@ -178,8 +178,8 @@ impl TlsStream {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has sent a beginning of `data` of a length that nobody knows. The records of
-    /// that go whole, before later data.
+    /// Dropped, it has sent a beginning of `data` of unknown length. The records of that go whole,
+    /// before later data.
     pub async fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             budget::turn().await;

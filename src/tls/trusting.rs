@@ -9,8 +9,8 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// Verifies that a server has the key of the certificate that it shows, and nothing more: anybody
-/// can have made that.
+/// Verifies that a server has the key of the certificate that it shows, and nothing more: any
+/// machine can have made that.
 #[derive(Debug)]
 pub(super) struct Trusting(pub(super) Arc<CryptoProvider>);
 

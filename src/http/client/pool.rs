@@ -384,8 +384,8 @@ impl Pool {
         }
     }
 
-    /// Nobody will ask for a connection again: closes those that are idle, and those in use when
-    /// they are done.
+    /// Closes the pool, which no client asks for connections any more: idle ones are closed now,
+    /// and those in use when they are done.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
         self.close_idle();
@@ -446,7 +446,7 @@ impl Host {
         self.idle.borrow_mut().retain(|&other| other != slot_index);
     }
 
-    /// Whether somebody waits who is still there.
+    /// Whether a request waits whose future was not dropped.
     fn has_waiters(&self) -> bool {
         self.waiting
             .borrow()

@@ -44,7 +44,7 @@ pub(super) use no_compress as compress;
 use upgraded::Upgraded;
 
 const CONTENT_ENCODING: &str = "content-encoding";
-/// A body that nobody wants is read up to this size to keep its connection.
+/// A body that the client skips is read up to this size to keep its connection.
 const SKIPPED_BYTES_MAX: u64 = 64 << 10;
 /// How long such a body is waited for.
 const SKIP_TIMEOUT: Duration = Duration::from_millis(100);

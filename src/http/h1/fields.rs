@@ -23,8 +23,8 @@ pub(super) struct Places(Vec<Place>);
 
 /// The fields of a head or of a trailer section, in the order in which they came.
 ///
-/// It owns a copy of the head's bytes and the places of the fields in them. Nothing is looked up
-/// or converted before somebody asks. A cleared one keeps its memory.
+/// It owns a copy of the head's bytes and the places of the fields in them. Fields are looked up
+/// and converted only when they are asked for. A cleared one keeps its memory.
 #[derive(Clone, Default)]
 pub(crate) struct Fields {
     /// Invariant: at most `rules::HEAD_BYTES_LIMIT` bytes once the places are set.

@@ -54,7 +54,8 @@ pub struct Limits {
 
     /// Bytes of the extensions of one chunk.
     ///
-    /// Nobody sends extensions, and nobody reads them. The default of 4 KiB tolerates them.
+    /// Extensions are skipped. Almost no program sends them, and the default of 4 KiB tolerates
+    /// them.
     pub chunk_extension_line_bytes_max: usize,
 
     /// Bytes of the extensions of all chunks of one body.

@@ -426,7 +426,7 @@ impl RequestHead {
             _ if self.framing.host_count == 0 => return None,
             _ => self.fields.value_at(usize::from(self.framing.host_index)),
         };
-        // A malformed one was refused, and is of no use to anybody who asks all the same.
+        // A malformed one was refused, so a caller that asks all the same gets none.
         str::from_utf8(bytes).ok()
     }
 

@@ -26,8 +26,8 @@ use crate::{
     time,
 };
 
-/// Serves HTTP/1.1 on a connection of any kind: a socket that somebody else accepted, a stream with
-/// a protocol of its own below, or one in memory, in tests.
+/// Serves HTTP/1.1 on a connection of any kind: a socket that other code accepted, a stream with a
+/// protocol of its own below, or one in memory, in tests.
 ///
 /// A [`Server`](crate::http::Server) is what accepts, limits and stops many of them.
 ///
@@ -89,7 +89,7 @@ impl Connection {
         self
     }
 
-    /// Serves `stream` until it ends. What breaks a connection ends it; there is nobody to tell.
+    /// Serves `stream` until it ends. An error of the connection ends it too, and is not returned.
     ///
     /// # Cancel safety
     ///

@@ -286,8 +286,8 @@ impl Exchange {
         self.incoming.is_current(number)
     }
 
-    /// The next piece of the body of request `number`. While it waits there is a `ticket`, which
-    /// whoever gives up has to give back.
+    /// The next piece of the body of request `number`. While it waits there is a `ticket`, which a
+    /// caller that gives up has to give back.
     pub(crate) fn poll_body(
         &self,
         number: u64,

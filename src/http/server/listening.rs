@@ -18,7 +18,7 @@ pub(super) enum Place {
     Addrs(io::Result<Vec<SocketAddr>>),
     /// A Unix socket's path.
     Path(PathBuf),
-    /// Listening sockets of somebody else's.
+    /// Listening sockets that the caller made.
     Sockets(io::Result<Vec<OwnedFd>>),
 }
 

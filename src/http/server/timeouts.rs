@@ -25,8 +25,8 @@ pub struct Timeouts {
     /// For the whole head of a request, counted from its first byte; no byte that arrives prolongs
     /// it. The answer is 408.
     ///
-    /// The default of 10 seconds is enough for a slow phone, and not for somebody who sends a byte
-    /// now and then to keep the connection.
+    /// The default of 10 seconds is enough for a slow phone, but too short for a client that sends
+    /// a byte now and then to keep the connection.
     pub head: Duration,
 
     /// For the next bytes of a request's body, counted while the handler waits for them. The
@@ -50,8 +50,9 @@ pub struct Timeouts {
     /// For a client to take any byte of an answer. The connection is cut then.
     ///
     /// The default is 30 seconds. Without it a client that asks for much and reads nothing would
-    /// keep its connection, and what stands in the socket's buffers, for ever. Of a Unix socket the
-    /// kernel tells only pieces of up to 32 KiB, so that whoever takes less in this time is cut.
+    /// keep its connection, and the memory of the socket's buffers, for ever. For a Unix socket the
+    /// kernel reports progress only in pieces of up to 32 KiB, so a client that takes less in this
+    /// time is cut.
     pub write: Duration,
 
     /// For a request on an idle connection after the server has begun to stop; it is answered with

@@ -102,18 +102,18 @@ impl Shared {
         plain.encode(out, status, content_type, body, answer_to, &date)
     }
 
-    /// Says that somebody looks at the writes under way once a second: at second `now`.
+    /// Notes that the writes under way are watched once a second, the last time at second `now`.
     pub(crate) fn set_second(&self, now: u32) {
         self.second.set(Some(now));
     }
 
-    /// Whether somebody looks at the writes under way.
+    /// Whether the writes under way are watched.
     #[inline]
     pub(crate) fn watches_writes(&self) -> bool {
         self.second.get().is_some()
     }
 
-    /// Notes that a write is under way, and returns the second in which, if somebody looks at it.
+    /// Notes that a write is under way. Returns the present second if writes are watched.
     pub(crate) fn note_write(&self) -> Option<u32> {
         self.has_writes.set(true);
         self.second.get()

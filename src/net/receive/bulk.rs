@@ -127,7 +127,7 @@ impl Receive {
         self.bulk_receives.set(self.bulk_receives.get() + 1);
         self.drained.set(count < bytes_max);
         self.count_bulk(count >= self.pool.buffer_bytes());
-        // Whoever keeps the bytes keeps no more than that.
+        // A caller that keeps the bytes keeps no more memory than they need.
         bytes.shrink_to_fit();
         Step::Bytes(ManagedBuf::own(bytes))
     }

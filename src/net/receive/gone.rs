@@ -1,4 +1,4 @@
-//! Learning that the peer is gone while nobody receives, without taking anything.
+//! Notices that the peer is gone while no task receives, without taking any bytes.
 //!
 //! While the kernel receives for the socket anyway, its last completion tells, and nothing more is
 //! asked of it. Where it does not (stopped by back pressure, out of buffers, no provided buffers,
@@ -139,7 +139,7 @@ impl Receive {
 }
 
 /// The answer when the wait itself has failed: outside of the socket's runtime nothing can be sent
-/// any more, and otherwise nobody is told.
+/// any more, and otherwise the wait goes on for ever.
 fn unknown(shared: &Shared) -> Poll<Gone> {
     if shared.driver().is_current() {
         Poll::Pending
@@ -150,7 +150,7 @@ fn unknown(shared: &Shared) -> Poll<Gone> {
 
 /// A wait for errors and hang-ups, and for the end of the stream unless `fin` says that it was
 /// seen: a poll entry would tell that at once and again each time, so an epoll of its own stands
-/// between. `None` when no descriptor is left for it; then nobody is told.
+/// between. `None` when no descriptor is left for it; then the wait goes on for ever.
 fn broken(fd: i32, driver: &Rc<Driver>, fin: bool) -> Option<Stage> {
     let epoll = sys::watch_broken(fd, !fin).ok()?;
     let epoll = Descriptor::new(epoll, Rc::clone(driver), ()) as AnyFd;
@@ -238,7 +238,7 @@ mod tests {
             assert!(is_there(&near, &mut wait, false).await);
             settle().await;
             assert!(is_there(&near, &mut wait, false).await);
-            // It would count, if somebody asked.
+            // It would count for a wait that asks for it.
             assert_eq!(gone(&near, &mut GoneWait::default(), true).await, Fin);
             assert_eq!(&*near.recv().await.unwrap(), b"kept");
             far.set_linger(Some(Duration::ZERO)).unwrap();

@@ -145,8 +145,8 @@ impl<B: IoBufMut> Drop for Read<'_, B> {
     }
 }
 
-/// The turn of a read that nobody waits for. Dropped with the task that has it, when the runtime
-/// ends, it goes to the next one all the same.
+/// The turn of a read whose future was dropped. It goes to the next receive also when it is dropped
+/// with its task, at the runtime's end.
 struct KeptTurn {
     shared: Rc<Shared>,
     ticket: Ticket,

@@ -58,7 +58,7 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Sends a value if there is room for it and nobody waits to send.
+    /// Sends a value if there is room for it and no other sender waits.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Wakers and values that panic cost nobody else anything.
+//! Wakers and values that panic cost other tasks nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

@@ -63,7 +63,7 @@ fn many_wakes_end_a_sleep_once() {
             .join()
             .unwrap();
     };
-    // Awake: nobody has to be told.
+    // Awake: no thread has to be woken.
     wake_all(wakers.clone());
     assert_eq!(unpark.calls(), 0);
     assert!(!tasks.prepare_park());

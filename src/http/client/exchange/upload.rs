@@ -236,7 +236,7 @@ impl Upload {
     }
 
     /// Sends what was encoded. When it is the last of a request, and the kernel is given it along
-    /// with others, its success wakes nobody: the response will.
+    /// with others, its success does not wake the task: the response will.
     fn send_output(&mut self, transport: &Transport) -> Result<(), UploadError> {
         if self.output.len() > SMALL_BODY_BYTES_MAX
             && self.output.len() > transport.piece_bytes_max()

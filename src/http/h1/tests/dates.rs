@@ -71,7 +71,7 @@ fn a_date_is_read_in_three_formats() {
         ("Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799),
         // A leap second.
         ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
-        // Whether the day of the week is right is nobody's business.
+        // The day of the week is not checked.
         ("Mon, 01 Jan 1970 00:00:01 GMT", 1),
         ("Wed, 31 Dec 1969 23:59:59 GMT", 0),
         ("Sat, 01 Jan 0001 00:00:00 GMT", 0),

@@ -189,8 +189,8 @@ impl Incoming {
         }
     }
 
-    /// The next piece of the body of request `number`. While it waits there is a `ticket`, which
-    /// whoever gives up has to give back.
+    /// The next piece of the body of request `number`. While it waits there is a `ticket`, which a
+    /// caller that gives up has to give back.
     pub(super) fn poll_body(
         &self,
         number: u64,

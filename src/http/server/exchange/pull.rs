@@ -45,7 +45,8 @@ pub(super) struct Pull {
     tickets: Cell<u64>,
     /// The client waits for `100 Continue` before it sends the body.
     expects_continue: Cell<bool>,
-    /// The body broke the protocol or a limit, so that nobody knows where the next request begins.
+    /// The body broke the protocol or a limit, so the place where the next request begins is
+    /// unknown.
     failed: Cell<Option<BodyError>>,
     timeout: Cell<Duration>,
     /// Since when the handler waits for the client.
@@ -131,7 +132,7 @@ impl Pull {
         self.number.get() == number
     }
 
-    /// Whether somebody waits for the body.
+    /// Whether a task waits for the body.
     pub(super) fn is_waited_for(&self) -> bool {
         self.waiter.borrow().is_some()
     }
@@ -206,8 +207,8 @@ impl Pull {
         self.timer.clear();
     }
 
-    /// Notes that the handler does not wait. A wait that nobody ended at its limit says that this
-    /// thread was away, and nothing about the client: it does not count.
+    /// Notes that the handler does not wait. A wait that went on past its limit shows that this
+    /// thread was busy elsewhere, so it does not count against the client.
     fn stop_clock(&self) {
         if let Some(since) = self.since.take() {
             let waited = time::now().saturating_duration_since(since);

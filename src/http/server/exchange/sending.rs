@@ -64,7 +64,7 @@ impl Exchange {
             return Ok(());
         }
         self.outgoing.set_sending(true);
-        // Somebody may add something meanwhile.
+        // The handler may add something meanwhile.
         while !self.outgoing.is_empty() {
             let taken = self.outgoing.take();
             if !taken.segments.is_empty() {

@@ -10,8 +10,8 @@ use std::{
 
 use crate::time::{self, Sleep};
 
-/// A timer that costs nothing until somebody waits, and is not armed anew for each wait: one that
-/// comes too early looks at the deadline of the present wait and goes on.
+/// A timer that costs nothing until a task waits. It is not armed anew for each wait: when it fires
+/// too early, it looks at the deadline of the present wait and goes on.
 #[derive(Default)]
 pub(crate) struct Timer {
     sleep: Cell<Option<(Sleep, Instant)>>,

@@ -19,7 +19,7 @@ pub(crate) struct Received {
     pub(crate) exchange: Rc<Exchange>,
     /// Which of the exchange's requests this is.
     pub(crate) number: u64,
-    /// Whether nobody has taken the body yet.
+    /// Whether the body is still to be taken.
     pub(crate) has_body: Cell<bool>,
     /// The parameters that the router found in the path.
     pub(crate) params: RefCell<Params>,

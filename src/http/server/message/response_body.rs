@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{body_writer::BodyWriter, upgraded::Upgraded};
 use crate::http::error::Result;
 
-/// A body that somebody writes once the head is on its way.
+/// The future that writes a body once the head is on its way.
 pub(crate) type Producer = Pin<Box<dyn Future<Output = Result<()>>>>;
 pub(crate) type MakeProducer = dyn FnOnce(BodyWriter) -> Producer;
 

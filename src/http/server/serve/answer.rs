@@ -105,8 +105,8 @@ pub(crate) async fn answer(
     }
     match body {
         ResponseBody::Producer(make) => {
-            // The body of the request may still be read by whoever has the request or its body,
-            // such as the producer, unless that never runs.
+            // The handler's code may still have the request or its body, and read from it: the
+            // producer, for example, unless that never runs.
             let is_kept = Rc::strong_count(received) > 1;
             let has_body = !answer_to.is_head
                 && !matches!(
@@ -294,8 +294,8 @@ async fn produce(
     }
 }
 
-/// Hands the connection over, waits until whoever took it is done, and takes it back to be ended,
-/// if it was left.
+/// Hands the connection over, waits until the tunnel's future is done, and takes the connection
+/// back to be ended, if it was left.
 async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
     let Some((transport, unread)) = exchange.begin_tunnel() else {
         return Err(Gone(EndReason::ClientGone));

@@ -65,7 +65,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Takes the connections that the kernel has accepted for us, and closes the listeners, so that
-    /// nobody connects any more.
+    /// new connections are refused.
     fn accept_last(&mut self, context: &mut Context<'_>) {
         let mut listeners = std::mem::take(&mut self.listeners);
         listeners.retain(|listener| {

@@ -2,7 +2,7 @@
 
 use crate::http::transport::Transport;
 
-/// Names nobody.
+/// The index of no connection.
 const NONE: u32 = u32::MAX;
 /// In place of a time: it has not been used.
 const NEVER: u32 = u32::MAX;

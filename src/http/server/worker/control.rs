@@ -1,8 +1,8 @@
 //! How a server's workers are told what to do, from any thread.
 //!
-//! Each worker has a mailbox. Whoever has something for it puts it in and wakes the worker, which
-//! looks at its next turn. Nobody waits for a worker while holding a lock, so neither a handler nor
-//! another thread can come to a stand-still with it.
+//! Each worker has a mailbox. A thread that has something for the worker puts it in and wakes the
+//! worker, which looks at its next turn. No thread waits for a worker while it holds a lock, so
+//! neither a handler nor another thread can deadlock with it.
 //!
 //! A stop goes one way: running, stopping, cut. The first order to stop begins it, the second cuts,
 //! further ones do nothing.
@@ -221,7 +221,7 @@ impl Drop for Inbox {
             None
         };
         drop(state);
-        // Nobody finds the mailbox any more. What is still in it has its end here.
+        // The mailbox is no longer in the list, so its content is dropped here.
         let slot = std::mem::take(&mut *lock(&self.mailbox.slot));
         drop(slot);
         if let Some(supervisor) = supervisor {

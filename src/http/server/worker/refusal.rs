@@ -31,7 +31,7 @@ pub(crate) fn refuse(
     async move {
         let write = transport.write_all(answer);
         if let Ok(Ok(_)) = time::timeout(REFUSAL_TIMEOUT, write).await {
-            // Its request is on the way, and nobody knows how long it is.
+            // Its request is on the way, and its length is unknown.
             close_gently(transport, None).await;
         } else {
             transport.cut();
