@@ -63,9 +63,9 @@
 // | state of the word | who may do what | what ends it |
 // |---|---|---|
 // | no flag | the owner changes `local`, others the word's count, which is 0 or more | a count below 0 or a wake elsewhere: *queued*; `local` falls to 0 or the owner closes: *merged*, or freed if the word is 0 too |
-// | `QUEUED` | the same, and `inbox_next` belongs to the one who set the flag, then to the owner; nobody frees the task | the owner takes it from the inbox (`task_ref::settle`), adds the word's count to `local`, and schedules it if `WAKE` is set |
-// | `MERGED` | `local` is 0 for ever; everybody, the owner's thread too, changes the word's count, and nobody queues the task any more | the count falls to 0: whoever did that frees the task |
-// | `MERGED` and `QUEUED` | as `MERGED`, but nobody frees it | the owner takes it from the inbox, or the one who set `QUEUED` finds the inbox closed; who of them clears the flag and finds the count 0 frees the task |
+// | `QUEUED` | the same, and `inbox_next` belongs to the one who set the flag, then to the owner; no thread frees the task | the owner takes it from the inbox (`task_ref::settle`), adds the word's count to `local`, and schedules it if `WAKE` is set |
+// | `MERGED` | `local` is 0 for ever; every thread, the owner's too, changes the word's count, and none queues the task any more | the count falls to 0: the thread that did that frees the task |
+// | `MERGED` and `QUEUED` | as `MERGED`, but no thread frees it | the owner takes it from the inbox, or the one who set `QUEUED` finds the inbox closed; who of them clears the flag and finds the count 0 frees the task |
 //
 // A task is merged once, and only when it has finished or never will: so there is no future and no
 // output in it that another thread might drop. A merged task may outlive its owner, so it has one

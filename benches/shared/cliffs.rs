@@ -79,11 +79,11 @@ pub(crate) fn waiters<const COUNT: u64>(iterations: u64) -> Duration {
     })
 }
 
-/// How many sockets get messages that nobody takes, and how many each.
+/// How many sockets get messages that no task takes, and how many each.
 const BUSY: usize = 64;
 const MESSAGES: usize = 3;
 
-/// Turns in which a message comes that nobody takes, while few receive buffers are left and
+/// Turns in which a message comes that no task takes, while few receive buffers are left and
 /// `OTHERS` other operations are in flight.
 pub(crate) fn turns_under_pressure<const OTHERS: usize>(iterations: u64) -> Duration {
     let runtime = annulus::Runtime::builder().receive_buffers(16).build();

@@ -43,7 +43,7 @@ pub(crate) fn serve(listener: TcpListener, connection_count: usize) {
 fn new_epoll() -> io::Result<OwnedFd> {
     // SAFETY: it takes no address.
     let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

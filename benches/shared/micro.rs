@@ -346,7 +346,7 @@ pub(crate) fn timer_arm_drop<R: Runtime>(iterations: u64) -> Duration {
     })
 }
 
-/// Reads the system's clock, which whoever makes a timer cannot do without.
+/// Reads the system's clock, as each new timer has to.
 pub(crate) fn clock_reading(iterations: u64) -> Duration {
     let start = Instant::now();
     for _ in 0..iterations * THOUSAND {

@@ -37,7 +37,7 @@ pub(crate) fn say(line: impl fmt::Display) {
     }
 }
 
-/// Writes to standard error, if anybody can read it.
+/// Writes to standard error. An error of that write is ignored.
 pub(crate) fn note(text: impl fmt::Display) {
     let _ = write!(io::stderr(), "{text}");
 }

@@ -58,7 +58,7 @@ impl fmt::Display for DriverError {
         };
         match (code, sysctl) {
             (errno::EPERM, Some("2")) => f.write_str(
-                "io_uring is switched off for everyone on this machine: the sysctl \
+                "io_uring is switched off for all users of this machine: the sysctl \
                  kernel.io_uring_disabled is 2 (0 allows it)",
             ),
             (errno::EPERM, Some("1")) => f.write_str(

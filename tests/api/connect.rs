@@ -6,7 +6,7 @@ use annulus::net::TcpStream;
 
 use crate::support::{listen, recv_exact, run};
 
-/// An address on which nobody listens.
+/// An address without a listener.
 fn closed_addr() -> net::SocketAddr {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
@@ -60,7 +60,7 @@ fn every_kind_of_address_is_understood() {
             .unwrap();
         TcpStream::connect(&addr.to_string()).await.unwrap();
         TcpStream::connect(addr.to_string().as_str()).await.unwrap();
-        // The name may stand for an IPv6 address first, where nobody listens.
+        // The name may stand for an IPv6 address first, which has no listener.
         TcpStream::connect(format!("localhost:{port}"))
             .await
             .unwrap();

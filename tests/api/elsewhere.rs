@@ -34,7 +34,7 @@ fn says_so(name: &str, result: io::Result<()>) {
 }
 
 fn runtime() -> Runtime {
-    // At its end it waits for nobody.
+    // At its end it does not wait for tasks.
     let builder = Runtime::builder().shutdown_timeout(Duration::ZERO);
     builder.build().unwrap()
 }

@@ -395,7 +395,7 @@ fn a_write_that_is_put_off_and_dropped_was_sent() {
     });
 }
 
-/// An executor of somebody else's within a task polls until it has what it wants.
+/// An executor of another crate within a task polls until it has what it wants.
 #[test]
 fn an_executor_within_a_task_gets_on() {
     run(async {

@@ -112,8 +112,8 @@ fn a_peer_that_does_not_read_holds_dropped_halves_no_longer_than_a_dropped_strea
             time::advance(Duration::from_secs(6)).await;
             time::resume();
             settle().await;
-            // The connection was given up: nobody feeds it any more, so what there is has an end
-            // that comes before everything was sent.
+            // The connection was given up and is fed no more, so the bytes end before everything
+            // was sent.
             let mut total = 0;
             let ended = time::timeout(Duration::from_secs(20), async {
                 while let Ok(bytes) = far.recv().await {

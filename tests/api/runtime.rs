@@ -391,7 +391,7 @@ fn what_is_dropped_last_is_closed_when_block_on_returns() {
         settle().await;
         near
     }));
-    // Nobody enters the runtime any more, and yet the peer sees the end.
+    // The runtime is not entered any more, and yet the peer sees the end.
     near.set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     assert_eq!(std::io::Read::read(&mut near, &mut [0]).unwrap(), 0);

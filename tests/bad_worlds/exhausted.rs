@@ -70,7 +70,7 @@ fn goes_on(name: &str, driver: DriverKind, by_stream: bool) {
                     }
                 }
             });
-            // The kernel connects them; nobody has accepted yet.
+            // The kernel connects them; no task has accepted yet.
             let mut clients: Vec<net::TcpStream> = (0..CLIENTS)
                 .map(|_| net::TcpStream::connect(addr).unwrap())
                 .collect();

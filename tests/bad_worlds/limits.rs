@@ -59,7 +59,7 @@ fn rings_are_charged() -> bool {
     // SAFETY: the kernel writes to the 120 bytes of parameters during the call.
     let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 8, address) };
     if fd >= 0 {
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         unsafe { libc::close(fd as i32) };
     }
     fd < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM)

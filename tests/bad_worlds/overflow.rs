@@ -97,7 +97,7 @@ fn hundreds_of_sockets_that_wake_at_once_lose_nothing() {
             pairs.push(near);
         }
         for round in 0..5_u8 {
-            // All are asked by one thread before anyone looks at the answers.
+            // One thread asks all before it looks at the answers.
             for (number, near) in pairs.iter().enumerate() {
                 let len = 50 + number;
                 near.write_all(vec![round ^ number as u8; len])

@@ -1,4 +1,4 @@
-//! Signals: each listener hears them, in whatever thread, and nobody is ended by them.
+//! Signals: each listener hears them, in whatever thread, and the process goes on.
 
 use std::{collections::BTreeSet, thread};
 
@@ -120,7 +120,7 @@ fn a_dropped_listener_leaves_the_others_and_nothing_else() {
                     annulus::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
                 drop(kept);
-                // Nobody listens any more, and the process goes on.
+                // No listener is left, and the process goes on.
                 kill(SignalKind::hangup());
             });
         },

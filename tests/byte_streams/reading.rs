@@ -117,7 +117,7 @@ fn bytes_come_once_and_in_order_however_they_are_polled() {
         loop {
             round += 1;
             let piece = match round % 3 {
-                // By a waker of which nobody hears, and in a future that is dropped.
+                // By a waker whose wakes are ignored, and in a future that is dropped.
                 0 => match recv_once(&mut near, &mut others.context()) {
                     Poll::Ready(piece) => piece,
                     Poll::Pending => {

@@ -65,7 +65,7 @@ fn sockets_whose_bytes_nobody_takes_do_not_stop_the_others() {
         let mut idle = Vec::new();
         for _ in 0..50 {
             let (ours, mut std) = std_pair();
-            // The kernel receives for it, and nobody comes back to take it.
+            // The kernel receives for it, and no task comes back to take the bytes.
             assert!(impatient(ours.recv(), 1).await.is_none());
             turns(2).await;
             std.write_all(&[1; 3000]).unwrap();

@@ -99,7 +99,8 @@ fn requests_dropped_at_random_leave_no_connection_and_no_memory() {
             while let Some(next) = soon("a request hangs", tasks.join_next()).await {
                 count(next.unwrap());
             }
-            // What was not dropped left its connection to the pool, and the pool to nobody else.
+            // Requests that were not dropped gave their connections back to the pool, which has no
+            // other users.
             let state = client.pool_state();
             assert_eq!((state.busy(), state.waiting()), (0, 0), "{state:?}");
             client.close_idle();

@@ -36,7 +36,7 @@ impl Moment {
     ];
 }
 
-/// Wakes whoever made it, and remembers that.
+/// Wakes the task that made it, and remembers that.
 struct Flag {
     woken: AtomicBool,
     task: Waker,

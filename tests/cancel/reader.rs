@@ -20,7 +20,7 @@ use crate::support::{pair, random::Random};
 const FRAMES: u32 = 40;
 const FRAME_BYTES_MAX: usize = 8 + PAYLOAD_MAX;
 
-/// The same lengths for whoever sends and for whoever receives.
+/// The same lengths for the sender and the receiver.
 fn frames(seed: u64) -> Vec<Vec<u8>> {
     let mut random = Random::new(seed);
     (0..FRAMES)

@@ -123,7 +123,7 @@ fn what_is_dropped_after_its_runtime_is_closed() {
     let before = descriptors();
     let kept = runtime(2).block_on(async {
         let (ours, std) = std_pair();
-        // Each in a state of its own: never used, receiving, with bytes that nobody took.
+        // Each in a state of its own: never used, receiving, with bytes that no task took.
         let (receiving, receiving_peer) = std_pair();
         assert!(impatient(receiving.recv(), 1).await.is_none());
         let (parked, mut parked_peer) = std_pair();

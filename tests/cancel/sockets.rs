@@ -169,7 +169,7 @@ fn closed_does_not_resolve_while_the_peer_is_there() {
         let (ours, mut std) = std_pair();
         assert!(impatient(ours.recv(), 1).await.is_none());
         turns(2).await;
-        // Enough for the receive to stop, since nobody takes it.
+        // Enough for the receive to stop, since no task takes the bytes.
         for _ in 0..8 {
             std.write_all(&[7; 4096]).unwrap();
             sleep(Duration::from_micros(300)).await;

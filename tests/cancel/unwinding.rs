@@ -65,7 +65,7 @@ async fn begin_hundreds(submitted: bool) -> Vec<StdStream> {
             assert!(impatient(write, 1).await.is_none());
             std::future::pending::<()>().await;
         });
-        // Buffers that are held, and bytes that wait for somebody.
+        // Buffers that are held, and bytes that wait for a receive.
         let ours = stream();
         spawn(async move {
             let _held = ours.recv().await;

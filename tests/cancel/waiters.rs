@@ -35,7 +35,7 @@ async fn drop_the_first<F: Future>(
         assert!(poll_once(second.as_mut()).await.is_pending());
         turns(2).await;
         event().await;
-        // The event wakes the first one, which nobody polls.
+        // The event wakes the first one, which is not polled.
         turns(wait_turns).await;
     }
     soon("the second waiter has nothing", second).await

@@ -12,7 +12,7 @@ use crate::{
     support::{http::ok, run, run_each},
 };
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn nowhere() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()

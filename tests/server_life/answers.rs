@@ -79,7 +79,7 @@ fn every_gathered_answer_leaves() {
                 stream.write_all(rest.as_bytes()).unwrap();
                 assert!(read_answer(&mut stream).starts_with("HTTP/1.1 200 "));
             }
-            // With bodies that nobody reads, and refusals that leave the connection open.
+            // With bodies that no handler reads, and refusals that leave the connection open.
             let body = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
             let refused = "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n";
             let mut stream = server.send(&format!("{body}{refused}").repeat(count));

@@ -107,7 +107,7 @@ fn a_second_server_shares_an_address_only_if_it_wants_to() {
 #[test]
 fn an_address_that_the_machine_lacks_is_passed_over() {
     let list: [SocketAddr; 2] = [
-        // For documentation: nobody has it.
+        // For documentation: no machine has it.
         ([192, 0, 2, 1], 0).into(),
         ([127, 0, 0, 1], 0).into(),
     ];

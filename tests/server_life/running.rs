@@ -145,7 +145,7 @@ impl Release {
     }
 }
 
-/// Waits until nobody listens at `addr`.
+/// Waits until `addr` has no listener.
 pub(crate) fn wait_refused(addr: SocketAddr) {
     let start = Instant::now();
     loop {
@@ -258,7 +258,7 @@ impl Drop for Child {
     }
 }
 
-/// A gate that many handlers wait at until somebody opens it.
+/// A gate that many handlers wait at until the test opens it.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<Mutex<GateState>>);
 

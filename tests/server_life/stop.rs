@@ -311,7 +311,7 @@ fn an_order_that_will_never_come_ends_the_server_with_its_error() {
 fn a_future_of_any_output_stops_the_server() {
     let change = |server: Server| {
         let (sender, receiver) = annulus::sync::oneshot::channel::<u8>();
-        // What was not sent says that nobody will send it.
+        // The receiver sees that no value will come.
         drop(sender);
         server.shutdown_on(receiver, NEVER).cut_on(|| async { 5 })
     };

@@ -135,7 +135,7 @@ fn read_answers(client: &mut TcpStream, count: usize) {
 
 fn read_to_end(client: &mut TcpStream) -> usize {
     let mut bytes = Vec::new();
-    // How it ends says whoever asks.
+    // The callers check how it ends.
     let _ = client.read_to_end(&mut bytes);
     bytes.len()
 }

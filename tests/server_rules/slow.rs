@@ -1,4 +1,4 @@
-//! Clients that take their time: all are ended, and nobody else notices.
+//! Clients that take their time: all are ended, and other clients do not notice.
 //!
 //! The server's timeouts are short here, and the tests wait for what must come, however long.
 

@@ -38,7 +38,7 @@ impl Server {
         thread::spawn(move || {
             let mut line = String::new();
             lines.read_line(&mut line).unwrap();
-            // Nobody listens any more when the test has failed.
+            // The receiver is gone when the test has failed.
             let _ = tell.send(line);
             let mut rest = String::new();
             let _ = lines.read_to_string(&mut rest);

@@ -16,7 +16,7 @@ pub(crate) struct Program(PathBuf);
 impl Program {
     /// The program called `name`, if there is one.
     pub(crate) fn find(name: &str) -> Option<Self> {
-        // Some are not for everybody, and stand where only root looks.
+        // Some are for root only, and stand where only root looks.
         let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         let found = env::split_paths(&path)
             .map(|folder| folder.join(name))

@@ -69,7 +69,7 @@ impl Quarantine {
                 break;
             }
         }
-        // SAFETY: whoever had the block has freed it, and it left the list above.
+        // SAFETY: the block's owner has freed it, and it left the list above.
         unsafe { System.dealloc(address, block.layout) };
     }
 
@@ -102,7 +102,7 @@ unsafe impl GlobalAlloc for Keeping {
             // SAFETY: the caller keeps the same contract.
             return unsafe { System.dealloc(address, layout) };
         }
-        // SAFETY: the block is the caller's until now, and nobody's from now on.
+        // SAFETY: the block is the caller's until now, and has no owner from now on.
         unsafe { address.write_bytes(PATTERN, layout.size()) };
         let freed = Instant::now();
         let mut quarantine = quarantine();

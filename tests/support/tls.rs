@@ -77,7 +77,7 @@ impl Kind {
     }
 }
 
-/// Trusts the tests' authority and nobody else.
+/// Trusts the tests' authority and no other.
 pub(crate) fn trusting(certificates: &Certificates) -> tls::ConfigBuilder {
     tls::Config::builder()
         .system_roots(false)

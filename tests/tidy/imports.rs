@@ -101,7 +101,7 @@ impl Imports {
         Self { modules, lifted }
     }
 
-    /// The module that has the item of `path`, whoever lifts it.
+    /// The module that has the item of `path`, whichever module lifts it.
     fn home(&self, path: &str) -> String {
         let mut path = path.to_owned();
         // A name can be lifted once on each level.

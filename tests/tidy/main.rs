@@ -189,8 +189,30 @@ fn after_is_for_order() {
 }
 
 #[test]
+fn tasks_and_callers_are_no_persons() {
+    check(&ALL, |source, _| {
+        words::persons(&source.path, &words::prose(&source))
+    });
+    let texts = texts().into_iter();
+    // The page about style names the words.
+    let texts = texts.filter(|(path, _)| path != Path::new("docs/style.md"));
+    fail_with(
+        texts
+            .flat_map(|(path, text)| words::persons(&path, &text))
+            .collect(),
+    );
+}
+
+#[test]
 fn lines_of_prose_are_short() {
     check(&ALL, |source, text| words::long_lines(&source.path, text));
+    let texts = texts().into_iter();
+    let texts = texts.filter(|(path, _)| path != Path::new("README.md"));
+    fail_with(
+        texts
+            .flat_map(|(path, text)| words::long_lines(&path, &text))
+            .collect(),
+    );
 }
 
 #[test]

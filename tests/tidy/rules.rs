@@ -145,7 +145,7 @@ pub(crate) fn silenced_lints(source: &Source) -> Vec<String> {
     findings
 }
 
-/// Nothing is left behind that somebody meant to come back to.
+/// No note of unfinished work is left behind.
 pub(crate) fn leftovers(source: &Source) -> Vec<String> {
     let in_comments = words(&source.comments)
         .into_iter()

@@ -31,6 +31,17 @@ const BETWEEN: [&str; 20] = [
     "a", "all", "an", "chunked", "each", "every", "first", "her", "his", "its", "last", "other",
     "our", "ready", "that", "the", "their", "these", "this", "those",
 ];
+/// Words for persons, where a task, a caller, a peer or a client is meant.
+const PERSONS: [&str; 8] = [
+    "anybody",
+    "anyone",
+    "everybody",
+    "everyone",
+    "nobody",
+    "somebody",
+    "someone",
+    "whoever",
+];
 /// Words that make a clause of order after "behind".
 const CLAUSES: [&str; 3] = ["everything", "what", "whatever"];
 
@@ -74,6 +85,24 @@ pub(crate) fn order(path: &Path, prose: &str) -> Vec<String> {
                 path.display(),
                 name(next)
             ));
+        }
+    }
+    findings
+}
+
+/// Tasks, callers, peers and clients do things: no word for a person stands in their place.
+pub(crate) fn persons(path: &Path, prose: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (index, line) in prose.lines().enumerate() {
+        for (_, word) in words(line) {
+            let word = word.to_lowercase();
+            if PERSONS.contains(&word.as_str()) {
+                findings.push(format!(
+                    "{}:{}: expected the task, caller, peer or client, found `{word}`",
+                    path.display(),
+                    index + 1
+                ));
+            }
         }
     }
     findings
@@ -147,6 +176,18 @@ mod tests {
         finds("// It waits behind the other tasks.", 0);
         finds("// Nothing is left behind.", 0);
         finds("let behind = behind(request);", 0);
+    }
+
+    #[test]
+    fn persons_are_found_in_prose_alone() {
+        let finds = |text, count| {
+            let findings = persons(Path::new("a.rs"), &prose(&Source::new("a.rs", text)));
+            assert_eq!(findings.len(), count, "{text}: {findings:?}");
+        };
+        finds("/// Takes a send that nobody waits for.", 1);
+        finds("// Whoever waits is woken, and nobody else.", 2);
+        finds("// The task that waits is woken.", 0);
+        finds("let nobody = \"somebody\";", 0);
     }
 
     #[test]

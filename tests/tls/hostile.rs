@@ -106,7 +106,7 @@ fn a_body_of_known_length_may_end_without_a_word() {
                 for _ in 0..2 {
                     assert_eq!(body(&client, &server).await.unwrap(), "hello");
                 }
-                // The first connection is over, and nobody is told of it.
+                // The first connection is over, without an error.
                 while client.pool_state().idle() > 0 {
                     annulus::time::sleep(Duration::from_millis(1)).await;
                 }

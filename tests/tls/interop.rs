@@ -44,7 +44,7 @@ impl Running {
         let addr = lines
             .by_ref()
             .find_map(|line| line.unwrap().strip_prefix("ACCEPT ")?.parse().ok());
-        // It would stop at a pipe that nobody reads.
+        // It would stop at a pipe that is not read.
         thread::spawn(move || lines.for_each(drop));
         Self {
             child,
@@ -259,7 +259,7 @@ fn nginx_is_asked_in_every_way() {
                 assert!(response.bytes().await.unwrap() == bytes);
             }
             assert_eq!(client.pool_state().opened, 3);
-            // It closes connections, and nobody is told.
+            // It closes connections, and no request fails.
             for _ in 0..250 {
                 text(&client, nginx.url("/tls")).await;
             }

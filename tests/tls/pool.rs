@@ -139,7 +139,7 @@ fn an_idle_connection_that_ends_leaves_the_pool() {
             ..Kind::default()
         };
         // It says that it has finished and closes; says so and stays; closes without a word; sends
-        // what nobody asked for; sends what is no record.
+        // bytes without a request; sends bytes that are no record.
         for how in 0..5 {
             let bell = Bell::default();
             let heard = bell.clone();

@@ -270,8 +270,8 @@ pub(crate) fn pass_on(mut from: TcpStream, mut to: TcpStream, bytes_max: usize) 
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// A connection to `addr` for everyone who connects, which changes one byte of what the server
-/// says, each time the one behind `place`.
+/// A connection to `addr` for each client, which changes one byte of what the server says, each
+/// time the one behind `place`.
 pub(crate) fn tamper(addr: SocketAddr, place: Arc<AtomicUsize>) -> SocketAddr {
     plain(move |mut near| {
         let mut far = TcpStream::connect(addr)?;
@@ -293,8 +293,8 @@ pub(crate) fn tamper(addr: SocketAddr, place: Arc<AtomicUsize>) -> SocketAddr {
     })
 }
 
-/// A connection to `addr` for everyone who connects, which brings what the server says in pieces of
-/// at most so many bytes.
+/// A connection to `addr` for each client, which brings what the server says in pieces of at most
+/// so many bytes.
 pub(crate) fn dribble(addr: SocketAddr, bytes_max: usize) -> SocketAddr {
     plain(move |near| {
         let far = TcpStream::connect(addr)?;

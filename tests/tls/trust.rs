@@ -259,6 +259,6 @@ fn what_is_no_certificate_or_no_key_is_told() {
         trusting().client_certificate(&chain, &certificates.text("server.key")),
         Some("keys may not be consistent"),
     );
-    // Nobody is trusted.
+    // No authority is trusted.
     check(plain(), Some("no root"));
 }
