@@ -7,6 +7,37 @@
 //! `send` was still waiting to hand over is dropped with it.
 //!
 //! They need no runtime. They wake the task that waits, whatever runs it.
+//!
+//! # Several threads
+//!
+//! Between threads take channels that are `Send`, such as those of the crates `futures` and
+//! `tokio`: a send on one thread wakes the task that waits on another.
+//!
+//! # A mutex
+//!
+//! There is no asynchronous one. No other task of the thread runs between two `await`s, so a `Cell`
+//! or a `RefCell` is enough there. Where a task must be alone over an `await`, it holds the only
+//! permit of a [`Semaphore`]. A guard of `std::sync::Mutex` must not be held that long: the task
+//! that waits for it blocks the thread, and so the task that would unlock it.
+//!
+//! ```
+//! use annulus::{net::UnixStream, sync::Semaphore};
+//!
+//! struct Connection {
+//!     stream: UnixStream,
+//!     turn: Semaphore, // made with one permit
+//! }
+//!
+//! impl Connection {
+//!     /// Sends a question and returns the answer to it, one task at a time.
+//!     async fn ask(&self, question: String) -> std::io::Result<annulus::ManagedBuf> {
+//!         let _turn = self.turn.acquire().await.expect("it is never closed");
+//!         self.stream.write_all(question).await?;
+//!         self.stream.recv().await
+//!     }
+//! }
+//! # let _ = Connection::ask;
+//! ```
 
 // Wakers are user code: cloning, waking or dropping one may use the very object that holds it. They
 // stay in `WakerSlot` and `Waiters`, which borrow nothing while they run one; and code that clones

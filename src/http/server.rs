@@ -73,6 +73,38 @@ use workers::{StopWhen, Workers};
 ///     .map(drop)
 /// # }
 /// ```
+///
+/// A [`Router`] holds the handlers of one worker, so each worker builds its own:
+///
+/// ```no_run
+/// use annulus::http::{Router, Server};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let server = Server::new().listen("127.0.0.1:8080");
+/// server.run_each(|| Router::new().get("/", async |_| "hello")).map(drop)
+/// # }
+/// ```
+///
+/// A server stays on the thread that has made it. Another thread controls it by its
+/// [handle](Self::handle):
+///
+/// ```
+/// use annulus::http::Server;
+/// use std::{sync::mpsc, thread, time::Duration};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (sender, receiver) = mpsc::channel();
+/// let serving = thread::spawn(move || {
+///     let server = Server::new().listen("127.0.0.1:0");
+///     sender.send(server.handle()).expect("the other thread waits");
+///     server.run(async |_request| "hello")
+/// });
+/// let handle = receiver.recv().expect("the thread sends it");
+/// handle.stop(Duration::from_secs(10));
+/// println!("{}", serving.join().expect("the thread does not panic")?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Server {
     places: Vec<Place>,
     cores: Cores,
