@@ -3,7 +3,8 @@
 //! They are part of this documentation only, and of no program.
 
 /// A page by the name of its file. In the files a link to another page has the file's name, and
-/// here it leads to the page's module: the first definition of a link counts.
+/// here it leads to the page's module: the first definition of a link counts. The drawing is found
+/// from `target/doc` in a checkout.
 macro_rules! pages {
     ($($name:ident)*) => {$(
         #[doc = "[architecture.md]: crate::docs::architecture"]
@@ -15,6 +16,7 @@ macro_rules! pages {
         #[doc = "[life_of_a_request.md]: crate::docs::life_of_a_request"]
         #[doc = "[life_of_an_op.md]: crate::docs::life_of_an_op"]
         #[doc = "[limits.md]: crate::docs::limits"]
+        #[doc = "[modules.svg]: ../../../../../docs/modules.svg"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
         pub mod $name {}

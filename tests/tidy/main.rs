@@ -6,7 +6,9 @@
 #[path = "../../benches/comparison/mod.rs"]
 mod comparison;
 mod comparison_tests;
+mod drawing;
 mod imports;
+mod layered;
 mod modules;
 mod rules;
 mod source;
@@ -37,11 +39,7 @@ fn layers_are_kept() {
 /// With `--nocapture` it prints how many imports there are between the rooms.
 #[test]
 fn the_rooms_of_http_are_kept() {
-    let sources = files("src", "rs").into_iter();
-    let sources = sources
-        .map(|(path, text)| Source::new(path, &text))
-        .collect();
-    let imports = imports::Imports::of(sources);
+    let imports = imports::Imports::of(library());
     let mut findings = Vec::new();
     for rooms in &imports::ROOMS {
         let (found, count, upward) = imports::rooms(&imports, rooms);
@@ -63,6 +61,21 @@ fn modules_have_one_form() {
     check(&ALL, |source, text| {
         modules::one_import_a_root(&source.path, text)
     });
+}
+
+#[test]
+fn the_drawing_of_the_modules_is_what_the_sources_give() {
+    let drawing = drawing::draw(library);
+    comparison_tests::check_svg(&drawing);
+    let path = root().join("docs/modules.svg");
+    if std::env::var_os("ANNULUS_UPDATE").is_some() {
+        fs::write(&path, &drawing).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        drawing == committed,
+        "docs/modules.svg is out of date: `ANNULUS_UPDATE=1 cargo test --test tidy` draws it anew"
+    );
 }
 
 #[test]
@@ -246,6 +259,12 @@ fn texts() -> Vec<(PathBuf, String)> {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files of the library.
+fn library() -> Vec<Source> {
+    let files = files("src", "rs").into_iter();
+    files.map(|(path, text)| Source::new(path, &text)).collect()
 }
 
 /// The files below `folder` whose names end with `extension`, with their texts.

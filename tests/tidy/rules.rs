@@ -5,7 +5,7 @@ use std::path::Path;
 use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
-const LAYERS: [&[&str]; 11] = [
+pub(crate) const LAYERS: [&[&str]; 11] = [
     &["unwind", "budget", "shrink"],
     &["sys", "buf", "task", "time", "sync", "future"],
     &["driver", "blocking"],
@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 11] = [
     // Pages, and no code.
     &["docs"],
 ];
-const UNSAFE_MODULES: [&str; 6] = ["sys", "buf", "task", "driver", "pool", "op"];
+pub(crate) const UNSAFE_MODULES: [&str; 6] = ["sys", "buf", "task", "driver", "pool", "op"];
 /// The entries that the top-level folder may hold besides hidden ones.
 const TOP_LEVEL: [&str; 12] = [
     "Cargo.toml",
