@@ -145,6 +145,7 @@ impl Transport {
     }
 
     /// Sees to it that what came up to `now` is known, but for the last moments.
+    #[inline]
     pub(super) fn catch_up(&self, now: Instant) {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.catch_up(now),

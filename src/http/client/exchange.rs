@@ -25,9 +25,10 @@ use super::{
     options::{ExchangeLimits, Options},
     phase::Phase,
     pool::connection::Connection,
-    timings::{Timings, Watch},
+    timings::{Moments, Timings, Watch},
 };
 use crate::{
+    budget::PutOff,
     http::{
         Method, StatusCode,
         h1::{BodyDecoder, BodyError, ResponseError, ResponseHead, Rules},
@@ -67,16 +68,17 @@ pub(super) struct Exchange {
     send_error: Option<io::Error>,
     watchdog: Watchdog,
     moved: bool,
+    /// Whether the next piece was put off to the task's next poll.
+    pub(super) put_off: PutOff,
     /// A time limit that has passed, while the kernel is asked what came before.
     passed: Option<Error>,
     total: Total,
     pub(super) limits: ExchangeLimits,
     /// The request, once the response is here.
     pub(super) message: Option<Box<Message>>,
-    /// When the whole request began, and when this exchange did.
-    started: Instant,
-    began: Instant,
-    timings: Timings,
+    moments: Moments,
+    /// The times before the exchange.
+    before: Timings,
 }
 
 /// Why an exchange has failed before its response.
@@ -105,13 +107,13 @@ impl Exchange {
             send_error: None,
             watchdog: Watchdog::default(),
             moved: false,
+            put_off: PutOff::new(),
             passed: None,
             total: Total::default(),
             limits: ExchangeLimits::default(),
             message: None,
-            started: Instant::now(),
-            began: Instant::now(),
-            timings: Timings::default(),
+            moments: Moments::new(Instant::now(), Instant::now()),
+            before: Timings::default(),
         })
     }
 
@@ -130,6 +132,7 @@ impl Exchange {
         self.watchdog = Watchdog::default();
         self.passed = None;
         self.moved = false;
+        self.put_off = PutOff::new();
     }
 
     /// Begins on a connection. The upload was begun.
@@ -143,12 +146,11 @@ impl Exchange {
     ) {
         let method = &message.method;
         self.limits = message.options.limits;
-        self.timings = Timings {
+        self.before = Timings {
             is_reused: connection.is_reused,
             ..watch.timings
         };
-        self.started = started;
-        self.began = watch.since();
+        self.moments = Moments::new(started, watch.since());
         self.connection = Some(connection);
         if self.method != *method {
             self.method = method.clone();
@@ -291,7 +293,7 @@ impl Exchange {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
                 if self.watchdog.has_waited() && !was_handed_over {
-                    self.timings.send = time::now().saturating_duration_since(self.began);
+                    self.moments.sent = time::now();
                 }
                 self.moved = true;
             }
@@ -352,9 +354,8 @@ impl Exchange {
 
     fn begin_body(&mut self, rules: &Rules) {
         let now = time::now();
-        let since = self.began + self.timings.send;
-        self.timings.first_byte = now.saturating_duration_since(since);
-        self.timings.total = now.saturating_duration_since(self.started);
+        self.moments.head = now;
+        self.moments.ended = now;
         if self.is_upgraded() {
             self.is_body_over = true;
             return;
@@ -410,7 +411,7 @@ impl Exchange {
     /// The response is complete, some time after its head.
     fn finish_later(&mut self) {
         let now = time::now();
-        self.timings.total = now.saturating_duration_since(self.started);
+        self.moments.ended = now;
         self.finish(now);
     }
 
@@ -531,7 +532,7 @@ impl Exchange {
     }
 
     pub(super) fn timings(&self) -> Timings {
-        self.timings
+        self.moments.timings(self.before)
     }
 
     pub(super) fn decoder(&self) -> &BodyDecoder {

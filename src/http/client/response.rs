@@ -29,7 +29,7 @@ use super::{
     url::Url,
 };
 use crate::{
-    budget::{self, PutOff},
+    budget,
     http::{
         HeaderMap, StatusCode, Version,
         h1::{BodyLength, ResponseHead},
@@ -90,7 +90,6 @@ pub struct Response {
     exchange: Option<Box<Exchange>>,
     shared: Rc<Shared>,
     decoding: Option<Box<Decoding>>,
-    put_off: PutOff,
 }
 
 /// Decompresses a body.
@@ -112,7 +111,6 @@ impl Response {
             exchange: Some(shared.take_exchange()),
             shared: Rc::clone(shared),
             decoding: None,
-            put_off: PutOff::new(),
         }
     }
 
@@ -138,6 +136,9 @@ impl Response {
     }
 
     /// Has the codings of the body undone, if there is a whole one and all of them are known.
+    ///
+    /// Not inlined: decoders are made on the stack, and every request's frame would have 48 KB.
+    #[inline(never)]
     fn begin_decoding(&mut self) {
         let head = &mut self.exchange_mut().head;
         // A part of a coded body cannot be decoded.
@@ -276,12 +277,14 @@ impl Response {
 
     /// The next piece, as one of the operations of a task's poll.
     fn poll_next_counted(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {
-        if self.put_off.waits(context) {
+        if self.exchange_mut().put_off.waits(context) {
             return Poll::Pending;
         }
-        let piece = ready!(self.poll_next_piece(context));
-        budget::spend();
-        Poll::Ready(piece)
+        let polled = self.poll_next_piece(context);
+        if polled.is_ready() {
+            budget::spend();
+        }
+        polled
     }
 
     fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<ManagedBuf>>> {

@@ -31,6 +31,43 @@ pub struct Timings {
     pub is_reused: bool,
 }
 
+/// The moments of an exchange. Their differences are taken when the caller asks: each costs some 30
+/// instructions, and few callers do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moments {
+    /// When the whole request began, and when this exchange did.
+    pub(super) started: Instant,
+    pub(super) began: Instant,
+    /// When the request had been sent. As `began` where the kernel took it at once.
+    pub(super) sent: Instant,
+    /// When the head of the response was here.
+    pub(super) head: Instant,
+    /// When the response ended, or its head was here.
+    pub(super) ended: Instant,
+}
+
+impl Moments {
+    pub(super) fn new(started: Instant, began: Instant) -> Self {
+        Self {
+            started,
+            began,
+            sent: began,
+            head: began,
+            ended: began,
+        }
+    }
+
+    /// The times between them. `before` has those before the exchange.
+    pub(super) fn timings(&self, before: Timings) -> Timings {
+        Timings {
+            send: self.sent.saturating_duration_since(self.began),
+            first_byte: self.head.saturating_duration_since(self.sent),
+            total: self.ended.saturating_duration_since(self.started),
+            ..before
+        }
+    }
+}
+
 /// Measures the phases before anything is sent.
 #[derive(Debug)]
 pub(super) struct Watch {

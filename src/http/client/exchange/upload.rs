@@ -105,6 +105,7 @@ impl Upload {
     }
 
     /// Sends nothing more. What has begun goes on by itself.
+    #[inline]
     pub(crate) fn stop(&mut self) {
         self.output.clear();
         if self.output.capacity() > KEPT_BYTES_MAX {

@@ -31,36 +31,42 @@ impl Exchange {
         };
         let wait = Wait { phase, timeout };
         let moved = std::mem::take(&mut self.moved);
-        // A piece begins a new wait, and no new request.
-        let passed = self.passed.take();
-        let passed = passed.filter(|error| !moved || error.is_of_total_time());
-        let was_asked = passed.is_some();
+        if let Some(passed) = self.passed.take()
+            // A piece begins a new wait, and no new request.
+            && (!moved || passed.is_of_total_time())
+        {
+            return Poll::Ready(self.end_wait(passed));
+        }
         let connection = self.connection.as_ref();
         let taken = || connection?.transport.bytes_taken();
-        let polled = match passed {
-            Some(error) => Poll::Ready(error),
-            None => self
-                .watchdog
-                .poll(self.total, wait, moved, self.began, taken, context),
-        };
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(error) if !was_asked => {
-                // The process may have been stopped, or a task have blocked the thread: what came
-                // meanwhile came in time.
-                if let Some(connection) = connection {
-                    connection.transport.collect_now();
-                }
-                self.passed = Some(error);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(_) if self.upload.is_held() && self.total.check(time::now()).is_none() => {
-                // The server does not know `Expect`, or takes its time.
-                self.upload.go_on();
-                self.moved = true;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(error) => Poll::Ready(Err(error)),
+        let polled =
+            self.watchdog
+                .poll(self.total, wait, moved, self.moments.began, taken, context);
+        polled.map(|error| {
+            self.ask_kernel(error);
+            Ok(())
+        })
+    }
+
+    /// Collects everything that the kernel has before a limit that has passed counts. The process
+    /// may have been stopped, or a task have blocked the thread: bytes of that time came in time.
+    #[cold]
+    fn ask_kernel(&mut self, passed: Error) {
+        if let Some(connection) = &self.connection {
+            connection.transport.collect_now();
         }
+        self.passed = Some(passed);
+    }
+
+    /// A limit has passed, and the kernel had nothing more.
+    #[cold]
+    fn end_wait(&mut self, passed: Error) -> Result<(), Error> {
+        if !self.upload.is_held() || self.total.check(time::now()).is_some() {
+            return Err(passed);
+        }
+        // The server does not know `Expect`, or takes its time.
+        self.upload.go_on();
+        self.moved = true;
+        Ok(())
     }
 }

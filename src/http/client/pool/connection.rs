@@ -31,6 +31,7 @@ impl Connection {
     }
 
     /// Whether an idle connection is still good, as far as the kernel knew a moment before `now`.
+    #[inline]
     pub(crate) fn is_good_at(&self, now: Instant) -> bool {
         self.transport.catch_up(now);
         self.is_good_now()
