@@ -16,6 +16,12 @@ use super::{
 pub(crate) const PORTS: [&str; 2] = ["7000", "8080"];
 /// The path of this crate in the guide's manifest.
 const CRATE: &str = "\"../annulus\"";
+/// Debug information would only be built and linked here, for nothing.
+const PROFILE: &str = r"
+[profile.dev.package]
+annulus = { debug = false }
+guide = { debug = false }
+";
 /// Replaces addresses in the guide's programs, so that they run beside whatever uses those ports.
 const ADDR: &str = r#"
 #[allow(dead_code)]
@@ -50,7 +56,7 @@ impl Project {
         let package = "[package]\nname = \"guide\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
         project.put(
             "Cargo.toml",
-            &format!("{package}\n[workspace]\n\n{manifest}\n"),
+            &format!("{package}\n[workspace]\n\n{manifest}\n{PROFILE}"),
         );
         // The versions are the ones that are here already.
         let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
