@@ -22,7 +22,10 @@ mod plain;
 mod streams;
 
 fn main() -> plain::Result {
-    let report = options::server(std::env::args().skip(1))?
+    let Some(server) = options::server(std::env::args().skip(1)) else {
+        plain::usage("conformance [PORT] [--OPTION NUMBER]..; options.rs has the options");
+    };
+    let report = server
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))
         .run(answer)?;
     plain::say(report);

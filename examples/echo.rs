@@ -15,9 +15,11 @@ use annulus::{
 
 #[path = "shared/plain.rs"]
 mod plain;
+#[path = "shared/port.rs"]
+mod port;
 
 fn main() -> plain::Result {
-    let port = std::env::args().nth(1).unwrap_or_else(|| "7000".to_owned());
+    let port = port::argument("echo", 7000);
     annulus::run(async {
         let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
         plain::say(format_args!("listening on {}", listener.local_addr()?));

@@ -4,8 +4,7 @@
 //! cargo run --example fetch http://127.0.0.1:8080/ [URL..] > page
 //! ```
 //!
-//! `https` wants `--features tls`. A body that is large, or tells no length, comes with its
-//! progress.
+//! `https` wants `--features tls`. Large bodies come with their progress.
 
 use std::{
     env,
@@ -48,6 +47,9 @@ async fn fetch(client: &Client, url: &str) -> io::Result<()> {
 
 fn main() -> plain::Result {
     let urls: Vec<String> = env::args().skip(1).collect();
+    if urls.is_empty() {
+        plain::usage("fetch URL..");
+    }
     annulus::run(async {
         let client = Client::new();
         for url in &urls {

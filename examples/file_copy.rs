@@ -19,10 +19,11 @@ mod plain;
 const PIECE_BYTES: usize = 256 * 1024;
 
 fn main() -> plain::Result {
-    let (Some(from), Some(to)) = (env::args().nth(1), env::args().nth(2)) else {
-        return Err("usage: file_copy FROM TO".into());
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [from, to] = &arguments[..] else {
+        plain::usage("file_copy FROM TO");
     };
-    let copied = annulus::run(copy(&from, &to))?;
+    let copied = annulus::run(copy(from, to))?;
     plain::say(format_args!("{copied} bytes copied"));
     Ok(())
 }

@@ -13,9 +13,11 @@ use annulus::{
 
 #[path = "shared/plain.rs"]
 mod plain;
+#[path = "shared/port.rs"]
+mod port;
 
 fn main() -> plain::Result {
-    let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
+    let port = port::argument("hello", 8080);
     Server::new()
         .listen(format!("127.0.0.1:{port}"))
         .cores(Cores::All)

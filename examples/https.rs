@@ -29,8 +29,10 @@ async fn get(client: &Client, url: &str) -> io::Result<()> {
 }
 
 fn main() -> plain::Result {
-    let mut arguments = env::args().skip(1);
-    let trusted = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [trusted, urls @ ..] = &arguments[..] else {
+        plain::usage("https CERTIFICATE|--insecure URL..");
+    };
     let builder = tls::Config::builder();
     let config = if trusted == "--insecure" {
         builder.danger_accept_invalid_certificates(true)
@@ -40,8 +42,8 @@ fn main() -> plain::Result {
     let config = config.build()?;
     annulus::run(async {
         let client = Client::builder().tls(config).build();
-        for url in arguments {
-            get(&client, &url).await?;
+        for url in urls {
+            get(&client, url).await?;
         }
         Ok(())
     })

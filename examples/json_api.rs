@@ -15,9 +15,11 @@ use annulus::http::{self, Request, Response, Router, Server, StatusCode};
 mod notes;
 #[path = "shared/plain.rs"]
 mod plain;
+#[path = "shared/port.rs"]
+mod port;
 
 fn main() -> plain::Result {
-    let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
+    let port = port::argument("json_api", 8080);
     let router = || {
         Router::new()
             .get("/notes", async |_| Response::json(&*notes::all()))

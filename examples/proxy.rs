@@ -22,8 +22,12 @@ mod forward;
 mod plain;
 
 fn main() -> plain::Result {
-    let argument = |index, default: &str| env::args().nth(index).unwrap_or(default.to_owned());
-    let (port, upstream) = (argument(1, "8080"), argument(2, "127.0.0.1:8081"));
+    let mut arguments = env::args().skip(1);
+    let port = arguments.next().map_or(Ok(8080_u16), |port| port.parse());
+    let upstream = arguments.next().unwrap_or("127.0.0.1:8081".to_owned());
+    let (Ok(port), None) = (port, arguments.next()) else {
+        plain::usage("proxy [PORT [HOST:PORT]]");
+    };
     Server::new()
         .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))

@@ -7,7 +7,6 @@
 //! curl -d 'name=Ada' http://127.0.0.1:8080/hello    # goes to /hello/Ada: add -L
 //! curl -i -X DELETE http://127.0.0.1:8080/hello     # 405, Allow: POST, OPTIONS
 //! curl http://127.0.0.1:8080/admin/log/a/b          # the log of a/b
-//! curl http://127.0.0.1:8080/nowhere                # 404 and a text
 //! ```
 //!
 //! A port may be given as the argument. Ctrl-c finishes what has begun.
@@ -21,9 +20,11 @@ use annulus::{
 
 #[path = "shared/plain.rs"]
 mod plain;
+#[path = "shared/port.rs"]
+mod port;
 
 fn main() -> plain::Result {
-    let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
+    let port = port::argument("router", 8080);
     Server::new()
         .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))

@@ -14,6 +14,9 @@ use annulus::{spawn, time};
 mod plain;
 
 fn main() -> plain::Result {
+    if std::env::args().len() > 1 {
+        plain::usage("timer");
+    }
     annulus::run(async {
         let start = Instant::now();
         for (name, delay) in [("slow", 700), ("quick", 300)] {

@@ -24,8 +24,12 @@ mod plain;
 mod rules;
 
 fn main() -> plain::Result {
-    let port = env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
-    let folder = env::args().nth(2).map_or_else(env::temp_dir, Into::into);
+    let mut arguments = env::args().skip(1);
+    let port = arguments.next().map_or(Ok(8080_u16), |port| port.parse());
+    let folder = arguments.next().map_or_else(env::temp_dir, Into::into);
+    let (Ok(port), None) = (port, arguments.next()) else {
+        plain::usage("upload [PORT [FOLDER]]");
+    };
     Server::new()
         .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))

@@ -34,14 +34,14 @@ async fn batch(client: &Client, jobs: &[Value]) -> Value {
 }
 
 fn main() -> plain::Result {
+    if std::env::args().len() > 1 {
+        plain::usage("client_jobs < JOBS");
+    }
     annulus::run(async {
         let client = Client::new();
-        loop {
-            // Idle connections are looked after while this waits for a line.
-            let line = blocking::run(|| io::stdin().lock().lines().next()).await;
-            let Some(line) = line.transpose()? else {
-                return Ok(());
-            };
+        let next = || io::stdin().lock().lines().next();
+        // Idle connections are looked after while this waits for a line.
+        while let Some(line) = blocking::run(next).await.transpose()? {
             if line.trim().is_empty() {
                 continue;
             }
@@ -54,5 +54,6 @@ fn main() -> plain::Result {
             };
             plain::say(reply);
         }
+        Ok(())
     })
 }

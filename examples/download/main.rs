@@ -19,10 +19,11 @@ use annulus::{
 
 fn main() -> plain::Result {
     let mut args = env::args().skip(1);
-    let (Some(url), Some(path)) = (args.next(), args.next()) else {
-        return Err("expected a URL and the name of a file".into());
+    let (url, path) = (args.next(), args.next());
+    let parts = args.next().map_or(Ok(4_u64), |parts| parts.parse());
+    let (Some(url), Some(path), Ok(parts), None) = (url, path, parts, args.next()) else {
+        plain::usage("download URL FILE [PARTS]");
     };
-    let parts: u64 = args.next().map_or(Ok(4), |parts| parts.parse())?;
     let url = Url::parse(&url)?;
     annulus::run(async {
         let client = Client::new();

@@ -17,14 +17,18 @@ use annulus::{
     task::JoinSet,
 };
 
+const USAGE: &str = "load URL CONNECTIONS REQUESTS";
+
 fn main() -> plain::Result {
     let args: Vec<String> = env::args().skip(1).collect();
     let [url, connections, requests] = &args[..] else {
-        return Err("expected a URL, connections and requests".into());
+        plain::usage(USAGE);
     };
     let url = Url::parse(url)?;
-    let connections: usize = connections.parse()?;
-    work::LEFT.set(requests.parse()?);
+    let (Ok(connections), Ok(requests)) = (connections.parse(), requests.parse()) else {
+        plain::usage(USAGE);
+    };
+    work::LEFT.set(requests);
     annulus::run(async {
         let client = Client::builder()
             .connections_per_host_max(connections)

@@ -1,5 +1,7 @@
-//! Prints output and errors in plain words. `println!` panics when standard output is full or
-//! closed, and a `main` that returns an error prints its `Debug` form.
+//! Prints output and errors in plain words, for any program to copy. `println!` panics when
+//! standard output is full or closed, and a `main` that returns an error prints its `Debug` form.
+//!
+//! The exit status is 0, 1 after an error, and 2 when the arguments make no sense.
 
 use std::{
     error::Error,
@@ -35,6 +37,12 @@ pub(crate) fn say(line: impl fmt::Display) {
         note(format_args!("Error: standard output: {error}\n"));
         process::exit(1);
     }
+}
+
+/// Says how the program is called, and ends it with status 2.
+pub(crate) fn usage(line: impl fmt::Display) -> ! {
+    note(format_args!("usage: {line}\n"));
+    process::exit(2)
 }
 
 /// Writes to standard error. An error of that write is ignored.

@@ -19,11 +19,11 @@ use annulus::{
 
 fn main() -> plain::Result {
     let mut args = env::args().skip(1);
-    let start = args.next().ok_or("expected a URL")?;
-    let at_once: usize = args
-        .next()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(10);
+    let start = args.next();
+    let at_once = args.next().map_or(Ok(10_usize), |count| count.parse());
+    let (Some(start), Ok(at_once), None) = (start, at_once, args.next()) else {
+        plain::usage("spider URL [PAGES_AT_ONCE]");
+    };
     annulus::run(async {
         let client = Client::new();
         let mut found = vec![Url::parse(&start)?];

@@ -201,11 +201,15 @@ fn what_cannot_be_done_is_told_in_plain_words() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (name, arguments, words) in [
-        ("load", &[][..], "expected a URL"),
-        ("load", &["http://127.0.0.1:1/", "2", "10"], "refused"),
-        ("download", &[], "expected a URL"),
-        ("spider", &[], "expected a URL"),
-        ("fetch", &["http://127.0.0.1:1/"], "refused"),
+        ("load", &["http://127.0.0.1:1/", "2", "10"][..], "refused"),
+        ("load", &["nonsense", "2", "10"], "expected"),
+        ("download", &["nonsense", "copy"], "expected"),
+        ("spider", &["nonsense"], "expected"),
+        (
+            "fetch",
+            &["http://127.0.0.1:1/"],
+            "Error: http://127.0.0.1:1: no connection could be opened (127.0.0.1:1): Connection refused",
+        ),
         ("file_copy", &["/no/such/file", "copy"], "No such file"),
         (
             "file_copy",
@@ -216,6 +220,61 @@ fn what_cannot_be_done_is_told_in_plain_words() {
         ("echo", &[&port], "in use"),
     ] {
         fails_plainly(piped(example(name, arguments)), words);
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
+    let mut cases = vec![
+        ("conformance", &["nonsense"][..], "[PORT]"),
+        ("conformance", &["0", "--nonsense", "1"], "[PORT]"),
+        ("conformance", &["0", "--idle-timeout", "-1"], "[PORT]"),
+        ("conformance", &["0", "--max-body"], "[PORT]"),
+        ("download", &[], "URL FILE [PARTS]"),
+        ("download", &["http://a.test/"], "URL FILE [PARTS]"),
+        (
+            "download",
+            &["http://a.test/", "copy", "few"],
+            "URL FILE [PARTS]",
+        ),
+        ("echo", &["nonsense"], "[PORT]"),
+        ("fetch", &[], "URL.."),
+        ("file_copy", &["from"], "FROM TO"),
+        ("file_copy", &["from", "to", "else"], "FROM TO"),
+        ("hello", &["nonsense"], "[PORT]"),
+        ("hello", &["65536"], "[PORT]"),
+        ("hello", &["0", "0"], "[PORT]"),
+        ("load", &[], "URL CONNECTIONS REQUESTS"),
+        (
+            "load",
+            &["http://a.test/", "two", "10"],
+            "URL CONNECTIONS REQUESTS",
+        ),
+        ("proxy", &["nonsense"], "[PORT [HOST:PORT]]"),
+        ("proxy", &["0", "127.0.0.1:1", "else"], "[PORT [HOST:PORT]]"),
+        ("router", &["nonsense"], "[PORT]"),
+        ("spider", &[], "URL [PAGES_AT_ONCE]"),
+        ("spider", &["http://a.test/", "few"], "URL [PAGES_AT_ONCE]"),
+        ("timer", &["nonsense"], ""),
+        ("upload", &["nonsense"], "[PORT [FOLDER]]"),
+    ];
+    if cfg!(feature = "json") {
+        cases.push(("client_jobs", &["nonsense"], "< JOBS"));
+        cases.push(("json_api", &["nonsense"], "[PORT]"));
+    }
+    if cfg!(feature = "tls") {
+        cases.push(("https", &[], "CERTIFICATE|--insecure URL.."));
+    }
+    for (name, arguments, expected) in cases {
+        let output = ended(piped(example(name, arguments)));
+        let told = String::from_utf8_lossy(&output.stderr);
+        let usage = format!("usage: {name} {expected}");
+        assert!(
+            told.starts_with(usage.trim_end()) && told.lines().count() == 1,
+            "{name} {arguments:?}: {told}"
+        );
+        assert_eq!(output.status.code(), Some(2), "{name} {arguments:?}");
+        assert!(output.stdout.is_empty(), "{name} {arguments:?}");
     }
 }
 
