@@ -48,8 +48,12 @@ impl<B> fmt::Display for BufError<B> {
     }
 }
 
+/// Writes the text, which is what a `main` that returns the error prints; `{:#?}` has the error.
 impl<B> fmt::Debug for BufError<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
         f.debug_struct("BufError")
             .field("error", &self.error)
             .finish_non_exhaustive()

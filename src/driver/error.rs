@@ -5,7 +5,6 @@ use std::{fmt, io};
 use crate::sys::errno;
 
 /// Why a driver could not be made.
-#[derive(Debug)]
 pub(crate) enum DriverError {
     /// io_uring_setup(2) failed with this errno.
     Ring { errno: i32, sysctl: Option<String> },
@@ -94,6 +93,13 @@ impl fmt::Display for DriverError {
     }
 }
 
+/// Writes the text: an [`io::Error`] prints this form of what it holds.
+impl fmt::Debug for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for DriverError {}
 
 impl From<DriverError> for io::Error {
@@ -135,6 +141,14 @@ pub(super) fn no_runtime() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_io_error_around_it_prints_its_sentence() {
+        let error = DriverError::Environment("expected `ring` or `poll`".to_owned());
+        let printed = format!("{:?}", io::Error::from(error));
+        let expected = "Custom { kind: InvalidInput, error: expected `ring` or `poll` }";
+        assert_eq!(printed, expected);
+    }
 
     #[test]
     fn every_refusal_names_its_remedy() {

@@ -41,7 +41,6 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// assert_eq!(error.status(), StatusCode::CONFLICT);
 /// assert_eq!(error.to_string(), "the seat is taken");
 /// ```
-#[derive(Debug)]
 pub struct Error {
     inner: Inner,
 }
@@ -218,6 +217,17 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
+        }
+    }
+}
+
+/// Writes the text, which is what a `main` that returns the error prints; `{:#?}` has the fields.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            f.debug_struct("Error").field("inner", &self.inner).finish()
+        } else {
+            fmt::Display::fmt(self, f)
         }
     }
 }

@@ -88,13 +88,10 @@ impl fmt::Display for JoinError {
     }
 }
 
+/// Writes the text, which is what a `main` that returns the error prints.
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let described = self.with_payload(|payload| match message(payload) {
-            Some(message) => write!(f, "JoinError::Panic({message:?})"),
-            None => f.write_str("JoinError::Panic(..)"),
-        });
-        described.unwrap_or_else(|| f.write_str("JoinError::Cancelled"))
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{error::Error, fmt, io};
 ///
 /// It turns into an [`io::Error`] of the kind [`TimedOut`](io::ErrorKind::TimedOut), so that
 /// `timeout(duration, stream.recv()).await??` works in a function that returns one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed {
     /// Keeps the literal for this crate.
     pub(super) _private: (),
@@ -18,10 +18,17 @@ impl fmt::Display for Elapsed {
     }
 }
 
+/// Writes the text, which is what a `main` that returns the error prints.
+impl fmt::Debug for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Error for Elapsed {}
 
 impl From<Elapsed> for io::Error {
-    fn from(_elapsed: Elapsed) -> io::Error {
-        io::ErrorKind::TimedOut.into()
+    fn from(elapsed: Elapsed) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
     }
 }

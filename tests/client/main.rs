@@ -11,6 +11,7 @@ mod hostile;
 #[cfg(feature = "json")]
 mod json;
 mod pool;
+mod printed;
 mod redirects;
 mod reuse;
 mod routes;

@@ -365,8 +365,12 @@ impl fmt::Display for Error {
     }
 }
 
+/// Writes the text, which is what a `main` that returns the error prints; `{:#?}` has the fields.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
         let inner = &*self.inner;
         f.debug_struct("Error")
             .field("kind", &inner.kind)

@@ -208,12 +208,12 @@ fn a_join_error_tells_what_happened() {
     let cancelled = JoinError::cancelled();
     assert!(cancelled.is_cancelled() && !cancelled.is_panic());
     assert_eq!(cancelled.to_string(), "task was cancelled");
-    assert_eq!(format!("{cancelled:?}"), "JoinError::Cancelled");
+    assert_eq!(format!("{cancelled:?}"), "task was cancelled");
     assert!(cancelled.try_into_panic().unwrap_err().is_cancelled());
 
     let panicked = JoinError::panicked(Box::new("why"));
     assert_eq!(panicked.to_string(), "task panicked: why");
-    assert_eq!(format!("{panicked:?}"), "JoinError::Panic(\"why\")");
+    assert_eq!(format!("{panicked:?}"), "task panicked: why");
     let panicked = JoinError::panicked(Box::new(String::from("formatted")));
     assert_eq!(panicked.to_string(), "task panicked: formatted");
     let panicked = JoinError::panicked(Box::new(7_u8));
