@@ -132,6 +132,9 @@
 //! them. A server stops when a future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does:
 //! it finishes what has begun, and cuts what is left at a deadline.
 //!
+//! Work beside the requests, such as to write counts once a minute, is a job of
+//! [`Server::background`]: it starts and stops with the server.
+//!
 //! [`Server::access_log`] is called for each request, [`ServerHandle::connections`] lists the
 //! connections, and [`Report`] counts the whole.
 //!
@@ -182,8 +185,8 @@ pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError
 pub use server::Json;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
-    Handler, IntoResponse, Pairs, Phase, Report, Request, Response, Router, Server, ServerHandle,
-    Timeouts, Upgraded, WorkerClone,
+    Handler, IntoResponse, Job, Pairs, Phase, Report, Request, Response, Router, Server,
+    ServerHandle, Timeouts, Upgraded, WorkerClone,
 };
 pub use transport::Transport;
 

@@ -6,6 +6,7 @@ mod connection_info;
 mod end_reason;
 mod exchange;
 mod handle;
+mod job;
 mod listening;
 mod message;
 mod phase;
@@ -25,6 +26,7 @@ pub use connection::Connection;
 pub use connection_info::ConnectionInfo;
 pub use end_reason::EndReason;
 pub use handle::ServerHandle;
+pub use job::Job;
 #[cfg(feature = "json")]
 pub use message::Json;
 pub use message::{
@@ -53,6 +55,7 @@ use crate::{
     runtime::{self, Cores},
     sys,
 };
+use job::Jobs;
 use listening::{Listening, Options, Place};
 use settings::Settings;
 use worker::{admission::Admission, control::Control};
@@ -115,6 +118,7 @@ pub struct Server {
     refuses_when_full: bool,
     control: Arc<Control>,
     stop_when: StopWhen,
+    jobs: Jobs,
 }
 
 impl Server {
@@ -143,6 +147,7 @@ impl Server {
             refuses_when_full: false,
             control: Arc::default(),
             stop_when: StopWhen::default(),
+            jobs: Jobs::default(),
         }
     }
 
@@ -319,7 +324,8 @@ impl Server {
     ///    load balancers notice. Connections that the kernel had accepted before are served.
     /// 2. Every answer says `Connection: close` from now on, and closes.
     /// 3. Idle connections are closed after [`Timeouts::stop_grace`].
-    /// 4. At the deadline the handlers' futures are dropped and their connections reset.
+    /// 4. At the deadline the handlers' futures are dropped and their connections reset, and the
+    ///    jobs of [`background`](Self::background) that still run are dropped.
     /// 5. [`run`](Self::run) returns, and what handlers have spawned is dropped.
     ///
     /// # Examples
@@ -519,6 +525,7 @@ impl Server {
             admission,
             control: self.control,
             stop_when: self.stop_when,
+            jobs: self.jobs.share(count),
         };
         Ok((workers, listeners))
     }

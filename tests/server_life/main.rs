@@ -4,6 +4,7 @@
 mod answers;
 mod connections;
 mod inside;
+mod jobs;
 mod listening;
 mod overload;
 mod panics;

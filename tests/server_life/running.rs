@@ -64,10 +64,14 @@ impl Running {
         }
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits for the end of the server.
     pub(crate) fn ended(self) -> io::Result<Report> {
         let start = Instant::now();
-        while !self.thread.is_finished() {
+        while !self.has_ended() {
             assert!(start.elapsed() < BOUND, "the server does not end");
             thread::sleep(Duration::from_millis(1));
         }
@@ -292,10 +296,15 @@ impl Gate {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// How many have arrived.
+    pub(crate) fn arrived(&self) -> usize {
+        self.0.lock().unwrap().arrived
+    }
+
     /// Waits until `count` have arrived.
     pub(crate) fn wait_for(&self, count: usize) {
         let start = Instant::now();
-        while self.0.lock().unwrap().arrived < count {
+        while self.arrived() < count {
             assert!(start.elapsed() < BOUND, "nobody comes");
             thread::sleep(Duration::from_millis(1));
         }

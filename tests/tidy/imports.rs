@@ -34,7 +34,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["report", "access_log"],
             &["connection_info", "settings"],
             &["worker_shared"],
-            &["exchange"],
+            &["exchange", "job"],
             &["message"],
             &["router", "serve"],
             &["connection", "worker"],

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::end_reason::EndReason;
+use crate::task::JoinError;
 
 /// The counts of a server until it ended. It prints as one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub struct Report {
     pub pauses: u64,
     /// Times that an accept failed for want of descriptors or memory.
     pub exhausted: u64,
+    /// Background jobs that panicked.
+    pub jobs_panicked: u64,
+    /// Background jobs that the deadline, or a second order to stop, cut off.
+    pub jobs_cut: u64,
     refusals: Vec<(EndReason, u64)>,
 }
 
@@ -67,6 +72,12 @@ impl Report {
         }
     }
 
+    pub(super) fn count_job(&mut self, ended: &Result<(), JoinError>) {
+        if ended.as_ref().is_err_and(JoinError::is_panic) {
+            self.jobs_panicked += 1;
+        }
+    }
+
     fn write_reasons(&self, f: &mut fmt::Formatter<'_>, is_failure: bool) -> fmt::Result {
         let mut before = " (";
         for (reason, count) in self.of(is_failure) {
@@ -87,6 +98,8 @@ impl Report {
         self.timed_out += other.timed_out;
         self.pauses += other.pauses;
         self.exhausted += other.exhausted;
+        self.jobs_panicked += other.jobs_panicked;
+        self.jobs_cut += other.jobs_cut;
         for &(reason, count) in &other.refusals {
             self.add_refusals(reason, count);
         }
@@ -120,6 +133,8 @@ impl fmt::Display for Report {
             ("timed out", self.timed_out),
             ("pauses", self.pauses),
             ("failed accepts", self.exhausted),
+            ("panics of jobs", self.jobs_panicked),
+            ("jobs cut", self.jobs_cut),
         ];
         for (name, count) in rare.into_iter().filter(|(_, count)| *count > 0) {
             write!(f, ", {count} {name}")?;

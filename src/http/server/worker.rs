@@ -17,14 +17,22 @@ mod sweeping;
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    mem,
     rc::Rc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use super::{
-    connection_info::ConnectionInfo, exchange::Exchange, message::handler::Handler, phase::Phase,
-    report::Report, serve::Serving, settings::Settings, worker_shared::Shared,
+    connection_info::ConnectionInfo,
+    exchange::Exchange,
+    job::{self, Job},
+    message::handler::Handler,
+    phase::Phase,
+    report::Report,
+    serve::Serving,
+    settings::Settings,
+    worker_shared::Shared,
 };
 use crate::{
     budget,
@@ -81,6 +89,8 @@ struct Worker<H> {
     pause: Alarm,
     /// Connections that are being told that there is no room.
     refusals: JoinSet<()>,
+    /// The background jobs that have not ended.
+    jobs: JoinSet<()>,
 }
 
 /// Serves what `listeners` accept, until `inbox` brings an order to stop or a listener fails, which
@@ -91,6 +101,7 @@ pub(super) async fn serve<H: Handler>(
     settings: Settings,
     admission: Admission,
     inbox: Inbox,
+    jobs: Vec<job::Start>,
 ) -> Report {
     let mut worker = Worker {
         shared: Rc::new(Shared::new(settings, inbox.is_stopping())),
@@ -114,7 +125,9 @@ pub(super) async fn serve<H: Handler>(
         burst_max: None,
         pause: Alarm::default(),
         refusals: JoinSet::new(),
+        jobs: JoinSet::new(),
     };
+    worker.start_jobs(jobs);
     worker.burst_max = Some(worker.listeners.iter().map(Acceptor::burst_max).sum());
     worker.guard_reserve();
     let mut woken = Vec::new();
@@ -128,6 +141,9 @@ pub(super) async fn serve<H: Handler>(
         worker.look_at_writes(context);
         worker.look_at_burst(context);
         while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
+        if !worker.jobs.is_empty() {
+            worker.join_jobs(context);
+        }
         worker.poll_pause(context);
         // What was woken meanwhile has its turn when everything else has had its own: a handler
         // that wakes itself until something happens would keep that from happening.
@@ -219,7 +235,22 @@ impl<H: Handler> Worker<H> {
         self.shared.begin_stop();
     }
 
-    /// Ends every connection, whatever it does.
+    fn start_jobs(&mut self, jobs: Vec<job::Start>) {
+        for start in jobs {
+            let job = Job::new(Rc::clone(&self.shared));
+            // It is called inside of the task, which catches a panic.
+            self.jobs.spawn(async move { start(job).await });
+        }
+    }
+
+    /// Takes the jobs that have ended off the list.
+    fn join_jobs(&mut self, context: &mut Context<'_>) {
+        while let Poll::Ready(Some(ended)) = self.jobs.poll_join_next(context) {
+            self.shared.count(|report| report.count_job(&ended));
+        }
+    }
+
+    /// Ends every connection and every job, whatever it does.
     fn cut(&mut self) {
         if self.stopping.is_none() {
             self.begin_stop(Duration::ZERO);
@@ -233,6 +264,7 @@ impl<H: Handler> Worker<H> {
             && self.listeners.is_empty()
             && self.connections.is_empty()
             && self.refusals.is_empty()
+            && self.jobs.is_empty()
     }
 }
 
@@ -261,6 +293,12 @@ impl<H> Worker<H> {
         }
         self.connections.clear();
         self.refusals = JoinSet::new();
+        while let Some(ended) = self.jobs.try_join_next() {
+            self.shared.count(|report| report.count_job(&ended));
+        }
+        let jobs = mem::take(&mut self.jobs);
+        self.shared
+            .count(|report| report.jobs_cut += jobs.len() as u64);
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    job,
     listening::Listening,
     message::handler::Handler,
     report::Report,
@@ -54,6 +55,8 @@ pub(super) struct Workers {
     pub(super) admission: Admission,
     pub(super) control: Arc<Control>,
     pub(super) stop_when: StopWhen,
+    /// The background jobs of each worker.
+    pub(super) jobs: Vec<Vec<job::Start>>,
 }
 
 /// The parts that one worker is made from.
@@ -64,6 +67,7 @@ struct Start<M> {
     admission: Admission,
     control: Arc<Control>,
     inbox: Inbox,
+    jobs: Vec<job::Start>,
 }
 
 impl Workers {
@@ -82,13 +86,15 @@ impl Workers {
         let mut starts: Vec<Start<M>> = posts
             .into_iter()
             .zip(listeners.into_iter().zip(makes))
-            .map(|(inbox, (listeners, make))| Start {
+            .zip(self.jobs)
+            .map(|((inbox, (listeners, make)), jobs)| Start {
                 listeners,
                 make,
                 settings: self.settings.clone(),
                 admission: self.admission.clone(),
                 control: Arc::clone(&self.control),
                 inbox,
+                jobs,
             })
             .collect();
         let report = match (starts.pop(), starts.is_empty()) {
@@ -106,7 +112,7 @@ impl Workers {
 
     /// Runs one worker in the runtime that this is awaited in.
     pub(super) async fn serve<H: Handler>(
-        self,
+        mut self,
         listeners: Vec<Listening>,
         handler: H,
     ) -> io::Result<Report> {
@@ -125,7 +131,9 @@ impl Workers {
         if let Some(stop_when) = self.stop_when.follow(&self.control) {
             drop(following.spawn(stop_when));
         }
-        let report = worker::serve(acceptors, handler, self.settings, self.admission, inbox).await;
+        let jobs = self.jobs.pop().expect("there is one worker");
+        let (settings, admission) = (self.settings, self.admission);
+        let report = worker::serve(acceptors, handler, settings, admission, inbox, jobs).await;
         match self.control.take_failure() {
             Some(failure) => Err(failure),
             None => Ok(report),
@@ -252,8 +260,9 @@ where
                 .into_iter()
                 .map(Listening::into_acceptor)
                 .collect();
-            let (settings, admission) = (self.settings, self.admission);
-            Ok(worker::serve(listeners?, (self.make)(), settings, admission, inbox).await)
+            let (settings, admission, jobs) = (self.settings, self.admission, self.jobs);
+            let handler = (self.make)();
+            Ok(worker::serve(listeners?, handler, settings, admission, inbox, jobs).await)
         })
     }
 }
