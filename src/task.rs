@@ -141,6 +141,7 @@ pub use scheduler::TaskCounters;
 pub use unconstrained::{Unconstrained, unconstrained};
 pub use yield_now::{YieldNow, yield_now};
 
+pub(crate) use current::leave;
 pub(crate) use inbox::Unpark;
 pub(crate) use index_wakes::IndexWakes;
 

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, io, mem::ManuallyDrop, rc::Rc};
 
 use super::{Driver, error::no_runtime};
+use crate::task;
 
 thread_local! {
     /// Only [`Entered`] drops what is in here, so that there is no destructor: a runtime that is
@@ -37,8 +38,10 @@ pub(crate) fn is_inherited() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|driver| driver.is_inherited()))
 }
 
-/// Makes the current driver what it is in a child that fork(2) has made: not current.
+/// Makes the current driver what it is in a child that fork(2) has made: not current. Its runtime
+/// runs no further tasks there.
 pub(super) fn leave() {
+    task::leave();
     CURRENT.with_borrow(|current| {
         if let Some(driver) = &**current {
             driver.entered.set(false);

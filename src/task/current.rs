@@ -70,6 +70,16 @@ pub(super) fn get() -> Option<Rc<Scheduler>> {
     })
 }
 
+/// Has the current scheduler run nothing of the user's any more, in a child that fork(2) has made:
+/// its tasks go on in the parent.
+pub(crate) fn leave() {
+    CURRENT.with(|current| {
+        if let Some(scheduler) = current.scheduler() {
+            scheduler.leave();
+        }
+    });
+}
+
 /// Schedules a task of the current scheduler.
 #[inline]
 pub(super) fn schedule(task: TaskRef) {

@@ -411,6 +411,11 @@ impl Scheduler {
         }
     }
 
+    /// From now on what the user spawns is dropped. It may be called while a task runs.
+    pub(super) fn leave(&self) {
+        self.phase.set(self.phase.get().max(Phase::SystemOnly));
+    }
+
     /// Drops the future of every task of the user; whatever is spawned meanwhile is dropped too.
     pub(super) fn close_for_user(&self) {
         self.close(Phase::SystemOnly);

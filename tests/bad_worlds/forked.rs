@@ -18,7 +18,7 @@ use annulus::{
 
 use crate::{
     child::{child, descriptors, everything_works},
-    support::{pair, recv_at_least},
+    support::{guarded, pair, recv_at_least},
 };
 
 /// Forks, and runs `last` in the child. What it says when it panics is written to standard error.
@@ -163,8 +163,12 @@ fn a_fork_inside_a_task_runs_a_runtime_of_its_own_at_once() {
             let inherited = runtime();
             inherited.block_on(async {
                 fork(|| {
+                    // The parent's runtime runs no task here.
+                    let late = spawn(async { 5 });
                     let own = runtime();
                     own.block_on(async {
+                        let error = guarded(late).await.unwrap_err();
+                        assert!(error.is_cancelled(), "{error}");
                         everything_works().await;
                         let nested = panic_of(|| annulus::run(async {}));
                         assert!(nested.contains("already running"), "{nested}");
