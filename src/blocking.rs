@@ -119,7 +119,7 @@ impl<T> fmt::Debug for Blocking<T> {
     }
 }
 
-/// How many threads may do one kind of work from now on; none counts as one.
+/// Sets how many threads may do one kind of work from now on; zero counts as one.
 ///
 /// It is for the whole process. Threads beyond a lower limit end when their job has ended.
 ///
@@ -136,7 +136,7 @@ pub fn set_threads_max(work: Work, threads_max: usize) {
     work.threads().set_threads_max(threads_max);
 }
 
-/// The helper threads of the process, as they are now.
+/// Returns the state of the process's helper threads.
 #[must_use]
 pub fn stats() -> HelperStats {
     let stats = |work: Work| work.threads().stats(|| work.threads_max_default());

@@ -1,4 +1,4 @@
-//! How many operations one poll of a task may complete at once.
+//! The budget of operations that one poll of a task may complete.
 //!
 //! A task that finds everything ready has no reason to return from its poll: it receives, sends and
 //! takes from its channels as long as there is something, and meanwhile the other tasks of its

@@ -1,4 +1,4 @@
-//! Files.
+//! Files: reads and writes at an offset, on the ring or on helper threads.
 
 mod file;
 mod open_options;

@@ -1,4 +1,4 @@
-//! HTTP/1.1: a server, and a [`client`].
+//! An HTTP/1.1 server and client.
 //!
 //! Feature: `http`, which is on by default.
 //!

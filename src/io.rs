@@ -1,4 +1,4 @@
-//! Streams of any kind, and readers over them.
+//! Traits for streams of any kind, and readers over them.
 //!
 //! [`ByteStream`] is what all connections have in common, so that a protocol that is written for it
 //! runs over TCP, Unix sockets and TLS, and is tested in memory by [`duplex`]. [`Reader`] joins the

@@ -1,4 +1,5 @@
-//! Buffers that the kernel knows: it picks one when bytes arrive, so an idle socket holds none.
+//! The pool of receive buffers: the kernel picks one when bytes arrive, so an idle socket holds
+//! none.
 //!
 //! # Who owns a buffer
 //!

@@ -116,7 +116,7 @@ impl Unpark for WakeDriver {
 }
 
 impl Runtime {
-    /// The default runtime; see [`builder`](Self::builder) for others.
+    /// Makes the default runtime; [`builder`](Self::builder) makes others.
     ///
     /// # Errors
     ///
@@ -125,13 +125,13 @@ impl Runtime {
         Self::builder().build()
     }
 
-    /// A runtime with other options.
+    /// Returns a builder for a runtime with other options.
     #[must_use]
     pub fn builder() -> RuntimeBuilder {
         RuntimeBuilder::new()
     }
 
-    /// Which driver it runs on: `Ring` or `Poll`.
+    /// Returns the driver that it runs on: `Ring` or `Poll`.
     #[must_use]
     pub fn driver_kind(&self) -> DriverKind {
         if self.driver.uses_ring() {

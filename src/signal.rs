@@ -1,4 +1,4 @@
-//! Signals of the process, for any number of tasks and threads at once.
+//! Signals of the process, such as ctrl-c, for any number of tasks and threads at once.
 //!
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {
@@ -83,7 +83,7 @@ pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
     next(SignalKind::interrupt())
 }
 
-/// Resolves at the next `SIGTERM`, by which service managers ask a process to end.
+/// Resolves at the next `SIGTERM`, which service managers send to end a process.
 ///
 /// It listens from the call on, not only from the first poll.
 ///
@@ -158,7 +158,7 @@ impl Future for NextSignal {
     }
 }
 
-/// The signals of one kind, one after the other. Made by [`stream`].
+/// A stream of the signals of one kind. Made by [`stream`].
 ///
 /// It hears those that come from its making on. Several that come before it is asked are told as
 /// one, as the kernel itself may do. Dropping it gives up listening.

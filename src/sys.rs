@@ -1,4 +1,4 @@
-//! The kernel's interface: what the crate asks of Linux, in types that carry no policy.
+//! The kernel's interface: the calls of Linux that the crate makes, in types without policy.
 //!
 //! `libc` and the raw names of io_uring appear here and nowhere else. Calls that a driver makes
 //! in place of a ring entry answer as the ring does: a count or descriptor, or minus the errno.

@@ -180,14 +180,14 @@ where
     spawn_as(future, Unnamed, Location::caller())
 }
 
-/// The name of the task that is running, if it is one that has a name.
+/// Returns the name of the running task, or `None` if it has no name or no task is running.
 ///
 /// A name that was given as a `String` is copied.
 pub fn name() -> Option<Cow<'static, str>> {
     current::get()?.running()?.name().cloned()
 }
 
-/// Where the task that is running was spawned.
+/// Returns the place where the running task was spawned.
 pub fn location() -> Option<&'static Location<'static>> {
     Some(current::get()?.running()?.location)
 }

@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 over any stream, for clients. By rustls.
+//! TLS 1.2 and 1.3 over any stream, for clients, by rustls.
 //!
 //! Feature: `tls`.
 //!
@@ -58,7 +58,7 @@ mod tls_stream;
 mod trusting;
 mod version;
 
-/// The crate itself, for a configuration of one's own.
+/// The crate `rustls`, for a configuration of your own.
 pub use ::rustls;
 
 pub use builder::ConfigBuilder;

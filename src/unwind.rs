@@ -1,4 +1,4 @@
-//! Code of the user's that may panic: wakers, destructors, outputs.
+//! Runs the user's code that may panic: wakers, destructors, outputs.
 //!
 //! A panic in one of them is its owner's, and costs other tasks nothing. So a list that is woken or
 //! dropped is gone through to its end ([`each`]), what has to follow a wake follows it ([`then`]),

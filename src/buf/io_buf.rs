@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 
-/// Memory that can be written out from.
+/// A buffer that the kernel can read from, for sends and writes.
 ///
 /// # Safety
 ///
@@ -59,7 +59,7 @@ pub unsafe trait IoBuf: 'static {
     }
 }
 
-/// Memory that can be read into.
+/// A buffer that the kernel can write to, for receives and reads.
 ///
 /// # Safety
 ///

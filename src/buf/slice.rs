@@ -32,7 +32,7 @@ impl<B: IoBuf> Slice<B> {
         Self { buf, start, end }
     }
 
-    /// The whole buffer.
+    /// Returns the whole buffer.
     pub fn into_inner(self) -> B {
         self.buf
     }
@@ -67,7 +67,7 @@ impl<B: IoBufMut> SliceMut<B> {
         Self { buf, start }
     }
 
-    /// The whole buffer.
+    /// Returns the whole buffer.
     pub fn into_inner(self) -> B {
         self.buf
     }

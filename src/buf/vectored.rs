@@ -2,7 +2,7 @@
 
 use super::IoBuf;
 
-/// Buffers that are written out one after the other by a single call.
+/// Several buffers that one call writes one after the other.
 ///
 /// Implemented for vectors of buffers, and for pairs and triples of different kinds.
 ///

@@ -1,4 +1,4 @@
-//! Why there is no driver, in a sentence that says what to do.
+//! The errors of starting a driver, each with its remedy.
 
 use std::{fmt, io};
 

@@ -1,4 +1,4 @@
-//! One turn: submit what was queued, collect what completed, wake who waits.
+//! One turn of the driver: submits staged entries, collects completions, wakes the tasks.
 
 use std::{io, task::Waker};
 

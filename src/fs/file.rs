@@ -76,13 +76,13 @@ impl File {
         OpenOptions::new().read(true).open(path).await
     }
 
-    /// The options of opening a file, as [`OpenOptions::new`].
+    /// Returns the options of opening a file, as [`OpenOptions::new`].
     #[must_use]
     pub fn options() -> OpenOptions {
         OpenOptions::new()
     }
 
-    /// Opens a file for writing, made if it is not there and emptied if it is.
+    /// Opens a file for writing. The file is made if it does not exist, and emptied if it does.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl File {
         }
     }
 
-    /// Asks the file system for the file's metadata: its size, kind and times.
+    /// Returns the file's metadata: its size, kind and times.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl File {
         InFlight::new(self.driver(), Read::new(self.any_fd(), buf, offset)).await
     }
 
-    /// Writes the start of `buf` at `offset`, and tells how many bytes that was. In append mode
+    /// Writes the start of `buf` at `offset`, and returns how many bytes that was. In append mode
     /// the offset is ignored.
     ///
     /// # Errors

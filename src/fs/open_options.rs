@@ -1,4 +1,4 @@
-//! How a file is opened.
+//! The options of opening a file.
 
 use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc, time::Duration};
 
@@ -17,7 +17,7 @@ const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often it looks meanwhile.
 const LEASE_WAIT: Duration = Duration::from_millis(10);
 
-/// How a file is opened, with std's names and meanings.
+/// The options of opening a file, with std's names and meanings.
 ///
 /// # Examples
 ///
@@ -65,55 +65,55 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Nothing is allowed yet.
+    /// Returns options that allow nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Allows reading.
+    /// Sets whether the file can be read.
     #[must_use]
     pub fn read(mut self, read: bool) -> Self {
         self.read = read;
         self
     }
 
-    /// Allows writing.
+    /// Sets whether the file can be written.
     #[must_use]
     pub fn write(mut self, write: bool) -> Self {
         self.write = write;
         self
     }
 
-    /// Allows writing, at the file's end only.
+    /// Sets whether writes go to the file's end only.
     #[must_use]
     pub fn append(mut self, append: bool) -> Self {
         self.append = append;
         self
     }
 
-    /// Empties the file.
+    /// Sets whether the file is emptied.
     #[must_use]
     pub fn truncate(mut self, truncate: bool) -> Self {
         self.truncate = truncate;
         self
     }
 
-    /// Makes the file if it is not there.
+    /// Sets whether the file is made if it does not exist.
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
-    /// Makes the file, and fails if it is there.
+    /// Sets whether the file is made, and the open fails if it exists.
     #[must_use]
     pub fn create_new(mut self, create_new: bool) -> Self {
         self.create_new = create_new;
         self
     }
 
-    /// The permissions of a new file, less the process's umask. `0o666` by default.
+    /// Sets the permissions of a new file, less the process's umask. `0o666` by default.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;

@@ -24,7 +24,7 @@ pin_project! {
     }
 }
 
-/// Returns the output of whichever future is ready first.
+/// Returns the output of the future that is ready first.
 ///
 /// `left` is polled first, so it wins when both are ready. The other future is dropped together
 /// with the `Race`, at the end of the `await`; to go on with it afterwards, pin it and pass

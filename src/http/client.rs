@@ -109,7 +109,8 @@ use shared::Shared;
 
 const USER_AGENT: &str = concat!("annulus/", env!("CARGO_PKG_VERSION"));
 
-/// A client of one thread. A clone shares everything with its original.
+/// An HTTP/1.1 client of one thread, with a pool of connections. A clone shares everything with its
+/// original.
 ///
 /// Dropping the last one closes the idle connections; requests under way go on.
 ///
@@ -149,13 +150,13 @@ thread_local! {
 }
 
 impl Client {
-    /// A client with the defaults.
+    /// Makes a client with the default settings.
     #[must_use]
     pub fn new() -> Self {
         ClientBuilder::new().build()
     }
 
-    /// A client with other settings.
+    /// Returns a builder for a client with other settings.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
@@ -170,47 +171,47 @@ impl Client {
         &self.handle.shared
     }
 
-    /// A `GET` request.
+    /// Begins a `GET` request.
     pub fn get(&self, url: impl IntoUrl) -> Request {
         self.request(Method::GET, url)
     }
 
-    /// A `HEAD` request.
+    /// Begins a `HEAD` request.
     pub fn head(&self, url: impl IntoUrl) -> Request {
         self.request(Method::HEAD, url)
     }
 
-    /// A `POST` request.
+    /// Begins a `POST` request.
     pub fn post(&self, url: impl IntoUrl) -> Request {
         self.request(Method::POST, url)
     }
 
-    /// A `PUT` request.
+    /// Begins a `PUT` request.
     pub fn put(&self, url: impl IntoUrl) -> Request {
         self.request(Method::PUT, url)
     }
 
-    /// A `PATCH` request.
+    /// Begins a `PATCH` request.
     pub fn patch(&self, url: impl IntoUrl) -> Request {
         self.request(Method::PATCH, url)
     }
 
-    /// A `DELETE` request.
+    /// Begins a `DELETE` request.
     pub fn delete(&self, url: impl IntoUrl) -> Request {
         self.request(Method::DELETE, url)
     }
 
-    /// An `OPTIONS` request.
+    /// Begins an `OPTIONS` request.
     pub fn options(&self, url: impl IntoUrl) -> Request {
         self.request(Method::OPTIONS, url)
     }
 
-    /// A request with any method.
+    /// Begins a request with any method.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> Request {
         Request::new(self, method, url)
     }
 
-    /// The pool's counts, as they are now.
+    /// Returns the counts of the pool, as they are now.
     #[must_use]
     pub fn pool_state(&self) -> PoolState {
         self.shared().pool.state()
@@ -236,7 +237,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Gets a page, by a client that this thread's calls share.
+/// Gets a page, by a client that all calls of this thread share.
 ///
 /// # Errors
 ///

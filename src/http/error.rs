@@ -62,7 +62,7 @@ struct Other {
 }
 
 impl Error {
-    /// An error that answers with `status`, and says why to the log.
+    /// Makes an error that answers with `status`, and gives `reason` to the log.
     #[must_use]
     pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::other(status, ErrorKind::Status, reason)
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// Changes what caused it.
+    /// Sets the cause of the error.
     #[must_use]
     pub fn with_source(self, source: impl Into<Cause>) -> Self {
         let (status, kind, reason) = (self.status(), self.kind(), self.reason());
@@ -97,7 +97,7 @@ impl Error {
         }
     }
 
-    /// The status of the answer.
+    /// Returns the status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match &self.inner {
@@ -108,7 +108,7 @@ impl Error {
         }
     }
 
-    /// The kind of the error.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.inner {

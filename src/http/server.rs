@@ -1,4 +1,4 @@
-//! A server.
+//! The HTTP server, from its listening sockets to its handlers' answers.
 
 mod access_log;
 mod connection;
@@ -61,7 +61,8 @@ use settings::Settings;
 use worker::{admission::Admission, control::Control};
 use workers::{StopWhen, Workers};
 
-/// An HTTP/1.1 server: one thread and one ring for each core, each of which listens, too.
+/// An HTTP/1.1 server with one thread and one ring for each core. Each thread listens and serves by
+/// itself.
 ///
 /// # Examples
 ///
@@ -122,7 +123,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that listens nowhere yet, with the default settings.
+    /// Makes a server without an address, with the default settings.
     ///
     /// [`listen`](Self::listen), [`listen_unix`](Self::listen_unix),
     /// [`listen_on`](Self::listen_on) and [`listen_inherited`](Self::listen_inherited) say where,
@@ -167,7 +168,7 @@ impl Server {
     }
 
     /// Listens on sockets that listen already: std's listeners, or descriptors of TCP or Unix
-    /// sockets that another part of the program has made.
+    /// sockets that other code has made.
     ///
     /// The workers share each of them. When the server stops, it answers what waits in their
     /// queues, and closes its descriptors; a socket that another process has, too, goes on
@@ -178,8 +179,8 @@ impl Server {
         self.listen_at(Place::Sockets(Ok(sockets)))
     }
 
-    /// Listens on the sockets that the process which started this one has handed over, as systemd
-    /// does for a socket unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once.
+    /// Listens on the sockets that the parent process has handed over, as systemd does for a socket
+    /// unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once.
     ///
     /// [`run`](Self::run) fails when there are none.
     #[must_use]
@@ -192,14 +193,14 @@ impl Server {
         self
     }
 
-    /// The cores to use; all that this process may use by default.
+    /// Sets the cores to use; by default all that this process may use.
     #[must_use]
     pub fn cores(mut self, cores: Cores) -> Self {
         self.cores = cores;
         self
     }
 
-    /// The limits on what a client may send.
+    /// Sets the limits on what a client may send.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.rules.limits = limits;
@@ -213,15 +214,15 @@ impl Server {
         self
     }
 
-    /// How long to wait for clients.
+    /// Sets how long the server waits for its clients.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.settings.timeouts = timeouts;
         self
     }
 
-    /// The hosts that are served, without a port: a request for another one is answered with 421
-    /// (RFC 9110, section 15.5.20). All are by default.
+    /// Sets the hosts that are served, without a port. A request for another host is answered with
+    /// 421 (RFC 9110, section 15.5.20). All are by default.
     ///
     /// It keeps pages on other sites from reaching a server on this machine by a name of their own
     /// (DNS rebinding).
@@ -235,16 +236,16 @@ impl Server {
         self
     }
 
-    /// Whether handlers go on when their client has left. By default their futures are dropped;
-    /// [`Request::keep_running`](super::Request::keep_running) decides it for one request.
+    /// Sets whether handlers go on when their client has left. By default their futures are
+    /// dropped; [`Request::keep_running`](super::Request::keep_running) decides it for one request.
     #[must_use]
     pub fn keep_running(mut self, keeps_running: bool) -> Self {
         self.settings.keeps_running = keeps_running;
         self
     }
 
-    /// Tells `log` of every request that was answered, refused or left by its client, and of bytes
-    /// that were none; [`Access`] prints in the usual formats. It is called on the workers'
+    /// Calls `log` for each request that was answered, refused or left by its client, and for bytes
+    /// that were no request; [`Access`] prints in the usual formats. It is called on the workers'
     /// threads, and should not block.
     #[must_use]
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + Send + Sync + 'static) -> Self {
@@ -252,16 +253,16 @@ impl Server {
         self
     }
 
-    /// How many connections the kernel keeps until they are accepted; 4096 by default.
+    /// Sets how many connections the kernel keeps until they are accepted; 4096 by default.
     #[must_use]
     pub fn backlog(mut self, backlog: u32) -> Self {
         self.options.backlog(backlog);
         self
     }
 
-    /// Whether to share the addresses with other processes of this user that listen there already
-    /// (`SO_REUSEPORT`), such as the last version of this program until it has stopped. They need
-    /// the same option, or several workers, which share an address in this way.
+    /// Sets whether other processes of this user may listen at the same addresses (`SO_REUSEPORT`),
+    /// such as the last version of this program until it has stopped. They need the same option, or
+    /// several workers, which share an address in this way.
     ///
     /// Off by default: where another socket listens already, the server fails with `EADDRINUSE`.
     #[must_use]
@@ -278,7 +279,8 @@ impl Server {
         self
     }
 
-    /// How many connections are kept at a time, by all workers together; each has an equal part.
+    /// Sets how many connections are kept at a time, by all workers together; each has an equal
+    /// part.
     ///
     /// When there is no room for another, the one that has been idle longest is closed. When none
     /// is idle, or all that are came in the last second, accepting pauses until some have ended,
@@ -295,9 +297,9 @@ impl Server {
         self
     }
 
-    /// Whether connections for which there is no room are answered 503 with `Retry-After` and
-    /// closed, instead of waiting in the backlog; off by default. Some more descriptors are used
-    /// for that, at most 64 for each worker.
+    /// Sets whether connections without room are answered 503 with `Retry-After` and closed,
+    /// instead of waiting in the backlog; off by default. Some more descriptors are used for that,
+    /// at most 64 for each worker.
     #[must_use]
     pub fn refuse_when_full(mut self, refuse: bool) -> Self {
         self.refuses_when_full = refuse;
@@ -355,9 +357,9 @@ impl Server {
         self
     }
 
-    /// Cuts what is left when a second future resolves, for those who cannot wait for the deadline.
-    /// `make` is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved,
-    /// so that a signal counts for one of them only. It takes the place of the second signal.
+    /// Cuts the requests that are left when a second future resolves, before the deadline. `make`
+    /// is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so that
+    /// a signal counts for one of them only. It takes the place of the second signal.
     ///
     /// # Examples
     ///

@@ -141,7 +141,7 @@ impl Drop for Taken<'_> {
 }
 
 impl Duplex {
-    /// Receives all that is there. Empty means that the other end has finished writing.
+    /// Receives all bytes that are there. Empty means that the other end has finished writing.
     ///
     /// # Errors
     ///
@@ -177,7 +177,8 @@ impl Duplex {
         poll_fn(|context| self.poll_shutdown(context)).await
     }
 
-    /// Takes all that is there. An empty buffer means that the other end has finished writing.
+    /// Takes all bytes that are there. An empty buffer means that the other end has finished
+    /// writing.
     ///
     /// # Errors
     ///
@@ -215,7 +216,7 @@ impl Duplex {
         Poll::Pending
     }
 
-    /// Is ready at once: what was taken is there for the other end.
+    /// Returns ready at once: bytes that were taken are there for the other end.
     ///
     /// # Errors
     ///

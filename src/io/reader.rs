@@ -100,7 +100,7 @@ pub struct Reader<R: ByteRead> {
 }
 
 impl<R: ByteRead> Reader<R> {
-    /// A reader that has read nothing yet.
+    /// Makes a reader that has read nothing yet.
     pub fn new(source: R) -> Self {
         Self {
             source,
@@ -112,7 +112,7 @@ impl<R: ByteRead> Reader<R> {
         }
     }
 
-    /// A reader of `source` that begins with `buffered`, which was received from it before.
+    /// Makes a reader of `source` that begins with `buffered`, which was received from it before.
     pub fn from_parts(source: R, buffered: Vec<u8>) -> Self {
         Self {
             joined: buffered,
@@ -170,7 +170,7 @@ impl<R: ByteRead> Reader<R> {
         Ok(Some(self.buffer()))
     }
 
-    /// Takes the first `count` bytes of what [`fill`](Self::fill) gave.
+    /// Takes the first `count` bytes of those that [`fill`](Self::fill) returned.
     ///
     /// # Panics
     ///
@@ -367,8 +367,8 @@ impl<R: ByteRead> Reader<R> {
         }
     }
 
-    /// Reads one whole frame, in whichever way its length is told; `None` when the stream has ended
-    /// between two frames.
+    /// Reads one whole frame, in whichever way its length is given; `None` when the stream has
+    /// ended between two frames.
     ///
     /// `frame_len` gets all that is here of the frame, and perhaps of those behind it, and returns
     /// how many of these bytes are the frame, its header included: `None` as long as too few are
@@ -481,7 +481,7 @@ impl<R: ByteRead> Reader<R> {
         }
     }
 
-    /// Bytes that are here and not consumed.
+    /// Returns the bytes that are here and not consumed.
     #[must_use]
     pub fn buffer(&self) -> &[u8] {
         if self.joined_start < self.joined.len() {
@@ -493,19 +493,19 @@ impl<R: ByteRead> Reader<R> {
         }
     }
 
-    /// The source that it reads from. Bytes that are received from there meanwhile do not come to
-    /// the reader.
+    /// Returns the source that it reads from. Bytes that are received from there meanwhile do not
+    /// come to the reader.
     pub fn get_ref(&self) -> &R {
         &self.source
     }
 
-    /// The source that it reads from, for writing to it. Bytes that are received from there
+    /// Returns the source that it reads from, for writing to it. Bytes that are received from there
     /// meanwhile do not come to the reader.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.source
     }
 
-    /// The source, and what was received from it and not consumed: the parts for
+    /// Returns the source, and the bytes that were received from it and not consumed: the parts for
     /// [`from_parts`](Self::from_parts).
     #[must_use]
     pub fn into_parts(self) -> (R, Vec<u8>) {

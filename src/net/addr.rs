@@ -8,8 +8,8 @@ use std::{
 
 use crate::blocking::{self, Work};
 
-/// An address, or a name that stands for some. Names are looked up on a helper thread, so a slow
-/// name server never stops the thread's other work.
+/// An address, or a name that stands for one or several addresses. Names are looked up on a helper
+/// thread, so a slow name server never stops the thread's other work.
 ///
 /// Implemented for socket addresses, for `"host:port"` strings, and for pairs of a host, or an IP
 /// address, and a port.

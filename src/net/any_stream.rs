@@ -1,4 +1,4 @@
-//! A stream of any type, of which a socket is told apart.
+//! A stream of any type, which is treated apart if it is one of this crate's sockets.
 
 use std::any::Any;
 

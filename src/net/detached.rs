@@ -1,4 +1,4 @@
-//! A connection between two runtimes.
+//! A TCP connection between two runtimes.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -36,7 +36,7 @@ impl Detached {
         Ok(stream)
     }
 
-    /// A blocking stream of std's, and the bytes that come before those it will read.
+    /// Returns a blocking stream of std's, and the bytes that come before those it will read.
     ///
     /// An error that was received behind those bytes is lost, as the socket told it already: the
     /// stream then reads the end. [`attach`](Self::attach) keeps it.

@@ -24,7 +24,7 @@ pub(super) fn split<S: Stream>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S
     )
 }
 
-/// The receiving direction. Made by [`TcpStream::into_split`] and
+/// The receiving direction of a stream. Made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](super::UnixStream::into_split).
 ///
 /// # Examples
@@ -53,7 +53,7 @@ pub struct OwnedReadHalf<S: Stream = TcpStream> {
 }
 
 impl<S: Stream> OwnedReadHalf<S> {
-    /// See [`TcpStream::recv`].
+    /// Receives the next bytes; see [`TcpStream::recv`].
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl<S: Stream> OwnedReadHalf<S> {
         self.stream.socket().recv().await
     }
 
-    /// See [`TcpStream::read`].
+    /// Reads into `buf`; see [`TcpStream::read`].
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl<S: Stream> OwnedReadHalf<S> {
         self.stream.socket().read(buf).await
     }
 
-    /// See [`TcpStream::poll_recv`].
+    /// Polls for the next bytes; see [`TcpStream::poll_recv`].
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl<S: Stream> OwnedReadHalf<S> {
         self.stream.socket().poll_recv_in_turn(context)
     }
 
-    /// The whole connection, for what both directions share.
+    /// Returns the whole connection, for what both directions share.
     #[must_use]
     pub fn stream(&self) -> &S {
         &self.stream
@@ -89,7 +89,7 @@ impl<S: Stream> OwnedReadHalf<S> {
 
 reads_by_method!(OwnedReadHalf<S>, S: Stream);
 
-/// The sending direction. Made by [`TcpStream::into_split`] and
+/// The sending direction of a stream. Made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](super::UnixStream::into_split). Dropping it tells the peer that no
 /// more will come, after the writes that have begun.
 ///
@@ -124,7 +124,7 @@ pub struct OwnedWriteHalf<S: Stream = TcpStream> {
 }
 
 impl<S: Stream> OwnedWriteHalf<S> {
-    /// See [`TcpStream::write`].
+    /// Sends the start of `buf`; see [`TcpStream::write`].
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().write(buf).await
     }
 
-    /// See [`TcpStream::write_all`].
+    /// Sends all of `buf`; see [`TcpStream::write_all`].
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().write_all(buf).await
     }
 
-    /// See [`TcpStream::write_all_vectored`].
+    /// Sends all of several buffers; see [`TcpStream::write_all_vectored`].
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().write_all_vectored(bufs).await
     }
 
-    /// See [`TcpStream::flush`].
+    /// Waits until every write that has begun is in the kernel's hands; see [`TcpStream::flush`].
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().shutdown(Shutdown::Write).await
     }
 
-    /// See [`TcpStream::poll_write`].
+    /// Sends the first bytes of `bytes`; see [`TcpStream::poll_write`].
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().poll_write(context, bytes)
     }
 
-    /// See [`TcpStream::poll_flush`].
+    /// Polls for the end of the writes that have begun; see [`TcpStream::poll_flush`].
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().poll_flush(context)
     }
 
-    /// See [`TcpStream::poll_shutdown`].
+    /// Ends the sending direction; see [`TcpStream::poll_shutdown`].
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().poll_shutdown(context)
     }
 
-    /// The whole connection, for what both directions share.
+    /// Returns the whole connection, for what both directions share.
     #[must_use]
     pub fn stream(&self) -> &S {
         &self.stream

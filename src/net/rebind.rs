@@ -1,4 +1,4 @@
-//! Binding again where another process has just ended.
+//! Binds an address that another process is just giving up.
 
 use std::{io, time::Duration};
 

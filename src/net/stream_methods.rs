@@ -33,7 +33,7 @@ macro_rules! stream_methods {
                 self.socket.recv().await
             }
 
-            /// Receives what is here already.
+            /// Receives bytes that have arrived already, without waiting.
             ///
             /// # Errors
             ///
@@ -78,7 +78,7 @@ macro_rules! stream_methods {
                 self.socket.read_append(buf)
             }
 
-            /// Reads into `buf` what the next read will read again.
+            /// Reads into `buf` and leaves the bytes in the stream: the next read reads them again.
             ///
             /// # Errors
             ///
@@ -105,8 +105,8 @@ macro_rules! stream_methods {
                 self.socket.closed().await
             }
 
-            /// Sends the start of `buf`, as much as the kernel takes, and tells how many bytes that
-            /// was.
+            /// Sends the start of `buf`, as much as the kernel takes, and returns how many bytes
+            /// that was.
             ///
             /// # Errors
             ///
@@ -124,8 +124,8 @@ macro_rules! stream_methods {
                 self.socket.write(buf)
             }
 
-            /// Sends as much of `bytes` as the kernel takes at once, and tells how many bytes that
-            /// was.
+            /// Sends as much of `bytes` as the kernel takes at once, and returns how many bytes
+            /// that was.
             ///
             /// # Errors
             ///
@@ -297,7 +297,8 @@ macro_rules! stream_methods {
                 self.socket.poll_shutdown(context)
             }
 
-            /// Two halves, for two tasks. Dropping the writing half ends that direction.
+            /// Splits the stream into two halves, for two tasks. Dropping the writing half ends
+            /// that direction.
             #[must_use]
             pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
                 super::owned_halves::split(self)

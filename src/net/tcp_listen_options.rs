@@ -1,4 +1,4 @@
-//! How a TCP socket listens.
+//! The options of a listening TCP socket.
 
 use std::{io, net::SocketAddr, os::fd::AsRawFd as _, rc::Rc};
 
@@ -13,7 +13,7 @@ use crate::{
     time,
 };
 
-/// Options of a listening TCP socket. Made by [`TcpListener::options`].
+/// The options of a listening TCP socket. Made by [`TcpListener::options`].
 #[derive(Clone, Debug)]
 pub struct TcpListenOptions {
     backlog: u32,
@@ -34,30 +34,31 @@ impl Default for TcpListenOptions {
 }
 
 impl TcpListenOptions {
-    /// How many connections the kernel keeps until they are accepted. 4096 by default, and at most
-    /// `net.core.somaxconn`.
+    /// Sets how many connections the kernel keeps until they are accepted. 4096 by default, and at
+    /// most `net.core.somaxconn`.
     #[must_use]
     pub fn backlog(mut self, backlog: u32) -> Self {
         self.backlog = backlog;
         self
     }
 
-    /// Whether several sockets may listen on one address (`SO_REUSEPORT`); the kernel deals the
-    /// connections out among them. Off by default.
+    /// Sets whether several sockets may listen on one address (`SO_REUSEPORT`); the kernel deals
+    /// the connections out among them. Off by default.
     #[must_use]
     pub fn reuse_port(mut self, reuse_port: bool) -> Self {
         self.reuse_port = reuse_port;
         self
     }
 
-    /// Whether an IPv6 socket leaves IPv4 alone (`IPV6_V6ONLY`). The system decides by default.
+    /// Sets whether an IPv6 socket refuses IPv4 connections (`IPV6_V6ONLY`). The system decides by
+    /// default.
     #[must_use]
     pub fn only_v6(mut self, only_v6: bool) -> Self {
         self.only_v6 = Some(only_v6);
         self
     }
 
-    /// Whether accepted connections send small writes at once (`TCP_NODELAY`). On by default.
+    /// Sets whether accepted connections send small writes at once (`TCP_NODELAY`). On by default.
     #[must_use]
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;

@@ -53,7 +53,7 @@ impl TcpListener {
         Self::options().bind(addrs).await
     }
 
-    /// Options for [`TcpListenOptions::bind`].
+    /// Returns the options of a listening socket, for [`TcpListenOptions::bind`].
     #[must_use]
     pub fn options() -> TcpListenOptions {
         TcpListenOptions::default()
@@ -103,13 +103,13 @@ impl TcpListener {
         Ok((stream, peer))
     }
 
-    /// The connections as a stream that never ends.
+    /// Returns the connections as a stream that never ends.
     #[must_use]
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming::new(&self.acceptor)
     }
 
-    /// The address that it listens on, with the port that the system chose for port 0.
+    /// Returns the address that it listens on, with the port that the system chose for port 0.
     ///
     /// # Errors
     ///

@@ -171,7 +171,7 @@ impl TcpStream {
         }
     }
 
-    /// The address of this end.
+    /// Returns the address of this end.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ impl TcpStream {
         sys::local_addr(self.socket.raw())
     }
 
-    /// The address of the other end.
+    /// Returns the address of the other end.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl TcpStream {
         sys::peer_addr(self.socket.raw())
     }
 
-    /// Whether small writes are sent at once (`TCP_NODELAY`). They are, by default.
+    /// Sets whether small writes are sent at once (`TCP_NODELAY`). On by default.
     ///
     /// # Errors
     ///
@@ -207,7 +207,8 @@ impl TcpStream {
         tcp_options::nodelay(self.socket.raw())
     }
 
-    /// Probes an idle peer after `idle`, in whole seconds and at least one; `None` never does.
+    /// Sets whether an idle peer is probed after `idle`, in whole seconds and at least one; `None`
+    /// never does.
     ///
     /// # Errors
     ///
@@ -216,9 +217,9 @@ impl TcpStream {
         tcp_options::set_keepalive(self.socket.raw(), idle)
     }
 
-    /// Sets how close treats bytes that the peer has not taken: `None` sends them in the
-    /// background, zero throws them away and resets the connection, anything else (in whole
-    /// seconds) makes the close itself wait, which blocks this thread.
+    /// Sets how a close treats bytes that the peer has not acknowledged. `None` sends them in the
+    /// background. Zero throws them away and resets the connection. Any other time, in whole
+    /// seconds, makes the close itself wait, which blocks this thread.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! First come, first served: who may use one direction of a socket.
+//! The queue for one direction of a socket: first come, first served.
 
 use std::{
     cell::Cell,

@@ -1,4 +1,4 @@
-//! Who is at the other end of a Unix socket.
+//! The process, user and group at the other end of a Unix socket.
 
 /// The process, user and group at the other end of a Unix socket. Made by
 /// [`UnixStream::peer_cred`](super::UnixStream::peer_cred).
@@ -17,19 +17,19 @@ impl UCred {
         Self { pid, uid, gid }
     }
 
-    /// The process, or `None` when it is in a namespace that this process does not see.
+    /// Returns the process, or `None` when it is in a namespace that this process does not see.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         (self.pid != 0).then_some(self.pid)
     }
 
-    /// The effective user.
+    /// Returns the effective user.
     #[must_use]
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// The effective group.
+    /// Returns the effective group.
     #[must_use]
     pub fn gid(&self) -> u32 {
         self.gid

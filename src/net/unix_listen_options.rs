@@ -1,4 +1,4 @@
-//! How a Unix socket listens.
+//! The options of a listening Unix socket.
 
 use std::{
     fs, io,
@@ -16,7 +16,7 @@ use std::{
 use super::{UnixListener, acceptor::BACKLOG_DEFAULT, rebind::bind_again};
 use crate::sys::{self, SocketAddress, errno};
 
-/// Options of a listening Unix socket. Made by [`UnixListener::options`].
+/// The options of a listening Unix socket. Made by [`UnixListener::options`].
 #[derive(Clone, Debug)]
 pub struct UnixListenOptions {
     backlog: u32,
@@ -35,8 +35,8 @@ impl Default for UnixListenOptions {
 }
 
 impl UnixListenOptions {
-    /// How many connections the kernel keeps until they are accepted. 4096 by default, and at most
-    /// `net.core.somaxconn`.
+    /// Sets how many connections the kernel keeps until they are accepted. 4096 by default, and at
+    /// most `net.core.somaxconn`.
     #[must_use]
     pub fn backlog(mut self, backlog: u32) -> Self {
         self.backlog = backlog;
@@ -62,7 +62,7 @@ impl UnixListenOptions {
         self
     }
 
-    /// Listens at `path`, where a socket file is made. It stays when the listener is gone.
+    /// Listens at `path`, where it makes a socket file. It stays when the listener is gone.
     ///
     /// With [`remove_stale`](Self::remove_stale) a listener at the path is waited for, for a
     /// quarter of a second, while this thread sleeps: the kernel ends that of a process that was
@@ -75,7 +75,7 @@ impl UnixListenOptions {
         UnixListener::from_std(self.listen(path)?)
     }
 
-    /// Listens on `name` in the abstract namespace, which knows no files: the name goes with the
+    /// Listens on `name` in the abstract namespace, which has no files: the name goes with the
     /// listener. One that is in use is waited for as by [`bind`](Self::bind).
     ///
     /// # Errors

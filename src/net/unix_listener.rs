@@ -60,7 +60,7 @@ impl UnixListener {
         Self::options().bind_abstract(name)
     }
 
-    /// Options for [`UnixListenOptions::bind`].
+    /// Returns the options of a listening socket, for [`UnixListenOptions::bind`].
     #[must_use]
     pub fn options() -> UnixListenOptions {
         UnixListenOptions::default()
@@ -104,13 +104,13 @@ impl UnixListener {
         Ok((stream, peer))
     }
 
-    /// The connections as a stream that never ends.
+    /// Returns the connections as a stream that never ends.
     #[must_use]
     pub fn incoming(&self) -> Incoming<'_, UnixStream> {
         Incoming::new(&self.acceptor)
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     ///
     /// # Errors
     ///

@@ -76,7 +76,7 @@ impl UnixStream {
         Self::connect_addr(&SocketAddr::from_pathname(path)?).await
     }
 
-    /// Connects to the socket that has `name` in the abstract namespace, which knows no files.
+    /// Connects to the socket that has `name` in the abstract namespace, which has no files.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl UnixStream {
         Self::connect_addr(&SocketAddr::from_abstract_name(name)?).await
     }
 
-    /// Connects to an address of either kind.
+    /// Connects to a path or an abstract name.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl UnixStream {
         Ok(Self { socket })
     }
 
-    /// The address of this end, which has none unless it was bound.
+    /// Returns the address of this end, which has none unless it was bound.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl UnixStream {
         sys::unix_local_addr(self.socket.raw())
     }
 
-    /// The address of the other end.
+    /// Returns the address of the other end.
     ///
     /// # Errors
     ///
@@ -166,7 +166,8 @@ impl UnixStream {
         sys::unix_peer_addr(self.socket.raw())
     }
 
-    /// Who the other end was when it connected, listened or made the pair.
+    /// Returns the process, user and group at the other end when it connected, listened or made the
+    /// pair.
     ///
     /// # Errors
     ///

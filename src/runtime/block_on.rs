@@ -1,4 +1,4 @@
-//! The turn.
+//! Runs the tasks of a runtime, turn by turn.
 
 use std::{
     cell::Cell,

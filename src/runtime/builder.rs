@@ -1,4 +1,4 @@
-//! How a runtime is made.
+//! The builder of a runtime.
 
 use std::{io, rc::Rc, time::Duration};
 
@@ -58,16 +58,17 @@ impl RuntimeBuilder {
         }
     }
 
-    /// Which driver to use. By default the ring, or epoll where the ring is forbidden.
+    /// Chooses the driver. By default the ring, or epoll where the ring is forbidden. By default
+    /// the ring, or epoll where the ring is forbidden.
     #[must_use]
     pub fn driver(mut self, driver: DriverKind) -> Self {
         self.driver = driver;
         self
     }
 
-    /// How many entries the submission queue takes; 256 by default. The completion queue takes four
-    /// times as many. Rounded up to a power of two, and made smaller when the limit on locked
-    /// memory demands it.
+    /// Sets how many entries the submission queue takes; 256 by default. The completion queue takes
+    /// four times as many. The number is rounded up to a power of two, and lowered when the limit
+    /// on locked memory demands it.
     #[must_use]
     pub fn ring_entries(mut self, entry_count: u32) -> Self {
         let entry_count = entry_count.clamp(1, 1 << 15);
@@ -78,7 +79,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// How many receive buffers there are; 128 by default, rounded up to a power of two. A receive
+    /// Sets the number of receive buffers; 128 by default, rounded up to a power of two. A receive
     /// that finds none brings memory of its own.
     #[must_use]
     pub fn receive_buffers(mut self, count: u16) -> Self {
@@ -86,18 +87,18 @@ impl RuntimeBuilder {
         self
     }
 
-    /// The size of a receive buffer in bytes; 4096 by default, at least 64 and at most 1 MiB.
+    /// Sets the size of a receive buffer in bytes; 4096 by default, at least 64 and at most 1 MiB.
     #[must_use]
     pub fn receive_buffer_bytes(mut self, bytes: u32) -> Self {
         self.pool.buffer_bytes = bytes.clamp(64, 1 << 20);
         self
     }
 
-    /// How long the end of the runtime waits, first for writes that were dropped in flight, then
-    /// for the kernel to give back what it was lent; five seconds by default. What it still holds
-    /// then is left to it: memory is leaked, never freed under the kernel's hands. A future that
-    /// was waiting for it fails when it is polled again, and panics when it would have to give back
-    /// a buffer that is among that memory.
+    /// Sets how long the end of the runtime waits, first for writes that were dropped in flight,
+    /// then for the kernel to give back what it was lent; five seconds by default. What it still
+    /// holds then is left to it: memory is leaked, never freed under the kernel's hands. A future
+    /// that was waiting for it fails when it is polled again, and panics when it would have to give
+    /// back a buffer that is among that memory.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
@@ -119,7 +120,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Makes the runtime, on this thread, where it stays.
+    /// Makes the runtime on this thread, where it stays.
     ///
     /// # Errors
     ///

@@ -45,7 +45,7 @@ pub enum Cores {
 }
 
 impl Cores {
-    /// The processors' numbers, never empty.
+    /// Returns the processors' numbers, never empty.
     #[must_use]
     pub fn list(&self) -> Vec<usize> {
         let mut cores = sys::allowed_cores();

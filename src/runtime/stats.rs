@@ -27,7 +27,7 @@ pub struct Stats {
 }
 
 impl Runtime {
-    /// Counts of this runtime's work so far.
+    /// Returns the counts of this runtime's work so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {

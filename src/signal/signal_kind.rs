@@ -1,4 +1,4 @@
-//! Which signal.
+//! [`SignalKind`]: a kind of signal.
 
 use crate::sys::signal;
 

@@ -11,7 +11,7 @@ use std::{
 use super::waiters::{Left, Place, Waiters};
 use crate::budget::{self, PutOff};
 
-/// Tells waiting tasks that something happened, without saying what.
+/// Tells waiting tasks that something happened, without a value.
 ///
 /// [`notify_one`](Notify::notify_one) wakes the task that has waited longest, or the next one that
 /// comes; [`notify_waiters`](Notify::notify_waiters) wakes all that wait. What happened stands in

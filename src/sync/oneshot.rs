@@ -105,7 +105,7 @@ impl<T> Sender<T> {
         self.channel.is_closed.get()
     }
 
-    /// Waits until the receiver is closed or dropped: then there is no use for the value any more.
+    /// Waits until the receiver is closed or dropped, so that the value has no use any more.
     ///
     /// # Cancel safety
     ///
@@ -186,7 +186,7 @@ impl<T> Receiver<T> {
         self.channel.try_recv()
     }
 
-    /// Refuses a value that is not sent yet. One that was sent can still be received.
+    /// Refuses a value that was not sent yet. One that was sent can still be received.
     pub fn close(&mut self) {
         self.channel.close();
     }

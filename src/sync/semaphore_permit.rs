@@ -1,4 +1,4 @@
-//! [`SemaphorePermit`] and [`OwnedSemaphorePermit`]: what a semaphore hands out.
+//! [`SemaphorePermit`] and [`OwnedSemaphorePermit`]: the permits that a semaphore gives out.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! Anonymous memory of our own pages, for what the kernel keeps an address of.
+//! Anonymous pages, for memory whose address the kernel keeps.
 
 use std::{io, ptr::NonNull};
 

@@ -1,4 +1,5 @@
-//! poll(2): how connected sockets stand now, without waiting and without taking anything from them.
+//! poll(2): the present state of connected sockets, without waiting and without taking bytes from
+//! them.
 
 /// How a connected socket's peer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

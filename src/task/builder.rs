@@ -28,7 +28,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A task without a name, as [`spawn`](super::spawn) makes it.
+    /// Describes a task without a name, as [`spawn`](super::spawn) makes it.
     pub fn new() -> Self {
         Self::default()
     }

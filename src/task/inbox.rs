@@ -1,4 +1,4 @@
-//! Where other threads leave tasks for their owner.
+//! The list in which other threads leave tasks for their owner.
 //!
 //! One atomic word is both the list and the three states of the owner's sleep: *awake* (empty),
 //! *asleep* (empty, and the next push has to end the sleep) and *notified* (a list of tasks). A

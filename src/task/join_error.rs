@@ -1,4 +1,4 @@
-//! Why a task has no output.
+//! The error of a task that ended without an output.
 
 use std::{
     any::Any,
@@ -35,7 +35,7 @@ impl JoinError {
         self.panic.is_some()
     }
 
-    /// The payload of the task's panic, for [`std::panic::resume_unwind`].
+    /// Returns the payload of the task's panic, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
     ///
@@ -47,7 +47,7 @@ impl JoinError {
             .expect("the task was cancelled, it did not panic")
     }
 
-    /// The payload of the task's panic.
+    /// Returns the payload of the task's panic, or the error itself if the task was cancelled.
     ///
     /// # Errors
     ///

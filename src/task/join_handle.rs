@@ -66,7 +66,7 @@ impl<T> JoinHandle<T> {
         self.task.abort();
     }
 
-    /// A handle that can do nothing but abort the task.
+    /// Returns a handle that can only abort the task.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle::new(self.task.clone())
     }

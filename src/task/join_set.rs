@@ -35,12 +35,12 @@ use super::{AbortHandle, JoinError, JoinHandle, finished::Members, raw::Unnamed,
 /// ```
 pub struct JoinSet<T> {
     members: Members<T>,
-    /// How many of the members have a task.
+    /// Returns the number of tasks in the set, finished or not.
     len: usize,
 }
 
 impl<T> JoinSet<T> {
-    /// An empty set. It allocates nothing until the first task.
+    /// Makes an empty set. It allocates nothing until the first task.
     pub const fn new() -> Self {
         Self {
             members: Members::new(),
@@ -71,7 +71,7 @@ impl<T> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
-    /// The poll function of [`JoinSet::join_next`]. Only the last caller is woken.
+    /// Polls for the next output; see [`JoinSet::join_next`]. Only the last caller is woken.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         if let Some(output) = self.try_join_next() {
             return Poll::Ready(Some(output));
@@ -86,7 +86,8 @@ impl<T> JoinSet<T> {
         }
     }
 
-    /// Returns the output of a task that has finished, or `None` if there is none at the moment.
+    /// Returns the output of a task that has finished, or `None` if no task has finished at the
+    /// moment.
     ///
     /// # Errors
     ///

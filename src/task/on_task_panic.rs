@@ -7,7 +7,7 @@ use super::{
     task_ref::TaskRef,
 };
 
-/// The reaction to a panic that no join handle will return.
+/// The reaction to a panic of a task without a join handle.
 ///
 /// That is the panic of a task that is *detached*: its join handle was dropped before or after the
 /// panic without taking it. The panic's message was printed by the panic hook already.
@@ -33,22 +33,22 @@ impl<'a> TaskPanic<'a> {
         error.with_payload(|payload| look(&TaskPanic { task, payload }));
     }
 
-    /// The name that [`Builder::name`](super::Builder::name) gave to the task.
+    /// Returns the name that [`Builder::name`](super::Builder::name) gave to the task.
     pub fn name(&self) -> Option<&'a str> {
         self.task.name().map(|name| &**name)
     }
 
-    /// Where the task was spawned.
+    /// Returns the place where the task was spawned.
     pub fn location(&self) -> &'static Location<'static> {
         self.task.location
     }
 
-    /// The value that the task panicked with.
+    /// Returns the value that the task panicked with.
     pub fn payload(&self) -> &'a (dyn Any + Send) {
         self.payload
     }
 
-    /// The message, if the payload is a string, as that of `panic!` is.
+    /// Returns the message, if the payload is a string, as that of `panic!` is.
     pub fn message(&self) -> Option<&'a str> {
         message(self.payload)
     }

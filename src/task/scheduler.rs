@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{budget, unwind::swallow};
 
-/// How many tasks there were, since the start.
+/// The counts of tasks since the start of the runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskCounters {

@@ -8,7 +8,7 @@ use std::{
 
 use crate::budget;
 
-/// Lets every task that is ready have its turn before this one goes on.
+/// Lets every other task that is ready have its turn before this one goes on.
 ///
 /// A future that computes for long without waiting for anything should do this now and then,
 /// because nothing else happens on its thread meanwhile: no task runs, no timer fires, and no

@@ -1,4 +1,4 @@
-//! How a configuration is made.
+//! The builder of a TLS configuration.
 
 use std::{fmt, io, sync::Arc};
 
@@ -61,7 +61,7 @@ impl ConfigBuilder {
         }
     }
 
-    /// Whether the system's authorities are trusted; they are by default.
+    /// Sets whether the system's authorities are trusted; they are by default.
     pub fn system_roots(mut self, trusts: bool) -> Self {
         self.has_system_roots = trusts;
         self
@@ -81,7 +81,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Shows this certificate to servers that ask for one: a chain in PEM that begins with the
+    /// Sets the certificate for servers that ask for one: a chain in PEM that begins with the
     /// client's own, and its private key in PEM.
     pub fn client_certificate(mut self, chain_pem: &[u8], key_pem: &[u8]) -> Self {
         let identity = certificates(chain_pem).and_then(|chain| {
@@ -92,13 +92,13 @@ impl ConfigBuilder {
         self
     }
 
-    /// The least version to speak; 1.2 by default.
+    /// Sets the lowest version to speak; 1.2 by default.
     pub fn version_min(mut self, version: Version) -> Self {
         self.version_min = version;
         self
     }
 
-    /// The protocols to offer, the one that is wanted most first; none by default. The HTTP client
+    /// Sets the protocols to offer, the preferred one first; none by default. The HTTP client
     /// offers `http/1.1` whatever this says.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter();
@@ -114,7 +114,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// The configuration.
+    /// Makes the configuration.
     ///
     /// The first that trusts the system's authorities reads their files, which takes a few
     /// milliseconds; inside a runtime, [`blocking::run`](crate::blocking::run) keeps the thread

@@ -3,8 +3,8 @@
 use super::ConfigBuilder;
 
 impl ConfigBuilder {
-    /// Trusts the authorities that Mozilla does, as of the build of the program. They stand beside
-    /// the system's, unless [`system_roots(false)`](Self::system_roots) leaves those out.
+    /// Trusts Mozilla's authorities, as they were when the program was built. They stand beside the
+    /// system's, unless [`system_roots(false)`](Self::system_roots) leaves those out.
     ///
     /// Feature: `tls-bundled-roots`.
     pub fn bundled_roots(mut self) -> Self {

@@ -15,7 +15,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: the system's authorities, TLS 1.2 and 1.3.
+    /// Makes the default configuration: the system's authorities, TLS 1.2 and 1.3.
     ///
     /// # Errors
     ///
@@ -24,7 +24,7 @@ impl Config {
         Self::builder().build()
     }
 
-    /// Other settings.
+    /// Returns a builder for other settings.
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::new()
     }

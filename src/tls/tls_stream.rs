@@ -20,7 +20,7 @@ use crate::{
 /// How much data is encrypted and sent at once.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
 
-/// A stream with TLS on it, made by [`connect`](super::connect).
+/// A connection that speaks TLS, made by [`connect`](super::connect).
 ///
 /// Bytes that were received and not decrypted, or encrypted and not sent, are in the stream and not
 /// in the future of a call: one that is dropped loses nothing, and a record that it has begun to
@@ -155,7 +155,7 @@ impl TlsStream {
         self.ending == Ending::Open && !self.has_failed && !self.cannot_send
     }
 
-    /// The next data; none when the peer has finished.
+    /// Receives the next data; empty when the peer has finished.
     ///
     /// # Errors
     ///
@@ -189,8 +189,8 @@ impl TlsStream {
         poll_fn(|context| self.poll_flush(context)).await
     }
 
-    /// Tells the peer that nothing more is sent, and ends the sending direction. It can be ended
-    /// again.
+    /// Tells the peer that no more data will be sent, and ends the sending direction. It can be
+    /// ended again.
     ///
     /// # Errors
     ///
@@ -203,7 +203,7 @@ impl TlsStream {
         poll_fn(|context| self.poll_shutdown(context)).await
     }
 
-    /// Waits until everything that was written is on its way.
+    /// Waits until all data that was written is on its way.
     ///
     /// # Errors
     ///
@@ -257,7 +257,7 @@ impl TlsStream {
         }
     }
 
-    /// Waits until everything that was written is on its way.
+    /// Waits until all data that was written is on its way.
     ///
     /// # Errors
     ///
@@ -266,7 +266,7 @@ impl TlsStream {
         self.poll_send(context)
     }
 
-    /// Tells the peer that nothing more is sent, and ends the sending direction.
+    /// Tells the peer that no more data will be sent, and ends the sending direction.
     ///
     /// # Errors
     ///
@@ -284,25 +284,25 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    /// The version that is spoken.
+    /// Returns the version of TLS that is spoken.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         self.session.version()
     }
 
-    /// The protocol that the server has chosen among those offered.
+    /// Returns the protocol that the server has chosen among those offered.
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
         self.session.alpn()
     }
 
-    /// Whether the session goes on where one of an earlier connection has ended.
+    /// Whether the session of an earlier connection was resumed.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.session.is_resumed()
     }
 
-    /// The certificates that the server has shown, its own first.
+    /// Returns the server's certificates, its own first.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         self.session.peer_certificates()

@@ -1,4 +1,4 @@
-//! Takes any certificate for the right one.
+//! A verifier that accepts any certificate.
 
 use std::sync::Arc;
 

@@ -78,13 +78,13 @@ pub(super) enum Source {
 }
 
 impl Body {
-    /// No body at all.
+    /// Makes a request without a body.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// A body whose pieces come from a stream, of anything that turns into [`Bytes`]. It is sent in
+    /// Makes a body from a stream of pieces: anything that turns into [`Bytes`]. It is sent in
     /// chunks, unless [`sized`](Self::sized) tells its length. An error of the stream fails the
     /// request, and is told as its cause.
     #[must_use]
@@ -104,7 +104,7 @@ impl Body {
         }
     }
 
-    /// Bytes that are sent in chunks, as one would that does not know its length.
+    /// Makes a body of bytes that are sent in chunks, as a stream of unknown length is.
     #[must_use]
     pub fn chunked(bytes: impl Into<Bytes>) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Body {
         }
     }
 
-    /// Tells the length of a stream. One that gives more or less fails the request.
+    /// Sets the length of a stream. One that gives more or less fails the request.
     #[must_use]
     pub fn sized(mut self, bytes: u64) -> Self {
         if let Kind::Stream { len, .. } = &mut self.kind {
@@ -121,8 +121,8 @@ impl Body {
         self
     }
 
-    /// Adds trailers to a body that is sent in chunks: `make` is called once all of it was, and
-    /// may so tell what came out only then, a checksum say. Any other body has no room for them,
+    /// Adds trailers to a body that is sent in chunks. `make` is called once all of it was sent, so
+    /// it can return a checksum of the body, for example. Any other body has no room for trailers,
     /// and `make` is not called. Fields that have no meaning there are left out, as are those that
     /// a server needs beforehand.
     ///
@@ -155,8 +155,8 @@ impl Body {
         self
     }
 
-    /// Pairs as `application/x-www-form-urlencoded`, whose `Content-Type` the request has to name;
-    /// [`Request::form`](super::Request::form) does both.
+    /// Makes a body of pairs as `application/x-www-form-urlencoded`, whose `Content-Type` the
+    /// request has to name; [`Request::form`](super::Request::form) does both.
     #[must_use]
     pub fn form<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut text = String::new();
@@ -169,7 +169,7 @@ impl Body {
         text.into()
     }
 
-    /// The content of a file, with the length that it has now.
+    /// Makes a body of the content of a file, with the length that it has now.
     ///
     /// # Errors
     ///

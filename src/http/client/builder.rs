@@ -1,4 +1,4 @@
-//! How a client is made.
+//! The builder of a client.
 
 #[cfg(feature = "tls")]
 mod tls;
@@ -67,83 +67,85 @@ impl ClientBuilder {
         }
     }
 
-    /// How many connections to one host may be open on this thread; 64 by default. Requests beyond
-    /// that wait, in order.
+    /// Sets how many connections to one host may be open on this thread; 64 by default. Requests
+    /// beyond that wait, in order.
     pub fn connections_per_host_max(mut self, max: usize) -> Self {
         self.pool.connections_per_host_max = max.max(1);
         self
     }
 
-    /// How many idle connections to one host are kept on this thread; 32 by default. Zero keeps
-    /// none.
+    /// Sets how many idle connections to one host are kept on this thread; 32 by default. Zero
+    /// keeps none.
     pub fn idle_per_host_max(mut self, max: usize) -> Self {
         self.pool.idle_per_host_max = max;
         self
     }
 
-    /// How many requests to one host may wait for a connection; 16,384 by default. One more fails
-    /// at once.
+    /// Sets how many requests to one host may wait for a connection; 16,384 by default. One more
+    /// fails at once.
     pub fn waiting_per_host_max(mut self, max: usize) -> Self {
         self.pool.waiting_per_host_max = max;
         self
     }
 
-    /// How long a connection may be idle; 15 seconds by default, and less where the server says so.
+    /// Sets how long a connection may be idle; 15 seconds by default, and less where the server
+    /// says so.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.pool.idle_timeout = timeout;
         self
     }
 
-    /// A time limit on each request as a whole; see [`Request::timeout`](super::Request::timeout).
+    /// Limits the time of each request as a whole; see
+    /// [`Request::timeout`](super::Request::timeout).
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.timeout = timeout.into();
         self
     }
 
-    /// A time limit on the wait for one of the connections that a host may have; none by default,
-    /// so that only the limit on the whole request acts.
+    /// Limits the wait for one of the connections that a host may have; none by default, so that
+    /// only the limit on the whole request acts.
     pub fn queue_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.queue_timeout = timeout.into();
         self
     }
 
-    /// A time limit on looking up and connecting to a host, TLS included; 10 seconds by default.
+    /// Limits the time of looking up and connecting to a host, TLS included; 10 seconds by default.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.connect_timeout = timeout.into();
         self
     }
 
-    /// A time limit on the wait for the server to take anything of the request; 30 seconds by
-    /// default. A server that takes a large body slowly goes on, and time in which the body's own
-    /// source gives nothing does not count. The kernel is asked twice in that time, so that a
-    /// server that takes nothing may be given half as long again.
+    /// Limits the wait for the server to take any bytes of the request; 30 seconds by default. A
+    /// server that takes a large body slowly goes on, and time in which the body's own source gives
+    /// nothing does not count. The kernel is asked twice in that time, so that a server that takes
+    /// nothing may be given half as long again.
     pub fn send_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.limits.send_timeout = timeout.into();
         self
     }
 
-    /// A time limit on the wait from the end of the request to the first byte of the response; 30
-    /// seconds by default.
+    /// Limits the wait from the end of the request to the first byte of the response; 30 seconds by
+    /// default.
     pub fn first_byte_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.limits.first_byte_timeout = timeout.into();
         self
     }
 
-    /// A time limit on the wait for each further piece of a response; 30 seconds by default.
+    /// Limits the wait for each further piece of a response; 30 seconds by default.
     pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.limits.read_timeout = timeout.into();
         self
     }
 
-    /// How many redirects are followed; 10 by default.
+    /// Sets how many redirects are followed; 10 by default.
     pub fn redirects_max(mut self, redirects_max: u32) -> Self {
         self.options.redirects_max = redirects_max;
         self
     }
 
-    /// Which redirects are followed, of those within the limit: asked with the URL that redirects
-    /// and the one that it leads to. The caller sees a redirect that is not followed. All are by
-    /// default.
+    /// Chooses the redirects that are followed, of those within the limit. `follows` is called with
+    /// the URL that redirects and the one that it leads to. The caller sees a redirect that is not
+    /// followed. All are by default.
     ///
     /// ```
     /// use annulus::http::client::Client;
@@ -158,20 +160,20 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether a redirect may lead from `https` to `http`; it may not by default.
+    /// Sets whether a redirect may lead from `https` to `http`; it may not by default.
     pub fn allow_downgrade(mut self, allows: bool) -> Self {
         self.options.allows_downgrade = allows;
         self
     }
 
-    /// How large a body may be to be held in memory, decompressed; 10 MiB by default.
+    /// Limits the size of a body that is held in memory, decompressed; 10 MiB by default.
     pub fn body_bytes_max(mut self, bytes_max: u64) -> Self {
         self.options.limits.bytes_max = bytes_max;
         self
     }
 
-    /// The limits on the heads and the framing of responses. Limits on requests mean nothing here,
-    /// nor does the one on bodies.
+    /// Sets the limits on the heads and the framing of responses. Limits on requests mean nothing
+    /// here, nor does the one on bodies.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.rules.limits = limits;
         self
@@ -183,10 +185,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether compressed responses are asked for and decompressed; they are by default, in a build
-    /// with the feature `compress`. [`Response::was_decoded`](super::Response::was_decoded) tells
-    /// what became of one. A request with a `Range` asks for no compression, and a part of a body
-    /// is given out as it came.
+    /// Sets whether the client asks for compressed responses and decompresses them; it does by
+    /// default, in a build with the feature `compress`.
+    /// [`Response::was_decoded`](super::Response::was_decoded) tells what became of one. A request
+    /// with a `Range` asks for no compression, and a part of a body is given out as it came.
     pub fn decompress(mut self, decompresses: bool) -> Self {
         self.options.decompresses = decompresses;
         self
@@ -198,13 +200,13 @@ impl ClientBuilder {
         self
     }
 
-    /// A field that goes with every request that does not have one of that name.
+    /// Adds a field to every request that has no field of that name.
     pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.push((name, value));
         self
     }
 
-    /// Takes `addr` for the address of `host`, without looking it up. Several are tried as several
+    /// Sets the address of `host`, which is then not looked up. Several are tried as several
     /// addresses of a host are. A port of zero stands for the URL's.
     pub fn resolve(mut self, host: &str, addr: SocketAddr) -> Self {
         let host = host.to_ascii_lowercase();
@@ -212,7 +214,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Looks up hosts by this instead of by the system's resolver.
+    /// Looks up hosts by `resolver` instead of the system's.
     pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
         self.connector.resolver.custom = Some(Rc::new(resolver));
         self
@@ -226,32 +228,32 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects to this socket file, whatever host a URL names. A proxy comes before it.
+    /// Connects to this socket file, whichever host a URL names. A proxy comes before it.
     pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
         self.connector.unix = Some(path.into());
         self
     }
 
-    /// Sends requests by proxies; none by default, not even those that the environment names:
+    /// Sends requests by proxies. By default none is used, not even one that the environment names:
     /// see [`Proxy::from_env`].
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.connector.proxy = proxy;
         self
     }
 
-    /// When requests are sent again; never by default, but for a dead idle connection.
+    /// Sets when requests are sent again; never by default, except after a dead idle connection.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.options.retry = Some(Rc::new(retry));
         self
     }
 
-    /// Is told of each informational response (1xx).
+    /// Calls `tell` with each informational response (1xx).
     pub fn on_informational(mut self, tell: impl Fn(&Informational<'_>) + 'static) -> Self {
         self.options.on_informational = Some(Rc::new(tell));
         self
     }
 
-    /// The client.
+    /// Makes the client.
     #[must_use]
     pub fn build(self) -> Client {
         let mut fields = self.fields;

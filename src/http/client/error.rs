@@ -19,7 +19,7 @@ use no_tls as tls;
 /// The result of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request has failed.
+/// The reason why a request has failed.
 ///
 /// It says what went wrong ([`kind`](Self::kind)), what the exchange was doing
 /// ([`phase`](Self::phase)), with whom ([`url`](Self::url)) and, where the system said something,
@@ -67,7 +67,7 @@ struct Inner {
     kind: ErrorKind,
     phase: Option<Phase>,
     source: Option<io::Error>,
-    /// The URL of the request.
+    /// Returns the URL of the request, without userinfo; after redirects, the last one.
     url: Option<Url>,
     /// The subject of the error: an address, a proxy, a text that is no URL.
     about: Option<Box<str>>,
@@ -124,7 +124,7 @@ pub enum ErrorKind {
     Status(StatusCode),
     /// It took too long.
     Timeout {
-        /// The limit that has passed: that of this phase, or `Total`.
+        /// Returns the step of the exchange that failed.
         phase: Phase,
         /// How long the limit was.
         after: Duration,
@@ -211,7 +211,7 @@ impl Error {
         self.inner.url.as_ref()
     }
 
-    /// The kind of the error.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
@@ -223,14 +223,14 @@ impl Error {
         self.inner.phase
     }
 
-    /// Whether it took too long.
+    /// Whether a time limit has passed.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::Timeout { .. })
     }
 
-    /// Whether there was no connection: the host is unknown or cannot be reached, or that took too
-    /// long. The server has seen nothing of the request.
+    /// Whether no connection could be opened: the host is unknown or cannot be reached, or that
+    /// took too long. The server has seen nothing of the request.
     #[must_use]
     pub fn is_connect(&self) -> bool {
         // TLS fails in later phases, too.
@@ -240,7 +240,7 @@ impl Error {
         ) || matches!(self.inner.kind, ErrorKind::Dns | ErrorKind::Connect)
     }
 
-    /// The status, when it is what is wrong.
+    /// Returns the status of the response, when the status is the error.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.inner.kind {
@@ -278,7 +278,7 @@ impl Error {
 }
 
 impl ErrorKind {
-    /// The name of the kind for logs and counters.
+    /// Returns the name of the kind, for logs and counters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! From a request to its response: connections, retries, redirects.
+//! Takes a request to its response: connections, retries, redirects.
 
 use std::{
     cell::Cell,

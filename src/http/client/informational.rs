@@ -1,4 +1,4 @@
-//! Responses that come before the response.
+//! Informational responses (1xx), which come before the response.
 
 use std::fmt;
 
@@ -14,19 +14,19 @@ impl<'a> Informational<'a> {
         Self { head }
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.head.status()
     }
 
-    /// The first field called `name`, in any case, without the blanks around its value.
+    /// Returns the first field called `name`, in any case, without the blanks around its value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.head.field(name)
     }
 
-    /// All fields as a map, which is built anew at each call.
+    /// Returns all fields as a map, which is built anew at each call.
     #[must_use]
     pub fn field_map(&self) -> HeaderMap {
         self.head.to_header_map()

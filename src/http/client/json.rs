@@ -10,7 +10,7 @@ use super::{
 use crate::http::{HeaderValue, header};
 
 impl Request {
-    /// Sends `value` as JSON.
+    /// Sets the body to `value` in JSON.
     ///
     /// Feature: `json`.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {

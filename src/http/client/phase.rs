@@ -1,4 +1,4 @@
-//! The parts of an exchange.
+//! The steps of an exchange.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The name of the phase for logs and counters.
+    /// Returns the name of the phase, for logs and counters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Where a redirect leads, and what goes along.
+//! Makes the request that follows a redirect.
 
 use super::{
     error::{Error, ErrorKind, Result},

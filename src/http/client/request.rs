@@ -1,4 +1,4 @@
-//! A request that is being put together.
+//! A request while it is put together.
 
 use std::{fmt, rc::Rc, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::http::{HeaderName, HeaderValue, Method, header};
 
-/// A request that is being put together. Made by [`Client::get`] and its siblings, and sent by
+/// A request that is not sent yet. Made by [`Client::get`] and its siblings, and sent by
 /// [`send`](Self::send), which also tells what was wrong with its parts.
 ///
 /// # Examples
@@ -96,7 +96,7 @@ impl Request {
         self.with(|message| message.url.append_query(pairs))
     }
 
-    /// User and password, in `Authorization`.
+    /// Sets a user and a password, in `Authorization`.
     pub fn basic_auth(self, user: &str, password: &str) -> Self {
         self.try_with(|message| {
             if user.contains(':') {
@@ -108,7 +108,7 @@ impl Request {
         })
     }
 
-    /// A token, in `Authorization`.
+    /// Sets a token, in `Authorization`.
     pub fn bearer_auth(self, token: &str) -> Self {
         self.try_with(|message| {
             let value = HeaderValue::try_from(format!("Bearer {token}"));
@@ -124,7 +124,7 @@ impl Request {
         self.with(|message| message.body = body.into())
     }
 
-    /// Pairs as `application/x-www-form-urlencoded`.
+    /// Sets the body to pairs as `application/x-www-form-urlencoded`.
     pub fn form<K: AsRef<str>, V: AsRef<str>>(
         self,
         pairs: impl IntoIterator<Item = (K, V)>,
@@ -136,20 +136,20 @@ impl Request {
         })
     }
 
-    /// A time limit on all of it, redirects, retries and the body of the response included; `None`
-    /// for none. 30 seconds by default.
+    /// Limits the time of the whole request: redirects, retries and the body of the response
+    /// included; `None` for no limit. 30 seconds by default.
     pub fn timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         self.with(|message| message.options_mut().timeout = timeout.into())
     }
 
-    /// A time limit on looking up and connecting to the host; `None` for none. 10 seconds by
+    /// Limits the time of looking up and connecting to the host; `None` for no limit. 10 seconds by
     /// default.
     pub fn connect_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         self.with(|message| message.options_mut().connect_timeout = timeout.into())
     }
 
-    /// A time limit on the wait for each piece of the response, the first one included; `None` for
-    /// none. 30 seconds by default.
+    /// Limits the wait for each piece of the response, the first one included; `None` for no limit.
+    /// 30 seconds by default.
     pub fn read_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         let timeout = timeout.into();
         self.with(|message| {
@@ -158,36 +158,36 @@ impl Request {
         })
     }
 
-    /// How many redirects are followed; 10 by default. With zero the caller sees the redirect.
+    /// Sets how many redirects are followed; 10 by default. With zero the caller sees the redirect.
     pub fn redirects_max(self, redirects_max: u32) -> Self {
         self.with(|message| message.options_mut().redirects_max = redirects_max)
     }
 
-    /// How large a body may be to be held in memory, decompressed; 10 MiB by default. Bodies that
-    /// are pulled piece by piece have no limit.
+    /// Limits the size of a body that is held in memory, decompressed; 10 MiB by default. Bodies
+    /// that are pulled piece by piece have no limit.
     pub fn body_bytes_max(self, bytes_max: u64) -> Self {
         self.with(|message| message.options_mut().limits.bytes_max = bytes_max)
     }
 
-    /// Asks the server whether it wants the body before that is sent, and waits a second for the
-    /// answer.
+    /// Asks the server whether it wants the body before the body is sent, and waits a second for
+    /// the answer.
     pub fn expect_continue(self, expects: bool) -> Self {
         self.with(|message| message.options_mut().expects_continue = expects)
     }
 
-    /// Whether a compressed response is asked for and decompressed; it is by default, in a build
-    /// with the feature `compress`, unless the request has a `Range`.
+    /// Sets whether the client asks for a compressed response and decompresses it; it does by
+    /// default, in a build with the feature `compress`, unless the request has a `Range`.
     pub fn decompress(self, decompresses: bool) -> Self {
         self.with(|message| message.options_mut().decompresses = decompresses)
     }
 
-    /// When the request is sent again, instead of what the client says. The budget is this
+    /// Sets when the request is sent again, instead of the client's setting. The budget is this
     /// request's own.
     pub fn retry(self, retry: Retry) -> Self {
         self.with(|message| message.options_mut().retry = Some(Rc::new(retry)))
     }
 
-    /// Is told of each informational response (1xx).
+    /// Calls `tell` with each informational response (1xx).
     pub fn on_informational(self, tell: impl Fn(&Informational<'_>) + 'static) -> Self {
         self.with(|message| message.options_mut().on_informational = Some(Rc::new(tell)))
     }

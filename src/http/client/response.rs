@@ -1,4 +1,4 @@
-//! A response.
+//! A response, from its head to its body.
 
 pub(super) mod charset;
 #[cfg(feature = "compress")]
@@ -53,7 +53,7 @@ const DECODED_BYTES_MAX: usize = 64 << 10;
 /// First memory for a body of unknown length, and the most that a length is believed at first.
 const RESERVED_BYTES_MAX: u64 = 1 << 20;
 
-/// A response: its head, which is here, and its body, which is pulled.
+/// A response: its head, which is complete, and its body, which the caller pulls.
 ///
 /// The head is read lazily: no map of fields is built unless [`field_map`](Self::field_map) is
 /// called. A body that is small enough to have come with the head has freed its connection already;
@@ -173,8 +173,8 @@ impl Response {
         self.decoding.is_some()
     }
 
-    /// The codings that are undone, in the order in which the server has applied them; none when
-    /// the body is given out as it came.
+    /// Returns the codings that are undone, in the order in which the server has applied them; none
+    /// when the body is given out as it came.
     #[must_use]
     pub fn decoded_codings(&self) -> &[&'static str] {
         self.decoding
@@ -182,41 +182,41 @@ impl Response {
             .map_or(&[], |decoding| &decoding.codings)
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.exchange().head.status()
     }
 
-    /// The version: 1.0 or 1.1.
+    /// Returns the version: 1.0 or 1.1.
     #[must_use]
     pub fn version(&self) -> Version {
         self.exchange().head.version()
     }
 
-    /// The first field called `name`, in any case, without the blanks around its value.
+    /// Returns the first field called `name`, in any case, without the blanks around its value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.exchange().head.field(name)
     }
 
-    /// All fields called `name`, in order.
+    /// Returns all fields called `name`, in order.
     pub fn field_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.exchange().head.fields().get_all(name)
     }
 
-    /// Names, as they were sent, and values of all fields, in order.
+    /// Returns the names, as they were sent, and values of all fields, in order.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.exchange().head.fields().iter()
     }
 
-    /// All fields as a map, which is built anew at each call.
+    /// Returns all fields as a map, which is built anew at each call.
     #[must_use]
     pub fn field_map(&self) -> HeaderMap {
         self.exchange().head.to_header_map()
     }
 
-    /// Where it came from, after all redirects.
+    /// Returns the URL that it came from, after all redirects.
     #[must_use]
     pub fn url(&self) -> &Url {
         let message = self.exchange().message.as_ref();
@@ -224,14 +224,14 @@ impl Response {
         &message.url
     }
 
-    /// Where the time went.
+    /// Returns the times that the steps of the request took.
     #[must_use]
     pub fn timings(&self) -> Timings {
         self.exchange().timings()
     }
 
-    /// Number of bytes of the body that were not pulled yet, when that is known. A compressed body
-    /// does not tell.
+    /// Returns the number of bytes of the body that were not pulled yet, when that is known. A
+    /// compressed body does not tell.
     #[must_use]
     pub fn bytes_left(&self) -> Option<u64> {
         match self.decoding {
@@ -240,14 +240,15 @@ impl Response {
         }
     }
 
-    /// The trailers of a chunked body, once it was pulled to its end. Those that have no meaning
-    /// there are left out.
+    /// Returns the trailers of a chunked body, once it was pulled to its end. Those that have no
+    /// meaning there are left out.
     #[must_use]
     pub fn trailers(&self) -> HeaderMap {
         self.exchange().decoder().trailers().to_header_map()
     }
 
-    /// The response, unless its status says that the request has failed (400 and above).
+    /// Returns the response, or the response as the error when its status says that the request has
+    /// failed (400 and above).
     ///
     /// # Errors
     ///
@@ -262,7 +263,7 @@ impl Response {
         }
     }
 
-    /// The next piece of the body, or `None` at its end.
+    /// Receives the next piece of the body, or `None` at its end.
     ///
     /// # Errors
     ///
@@ -323,7 +324,7 @@ impl Response {
         }
     }
 
-    /// The whole body, in memory.
+    /// Receives the whole body into memory.
     ///
     /// # Errors
     ///
@@ -362,8 +363,8 @@ impl Response {
         Ok(bytes)
     }
 
-    /// The whole body as text, in the charset that `Content-Type` names, or UTF-8. What is no
-    /// character of it becomes U+FFFD.
+    /// Receives the whole body as text, in the charset that `Content-Type` names, or UTF-8. What is
+    /// no character of it becomes U+FFFD.
     ///
     /// # Errors
     ///
@@ -379,7 +380,7 @@ impl Response {
         text.map_err(|error| error.asking(self.url()))
     }
 
-    /// The body as a reader, which joins its pieces.
+    /// Returns the body as a reader, which joins its pieces.
     #[must_use]
     pub fn reader(self) -> Reader<BodyPieces> {
         Reader::new(BodyPieces {
@@ -387,14 +388,15 @@ impl Response {
         })
     }
 
-    /// The body as a stream of its pieces.
+    /// Returns the body as a stream of its pieces.
     #[must_use]
     pub fn into_stream(self) -> BodyStream {
         BodyStream { response: self }
     }
 
-    /// The connection, after a response that has changed its protocol: 101 to a request that asked
-    /// for that by [`Request::upgrade`](super::Request::upgrade), or success to `CONNECT`.
+    /// Returns the connection, after a response that has changed its protocol: 101 to a request
+    /// that asked for that by [`Request::upgrade`](super::Request::upgrade), or success to
+    /// `CONNECT`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! When a request is sent again.
+//! The rule by which requests are sent again.
 
 use std::{
     cell::Cell,
@@ -17,7 +17,8 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 const BUDGET_START: f64 = 10.0;
 const BUDGET_MAX: f64 = 100.0;
 
-/// When a request is sent again. None is by default, but for those that met a dead idle connection.
+/// The rule by which failed requests are sent again. None is by default, but for those that met a
+/// dead idle connection.
 ///
 /// Only requests that may be repeated are: those whose method is idempotent and whose body is not a
 /// stream. Connections that fail and the statuses 429, 502, 503 and 504 count as failures. The wait
@@ -46,7 +47,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// At most so many further attempts.
+    /// Allows at most `retries_max` further attempts.
     #[must_use]
     pub fn new(retries_max: u32) -> Self {
         Self {
@@ -69,7 +70,7 @@ impl Retry {
         self
     }
 
-    /// The wait before the first further attempt; 100 ms by default.
+    /// Sets the wait before the first further attempt; 100 ms by default.
     #[must_use]
     pub fn wait_first(mut self, wait: Duration) -> Self {
         self.wait = wait;

@@ -16,7 +16,7 @@ use crate::{
     runtime::Runtime,
 };
 
-/// A whole response.
+/// A whole response, with its body.
 #[derive(Debug, Clone)]
 pub struct Page {
     status: StatusCode,
@@ -26,43 +26,43 @@ pub struct Page {
 }
 
 impl Page {
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Where it came from, after all redirects.
+    /// Returns the URL that it came from, after all redirects.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The first field called `name`, in any case.
+    /// Returns the first field called `name`, in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(name).map(HeaderValue::as_bytes)
     }
 
-    /// All fields as a map.
+    /// Returns all fields as a map.
     #[must_use]
     pub fn field_map(&self) -> &HeaderMap {
         &self.fields
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body.
+    /// Returns the body, without a copy.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.body
     }
 
-    /// The body as text, in the charset that it came with.
+    /// Returns the body as text, in the charset that it came with.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Page {
     }
 }
 
-/// Gets a page, with its body.
+/// Gets a page with its body, and blocks the thread meanwhile.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ pub fn fetch(url: impl IntoUrl) -> Result<Page> {
     send(|client| client.get(url))
 }
 
-/// Sends a request, and gets the response with its body.
+/// Sends a request, and blocks the thread until the response is here with its body.
 ///
 /// # Errors
 ///

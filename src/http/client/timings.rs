@@ -1,31 +1,31 @@
-//! Where the time of a request went.
+//! The times that the steps of a request took.
 
 use std::time::{Duration, Instant};
 
 use super::phase::Phase;
 
-/// Where the time of a request went. With redirects or a retry, it tells of the last exchange, and
-/// `total` of all of them.
+/// The times that the steps of a request took. With redirects or a retry, it tells of the last
+/// exchange, and `total` of all of them.
 ///
 /// A step that did not happen took no time: a request on an idle connection has neither `dns` nor
 /// `connect`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Waiting for one of the connections that its host may have.
+    /// The wait for one of the connections that its host may have.
     pub queue: Duration,
-    /// Looking up the host's addresses.
+    /// The look-up of the host's addresses.
     pub dns: Duration,
-    /// Opening a connection.
+    /// The opening of a connection.
     pub connect: Duration,
     /// The TLS handshake.
     pub tls: Duration,
-    /// Sending the request. Zero when the kernel took it at once.
+    /// The sending of the request. Zero when the kernel took it at once.
     pub send: Duration,
-    /// From then on until the head of the response was here.
+    /// The time from then on until the head of the response was here.
     pub first_byte: Duration,
-    /// From the start of the request until the end of the response, or its head while the body is
-    /// still on its way.
+    /// The time from the start of the request until the end of the response, or its head while the
+    /// body is still on its way.
     pub total: Duration,
     /// Whether the request went on a connection that had served another one.
     pub is_reused: bool,

@@ -1,4 +1,4 @@
-//! Where a request goes.
+//! The URL of a request.
 
 pub(super) mod base64;
 
@@ -125,7 +125,7 @@ impl Url {
         })
     }
 
-    /// The URL that `reference` stands for on this page (RFC 3986, section 5.2).
+    /// Returns the URL that `reference` stands for on this page (RFC 3986, section 5.2).
     ///
     /// # Errors
     ///
@@ -234,51 +234,51 @@ impl Url {
         }
     }
 
-    /// The whole URL, without userinfo and fragment.
+    /// Returns the whole URL, without userinfo and fragment.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     #[must_use]
     pub fn scheme(&self) -> &str {
         if self.is_https { "https" } else { "http" }
     }
 
-    /// The host: a name, an IPv4 address, or an IPv6 address in brackets.
+    /// Returns the host: a name, an IPv4 address, or an IPv6 address in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.authority()[..self.host_len]
     }
 
-    /// The port, the scheme's own when the URL names none.
+    /// Returns the port, the scheme's own when the URL names none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The path.
+    /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &str {
         let target = self.target();
         &target[..target.find('?').unwrap_or(target.len())]
     }
 
-    /// The query, after the question mark.
+    /// Returns the query, after the question mark.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.target().split_once('?').map(|(_, query)| query)
     }
 
-    /// Path and query, as they are sent.
+    /// Returns path and query, as they are sent.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.text[self.target_start..]
     }
 
-    /// Scheme, host and port: what must be equal for a connection to be shared and for credentials
-    /// to be sent on.
+    /// Returns scheme, host and port. Only requests to one origin share a connection and
+    /// credentials.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.text[..self.target_start]

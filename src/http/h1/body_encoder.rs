@@ -1,4 +1,4 @@
-//! Keeps the promise of a head about its body.
+//! Encodes a body as its head has promised it.
 
 use std::fmt;
 

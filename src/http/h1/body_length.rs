@@ -1,4 +1,4 @@
-//! How the length of a body is told.
+//! The length of a body, as a head gives it.
 
 /// How a message tells where its body ends (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Says precisely what is wrong with a head that could not be split, or never can be.
+//! Finds the exact error in a head that cannot be split.
 //!
 //! Splitting is made for heads that are right and tells little about the others. This looks at
 //! the lines again, in order, which costs nothing while heads are right. It looks at the start line

@@ -1,4 +1,4 @@
-//! The answer that most handlers give.
+//! Encodes the answer that most handlers give.
 
 use ::http::{HeaderValue, StatusCode};
 

@@ -1,4 +1,4 @@
-//! Why a client refuses a response.
+//! The errors for which a client refuses a response.
 
 use std::fmt;
 

@@ -15,7 +15,7 @@ use crate::http::{
     h1::{RequestHead, imf_fixdate},
 };
 
-/// The record of one request, or of bytes that were none, for an access log.
+/// The record of one request, or of bytes that were no request, for an access log.
 ///
 /// It prints as one line: peer, method, target, status, bytes received and sent, duration, the name
 /// of the reason where the server refused or cut something or the client left, and in quotes the
@@ -46,9 +46,9 @@ use crate::http::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Access<'a> {
-    /// Who sent it; none for a connection without an address.
+    /// The client's address; none for a connection without one.
     pub peer: Option<SocketAddr>,
-    /// When its head was complete, or found to be none.
+    /// The time when its head was complete, or found to be no head.
     pub time: SystemTime,
     /// The method; none when the head could not be read.
     pub method: Option<&'a Method>,
@@ -62,9 +62,10 @@ pub struct Access<'a> {
     pub sent: u64,
     /// From the end of the head to the end of the answer.
     pub duration: Duration,
-    /// Why the server refused the request, or cut the answer off, or that the client left.
+    /// The reason why the server refused the request or cut the answer off, or that the client
+    /// left; none after a whole answer.
     pub reason: Option<EndReason>,
-    /// The error that the handler returned, if it did: the client sees its status only.
+    /// The error that the handler returned, if it returned one. The client sees its status only.
     pub error: Option<&'a Error>,
     /// The head of the request, if it could be read.
     pub(super) head: Option<&'a RequestHead>,
@@ -93,21 +94,22 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// The version of the request; none when the head could not be read.
+    /// Returns the version of the request; none when the head could not be read.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         self.head.map(RequestHead::version)
     }
 
-    /// The request's first field called `name`, in any case, without the blanks around its value.
+    /// Returns the request's first field called `name`, in any case, without the blanks around its
+    /// value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.head?.field(name)
     }
 
-    /// Prints as a line of the common log format: remote address, two unknowns (`-`), time in UTC,
-    /// request line in quotes, status, bytes of the answer's body. What is not known is `-`;
-    /// quotes, control characters and bytes above 0x7E are escaped (`\"`, `\x00`).
+    /// Prints a line of the common log format: remote address, two unknowns (`-`), time in UTC,
+    /// request line in quotes, status, bytes of the answer's body. Unknown parts are `-`. Quotes,
+    /// control characters and bytes above 0x7E are escaped (`\"`, `\x00`).
     ///
     /// ```text
     /// 192.0.2.7 - - [10/Oct/2026:13:55:36 +0000] "GET /a?b HTTP/1.1" 200 2326
@@ -120,8 +122,8 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Prints as a line of the combined log format: the [common](Self::common) one, with `Referer`
-    /// and `User-Agent` in quotes.
+    /// Prints a line of the combined log format: the [common](Self::common) one, with `Referer` and
+    /// `User-Agent` in quotes.
     ///
     /// ```text
     /// 192.0.2.7 - - [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 304 - "-" "curl/8.9"

@@ -1,4 +1,4 @@
-//! HTTP on one connection, without a server.
+//! HTTP on a single connection, without a server.
 
 use std::{
     fmt,
@@ -55,13 +55,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The settings of a [`Server`](crate::http::Server) by default.
+    /// Makes the default settings, those of a [`Server`](crate::http::Server).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The limits on what a client may send.
+    /// Sets the limits on what a client may send.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.rules.limits = limits;
@@ -75,14 +75,15 @@ impl Connection {
         self
     }
 
-    /// How long to wait for the client.
+    /// Sets how long to wait for the client.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.settings.timeouts = timeouts;
         self
     }
 
-    /// Tells `log` of every request that was answered or refused, and of bytes that were none.
+    /// Calls `log` for each request that was answered or refused, and for bytes that were no
+    /// request.
     #[must_use]
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + Send + Sync + 'static) -> Self {
         self.settings.access_log = Some(Arc::new(log));

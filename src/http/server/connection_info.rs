@@ -1,25 +1,26 @@
-//! The facts about a connection that a server tells.
+//! The facts about one connection of a server.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use super::phase::Phase;
 use crate::http::transport::Transport;
 
-/// One connection of a server, as it was when it was asked for. Given by
+/// The state of one connection of a server. Given by
 /// [`ServerHandle::connections`](crate::http::ServerHandle::connections), and prints as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// Who is at the other end; none on a Unix socket, and in the phases `Tunnel` and `Closing`,
-    /// in which the server has let go of the socket.
+    /// The address of the other end. None on a Unix socket, and in the phases `Tunnel` and
+    /// `Closing`, in which the server has let go of the socket.
     pub peer: Option<SocketAddr>,
-    /// Its activity.
+    /// The activity of the connection.
     pub phase: Phase,
-    /// Since it was accepted, in whole seconds.
+    /// The time since it was accepted, in whole seconds.
     pub age: Duration,
-    /// Bytes that have arrived, as the kernel counts them, read or not; none where `peer` is none.
+    /// The bytes that have arrived, read or not, as the kernel counts them; none where `peer` is
+    /// none.
     pub received: Option<u64>,
-    /// Bytes that were sent, without those that were sent again; none where `peer` is none.
+    /// The bytes that were sent, without those that were sent again; none where `peer` is none.
     pub sent: Option<u64>,
 }
 

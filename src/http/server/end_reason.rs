@@ -1,4 +1,4 @@
-//! Why requests end without their handler's answer.
+//! The reasons why requests end without their handler's answer.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use crate::http::{
 /// After how many seconds a client should come back to a server that was full.
 const RETRY_AFTER: u64 = 1;
 
-/// Why a request ended otherwise than by the whole answer of its handler: the server answered it by
-/// itself, the answer was cut off, or the client left.
+/// The reason why a request did not end with the whole answer of its handler: the server answered
+/// by itself, the answer was cut off, or the client left.
 ///
 /// It goes into the access log ([`Access::reason`](super::Access::reason)), and the
 /// [`Report`](super::Report) counts each.
@@ -41,7 +41,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// The name of the reason for logs and counters.
+    /// Returns the name of the reason, for logs and counters.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request(error) => error.as_str(),
@@ -73,7 +73,7 @@ impl EndReason {
         }
     }
 
-    /// The status of the answer, where there still is one.
+    /// Returns the status of the answer, where there still is one.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Request(error) => error.status(),

@@ -1,4 +1,4 @@
-//! `ServerHandle`: stops a server, and tells of its connections.
+//! [`ServerHandle`]: stops a server, and shows its connections.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use super::{
     worker::control::{Control, Stop},
 };
 
-/// Stops a server and looks into it, from any thread or task. Made by
+/// Stops a server and shows its connections, from any thread or task. Made by
 /// [`Server::handle`](crate::http::Server::handle), cloned as often as needed; it keeps nothing
 /// alive.
 ///
@@ -47,7 +47,7 @@ impl ServerHandle {
         self.control.stop(Stop::Within(deadline));
     }
 
-    /// The connections that the server has, of all workers and in no particular order. Those that
+    /// Returns the connections of the server, of all workers and in no particular order. Those that
     /// wait in the backlog, and those that are just refused, are not among them.
     ///
     /// Each worker answers at its next turn. That costs it two system calls for each connection, so

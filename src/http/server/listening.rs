@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! The addresses and sockets that a server listens on.
 
 use std::{
     fmt, io,

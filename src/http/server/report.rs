@@ -5,7 +5,7 @@ use std::fmt;
 use super::end_reason::EndReason;
 use crate::task::JoinError;
 
-/// The counts of a server until it ended. It prints as one line.
+/// The counts of a server from its start to its end. It prints as one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -36,20 +36,21 @@ pub struct Report {
 }
 
 impl Report {
-    /// How often the server refused a request, or bytes that were none, or an answer failed, for
-    /// each reason and in the order in which the reasons came up first.
+    /// Returns how often the server refused a request or cut an answer off, for each reason and in
+    /// the order in which the reasons came up first.
     #[must_use]
     pub fn refusals(&self) -> &[(EndReason, u64)] {
         &self.refusals
     }
 
-    /// How often it refused something.
+    /// Returns how often the server refused a request.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.count_of(false)
     }
 
-    /// How many answers failed: their handler did, or they were cut off.
+    /// Returns how many answers failed: their handler returned an error or panicked, or they were
+    /// cut off.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.count_of(true)

@@ -81,7 +81,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router without routes: it answers 404.
+    /// Makes a router without routes, which answers 404.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -99,7 +99,8 @@ impl Router {
         self
     }
 
-    /// Answers those methods at `path` by `handler` that have no handler there, OPTIONS included.
+    /// Answers all other methods at `path` by `handler`: those that have no handler there, OPTIONS
+    /// included.
     ///
     /// # Panics
     ///
@@ -188,7 +189,7 @@ impl Router {
         self.route(Method::OPTIONS, path, handler)
     }
 
-    /// Adds the routes of `router`, each behind `prefix`; its `/` becomes the prefix itself.
+    /// Adds the routes of `router`, each below `prefix`; its `/` becomes the prefix itself.
     ///
     /// Its fallback answers what begins with the prefix and is matched by nothing. Handlers see the
     /// whole path, and parameters of the prefix beside their own.
@@ -220,7 +221,7 @@ impl Router {
         self
     }
 
-    /// Answers by `handler` what no path matches. The last one counts.
+    /// Answers requests by `handler` whose path no route matches. The last one counts.
     #[must_use]
     pub fn fallback(mut self, handler: impl Handler) -> Self {
         self.fallback = Some(boxed(handler));

@@ -1,8 +1,8 @@
-//! How long a server waits for a client.
+//! The times that a server waits for its clients.
 
 use std::time::Duration;
 
-/// How long a server waits for its clients. Every wait for one has a limit by default.
+/// The times that a server waits for its clients. Every wait for one has a limit by default.
 ///
 /// # Examples
 ///
@@ -15,39 +15,39 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the next request on a connection that is open, counted from the last answer or from the
-    /// accept. The connection is closed then.
+    /// The wait for the next request on an open connection, counted from the last answer or from
+    /// the accept. The connection is closed then.
     ///
     /// The default of 75 seconds is longer than the 60 after which load balancers close theirs:
     /// they should be the first to do so, or a request crosses our close.
     pub idle: Duration,
 
-    /// For the whole head of a request, counted from its first byte; no byte that arrives prolongs
-    /// it. The answer is 408.
+    /// The wait for the whole head of a request, counted from its first byte; later bytes do not
+    /// prolong it. The answer is 408.
     ///
     /// The default of 10 seconds is enough for a slow phone, but too short for a client that sends
     /// a byte now and then to keep the connection.
     pub head: Duration,
 
-    /// For the next bytes of a request's body, counted while the handler waits for them. The
-    /// handler's read fails with an error that answers 408.
+    /// The wait for the next bytes of a request's body, counted while the handler waits for them.
+    /// The handler's read fails with an error that answers 408.
     ///
     /// The default is 30 seconds. A handler prolongs it for its own request by
     /// [`Body::timeout`](crate::http::Body::timeout).
     pub body: Duration,
 
-    /// Bytes a second of a request's body that a client has to send on average, over the time that
-    /// the handler waits for it. 0 asks for none.
+    /// The bytes a second of a request's body that a client has to send on average, over the time
+    /// that the handler waits for it. 0 asks for none.
     ///
     /// It begins to count after [`body_rate_grace`](Self::body_rate_grace). The default of 256
     /// bytes ends bodies that trickle, each byte of which would otherwise start
     /// [`body`](Self::body) anew.
     pub body_rate_min: u32,
 
-    /// How long a handler waits for a body before its rate counts; 10 seconds by default.
+    /// The time that a handler waits for a body before its rate counts; 10 seconds by default.
     pub body_rate_grace: Duration,
 
-    /// For a client to take any byte of an answer. The connection is cut then.
+    /// The wait for a client to take any byte of an answer. The connection is cut then.
     ///
     /// The default is 30 seconds. Without it a client that asks for much and reads nothing would
     /// keep its connection, and the memory of the socket's buffers, for ever. For a Unix socket the
@@ -55,8 +55,8 @@ pub struct Timeouts {
     /// time is cut.
     pub write: Duration,
 
-    /// For a request on an idle connection after the server has begun to stop; it is answered with
-    /// `Connection: close`. The connection is closed then.
+    /// The wait for a request on an idle connection after the server has begun to stop; the request
+    /// is answered with `Connection: close`. The connection is closed then.
     ///
     /// The default is 0: idle connections are closed at once, and a request that crosses the close
     /// on its way is lost. A client that may not send it again deserves a round trip or two.

@@ -1,4 +1,4 @@
-//! A transport as what TLS is spoken over.
+//! A transport as the stream below TLS.
 
 use std::{
     io,

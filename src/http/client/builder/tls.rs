@@ -1,4 +1,4 @@
-//! The settings of `https`.
+//! The TLS settings of a client's builder.
 
 use super::ClientBuilder;
 use crate::tls::Config;

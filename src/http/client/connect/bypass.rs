@@ -1,4 +1,4 @@
-//! Which hosts are asked without a proxy.
+//! The list of hosts that are asked without a proxy, as `no_proxy` has it.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! A client that is built without the feature `tls` knows `http` only.
+//! The connections of a client that is built without the feature `tls`: `http` only.
 
 use crate::http::{
     client::{

@@ -1,4 +1,4 @@
-//! Servers that stand between.
+//! HTTP proxies.
 
 use std::env;
 
@@ -11,7 +11,7 @@ use crate::http::{
     },
 };
 
-/// Which requests go by which HTTP proxy.
+/// The rule that chooses an HTTP proxy for a request.
 ///
 /// Requests for `http` are sent to the proxy whole; for `https` it opens a tunnel (`CONNECT`).
 /// Userinfo in the proxy's URL becomes `Proxy-Authorization`.
@@ -53,7 +53,7 @@ impl ProxyServer {
 }
 
 impl Proxy {
-    /// A proxy for all requests.
+    /// Makes a proxy for all requests.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Proxy {
         })
     }
 
-    /// A proxy for requests whose scheme is `http`.
+    /// Makes a proxy for requests whose scheme is `http`.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Proxy {
         })
     }
 
-    /// A proxy for requests whose scheme is `https`.
+    /// Makes a proxy for requests whose scheme is `https`.
     ///
     /// # Errors
     ///
@@ -122,8 +122,8 @@ impl Proxy {
         .bypass(&no_proxy)
     }
 
-    /// Hosts that are asked directly: a list as in `no_proxy`, with commas or blanks between its
-    /// entries.
+    /// Sets the hosts that are asked directly: a list as in `no_proxy`, with commas or blanks
+    /// between its entries.
     ///
     /// | Entry | Stands for |
     /// |---|---|

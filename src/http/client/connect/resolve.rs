@@ -1,4 +1,4 @@
-//! From a host to its addresses.
+//! Looks up the addresses of a host.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! `https`.
+//! The TLS connections for `https`.
 
 use std::{cell::OnceCell, io};
 

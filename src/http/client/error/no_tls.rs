@@ -1,4 +1,4 @@
-//! Without the feature `tls` no error is TLS's.
+//! The errors of TLS in a build without the feature `tls`: there are none.
 
 use std::io;
 

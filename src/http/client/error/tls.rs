@@ -1,4 +1,4 @@
-//! Which errors of a connection are TLS's.
+//! Tells the errors of TLS from the other errors of a connection.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! A request as it is kept until it is answered: it may have to be sent more than once.
+//! A request that is kept until it is answered, since it may be sent more than once.
 
 use std::rc::Rc;
 

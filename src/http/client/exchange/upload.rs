@@ -1,4 +1,4 @@
-//! Sends a request: its head, and its body as that comes.
+//! Sends a request: its head, and the pieces of its body as they come.
 
 use std::{
     future::Future,

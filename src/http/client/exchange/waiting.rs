@@ -1,4 +1,4 @@
-//! How long an exchange waits.
+//! The waits of an exchange, with their time limits.
 
 use std::{
     task::{Context, Poll},

@@ -1,7 +1,7 @@
 //! The counts of a client's pool.
 
-/// The connections of a client, as [`Client::pool_state`](crate::http::client::Client::pool_state)
-/// tells them.
+/// The counts of a client's connections, made by
+/// [`Client::pool_state`](crate::http::client::Client::pool_state).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolState {
@@ -30,19 +30,19 @@ pub struct HostState {
 }
 
 impl PoolState {
-    /// The connections that wait for a request, of all hosts.
+    /// Returns the number of connections that wait for a request, of all hosts.
     #[must_use]
     pub fn idle(&self) -> usize {
         self.hosts.iter().map(|host| host.idle).sum()
     }
 
-    /// The connections that are being opened or serve a request, of all hosts.
+    /// Returns the number of connections that are being opened or serve a request, of all hosts.
     #[must_use]
     pub fn busy(&self) -> usize {
         self.hosts.iter().map(|host| host.busy).sum()
     }
 
-    /// The requests that wait for a connection, of all hosts.
+    /// Returns the number of requests that wait for a connection, of all hosts.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.hosts.iter().map(|host| host.waiting).sum()

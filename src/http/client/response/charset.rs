@@ -1,4 +1,4 @@
-//! Text in the charsets that the web still has.
+//! Decodes text in the charsets that the web still uses.
 
 use crate::http::client::error::{Error, ErrorKind, Result};
 

@@ -69,8 +69,8 @@ impl Gathered {
 }
 
 impl Response {
-    /// Writes the body to a file from `offset` on, and tells how many bytes that were. No more than
-    /// half a megabyte is held in memory.
+    /// Writes the body to a file from `offset` on, and returns how many bytes those were. No more
+    /// than half a megabyte is held in memory.
     ///
     /// # Errors
     ///

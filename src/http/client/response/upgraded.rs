@@ -12,8 +12,8 @@ use crate::{
     pool::ManagedBuf,
 };
 
-/// A connection whose protocol was changed, or the tunnel that a proxy has opened. It is no longer
-/// the pool's.
+/// A connection that has changed its protocol, or the tunnel that a proxy has opened. It is no
+/// longer the pool's.
 ///
 /// Everything works through `&self`: one task may receive while another sends. The server has a
 /// type of its own, since its connections go back to it and are told when it stops.
@@ -29,7 +29,7 @@ impl Upgraded {
         }
     }
 
-    /// The next bytes; empty when the peer has finished sending.
+    /// Receives the next bytes; empty when the peer has finished sending.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Upgraded {
         self.connection.write_all(buf).await
     }
 
-    /// Ends the sending direction after what was sent.
+    /// Ends the sending direction after the bytes before.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! How the futures of a handler are polled while the client is watched.
+//! Polls the futures of a handler, and watches the client meanwhile.
 
 use std::{
     future::{Future, poll_fn},

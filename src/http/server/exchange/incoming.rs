@@ -1,4 +1,4 @@
-//! How a handler pulls the body of its request.
+//! The receiving side of an exchange, from which a handler pulls the body of its request.
 //!
 //! The body stays with the client until it is pulled: nothing is received ahead but what the socket
 //! has parked. `pull.rs` has the waits for it.

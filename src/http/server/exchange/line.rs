@@ -1,4 +1,4 @@
-//! The connection that an exchange serves, and who is woken by it.
+//! The connection that an exchange serves, and the task that it wakes.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,4 +1,4 @@
-//! The waits for the body of a request: who waits, and how long the client may take.
+//! The waits of a handler for the body of its request, and their time limits.
 //!
 //! A wait for the client has two limits, the time since its last byte and the rate over all the
 //! time that was waited; the time in which the handler does not wait counts for neither.

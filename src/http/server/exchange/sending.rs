@@ -1,4 +1,4 @@
-//! How the output of an exchange is sent: at once, in pieces, or left to the kernel.
+//! Sends the output of an exchange: at once, in pieces, or by the kernel alone.
 
 use std::{
     future::{Future, poll_fn},

@@ -1,4 +1,4 @@
-//! A request's body.
+//! The body of a request.
 
 use std::{
     future::Future,
@@ -74,7 +74,7 @@ impl Body {
         }
     }
 
-    /// The same with another limit on its size than
+    /// Sets another limit on its size than
     /// [`Limits::body_bytes_max`](crate::http::Limits::body_bytes_max).
     #[must_use]
     pub fn limit(self, bytes_max: u64) -> Self {
@@ -84,7 +84,7 @@ impl Body {
         self
     }
 
-    /// The same with another limit on the wait for each piece than
+    /// Sets another limit on the wait for each piece than
     /// [`Timeouts::body`](crate::http::Timeouts::body).
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
@@ -103,7 +103,7 @@ impl Body {
             .is_some_and(|number| self.exchange().is_current(number))
     }
 
-    /// How many bytes are still to come, where the client told the length.
+    /// Returns how many bytes are still to come, where the client has given the length.
     #[must_use]
     pub fn bytes_left(&self) -> Option<u64> {
         if self.is_current() {
@@ -113,7 +113,7 @@ impl Body {
         }
     }
 
-    /// The next piece, or `None` at the end.
+    /// Receives the next piece, or `None` at the end.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Body {
         }
     }
 
-    /// The whole body. Its limit bounds it.
+    /// Receives the whole body. Its limit bounds it.
     ///
     /// # Errors
     ///
@@ -156,8 +156,8 @@ impl Body {
         Ok(bytes)
     }
 
-    /// The trailers, fields that the client sent after a body in chunks; none before its end. Those
-    /// that would change the message's meaning are left out (RFC 9110, section 6.5.1).
+    /// Returns the trailers, fields that the client sent after a body in chunks; none before its
+    /// end. Those that would change the message's meaning are left out (RFC 9110, section 6.5.1).
     #[must_use]
     pub fn trailers(&self) -> HeaderMap {
         self.number

@@ -1,4 +1,4 @@
-//! The body of an answer that is written in pieces.
+//! Writes the body of an answer in pieces.
 
 use std::{fmt, future::poll_fn, io, rc::Rc, task::Poll};
 
@@ -65,7 +65,7 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Waits until what was written is in the kernel's hands.
+    /// Waits until all written bytes are in the kernel's hands.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl BodyWriter {
         }
     }
 
-    /// Waits until the server begins to stop: a handler that writes without an end ends then.
+    /// Waits until the server begins to stop, so that a handler that writes without an end can end.
     ///
     /// # Cancel safety
     ///

@@ -50,8 +50,8 @@ fn content_type(path: &Path) -> HeaderValue {
 }
 
 impl Response {
-    /// `200 OK` with the content of a file, as long as it is now, and a `Content-Type` by the end
-    /// of its name. It is read while it is sent, 64 KiB at a time.
+    /// Answers `200 OK` with the content of a file, as long as it is now, and a `Content-Type` by
+    /// the end of its name. It is read while it is sent, 64 KiB at a time.
     ///
     /// The path is opened as it is: a handler that makes it from what a client sent has to see to
     /// it that it stays where it should.

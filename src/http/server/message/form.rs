@@ -34,13 +34,13 @@ pub struct Form {
 }
 
 impl Form {
-    /// The names and values, decoded, in order.
+    /// Returns the names and values, decoded, in order.
     #[must_use]
     pub fn pairs(&self) -> Pairs<'_> {
         Pairs::new(&self.bytes)
     }
 
-    /// The value of the first pair called `name`, or `None` without such a pair.
+    /// Returns the value of the first pair called `name`, or `None` without such a pair.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! To and from the types of the `http` crate.
+//! Conversions to and from the types of the `http` crate.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::http::{
 };
 
 impl Request {
-    /// The request as the `http` crate has it. The map of the fields is built.
+    /// Returns the request as the `http` crate has it. The map of the fields is built.
     ///
     /// The target becomes its `uri`, in the form in which it was sent; the parameters of the path
     /// are lost.

@@ -35,8 +35,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 impl Response {
-    /// `200 OK` with `value` in JSON; 500 when it cannot be written in JSON, as a map whose keys
-    /// are not text.
+    /// Answers `200 OK` with `value` in JSON; 500 when it cannot be written in JSON, as a map whose
+    /// keys are not text.
     ///
     /// Feature: `json`.
     #[must_use]

@@ -91,7 +91,7 @@ impl fmt::Debug for Pairs<'_> {
 
 /// The query of the target, in pairs.
 impl Request {
-    /// The names and values of the query, decoded.
+    /// Returns the names and values of the query, decoded.
     ///
     /// # Examples
     ///
@@ -110,7 +110,7 @@ impl Request {
         Pairs::new(self.query().unwrap_or("").as_bytes())
     }
 
-    /// The value of the query's first pair called `name`, or `None` without such a pair.
+    /// Returns the value of the query's first pair called `name`, or `None` without such a pair.
     ///
     /// # Errors
     ///

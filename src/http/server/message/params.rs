@@ -60,7 +60,7 @@ impl Params {
 
 /// The parameters in the path, as the [route](crate::http::Router) names them.
 impl Request {
-    /// The value of the path's parameter `name`.
+    /// Returns the value of the path's parameter `name`.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Request {
         pairs::parse(name, &self.param_str(name)?)
     }
 
-    /// The text of the path's parameter `name`, with its percent-encoding decoded.
+    /// Returns the text of the path's parameter `name`, with its percent-encoding decoded.
     ///
     /// It may hold whatever a client can encode: slashes, dots, line ends and null characters too.
     ///

@@ -1,4 +1,4 @@
-//! Answers that send the client elsewhere.
+//! Answers that send the client to another place.
 
 use super::response::Response;
 use crate::http::{HeaderValue, StatusCode, header, percent::encode_invisible};
@@ -9,7 +9,7 @@ use crate::http::{HeaderValue, StatusCode, header, percent::encode_invisible};
 /// whatever is not ASCII are percent-encoded, so that no text can break out of the field; nothing
 /// else is. A location that comes from a client can lead anywhere, `//elsewhere.test` too.
 impl Response {
-    /// `303 See Other`: the client asks for `location` by GET. For the answer to a form.
+    /// Answers `303 See Other`: the client asks for `location` by GET. For the answer to a form.
     ///
     /// # Examples
     ///
@@ -24,13 +24,15 @@ impl Response {
         Self::redirect_with(StatusCode::SEE_OTHER, location)
     }
 
-    /// `307 Temporary Redirect`: the client sends the same request to `location`, this time.
+    /// Answers `307 Temporary Redirect`: the client sends the same request to `location`, this
+    /// time.
     #[must_use]
     pub fn redirect_temporary(location: &str) -> Self {
         Self::redirect_with(StatusCode::TEMPORARY_REDIRECT, location)
     }
 
-    /// `308 Permanent Redirect`: the client sends the same request to `location`, from now on.
+    /// Answers `308 Permanent Redirect`: the client sends the same request to `location`, from now
+    /// on.
     #[must_use]
     pub fn redirect_permanent(location: &str) -> Self {
         Self::redirect_with(StatusCode::PERMANENT_REDIRECT, location)

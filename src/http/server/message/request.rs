@@ -1,4 +1,4 @@
-//! A request.
+//! A request as its handler sees it.
 
 use std::{cell::RefCell, fmt, net::SocketAddr, rc::Rc};
 
@@ -9,7 +9,7 @@ use crate::http::{
     server::{exchange::Exchange, settings::WhenGone},
 };
 
-/// A request: its head, which is here, and its body, which is pulled.
+/// A request: its head, which is complete, and its body, which the handler pulls.
 ///
 /// The head is read lazily: no map of fields is built unless [`field_map`](Self::field_map) is
 /// called. The value is `'static` and may be kept or moved to another task of this thread.
@@ -41,44 +41,45 @@ impl Request {
         &self.received.params
     }
 
-    /// The method.
+    /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &Method {
         self.head().method()
     }
 
-    /// The target as it was sent.
+    /// Returns the target as it was sent.
     #[must_use]
     pub fn target(&self) -> &str {
         self.head().target()
     }
 
-    /// The target's path, as it was sent: nothing is decoded.
+    /// Returns the target's path as it was sent, without decoding.
     #[must_use]
     pub fn path(&self) -> &str {
         self.head().path()
     }
 
-    /// The query of the target, after the `?`, as it was sent.
+    /// Returns the query of the target, after the `?`, as it was sent.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.head().query()
     }
 
-    /// Host and port that the client asked for: from the target if it names them, else from `Host`.
+    /// Returns the host and port that the client asked for: from the target if it names them, else
+    /// from `Host`.
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         self.head().authority()
     }
 
-    /// The version: 1.0 or 1.1.
+    /// Returns the version: 1.0 or 1.1.
     #[must_use]
     pub fn version(&self) -> Version {
         self.head().version()
     }
 
-    /// Who is at the other end of the connection: the client, or the proxy in front of us. None on
-    /// a Unix socket, and once the connection has been handed over or is gone.
+    /// Returns the address of the other end of the connection: the client, or the proxy in front of
+    /// the server. None on a Unix socket, and once the connection has been handed over or is gone.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         if !self.is_current() {
@@ -90,18 +91,18 @@ impl Request {
         addr.ok().flatten()
     }
 
-    /// The first field called `name`, in any case, without the blanks around its value.
+    /// Returns the first field called `name`, in any case, without the blanks around its value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.head().field(name)
     }
 
-    /// All fields called `name`, in order.
+    /// Returns all fields called `name`, in order.
     pub fn field_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.head().field_all(name)
     }
 
-    /// Names, as they were sent, and values of all fields, in order.
+    /// Returns the names, as they were sent, and values of all fields, in order.
     ///
     /// # Examples
     ///
@@ -116,13 +117,13 @@ impl Request {
         self.head().fields().iter()
     }
 
-    /// All fields as a map, which is built anew at each call.
+    /// Returns all fields as a map, which is built anew at each call.
     #[must_use]
     pub fn field_map(&self) -> HeaderMap {
         self.head().to_header_map()
     }
 
-    /// The protocols that the client offers to change to, by `Upgrade` and `Connection`.
+    /// Returns the protocols that the client offers to change to, by `Upgrade` and `Connection`.
     pub fn upgrades(&self) -> impl Iterator<Item = &str> {
         self.head().upgrades()
     }
@@ -165,7 +166,7 @@ impl Request {
         self.exchange().wake();
     }
 
-    /// Waits until the server begins to stop: a handler that waits without an end answers then.
+    /// Waits until the server begins to stop, so that a handler that waits long can answer.
     ///
     /// # Cancel safety
     ///
@@ -174,7 +175,7 @@ impl Request {
         self.exchange().shared().stopping().await;
     }
 
-    /// The body, as a value of its own. A second call gives a body that is at its end.
+    /// Returns the body as a value of its own. A second call gives a body that is at its end.
     ///
     /// It can be read until the answer has been written; what is left of it then is skipped.
     pub fn take_body(&mut self) -> Body {

@@ -1,4 +1,4 @@
-//! An answer.
+//! An answer to a request.
 
 use std::{fmt, future::poll_fn, pin::pin};
 
@@ -29,7 +29,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without fields and without a body.
+    /// Makes an answer without fields and without a body.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Response {
         }
     }
 
-    /// `200 OK` with plain text in UTF-8. A `&'static str` is not copied.
+    /// Answers `200 OK` with plain text in UTF-8. A `&'static str` is not copied.
     #[must_use]
     pub fn text(text: impl Into<Bytes>) -> Self {
         Self::with_type(
@@ -50,7 +50,7 @@ impl Response {
         )
     }
 
-    /// `200 OK` with a page in UTF-8.
+    /// Answers `200 OK` with a page in UTF-8.
     #[must_use]
     pub fn html(page: impl Into<Bytes>) -> Self {
         Self::with_type(
@@ -59,7 +59,7 @@ impl Response {
         )
     }
 
-    /// `200 OK` with bytes of no particular type.
+    /// Answers `200 OK` with bytes of no particular type.
     #[must_use]
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self::with_type(
@@ -109,7 +109,7 @@ impl Response {
         self
     }
 
-    /// `200 OK` with a body that `write` writes once the head is on its way.
+    /// Answers `200 OK` with a body that `write` writes once the head is on its way.
     ///
     /// Its length is unknown: the body goes out in chunks, or to HTTP/1.0 until the close. With a
     /// `Content-Length` field it is promised, and cut when `write` gives less.
@@ -150,7 +150,7 @@ impl Response {
         response
     }
 
-    /// `200 OK` with the items of a stream as body. An error cuts it, as in
+    /// Answers `200 OK` with the items of a stream as body. An error cuts it, as in
     /// [`writer`](Self::writer).
     #[must_use]
     pub fn stream<S, D, E>(stream: S) -> Self
@@ -168,8 +168,8 @@ impl Response {
         })
     }
 
-    /// `200 OK` with what is sent into the channel as body; it ends when the last sender is
-    /// dropped. `pieces_max` pieces wait in it at most.
+    /// Answers `200 OK` with the values that are sent into the channel as body; it ends when the
+    /// last sender is dropped. `pieces_max` pieces wait in it at most.
     ///
     /// The senders may be moved to other tasks of this thread. When the client leaves they fail.
     #[must_use]
@@ -184,8 +184,8 @@ impl Response {
         (sender, response)
     }
 
-    /// `101 Switching Protocols`: hands the connection to `use_it`, with whatever the client sent
-    /// after its request. It is closed when that returns.
+    /// Answers `101 Switching Protocols`, and hands the connection to `use_it`, with the bytes that
+    /// the client sent after its request. It is closed when that returns.
     ///
     /// A client that did not offer `protocol`, by `Upgrade` and `Connection: upgrade` in HTTP/1.1,
     /// is answered `426 Upgrade Required` with the protocol's name instead, and `use_it` is
@@ -201,7 +201,7 @@ impl Response {
         response
     }
 
-    /// `200 OK` to a `CONNECT`: hands the connection to `use_it`, as
+    /// Answers `200 OK` to a `CONNECT`, and hands the connection to `use_it`, as
     /// [`upgrade`](Self::upgrade). To another method it answers 500.
     #[must_use]
     pub fn tunnel<F>(use_it: F) -> Self
@@ -215,7 +215,7 @@ impl Response {
         response
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status

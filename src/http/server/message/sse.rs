@@ -30,7 +30,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event with this data, which may have several lines.
+    /// Makes an event with this data, which may have several lines.
     #[must_use]
     pub fn data(data: impl Into<String>) -> Self {
         Self {
@@ -39,7 +39,8 @@ impl Event {
         }
     }
 
-    /// A line that clients skip: it keeps a connection from looking dead to what is between.
+    /// Makes a line that clients skip. It keeps a quiet connection open through proxies that would
+    /// close it.
     #[must_use]
     pub fn comment(comment: impl Into<String>) -> Self {
         Self {
@@ -135,8 +136,8 @@ impl EventSender {
         self.out.flush().await
     }
 
-    /// Waits until the server begins to stop. An event source that does not end then holds it up
-    /// to its deadline.
+    /// Waits until the server begins to stop. An event source that does not end then holds it up to
+    /// its deadline.
     ///
     /// # Cancel safety
     ///
@@ -147,8 +148,8 @@ impl EventSender {
 }
 
 impl Response {
-    /// `200 OK` with server-sent events, which `send` sends as they come. It is dropped when the
-    /// client leaves.
+    /// Answers `200 OK` with server-sent events, which `send` sends as they come. It is dropped
+    /// when the client leaves.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! A connection that has left HTTP.
+//! A connection that speaks another protocol than HTTP now.
 
 use std::{
     cell::Cell,
@@ -56,7 +56,7 @@ impl Upgraded {
         self.connection.as_ref().expect("it is not dropped yet")
     }
 
-    /// The next bytes; none at the end.
+    /// Receives the next bytes; empty at the end.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Upgraded {
         self.connection().write_all(buf).await
     }
 
-    /// Ends the sending direction after what was sent.
+    /// Ends the sending direction after the bytes before.
     ///
     /// # Errors
     ///

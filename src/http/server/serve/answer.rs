@@ -1,4 +1,4 @@
-//! How an answer is written: at once, in pieces, or as a tunnel's beginning.
+//! Writes an answer: at once, in pieces, or as the beginning of a tunnel.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! The way in: which connections a worker takes, and which of the idle ones it closes for them.
+//! Accepts connections for a worker, and closes idle ones to make room for them.
 
 use std::{
     io,

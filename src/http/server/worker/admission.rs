@@ -1,4 +1,4 @@
-//! How many connections a worker keeps, and what happens when there are more.
+//! The number of connections that a worker keeps, and the rules for when there are more.
 
 use crate::sys;
 

@@ -1,4 +1,4 @@
-//! How a server's workers are told what to do, from any thread.
+//! Sends orders to a server's workers, from any thread.
 //!
 //! Each worker has a mailbox. A thread that has something for the worker puts it in and wakes the
 //! worker, which looks at its next turn. No thread waits for a worker while it holds a lock, so
