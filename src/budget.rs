@@ -7,11 +7,11 @@
 //! be done at once* returns `Pending` and wakes its task, which then queues behind the other ready
 //! ones.
 //!
-//! An operation is put off once only ([`PutOff`]). Whatever the future in front of it in a `race`
-//! or a `select!` uses up, it goes on at the next poll, and an executor of its own inside of a task
-//! makes progress. Nothing is put off that has waited already, and nothing is taken, begun or given
-//! up before: putting off changes no more than the time. Writes, which are begun by their first
-//! poll, are put off when they are done.
+//! An operation is put off once only ([`PutOff`]). So it goes on at the next poll, however much the
+//! future in front of it in a `race` or a `select!` uses up, and an executor inside of a task makes
+//! progress. Nothing is put off that has waited already, and nothing is taken, begun or given up
+//! before: putting off changes no more than the time. Writes, which are begun by their first poll,
+//! are put off when they are done.
 //!
 //! Outside of a runtime there is no limit. Calls that cannot wait, such as `try_send`, take one
 //! operation and are never refused.

@@ -2,8 +2,8 @@
 //!
 //! # Two drivers, one set of slots
 //!
-//! Every operation in flight has a [`Slot`](slot::Slot). What differs is how it gets there and who
-//! completes it:
+//! Every operation in flight has a [`Slot`](slot::Slot). Operations differ in the way that they get
+//! there and in the part that completes them:
 //!
 //! - on the **ring**, an entry is pushed and its completion carries the slot's key back;
 //! - a wait for **readiness** is a `POLL_ADD` entry on the ring, and an edge of epoll on the poll
@@ -76,7 +76,7 @@ use silent::Looks;
 use slot::{Slot, State};
 use turn::Events;
 
-/// Which driver a runtime uses.
+/// The kind of driver that a runtime uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DriverKind {
@@ -557,7 +557,7 @@ impl Core {
         }
     }
 
-    /// Asks for the end of an operation in flight. What comes of it is told by its completion.
+    /// Asks for the end of an operation in flight. Its completion has the result.
     fn cancel(&mut self, key: Key) {
         match &mut self.backend {
             Backend::Ring(ring) => ring.cancel(key),

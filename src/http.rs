@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server and client.
+//! An HTTP/1.1 server and [`client`].
 //!
 //! Feature: `http`, which is on by default.
 //!
@@ -21,11 +21,11 @@
 //!
 //! # Handlers
 //!
-//! A [`Router`] chooses among several by method and path, and is a handler itself. What a handler
-//! returns is whatever turns [into a response](IntoResponse): a [`Response`], text, a status, or a
-//! [`Result`] of these, so that `?` works. An [`Error`] becomes the answer that it asks for, and
-//! what it says goes to the log only. A file that is not there is 404: [`Error`] has the table of
-//! I/O errors.
+//! A [`Router`] chooses among several by method and path, and is a handler itself. A handler
+//! returns any value that turns [into a response](IntoResponse): a [`Response`], text, a status, or
+//! a [`Result`] of these, so that `?` works. An [`Error`] becomes the answer that it asks for, and
+//! its text goes to the log only. A file that is not there is 404: [`Error`] has the table of I/O
+//! errors.
 //!
 //! ```no_run
 //! use annulus::http::{self, Request, Response, Router, Server, StatusCode};
@@ -127,10 +127,10 @@
 //!
 //! # Limits, times and the stop
 //!
-//! Whatever a client can make grow has a limit ([`Limits`], [`Server::connections_max`]), and every
-//! wait for one has a time ([`Timeouts`]). The page [`limits`](crate::docs::limits) tells all of
-//! them. A server stops when a future says so ([`Server::shutdown_on`]) or a [`ServerHandle`] does:
-//! it finishes what has begun, and cuts what is left at a deadline.
+//! Everything that a client can make grow has a limit ([`Limits`], [`Server::connections_max`]),
+//! and every wait for a client has a time ([`Timeouts`]). The page [`limits`](crate::docs::limits)
+//! tells all of them. A server stops when a future says so ([`Server::shutdown_on`]) or a
+//! [`ServerHandle`] does: it finishes what has begun, and cuts what is left at a deadline.
 //!
 //! Work beside the requests, such as to write counts once a minute, is a job of
 //! [`Server::background`]: it starts and stops with the server.

@@ -69,10 +69,10 @@
 //!
 //! # Kernels
 //!
-//! Everything works from Linux 5.6 on. What the kernel can do is found out by trying, and newer
-//! features are used by themselves. Where io_uring is forbidden, as in the default profiles of
-//! Docker and Kubernetes, the same program runs on epoll and says so once; `ANNULUS_DRIVER=poll`
-//! chooses that by hand.
+//! Everything works from Linux 5.6 on. The runtime finds out by trying what the kernel can do, and
+//! uses newer features by itself. Where io_uring is forbidden, as in the default profiles of Docker
+//! and Kubernetes, the same program runs on epoll and says so once; `ANNULUS_DRIVER=poll` chooses
+//! that by hand.
 //!
 //! # Features
 //!

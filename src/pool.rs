@@ -118,8 +118,8 @@ impl Pool {
         let buffers_offset = descriptors.next_multiple_of(PAGE);
         let buffers = usize::from(size.buffer_count) * size.buffer_bytes as usize;
         Ok(Self {
-            // What the kernel locks is the descriptors. It writes to the buffers as a system call
-            // of this process does, so that a forked child has a copy of received bytes.
+            // The kernel locks the descriptors. It writes to the buffers as a system call of this
+            // process does, so that a forked child has a copy of received bytes.
             memory: Mapping::new(
                 buffers_offset + buffers.next_multiple_of(PAGE),
                 buffers_offset,
@@ -195,7 +195,7 @@ impl Pool {
     /// A buffer for a plain receive, or memory of its own when there is none.
     #[inline]
     pub(crate) fn take(self: &Rc<Self>) -> ManagedBuf {
-        // What is published belongs to the kernel, so a pool that it picks from has none to take.
+        // Published buffers belong to the kernel, so a pool that it picks from has none to take.
         let id = if self.provided {
             None
         } else {

@@ -31,8 +31,8 @@ use crate::{
 ///
 /// # Panics
 ///
-/// When no driver can be had, with a sentence that says why ([`RuntimeBuilder::build`] returns that
-/// as an error); inside another runtime; and when `future` panics.
+/// When no driver can be set up, with a sentence that says why ([`RuntimeBuilder::build`] returns
+/// that as an error); inside another runtime; and when `future` panics.
 ///
 /// # Examples
 ///

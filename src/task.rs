@@ -46,8 +46,8 @@
 // output is stored when it has finished (`raw.rs`). The *owner* of a task is the `Scheduler` that
 // spawned it, on the thread on which that was made. The owner runs it, and only the owner's thread
 // polls or drops the future and the output: `JoinHandle`, `AbortHandle` and `JoinSet` are not
-// `Send`. What travels to other threads is a `Waker`, and so the references to a task are counted
-// in two places:
+// `Send`. Only a `Waker` travels to other threads, and so the references to a task are counted in
+// two places:
 //
 // - `local`, a plain number. Handles, the ready queue and the scheduler use it, and wakers on the
 //   owner's thread while the owner is *current* there (`current.rs`). A waker finds out by one

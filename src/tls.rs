@@ -44,8 +44,8 @@
 //! # Memory
 //!
 //! An idle connection holds no buffers: records are decrypted where the kernel put them, and what
-//! was encrypted is given up when it was sent. What stays is the state of the session and the
-//! server's certificates: 4.4 KiB with one short certificate, nearly all of it rustls's.
+//! was encrypted is given up when it was sent. The state of the session and the server's
+//! certificates stay: 4.4 KiB with one short certificate, nearly all of it rustls's.
 
 mod builder;
 #[cfg(feature = "tls-bundled-roots")]

@@ -1,4 +1,4 @@
-//! How far a transfer has come.
+//! Prints how far a transfer has come.
 
 /// Shows it on one line of standard error.
 pub(crate) fn show(received: u64, total: Option<u64>) {

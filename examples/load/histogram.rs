@@ -1,4 +1,4 @@
-//! How often something took how long.
+//! Counts measured times by their length.
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ async fn forward(client: &Client, upstream: &str, mut request: Request) -> http:
     // The body is asked for when the other server asks for it.
     onward = onward.expect_continue(request.field("expect").is_some());
     let body = request.take_body().limit(u64::MAX);
-    // What fails over there is 502, or 504 when it takes too long.
+    // An error of the other server is 502, or 504 when it takes too long.
     let response = onward.body(body).send().await?;
 
     let (status, fields) = (response.status(), crate::fields::of_response(&response));

@@ -34,7 +34,7 @@ pub(super) struct Threads {
     are_calls: bool,
     queue: Mutex<Queue>,
     work: Condvar,
-    /// Whose threads they are. None until they are first asked for.
+    /// The process that the threads belong to. None until they are first asked for.
     process: OnceLock<Process>,
     /// Those of a child that fork(2) has made, in which none of these threads is.
     in_child: OnceLock<Box<Threads>>,

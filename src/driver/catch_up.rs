@@ -1,8 +1,8 @@
 //! Collecting in the middle of a turn, for a decision that wants to know what has come by now.
 //!
 //! A task sees what the kernel had when its turn began. That is a moment ago, unless a task of the
-//! turn has worked for long. How long ago is known from a look at the clock at the end of each
-//! collection, which only threads make that have asked for it before.
+//! turn has worked for long. A look at the clock at the end of each collection gives that time;
+//! only threads that have asked for it before make that look.
 
 use std::{
     cell::Cell,
@@ -44,8 +44,8 @@ impl CollectedAt {
 }
 
 impl Driver {
-    /// Collects what the kernel has now, unless that was done a moment before `now`. What waits for
-    /// it is woken. An error is left for the next turn to find.
+    /// Collects what the kernel has now, unless that was done a moment before `now`. The future
+    /// that waits for it is woken. An error is left for the next turn to find.
     #[inline]
     pub(crate) fn catch_up(&self, now: Instant) {
         if !self.collected_at.is_present(now) {

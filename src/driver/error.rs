@@ -52,7 +52,7 @@ impl fmt::Display for DriverError {
             Self::Other(error) => match error.raw_os_error() {
                 // The same limit, and the same remedy, as for a ring.
                 Some(code @ (errno::EMFILE | errno::ENFILE)) => (code, None),
-                _ => return write!(f, "no driver can be had: {error}"),
+                _ => return write!(f, "no driver could be set up: {error}"),
             },
         };
         match (code, sysctl) {

@@ -26,7 +26,7 @@ impl Driver {
         !self.closed.get() && !self.is_inherited()
     }
 
-    /// Closes an inherited driver. What is asked before a driver gives anything up.
+    /// Closes an inherited driver. This is checked before the driver gives anything up.
     #[inline]
     pub(super) fn leave_inherited(&self) {
         if self.is_inherited() && !self.closed.get() {

@@ -103,7 +103,7 @@ impl Driver {
         MultiState::InFlight
     }
 
-    /// Asks the kernel to end a multishot. What it still delivers comes as before.
+    /// Asks the kernel to end a multishot. Completions that it still delivers come as before.
     pub(crate) fn cancel_multi(&self, key: Key) {
         self.leave_inherited();
         let mut core = self.core.borrow_mut();
@@ -168,7 +168,7 @@ impl Driver {
         if core.parked_buffers == 0 {
             return;
         }
-        // What cannot be copied need not be looked at again, so that the list is empty afterwards.
+        // Pieces that cannot be copied need no second look, so the list is empty afterwards.
         for key in core.parked.drain(..) {
             let Some(multi) = multi_of(&mut core.slots, key) else {
                 continue;

@@ -1,8 +1,8 @@
 //! The poll driver: readiness from epoll, for places where the ring is forbidden.
 //!
-//! A descriptor is registered once, edge-triggered, at its first wait. What epoll has told since
-//! stands in its source until a system call finds nothing: so a busy connection costs one
-//! `epoll_wait` for many and no `epoll_ctl` at all.
+//! A descriptor is registered once, edge-triggered, at its first wait. Events that epoll has
+//! reported since stay in its source until a system call finds nothing: so a busy connection costs
+//! one `epoll_wait` for many and no `epoll_ctl` at all.
 //!
 //! # Short reads
 //!
@@ -165,7 +165,7 @@ impl PollBackend {
 
     #[inline]
     pub(super) fn maybe_ready(&self, source: &Cell<u32>, events: PollEvents) -> bool {
-        // What was never registered is worth a try.
+        // A descriptor that was never registered is worth a try.
         self.sources
             .get(source.get() as usize)
             .is_none_or(|source| source.is_ready(events))

@@ -54,15 +54,15 @@ impl Driver {
             };
             let mut turn = |wait| panic.catch(|| self.turn(wait)).unwrap_or(Ok(()));
             if left.is_zero() || turn(wait).is_err() {
-                // What is staged closes descriptors and cancels what the kernel still does: it has
-                // to reach the kernel also when no task waits for the result.
+                // Staged entries close descriptors and cancel operations that the kernel still has:
+                // they have to reach the kernel also when no task waits for the result.
                 let _ = turn(Wait::No);
                 break;
             }
         }
         self.closed.set(true);
         if self.close_backend() {
-            // What was never taken has its completion now.
+            // Entries that the kernel never took have their completion now.
             panic.catch(|| drop(self.turn(Wait::No)));
         }
         self.remote.close_wake();
@@ -134,7 +134,8 @@ impl Core {
                 generation: slot.generation,
             };
             match &mut slot.state {
-                // What was abandoned was cancelled then, and what never had a future was not.
+                // Abandoned operations were cancelled then, and those that never had a future were
+                // not.
                 State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => keys.push(key),
                 State::Multi(multi) if multi.flight == Flight::GoesOn => {
                     multi.flight = Flight::Cancelled;

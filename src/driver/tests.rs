@@ -294,7 +294,7 @@ fn a_multishot_at_its_limit_is_stopped_and_loses_nothing() {
     assert_eq!(driver.stats().backpressure, 0, "the tasks look first");
     driver.core.borrow_mut().stop_over_limit();
     assert_eq!(driver.stats().backpressure, 1);
-    // What the kernel had under way comes all the same, and it is not asked again.
+    // Completions that the kernel had under way come all the same, and it is not asked again.
     complete(&driver, key, 3, MORE);
     complete(&driver, key, 4, MORE);
     driver.core.borrow_mut().stop_over_limit();
@@ -414,7 +414,8 @@ fn what_is_parked_is_found_without_a_look_at_other_slots() {
         .collect();
     let (parked, busy) = (silent_keys[50], silent_keys[60]);
     complete(&driver, parked, 5, MORE | BUFFER | 7 << 16);
-    // What is taken at once leaves the list in time, although something is parked all the time.
+    // Pieces that are taken at once leave the list in time, although something is parked all the
+    // time.
     let next_turn = || {
         let mut events = driver.events.borrow_mut();
         let mut core = driver.core.borrow_mut();

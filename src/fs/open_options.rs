@@ -142,7 +142,7 @@ impl OpenOptions {
         let path = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "expected a path without a zero byte",
+                "expected a path without a zero byte, found one in it",
             )
         })?;
         let flags = self.flags()?;
@@ -174,14 +174,20 @@ impl OpenOptions {
             (true, false) => OpenFlags::READ,
             (false, true) => OpenFlags::WRITE,
             (true, true) => OpenFlags::READ_WRITE,
-            (false, false) => return Err(invalid("expected read, write or append")),
+            (false, false) => {
+                return Err(invalid(
+                    "expected read, write or append, found none of them",
+                ));
+            }
         };
         let changes = self.truncate || self.create || self.create_new;
         if changes && access == OpenFlags::READ {
-            return Err(invalid("expected write or append with truncate and create"));
+            return Err(invalid(
+                "expected write or append beside truncate or create, found neither",
+            ));
         }
         if self.truncate && self.append && !self.create_new {
-            return Err(invalid("expected either append or truncate"));
+            return Err(invalid("expected either append or truncate, found both"));
         }
         let mut flags = access | OpenFlags::CLOSE_ON_EXEC;
         for (on, flag) in [

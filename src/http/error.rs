@@ -15,8 +15,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// A status becomes an answer with that status, a body that breaks the protocol or a limit becomes
 /// the answer that the protocol asks for, and an error of the [client](super::client::Error)
-/// becomes 502 or 504. What it says, its cause included, goes to the server's log, never to the
-/// client.
+/// becomes 502 or 504. Its text, with its cause, goes to the server's log and never to the client.
 ///
 /// An [`io::Error`] is taken for one of a file that the request names:
 ///

@@ -38,7 +38,7 @@ fn hex_value(digit: u8) -> u8 {
 }
 
 /// `text` with every byte encoded that may not stand in a field or a target: whatever is not
-/// visible ASCII. What is encoded already stays as it is.
+/// visible ASCII. Encoded parts stay as they are.
 pub(super) fn encode_invisible(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

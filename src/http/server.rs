@@ -409,7 +409,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When an address cannot be bound, no thread or no driver can be had, or a listening socket
+    /// When an address cannot be bound, no thread or driver can be set up, or a listening socket
     /// fails. A worker that fails or panics while it serves stops the others, which have ten
     /// seconds for the requests that have begun; the first error is returned then.
     ///
@@ -447,10 +447,11 @@ impl Server {
     /// by [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle): for programs that open
     /// something first and share it with their handlers.
     ///
-    /// It is one worker, whatever [`cores`](Self::cores) says: limits, timeouts, the stop and
-    /// the [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For
+    /// It is one worker, whatever [`cores`](Self::cores) says: limits, timeouts, the stop and the
+    /// [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For
     /// more cores call [`run_each`](Self::run_each) outside of a runtime, where each worker opens
-    /// what it needs. What handlers have spawned is left to the runtime when the server has ended.
+    /// what it needs. Tasks that handlers have spawned are left to the runtime when the server has
+    /// ended.
     ///
     /// # Errors
     ///

@@ -149,7 +149,7 @@ impl Transport {
     pub(super) fn catch_up(&self, now: Instant) {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.catch_up(now),
-            // Whatever it stands on is most likely a socket of this thread.
+            // The stream below it is most likely a socket of this thread.
             Kind::Other(_) => {
                 if let Ok(driver) = driver::current() {
                     driver.catch_up(now);
@@ -330,7 +330,7 @@ impl Transport {
     }
 
     /// Waits until the peer has reset the connection, or has closed its side when `half_close`
-    /// counts too. What it sends stays where it is.
+    /// counts too. The bytes that it sends stay where they are.
     pub(super) fn poll_gone(
         &self,
         context: &mut Context<'_>,

@@ -39,7 +39,10 @@ use crate::{budget, pool::ManagedBuf, unwind};
 /// ```
 #[must_use]
 pub fn duplex(bytes_max: usize) -> (Duplex, Duplex) {
-    assert!(bytes_max > 0, "expected room for a byte, found none");
+    assert!(
+        bytes_max > 0,
+        "expected a duplex with room for a byte, found none"
+    );
     let (left, right) = (Rc::new(Pipe::new(bytes_max)), Rc::new(Pipe::new(bytes_max)));
     let near = Duplex {
         incoming: Rc::clone(&left),

@@ -532,8 +532,8 @@ impl<R: ByteRead> Reader<R> {
             self.piece_start = 0;
             return Poll::Ready(Ok(true));
         }
-        // A reader that is never quite empty would keep all that it has consumed. What is moved is
-        // shorter than what was consumed, so it costs no more than the reading did.
+        // A reader that is never quite empty would keep all that it has consumed. The moved bytes
+        // are fewer than the consumed ones, so the move costs no more than the reading did.
         if self.joined_start > self.joined.len() / 2 {
             self.joined.drain(..self.joined_start);
             self.joined_start = 0;

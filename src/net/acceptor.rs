@@ -190,7 +190,7 @@ impl Acceptor {
     }
 
     /// Takes connections one by one from now on, where the kernel accepts ahead otherwise: none
-    /// that was not asked for. What it has accepted is there as before.
+    /// that was not asked for. Connections that it has accepted are there as before.
     pub(crate) fn take_one_by_one(&self) {
         let accept = &self.shared.extra;
         if accept.one_by_one.get() || sys::set_nonblocking(self.raw(), true).is_err() {
@@ -231,7 +231,7 @@ impl Acceptor {
                     None
                 }
                 State::Idle => {
-                    // What is in the backlog is asked for by calls that must not wait.
+                    // Connections in the backlog are asked for by calls that must not wait.
                     if sys::set_nonblocking(self.shared.raw(), true).is_err() {
                         return Poll::Ready(None);
                     }

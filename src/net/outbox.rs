@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_short_send_goes_on() {
         with_sockets(async |socket, mut peer, outbox| {
-            // What a kernel that knows no MSG_WAITALL for sends leaves to us.
+            // The part that a kernel without MSG_WAITALL for sends leaves to us.
             let mut posted = outbox.take();
             let shared = Rc::clone(socket.shared());
             shared.extra.send.begin_unattended(&posted.ticket);

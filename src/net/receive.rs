@@ -3,9 +3,9 @@
 //! # States
 //!
 //! - `Idle`: nothing is asked of the kernel. The next one who waits starts a receive.
-//! - `Multi`: the kernel receives into buffers that it picks (6.0), or does so once (5.19). What it
-//!   brought waits in the driver's slot until it is taken. An end that the kernel fails to report
-//!   is found by the driver, which then cancels the receive (`driver/silent.rs`).
+//! - `Multi`: the kernel receives into buffers that it picks (6.0), or does so once (5.19). Bytes
+//!   that it brought wait in the driver's slot until they are taken. An end that the kernel fails
+//!   to report is found by the driver, which then cancels the receive (`driver/silent.rs`).
 //! - `Ready`: a wait for readiness, after which a plain receive takes what is there. On the poll
 //!   driver, on kernels without provided buffers, and when the buffers have run out.
 //! - `Ended`: end of stream or error, told once everything before it was taken.
@@ -202,7 +202,7 @@ impl Receive {
                         }
                     }
                     Poll::Pending => {
-                        // What is there makes the kernel say so, when it is enough now.
+                        // The kernel reports the bytes that are there, when they are enough now.
                         self.gather_at_most(when_idle.gather_bytes(), shared);
                         Step::Pending
                     }

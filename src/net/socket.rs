@@ -65,7 +65,7 @@ pub trait Stream: Sized {
     fn socket(&self) -> &Socket;
 }
 
-/// Whose socket it is, where the kernel makes a difference.
+/// The socket's owner, where the kernel makes a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Tcp,
@@ -228,7 +228,7 @@ impl Socket {
         self.send_now(bytes)
     }
 
-    /// Sends what the kernel takes at once. What it refuses for good has the receive looked at.
+    /// Sends what the kernel takes at once. After an error for good the receive is looked at.
     pub(super) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         let sent = op::send_now(&self.shared, bytes);
         if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {

@@ -139,7 +139,8 @@ macro_rules! stream_methods {
             ///
             /// # Errors
             ///
-            /// As [`write`](Self::write). How much was sent before the error is not known.
+            /// As [`write`](Self::write). The number of bytes that were sent before the error is
+            /// unknown.
             ///
             /// # Cancel safety
             ///

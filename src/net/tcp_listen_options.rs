@@ -93,7 +93,7 @@ impl TcpListenOptions {
         Err(failed.unwrap_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "expected an address, found none",
+                "expected an address to listen at, found none",
             )
         }))
     }

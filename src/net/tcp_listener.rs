@@ -97,7 +97,7 @@ impl TcpListener {
     /// One operation serves many connections from 5.19 on.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let stream = TcpStream::from_socket(self.acceptor.accept().await?);
-        // What a peer has sent is there to be read, whatever is known of the peer.
+        // Bytes that a peer has sent can be read, even if its address is unknown.
         let peer = sys::accepted_addr(stream.as_raw_fd());
         let peer = peer.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into());
         Ok((stream, peer))

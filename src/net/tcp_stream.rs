@@ -78,7 +78,7 @@ impl TcpStream {
         Err(failed.unwrap_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "expected an address, found none",
+                "expected an address to connect to, found none",
             )
         }))
     }

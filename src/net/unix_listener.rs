@@ -96,7 +96,7 @@ impl UnixListener {
     /// One operation serves many connections from 5.19 on.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let stream = UnixStream::from_socket(self.acceptor.accept().await?);
-        // What a peer has sent is there to be read, whatever is known of the peer.
+        // Bytes that a peer has sent can be read, even if its address is unknown.
         let peer = match stream.peer_addr() {
             Ok(peer) => peer,
             Err(_) => SocketAddr::from_pathname("")?,

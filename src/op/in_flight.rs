@@ -84,7 +84,7 @@ impl<O: Op> InFlight<O> {
         self.op.is_some() && matches!(self.stage, Stage::Submitted(_))
     }
 
-    /// Asks the kernel to end the operation. What came of it is told by the future as before.
+    /// Asks the kernel to end the operation. The future returns the result as before.
     pub(crate) fn cancel(&self) {
         if let Stage::Submitted(key) = self.stage {
             self.driver.cancel_op(key);
@@ -305,7 +305,7 @@ impl<O: Op> InFlight<O> {
                 self.give_up();
                 let output = O::left_behind(foreign_runtime());
                 Poll::Ready(output.expect(
-                    "an operation is not polled outside of its annulus runtime, or after that has \
+                    "an operation was polled outside of its annulus runtime, or after that has \
                      ended, while the kernel holds on to its buffer",
                 ))
             }

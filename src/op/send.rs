@@ -122,7 +122,8 @@ unsafe impl<B: IoBuf> Op for SendBytes<B> {
     fn progress(&mut self, result: i32) -> Progress {
         match usize::try_from(result) {
             Ok(count) => self.sent += count,
-            // What was sent before the error is told first; the error comes with the next send.
+            // The count of bytes that were sent before the error comes first; the error comes with
+            // the next send.
             Err(_) if self.sent > 0 && !self.all => {}
             Err(_) => return Progress::Done(result),
         }

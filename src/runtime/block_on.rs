@@ -203,7 +203,7 @@ impl Runtime {
         task::wake_all(due);
         shrink::empty(due);
         if self.timers.is_paused() {
-            // What the kernel has ready comes first; then the clock goes on by itself.
+            // Events that the kernel has ready come first; then the clock goes on by itself.
             return Wait::No;
         }
         match self.timers.next_deadline() {

@@ -95,8 +95,8 @@ impl RuntimeBuilder {
     }
 
     /// Sets how long the end of the runtime waits, first for writes that were dropped in flight,
-    /// then for the kernel to give back what it was lent; five seconds by default. What it still
-    /// holds then is left to it: memory is leaked, never freed under the kernel's hands. A future
+    /// then for the kernel to give back what it was lent; five seconds by default. Memory that the
+    /// kernel still holds then is leaked, and never freed while the kernel may use it. A future
     /// that was waiting for it fails when it is polled again, and panics when it would have to give
     /// back a buffer that is among that memory.
     #[must_use]
@@ -124,9 +124,9 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     ///
-    /// When no driver can be had: the ring is forbidden and was asked for, this process is out of
-    /// descriptors or of locked memory, or an environment variable makes no sense. The error's text
-    /// says what to do.
+    /// When no driver can be set up: the ring is forbidden and was asked for, this process is out
+    /// of descriptors or of locked memory, or an environment variable makes no sense. The error's
+    /// text says what to do.
     pub fn build(self) -> io::Result<Runtime> {
         let driver = Rc::new(Driver::new(self.driver, self.ring)?);
         driver.set_helpers(Rc::new(BlockingThreads));

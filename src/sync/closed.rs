@@ -8,7 +8,7 @@ pub struct Closed;
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("closed by the other side")
+        f.write_str("the channel or semaphore is closed")
     }
 }
 

@@ -58,7 +58,10 @@ pub use sender::{Reserve, Sender};
 /// });
 /// ```
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(capacity > 0, "the capacity of a channel must not be zero");
+    assert!(
+        capacity > 0,
+        "expected a channel with room for a value, found a capacity of zero"
+    );
     let channel = Rc::new(Channel {
         queue: RefCell::new(VecDeque::new()),
         capacity,

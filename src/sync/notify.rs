@@ -14,8 +14,8 @@ use crate::budget::{self, PutOff};
 /// Tells waiting tasks that something happened, without a value.
 ///
 /// [`notify_one`](Notify::notify_one) wakes the task that has waited longest, or the next one that
-/// comes; [`notify_waiters`](Notify::notify_waiters) wakes all that wait. What happened stands in
-/// state beside it, which the woken task looks at.
+/// comes; [`notify_waiters`](Notify::notify_waiters) wakes all that wait. The event itself stands
+/// in state beside it, which the woken task looks at.
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ pub struct Notify {
     waiters: Waiters<By>,
 }
 
-/// Which call chose a waiter.
+/// The call that chose a waiter.
 #[derive(Clone, Copy)]
 enum By {
     NotifyOne,

@@ -511,7 +511,7 @@ fn mpsc_unbounded_takes_everything() {
 }
 
 #[test]
-#[should_panic(expected = "the capacity of a channel must not be zero")]
+#[should_panic(expected = "expected a channel with room for a value, found a capacity of zero")]
 fn mpsc_refuses_a_capacity_of_zero() {
     let _channel = mpsc::channel::<u32>(0);
 }
@@ -897,7 +897,7 @@ fn errors_say_what_was_expected_and_found() {
     assert_eq!(
         texts,
         [
-            "closed by the other side",
+            "the channel or semaphore is closed",
             "expected a value, found an empty channel",
             "expected a receiver, found a closed channel",
             "expected room for a value, found a full channel",

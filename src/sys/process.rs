@@ -1,9 +1,9 @@
 //! Processes, and how fork(2) is noticed.
 //!
-//! A forked child gets a copy of this process's memory and shares its descriptors. What belongs to
-//! the kernel's side of a runtime (a ring, an epoll, an eventfd) goes on working for the parent, in
-//! the parent's memory: a child that used it would disturb the parent and learn nothing. So what
-//! has such a side remembers its [`Process`] and asks for it before it is used or given up.
+//! A forked child gets a copy of this process's memory and shares its descriptors. The kernel's
+//! side of a runtime (a ring, an epoll, an eventfd) goes on working for the parent, in the parent's
+//! memory: a child that used it would disturb the parent and learn nothing. So a type with such a
+//! side remembers its [`Process`] and checks it before it is used or given up.
 //!
 //! The C library calls a handler in each child that its fork(3) makes, and the handler counts. To
 //! ask is one load and a comparison, and no system call. A child that is made past the C library,

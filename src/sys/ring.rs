@@ -447,9 +447,9 @@ pub(super) fn probe(setup: SetupFlags) -> io::Result<IoUring> {
 /// The longest pause before the last call of [`with_patience`].
 const PAUSE_MAX: Duration = Duration::from_millis(64);
 
-/// Calls again for an eighth of a second when there is no memory. What a closed ring had locked
-/// counts until the kernel has taken the ring apart, which it does after close(2), in a thread of
-/// its own: so the rings of runtimes that have just ended may be all that is in the way.
+/// Calls again for an eighth of a second when there is no memory. Memory that a closed ring had
+/// locked counts until the kernel has taken the ring apart, which it does after close(2), in a
+/// thread of its own: so the rings of runtimes that have just ended may be all that is in the way.
 pub(super) fn with_patience<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut pause = Duration::from_millis(1);
     loop {

@@ -84,7 +84,7 @@ const PARTS_MAX: usize = 1024;
 pub(crate) struct MessageHeader {
     header: libc::msghdr,
     parts: Vec<libc::iovec>,
-    /// The first part that is not sent yet. What was sent of it is taken off it.
+    /// The first part that is not sent yet. The sent part is taken off it.
     first: usize,
 }
 

@@ -162,7 +162,7 @@ impl<T> Members<T> {
     pub(super) fn give_back(&mut self) {
         if shrink::is_large::<Member<T>>(self.others_count()) {
             let members = std::mem::replace(self, Self::new());
-            // What is left in it is the waker of the task that has just joined the last one.
+            // Only the waker of the task that has just joined the last one is left in it.
             unwind::swallow(|| drop(members));
         }
     }

@@ -298,7 +298,7 @@ impl Lists {
         self.last.clone()
     }
 
-    /// Forgets a list. What is returned is dropped once nothing is borrowed.
+    /// Forgets a list. The returned values are dropped once nothing is borrowed.
     fn remove(&mut self, id: u32) -> (Option<Rc<List>>, Option<Rc<List>>) {
         let last = self.last.take_if(|last| last.id == id);
         (self.all.remove(&id), last)

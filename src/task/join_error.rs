@@ -81,10 +81,10 @@ pub(super) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let described = self.with_payload(|payload| match message(payload) {
-            Some(message) => write!(f, "task panicked: {message}"),
-            None => f.write_str("task panicked"),
+            Some(message) => write!(f, "the task panicked: {message}"),
+            None => f.write_str("the task panicked"),
         });
-        described.unwrap_or_else(|| f.write_str("task was cancelled"))
+        described.unwrap_or_else(|| f.write_str("the task was cancelled"))
     }
 }
 

@@ -86,7 +86,7 @@ struct Task<F: Future, N> {
 
 /// The future until it is finished, then the output until it is taken, then nothing.
 ///
-/// Which of them is there, `State::FINISHED` and `State::OUTPUT` tell. Invariant: a pointer to this
+/// `State::FINISHED` and `State::OUTPUT` tell which of them is there. Invariant: a pointer to this
 /// is a pointer to either.
 #[repr(C)]
 union Stage<F: Future> {

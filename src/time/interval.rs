@@ -67,9 +67,9 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// Ticks at a fixed rate, made by [`interval`] and [`interval_at`].
 ///
 /// The ticks are on a grid: work between them does not shift those that follow, as sleeping for the
-/// period after each piece of work would. What happens when the work takes longer than the period
-/// is up to [`MissedTicks`]. Ticks never overlap, since [`tick`](Interval::tick) is awaited one
-/// after the other.
+/// period after each piece of work would. [`MissedTicks`] decides what happens when the work takes
+/// longer than the period. Ticks never overlap, since [`tick`](Interval::tick) is awaited one after
+/// the other.
 #[derive(Debug)]
 pub struct Interval {
     /// Until the next tick.
@@ -83,7 +83,7 @@ impl Interval {
     fn new(sleep: Sleep, period: Duration) -> Interval {
         assert!(
             !period.is_zero(),
-            "the period of an interval must not be zero"
+            "expected an interval with a period, found a period of zero"
         );
         Interval {
             sleep,

@@ -691,7 +691,7 @@ fn a_timer_that_a_fired_one_arms_again_fires_in_its_turn() {
     }
 }
 
-// Which runtime.
+// Timers and their runtimes.
 
 #[test]
 fn a_sleep_that_outlives_its_runtime_is_harmless() {
@@ -956,7 +956,7 @@ fn a_dropped_tick_is_not_lost() {
 }
 
 #[test]
-#[should_panic(expected = "the period of an interval must not be zero")]
+#[should_panic(expected = "expected an interval with a period, found a period of zero")]
 fn a_period_of_zero_is_refused() {
     let (_timers, _entered) = paused();
     drop(interval(Duration::ZERO));

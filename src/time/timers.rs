@@ -32,7 +32,7 @@ pub(crate) struct Timers {
     pub(super) clock: Clock,
     /// No waker is cloned, woken or dropped while this is borrowed.
     pub(super) wheel: RefCell<Wheel>,
-    /// Who wants to be woken in the next turn, whatever the time is then.
+    /// The wakers to wake in the next turn, whatever the time is then.
     next_turn: RefCell<Vec<Waker>>,
     /// When the runtime looked at the clock last.
     looked: Cell<Instant>,
@@ -228,7 +228,8 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let address = self.previous.as_ref().map_or(ptr::null(), Rc::as_ptr);
         CURRENT_ADDRESS.set(address);
-        // What was current is dropped after the cell is free again: it may be the last reference.
+        // The former timers are dropped after the cell is free again: this may be the last
+        // reference.
         drop(replace_current(self.previous.take()));
     }
 }

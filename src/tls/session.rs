@@ -127,7 +127,7 @@ impl Session {
         }
         self.barren_bytes += received_bytes;
         if self.barren_bytes > BARREN_BYTES_MAX {
-            let text = "expected data, found too much that is none";
+            let text = "expected data, found too many records without any";
             return Err(tls_error(Error::General(text.to_owned())));
         }
         Ok(())

@@ -37,7 +37,7 @@ pub struct TlsStream {
     early: Vec<u8>,
     /// Receiving has failed, and nothing more goes in either direction.
     has_failed: bool,
-    /// Sending has failed. What the peer has said before may tell why.
+    /// Sending has failed. A message that the peer sent before may tell why.
     cannot_send: bool,
     /// The failure, which waits for the data before it to be taken.
     error: Option<io::Error>,

@@ -47,7 +47,7 @@ fn an_aborted_task_drops_its_future_and_says_so() {
         handle.abort();
         let error = handle.await.unwrap_err();
         assert!(error.is_cancelled() && !error.is_panic());
-        assert_eq!(error.to_string(), "task was cancelled");
+        assert_eq!(error.to_string(), "the task was cancelled");
         assert_eq!(Rc::strong_count(&token), 1);
     });
 }
@@ -82,7 +82,7 @@ fn a_panic_stays_in_its_task() {
         let handle = spawn(async { panic!("number {}", 7) });
         let error = handle.await.unwrap_err();
         assert!(error.is_panic());
-        assert_eq!(error.to_string(), "task panicked: number 7");
+        assert_eq!(error.to_string(), "the task panicked: number 7");
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
     });
 }

@@ -166,7 +166,10 @@ fn what_was_wrong_with_a_request_names_its_origin_too() {
             .send()
             .await;
         let error = error.unwrap_err();
-        assert_eq!(error.to_string(), "http://a.test: expected a field name");
+        assert_eq!(
+            error.to_string(),
+            "http://a.test: expected a token as field name, found another character"
+        );
         let error = client.get("http://me:secret@a b/?secret").send().await;
         let error = error.unwrap_err();
         assert!(error.url().is_none());

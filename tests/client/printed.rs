@@ -48,7 +48,7 @@ fn an_error_of_a_handler_prints_as_a_sentence() {
     let by_handler = || Err(failed().with_source("row 5"));
     assert_eq!(printed(by_handler), "Error: the seat is taken: row 5");
     let upstream = || Err(http::Error::from(run(fetch()).unwrap_err()));
-    let expected = format!("Error: another server failed: {REFUSED}");
+    let expected = format!("Error: the request to another server failed: {REFUSED}");
     assert_eq!(printed(upstream), expected);
     let fields = format!("{:#?}", failed());
     assert!(fields.contains("status: 409"), "{fields}");
@@ -69,7 +69,7 @@ fn an_error_of_the_runtime_prints_as_a_sentence() {
             task.await
         })
     };
-    assert_eq!(printed(aborted), "Error: task was cancelled");
+    assert_eq!(printed(aborted), "Error: the task was cancelled");
 
     let read = || -> Result<(), BufError<Vec<u8>>> {
         run(async {

@@ -187,6 +187,21 @@ fn docs_begin_with_the_thing() {
 }
 
 #[test]
+fn sentences_begin_with_their_subject() {
+    check(&["src", "examples"], |source, _| {
+        words::clauses_as_sentences(&source.path, &words::prose(&source))
+    });
+    let texts = texts().into_iter();
+    // The page about style shows both.
+    let texts = texts.filter(|(path, _)| path != Path::new("docs/style.md"));
+    fail_with(
+        texts
+            .flat_map(|(path, text)| words::clauses_as_sentences(&path, &text))
+            .collect(),
+    );
+}
+
+#[test]
 fn after_is_for_order() {
     check(&ALL, |source, _| {
         words::order(&source.path, &words::prose(&source))

@@ -108,6 +108,31 @@ pub(crate) fn persons(path: &Path, prose: &str) -> Vec<String> {
     findings
 }
 
+/// No sentence begins with a relative clause. A question may, and so may a heading or a table's
+/// cell, which is a title.
+pub(crate) fn clauses_as_sentences(path: &Path, prose: &str) -> Vec<String> {
+    let chars: Vec<char> = prose.chars().collect();
+    let mut findings = Vec::new();
+    for (place, word) in words(prose) {
+        if !["What", "Whatever", "Who", "Whom", "Whose"].contains(&word.as_str()) {
+            continue;
+        }
+        let mut before = chars[..place].iter().rev();
+        let before = before.find(|letter| !letter.is_whitespace());
+        let mut after = chars[place..].iter();
+        let is_question = after.find(|letter| ".?|".contains(**letter)) == Some(&'?');
+        let is_title = matches!(before, Some('#' | '|' | '*' | '[' | '"'));
+        if !is_question && !is_title {
+            let line = chars[..place].iter().filter(|&&c| c == '\n').count() + 1;
+            findings.push(format!(
+                "{}:{line}: a sentence begins with `{word}`: expected a noun or a verb",
+                path.display()
+            ));
+        }
+    }
+    findings
+}
+
 /// The comments of `source` as prose, without what marks them.
 pub(crate) fn prose(source: &Source) -> String {
     source.comments.replace("//", "  ").replace("/*", "  ")
@@ -176,6 +201,21 @@ mod tests {
         finds("// It waits behind the other tasks.", 0);
         finds("// Nothing is left behind.", 0);
         finds("let behind = behind(request);", 0);
+    }
+
+    #[test]
+    fn sentences_do_not_begin_with_a_clause() {
+        let finds = |text, count| {
+            let findings = clauses_as_sentences(Path::new("docs/a.md"), text);
+            assert_eq!(findings.len(), count, "{text}: {findings:?}");
+        };
+        finds("It ends. What is left\nis dropped.", 1);
+        finds("Who waits is woken.", 1);
+        finds("Whatever comes is kept: a byte.", 1);
+        finds("What does it cost? Little.", 0);
+        finds("## What a client may send", 0);
+        finds("| What | How often |", 0);
+        finds("The rest of what came.", 0);
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Body {
         let file = File::open(path).await?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            let text = "expected a regular file";
+            let text = "expected a regular file, found another kind";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let pieces = FilePieces {

@@ -315,7 +315,7 @@ impl fmt::Display for ErrorKind {
             Self::Dns => f.write_str("the host was not found"),
             Self::Connect => f.write_str("no connection could be opened"),
             Self::Proxy(status) => write!(f, "the proxy refused to open a tunnel: {status}"),
-            Self::Tls => f.write_str("TLS failed"),
+            Self::Tls => f.write_str("the TLS connection failed"),
             Self::Io => f.write_str("the connection failed"),
             Self::Closed => f.write_str("the server closed the connection before it answered"),
             Self::Protocol(error) => error.fmt(f),
@@ -416,7 +416,12 @@ impl From<Error> for http::Error {
             }
             _ => StatusCode::BAD_GATEWAY,
         };
-        Self::other(status, http::ErrorKind::Upstream, "another server failed").with_source(error)
+        Self::other(
+            status,
+            http::ErrorKind::Upstream,
+            "the request to another server failed",
+        )
+        .with_source(error)
     }
 }
 
@@ -440,7 +445,7 @@ mod tests {
         assert_eq!(error.kind(), http::ErrorKind::Upstream);
         assert_eq!(
             error.to_string(),
-            "another server failed: the host was not found"
+            "the request to another server failed: the host was not found"
         );
         let cause = std::error::Error::source(&error).unwrap();
         let cause: &Error = cause.downcast_ref().unwrap();

@@ -370,7 +370,8 @@ impl Exchange {
         if self.decoder.is_end() {
             return self.finish(now);
         }
-        // What came with the head is taken at once: when it is all, the connection is free.
+        // Bytes that came with the head are taken at once: when they are the whole body, the
+        // connection is free.
         if let Ok(Some(piece)) = self.take_piece(rules) {
             self.piece = Some(if piece.len() <= SMALL_PIECE_BYTES_MAX {
                 ManagedBuf::own(piece.into_vec())
@@ -478,7 +479,7 @@ impl Exchange {
                 continue;
             }
             let Some(connection) = &mut self.connection else {
-                let text = "expected the rest of a body, found that it has failed before";
+                let text = "expected the rest of a body, found one that has failed before";
                 return Poll::Ready(Err(Error::new(ErrorKind::Decode(text))));
             };
             let left = self.decoder.bytes_left().unwrap_or(u64::MAX);

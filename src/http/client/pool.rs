@@ -3,10 +3,10 @@
 //! A connection is in one of these places, and its [`Lease`] goes with it: in the hands of an
 //! exchange; idle, in a slot of the pool, with a receive armed that wakes the pool's keeper (once
 //! that has had its turn) when the server closes it or sends something; or in the hands of a waiter
-//! whom it was granted and who was not polled yet. Whatever is dropped in any place closes its
-//! connection, gives its lease back, and so lets the next waiter open one. Only [`Pool::release`]
-//! makes a connection idle, and it is called for one reason: an exchange is over, and both sides
-//! have said that the connection stays open.
+//! whom it was granted and who was not polled yet. A request that is dropped in any place closes
+//! its connection, gives its lease back, and so lets the next waiter open one. Only
+//! [`Pool::release`] makes a connection idle, and it is called for one reason: an exchange is over,
+//! and both sides have said that the connection stays open.
 
 pub(crate) mod connection;
 mod keeper;

@@ -42,7 +42,8 @@ pub(super) fn target(message: &Message, response: &Response) -> Result<Option<Ur
     Ok(is_followed.then_some(url))
 }
 
-/// Makes the request that the redirect asks for. What the caller gave for one origin stays there.
+/// Makes the request that the redirect asks for. Fields that the caller gave for one origin stay
+/// there.
 pub(super) fn apply(message: &mut Message, mut url: Url, status: StatusCode) {
     if !keeps_method(status, &message.method) {
         if message.method != Method::HEAD {

@@ -79,10 +79,10 @@ impl Request {
         self.try_with(|message| {
             let name = name
                 .try_into()
-                .map_err(|_| invalid("expected a field name"))?;
+                .map_err(|_| invalid("expected a token as field name, found another character"))?;
             let value = value
                 .try_into()
-                .map_err(|_| invalid("expected a field value"))?;
+                .map_err(|_| invalid("expected a field value, found a control character in it"))?;
             message.fields.push((name, value));
             Ok(())
         })
@@ -100,7 +100,9 @@ impl Request {
     pub fn basic_auth(self, user: &str, password: &str) -> Self {
         self.try_with(|message| {
             if user.contains(':') {
-                return Err(invalid("expected a user's name without a colon"));
+                return Err(invalid(
+                    "expected a user's name without a colon, found one in it",
+                ));
             }
             let value = base64::basic(format!("{user}:{password}").as_bytes());
             message.set(header::AUTHORIZATION, value);
@@ -112,7 +114,9 @@ impl Request {
     pub fn bearer_auth(self, token: &str) -> Self {
         self.try_with(|message| {
             let value = HeaderValue::try_from(format!("Bearer {token}"));
-            let mut value = value.map_err(|_| invalid("expected a token"))?;
+            let mut value = value.map_err(|_| {
+                invalid("expected a token for a field, found a control character in it")
+            })?;
             value.set_sensitive(true);
             message.set(header::AUTHORIZATION, value);
             Ok(())
@@ -196,7 +200,9 @@ impl Request {
     pub fn upgrade(self, protocol: &str) -> Self {
         self.try_with(|message| {
             let protocol = HeaderValue::try_from(protocol);
-            let protocol = protocol.map_err(|_| invalid("expected the name of a protocol"))?;
+            let protocol = protocol.map_err(|_| {
+                invalid("expected a protocol's name, found a control character in it")
+            })?;
             message.set(header::UPGRADE, protocol);
             message.set(header::CONNECTION, HeaderValue::from_static("upgrade"));
             message.asks_upgrade = true;

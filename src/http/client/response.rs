@@ -363,8 +363,8 @@ impl Response {
         Ok(bytes)
     }
 
-    /// Receives the whole body as text, in the charset that `Content-Type` names, or UTF-8. What is
-    /// no character of it becomes U+FFFD.
+    /// Receives the whole body as text, in the charset that `Content-Type` names, or UTF-8. Bytes
+    /// that are no character of it become U+FFFD.
     ///
     /// # Errors
     ///

@@ -15,8 +15,8 @@ const SHOWN_CHARS: usize = 200;
 
 /// An absolute URL with the scheme `http` or `https`.
 ///
-/// Whatever may not stand in a request target is percent-encoded when the URL is read; what is
-/// encoded already stays as it is. Scheme and host are in lower case, a port that is the scheme's
+/// Characters that may not stand in a request target are percent-encoded when the URL is read;
+/// encoded parts stay as they are. Scheme and host are in lower case, a port that is the scheme's
 /// own is left out, and so is the fragment, which is never sent. Userinfo is kept apart from the
 /// text: it becomes the `Authorization` of the first request and nothing else.
 ///
@@ -66,7 +66,7 @@ impl Url {
         };
         let rest = text[colon + 1..]
             .strip_prefix(b"//")
-            .ok_or_else(|| invalid("expected `//` behind the scheme"))?;
+            .ok_or_else(|| invalid("expected `//` after the scheme"))?;
         Self::from_parts(is_https, rest)
     }
 

@@ -68,7 +68,7 @@ impl Fields {
         self.get_all(name).flat_map(list)
     }
 
-    /// Forgets the fields called `name`, whatever the case. What was read from them stays.
+    /// Forgets the fields called `name`, whatever the case. Facts that were read from them stay.
     pub(crate) fn remove(&mut self, name: &str) {
         let bytes = &self.bytes;
         let places = &mut self.places.0;

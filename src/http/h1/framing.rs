@@ -62,7 +62,7 @@ impl Framing {
 
     #[inline]
     fn note_connection(&mut self, value: &[u8]) {
-        // What nearly all browsers send.
+        // The value that nearly all browsers send.
         if is_same_name(value, b"keep-alive") {
             self.keep_alive = true;
         } else {

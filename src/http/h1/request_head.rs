@@ -98,8 +98,8 @@ impl RequestHead {
         self.line_len = UNKNOWN;
     }
 
-    /// Makes it ready for the next head, of the same connection. What the last one said stays until
-    /// that one is read.
+    /// Makes it ready for the next head, of the same connection. The facts of the last one stay
+    /// until that one is read.
     #[inline]
     pub(crate) fn renew(&mut self) {
         if !self.scanner.is_fresh() {
@@ -133,7 +133,7 @@ impl RequestHead {
         rules: &Rules,
     ) -> Result<Option<usize>, RequestError> {
         // Most heads arrive whole and are fine, and then the tokenizer finds their end by itself.
-        // Whatever is not proven to be so goes to the scanner, from the first byte on.
+        // Every other head goes to the scanner, from the first byte on.
         if self.scanner.is_fresh() && !rules.leniency.lenient_lf {
             if let Some(len) = self.split_first(bytes, rules) {
                 self.consumed = len;
@@ -212,7 +212,7 @@ impl RequestHead {
         let line = RequestLine::parse(bytes, rules)?;
         let (before, line_len) = (self.line_len, line.len);
         self.take_line(line);
-        // Who sends several requests at once repeats the fields, which say what they said before.
+        // A client that sends several requests at once repeats the fields, with the same values.
         let known = self.fields.bytes.get(before..).unwrap_or_default();
         let len = line_len + known.len();
         if !known.is_empty()

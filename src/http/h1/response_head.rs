@@ -179,7 +179,7 @@ impl ResponseHead {
             || self.status.is_informational()
             || self.status == StatusCode::NO_CONTENT
             || self.status == StatusCode::NOT_MODIFIED;
-        // Whatever the fields say then: they speak of another response.
+        // The fields do not count then: they are about another response.
         if without_body {
             return Ok(BodyLength::None);
         }

@@ -11,13 +11,13 @@ pub(super) const ONES: u64 = u64::MAX / 0xFF;
 /// The high bit of each byte.
 pub(super) const HIGH: u64 = ONES * 0x80;
 
-/// Which bytes are less than `limit`, which is at most 128.
+/// The bytes that are less than `limit`, which is at most 128.
 #[inline]
 pub(super) fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH
 }
 
-/// Which bytes are `byte`.
+/// The bytes that are `byte`.
 #[inline]
 pub(super) fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * u64::from(byte)), 1)

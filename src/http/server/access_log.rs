@@ -233,7 +233,7 @@ impl fmt::Display for Access<'_> {
     }
 }
 
-/// Who is told.
+/// The function that is called.
 pub(super) type AccessLog = Arc<dyn Fn(&Access<'_>) + Send + Sync>;
 
 #[cfg(test)]

@@ -58,7 +58,8 @@ impl Options {
             match place {
                 Place::Addrs(addrs) => self.listen_at(&addrs?, &v4_ports, &mut workers)?,
                 Place::Path(path) => {
-                    // What a server that crashed has left must not keep the next one from starting.
+                    // The socket file of a server that crashed must not keep the next one from
+                    // starting.
                     let options = self.unix.clone().remove_stale(true);
                     share(Listening::Unix(options.listen(path)?), &mut workers)?;
                 }

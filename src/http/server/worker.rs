@@ -145,8 +145,8 @@ pub(super) async fn serve<H: Handler>(
             worker.join_jobs(context);
         }
         worker.poll_pause(context);
-        // What was woken meanwhile has its turn when everything else has had its own: a handler
-        // that wakes itself until something happens would keep that from happening.
+        // Handlers that were woken meanwhile have their turn when everything else has had its own:
+        // a handler that wakes itself until something happens would keep that from happening.
         if worker.wakes.poll_ready(context).is_ready() {
             context.waker().wake_by_ref();
         }

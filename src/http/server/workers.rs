@@ -250,7 +250,7 @@ where
         // Its end is the worker's, after everything else is dropped.
         let inbox = self.inbox;
         let runtime = Runtime::builder().build()?;
-        // What a handler waits by may panic, which is no other connection's concern.
+        // A waker or a future of a handler may panic, which is no other connection's concern.
         runtime.block_on_regardless(async {
             if let Some(stop_when) = stop_when {
                 drop(task::spawn(stop_when));

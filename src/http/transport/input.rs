@@ -47,7 +47,7 @@ impl Input {
             self.start = 0;
             self.joined.extend_from_slice(&first);
         } else {
-            // What was consumed would stay for ever if each piece ended inside a message.
+            // Consumed bytes would stay for ever if each piece ended inside a message.
             self.joined.drain(..self.start);
             self.start = 0;
         }
@@ -78,7 +78,7 @@ impl Input {
         }
         match self.piece.take() {
             Some(mut piece) if len * 2 >= piece.len() => {
-                // What is left is framing, or the beginning of the next message.
+                // The rest is framing, or the beginning of the next message.
                 self.joined.clear();
                 self.start = 0;
                 self.joined.extend_from_slice(&piece[consumed..]);

@@ -56,7 +56,7 @@ impl Receive {
             return self.poll_next(shared, context);
         }
         if let State::Multi(key) = self.state.get() {
-            // What it still brings is taken first; its last completion leaves us idle.
+            // Bytes that it still brings are taken first; its last completion leaves us idle.
             shared.driver().cancel_multi(key);
         }
         if self.bulk_receives.get() >= BULK_RECEIVES_PER_TURN {

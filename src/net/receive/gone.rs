@@ -2,8 +2,8 @@
 //!
 //! While the kernel receives for the socket anyway, its last completion tells, and nothing more is
 //! asked of it. Where it does not (stopped by back pressure, out of buffers, no provided buffers,
-//! the poll driver), a wait for readiness does. What is told then is not trusted but looked at, by
-//! poll(2), which takes nothing away: also not the error that the next receive has to tell.
+//! the poll driver), a wait for readiness does. That report is not trusted but checked by poll(2),
+//! which takes nothing away: the error stays for the next receive.
 
 use std::{
     future::Future as _,

@@ -63,7 +63,7 @@ impl<'a, B: IoBufMut> Read<'a, B> {
         }
         let bulk = !self.peek && receive.wants_bulk(buf.capacity());
         if let (true, State::Multi(key)) = (bulk, receive.state.get()) {
-            // What it still brings is taken first; its last completion leaves us idle.
+            // Bytes that it still brings are taken first; its last completion leaves us idle.
             driver.cancel_multi(key);
         }
         let when_idle = if bulk { WhenIdle::Stop } else { WhenIdle::Ask };

@@ -266,7 +266,7 @@ fn a_set_of_many_tasks_gives_its_memory_back_when_it_is_empty() {
         assert_eq!(set.member_count(), 99_999);
         while set.join_next().await.is_some() {}
         assert_eq!(set.member_count(), 0);
-        // What a small set needs is kept.
+        // The memory of a small set is kept.
         for _ in 0..2 {
             for _ in 0..100 {
                 set.spawn(async {});

@@ -207,17 +207,17 @@ fn the_abort_policy_aborts_the_process() {
 fn a_join_error_tells_what_happened() {
     let cancelled = JoinError::cancelled();
     assert!(cancelled.is_cancelled() && !cancelled.is_panic());
-    assert_eq!(cancelled.to_string(), "task was cancelled");
-    assert_eq!(format!("{cancelled:?}"), "task was cancelled");
+    assert_eq!(cancelled.to_string(), "the task was cancelled");
+    assert_eq!(format!("{cancelled:?}"), "the task was cancelled");
     assert!(cancelled.try_into_panic().unwrap_err().is_cancelled());
 
     let panicked = JoinError::panicked(Box::new("why"));
-    assert_eq!(panicked.to_string(), "task panicked: why");
-    assert_eq!(format!("{panicked:?}"), "task panicked: why");
+    assert_eq!(panicked.to_string(), "the task panicked: why");
+    assert_eq!(format!("{panicked:?}"), "the task panicked: why");
     let panicked = JoinError::panicked(Box::new(String::from("formatted")));
-    assert_eq!(panicked.to_string(), "task panicked: formatted");
+    assert_eq!(panicked.to_string(), "the task panicked: formatted");
     let panicked = JoinError::panicked(Box::new(7_u8));
-    assert_eq!(panicked.to_string(), "task panicked");
+    assert_eq!(panicked.to_string(), "the task panicked");
     assert_eq!(*panicked.into_panic().downcast::<u8>().unwrap(), 7);
 
     let error = io::Error::from(JoinError::cancelled());

@@ -27,8 +27,7 @@ enum Host<'a> {
     Addr(IpAddr),
 }
 
-/// The entries of a list with commas or blanks between them. What makes no sense stands for
-/// nothing.
+/// The entries of a list with commas or blanks between them. Malformed entries are skipped.
 pub(crate) fn entries(list: &str) -> impl Iterator<Item = Entry> {
     let parts = list.split(|c: char| c == ',' || c.is_ascii_whitespace());
     parts
@@ -230,7 +229,7 @@ mod tests {
                 "a.test b.test c.test",
                 "d.test",
             ),
-            // What makes no sense stands for nothing.
+            // Malformed entries are skipped.
             ("", "", "a.test"),
             (". , *. , ..", "", "a.test"),
             (

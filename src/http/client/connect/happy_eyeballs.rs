@@ -73,7 +73,8 @@ async fn first_of<T>(
                     head_start.set(time::sleep(ATTEMPT_DELAY));
                 }
                 None if attempts.is_empty() => {
-                    let none = || io::Error::new(io::ErrorKind::NotFound, "there is no address");
+                    let none =
+                        || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
                     return Poll::Ready(Err(failed.take().unwrap_or_else(none)));
                 }
                 None => return Poll::Pending,

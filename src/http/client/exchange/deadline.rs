@@ -41,8 +41,8 @@ impl Total {
         Some(deadline.saturating_duration_since(now))
     }
 
-    /// Runs `future` within `timeout` and this limit. Which phase it was in is asked when it took
-    /// too long.
+    /// Runs `future` within `timeout` and this limit. The phase that it was in is looked up when it
+    /// took too long.
     pub(crate) async fn bound<T>(
         self,
         timeout: Option<Duration>,

@@ -122,8 +122,11 @@ impl Message {
             }
             host => {
                 let host = host.unwrap_or(self.url.authority());
-                RequestEncoder::new(output, &self.method, target, host)
-                    .map_err(|_| Error::new(ErrorKind::Request("expected a host in `Host`")))?
+                RequestEncoder::new(output, &self.method, target, host).map_err(|_| {
+                    Error::new(ErrorKind::Request(
+                        "expected a host in `Host`, found something else",
+                    ))
+                })?
             }
         };
         for (name, value) in &self.fields {

@@ -104,7 +104,7 @@ impl Upload {
         self.is_held = false;
     }
 
-    /// Sends nothing more. What has begun goes on by itself.
+    /// Sends nothing more. A send that has begun goes on by itself.
     #[inline]
     pub(crate) fn stop(&mut self) {
         self.output.clear();

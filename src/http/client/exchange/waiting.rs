@@ -21,7 +21,7 @@ impl Exchange {
         let (phase, timeout) = if self.upload.is_held() {
             (Phase::FirstByte, Some(CONTINUE_TIMEOUT))
         } else if !self.upload.is_handed_over() {
-            // What the source takes its time for is no fault of the server's.
+            // Time that the body's source takes is no fault of the server's.
             let counts = !self.upload.waits_for_source();
             (Phase::Send, limits.send_timeout.filter(|_| counts))
         } else if !self.has_received {

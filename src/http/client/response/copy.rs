@@ -48,7 +48,7 @@ impl Gathered {
         self.bytes.len() >= WRITE_BYTES || self.large.is_some()
     }
 
-    /// Writes it all at `offset`, which it moves on. What gathers next does so in `spare`.
+    /// Writes it all at `offset`, which it moves on. The next bytes gather in `spare`.
     fn write<'a>(&mut self, file: &'a File, offset: &mut u64, spare: Vec<u8>) -> Write<'a> {
         let start = *offset;
         if let Some(piece) = self.large.take() {

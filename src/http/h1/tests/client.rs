@@ -299,7 +299,7 @@ fn a_server_of_another_protocol_is_seen_at_its_first_line() {
         check(format!("{line}\r\n"), error);
         check(format!("{line}\r\nA: b\r\nC"), error);
     }
-    // What cannot become `HTTP/` is no status line, however it goes on.
+    // A beginning that cannot become `HTTP/` is no status line, however it goes on.
     for start in ["2", "H2", "http", "\0", "\x15\x03\x01", "HTTP1", " H"] {
         check(start, "version-invalid");
     }
@@ -544,7 +544,7 @@ fn requests_tell_the_length_of_their_body() {
             "Content-Length: 5\r\n\r\n"
         );
     }
-    // What the caller says about framing is not copied.
+    // The caller's fields about framing are not copied.
     let fields = [("content-length", "9"), ("transfer-encoding", "gzip")];
     let (text, _) = request(Method::POST, "/", &fields, BodyLength::Sized(5));
     assert_eq!(

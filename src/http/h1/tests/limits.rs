@@ -142,7 +142,7 @@ fn what_comes_first_in_the_bytes_is_told() {
         format!("GET  / HTTP/3.0\r\nX: {long}"),
         "400 request-line-invalid",
     );
-    // What only the whole head can tell comes after what a part of it told.
+    // Errors of the whole head come after those of a part of it.
     check(
         format!("GET / HTTP/1.1\r\nX : {long}"),
         "431 head-too-large",

@@ -115,7 +115,7 @@ fn a_first_line_that_is_no_request_line_is_refused_when_it_is_there() {
         check(line, "cut");
         check(format!("{line}\r"), "cut");
     }
-    // What a whole head may still be is left to it.
+    // A beginning that may still become a head is left to the whole head.
     for line in [
         "GET /\u{e9} HTTP/1.1",
         "X / HTTP/1.7",

@@ -52,8 +52,8 @@ impl Exchange {
         })
     }
 
-    /// Polls `future` to its end. What gathers is sent whenever it waits; when the client is gone
-    /// meanwhile, the future is left.
+    /// Polls `future` to its end. The output that gathers is sent whenever the future waits; when
+    /// the client is gone meanwhile, the future is left.
     pub(crate) async fn drive<F: Future + ?Sized>(
         &self,
         future: Pin<&mut F>,

@@ -61,7 +61,7 @@ pub(crate) struct Outgoing {
     /// The framing of the answer that is being written in pieces.
     encoder: Cell<Option<BodyEncoder>>,
     trailers: RefCell<Vec<(HeaderName, HeaderValue)>>,
-    /// Who waits for room.
+    /// The waker of the task that waits for room.
     writer: Cell<Option<Waker>>,
     /// Bytes of the present answer's body so far.
     body_bytes: Cell<u64>,

@@ -36,8 +36,8 @@ const LATE: Duration = Duration::from_millis(100);
 pub(super) struct Pull {
     /// The request that is being answered; bodies of earlier ones are out of date.
     number: Cell<u64>,
-    /// Who waits for the body, to be told when it is out of date: the last one who asked, whom the
-    /// connection wakes.
+    /// The waiter for the body, which learns when it is out of date: the last one that asked, which
+    /// the connection wakes.
     waiter: RefCell<Option<Waiter>>,
     /// Others who wait; they ask again when that one does not any more.
     displaced: RefCell<Vec<Waiter>>,
@@ -161,13 +161,13 @@ impl Pull {
         Some(displaced.swap_remove(at))
     }
 
-    /// Who had `ticket` does not wait any more; others that do ask again.
+    /// The holder of `ticket` does not wait any more; others that do ask again.
     pub(super) fn leave(&self, ticket: Option<u64>) {
         self.stop_clock();
         let waiter = self.waiter.take();
         let is_last = waiter.as_ref().map(|waiter| waiter.ticket) == ticket;
         if !is_last {
-            // What woke its owner, or will, is the socket.
+            // The socket has woken its owner, or will.
             drop(self.waiter.replace(waiter));
             let displaced = ticket.and_then(|ticket| self.remove_displaced(ticket));
             return drop(displaced);

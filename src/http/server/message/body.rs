@@ -21,8 +21,8 @@ use crate::{
 
 /// A request's body, pulled piece by piece: what is not pulled stays with the client.
 ///
-/// A client that asked by `Expect: 100-continue` is told to send at the first pull. How long a pull
-/// waits is bounded by [`Timeouts::body`](crate::http::Timeouts::body) and the rate beside it.
+/// A client that asked by `Expect: 100-continue` is told to send at the first pull. The wait of a
+/// pull is bounded by [`Timeouts::body`](crate::http::Timeouts::body) and the rate beside it.
 ///
 /// It is also what an [`io::Reader`](crate::io::Reader) reads from, a stream of its pieces, and
 /// what a [client's request](crate::http::client::Request::body) can carry on to another server.
@@ -57,7 +57,7 @@ use crate::{
 pub struct Body {
     /// Held so that the exchange sees that the body may still be read.
     received: Rc<Received>,
-    /// Which of the exchange's requests it belongs to; none for one that was taken before.
+    /// The number of its request in the exchange; none for a body that was taken before.
     number: Option<u64>,
     /// While it waits as a stream.
     ticket: Option<u64>,

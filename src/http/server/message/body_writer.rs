@@ -32,7 +32,7 @@ impl BodyWriter {
         } else {
             Err(io::Error::new(
                 io::ErrorKind::BrokenPipe,
-                "the answer has ended",
+                "expected an answer under way, found one that has ended",
             ))
         }
     }

@@ -13,8 +13,8 @@ use super::{into_response::IntoResponse, request::Request, response::Response};
 ///
 /// # Examples
 ///
-/// A handler around another one is a function that returns a closure. What it does before and after
-/// the call holds for all routes below it:
+/// A handler around another one is a function that returns a closure. Its code before and after the
+/// call runs for all routes below it:
 ///
 /// ```
 /// use annulus::http::{Handler, HeaderName, HeaderValue, Request, Response, Router, StatusCode};

@@ -118,8 +118,8 @@ impl Body {
     }
 }
 
-/// 500: JSON that the program itself reads or writes. What a client sends is judged by
-/// [`Request::json`].
+/// 500: JSON that the program itself reads or writes. [`Request::json`] checks the values that a
+/// client sends.
 impl From<serde_json::Error> for Error {
     fn from(cause: serde_json::Error) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;

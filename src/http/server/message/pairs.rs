@@ -14,7 +14,7 @@ use crate::http::{
 ///
 /// Both are decoded: `+` is a space, `%41` is the byte that it stands for. It does not fail: a
 /// percent sign without two hex digits stands for itself, and what is not UTF-8 becomes U+FFFD. A
-/// name without `=` has an empty value. What needs no decoding is borrowed.
+/// name without `=` has an empty value. Text that needs no decoding is borrowed.
 #[derive(Clone)]
 pub struct Pairs<'a> {
     rest: &'a [u8],

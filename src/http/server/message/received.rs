@@ -17,7 +17,7 @@ use crate::http::{h1::RequestHead, server::exchange::Exchange};
 pub(crate) struct Received {
     pub(crate) head: RequestHead,
     pub(crate) exchange: Rc<Exchange>,
-    /// Which of the exchange's requests this is.
+    /// The number of this request in the exchange.
     pub(crate) number: u64,
     /// Whether the body is still to be taken.
     pub(crate) has_body: Cell<bool>,

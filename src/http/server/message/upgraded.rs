@@ -23,8 +23,8 @@ use crate::{
 /// request are there first.
 ///
 /// HTTP's timeouts no longer count. The connection is closed when the handler's function returns,
-/// or at a server's stop when its deadline comes. What was written arrives, although the client
-/// still sends: for a moment that is read on, and dropped.
+/// or at a server's stop when its deadline comes. Written bytes arrive, although the client still
+/// sends: its bytes are read for a moment, and dropped.
 ///
 /// Everything works through `&self`: one task may receive while another sends.
 pub struct Upgraded {

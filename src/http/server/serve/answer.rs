@@ -170,7 +170,8 @@ fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: Answer
     if refusal.field_list().is_empty() {
         return refuse(exchange, EndReason::HandlerFailed, answer_to);
     }
-    // What would have used the connection is the user's, and dropped before anything is borrowed.
+    // The future that would have used the connection is the user's, and dropped before anything is
+    // borrowed.
     drop(response);
     answer_to.keeps_alive &= exchange.can_skip_body();
     let keeps_alive = write_whole(exchange, &mut refusal, answer_to);

@@ -4,7 +4,7 @@
 //! answer from a client that has not read it yet. So the sending direction ends first, and the
 //! client is read on until it ends its own. One that keeps its side open is waited for only as long
 //! as something may go wrong: until its system has acknowledged everything, if nothing more is
-//! known to come from it. What it had sent by then has arrived before the acknowledgement.
+//! known to come from it. Bytes that it had sent by then have arrived before the acknowledgement.
 
 use std::{
     future::poll_fn,
@@ -67,7 +67,7 @@ impl Linger<'_> {
                     return Poll::Ready(self.skipped < LINGER_BYTES_MAX);
                 }
                 Poll::Ready(_) => return Poll::Ready(false),
-                // What has come besides what was to come may have more behind it.
+                // More bytes than the request's own have come, so others may follow.
                 Poll::Pending if self.to_come != Some(self.skipped) => return Poll::Pending,
                 Poll::Pending => {
                     ready!(self.look.poll(context));

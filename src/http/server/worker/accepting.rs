@@ -151,7 +151,7 @@ impl<H: Handler> Worker<H> {
                 return false;
             };
             self.serve_index(index);
-            // What was served and is idle again stands last.
+            // Connections that were served and are idle again stand last.
             let longest_idle = self.connections.longest_idle();
             if longest_idle.is_some_and(|(longest, _)| longest == index) {
                 if self.connections.has_unreceived(index) {

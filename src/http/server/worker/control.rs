@@ -45,7 +45,7 @@ struct State {
     mailboxes: Vec<Arc<Mailbox>>,
     /// Workers that have not ended.
     running_count: usize,
-    /// Who waits for all workers to end.
+    /// The waker of the future that waits for all workers to end.
     supervisor: Option<Waker>,
     /// The first failure of a worker.
     failure: Option<io::Error>,

@@ -20,7 +20,7 @@ use crate::{
 /// Times that one connection is served before the others get their turn.
 const ROUNDS_PER_TURN: usize = 4;
 
-/// Whose turn it is.
+/// The connections that have their turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
     /// Those connections whose answers are not under way; the others have it later.
@@ -72,7 +72,7 @@ impl<H: Handler> Worker<H> {
                 Some(Doing::Active(number)) => *number,
                 Some(Doing::Idle(stream)) => match stream.poll_recv(&mut context) {
                     Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.activate(index, bytes),
-                    // What is still to be sent to it is waited for.
+                    // The bytes that are still to be sent to it are waited for.
                     Poll::Ready(Ok(end)) if stream.is_sending() => self.activate(index, end),
                     Poll::Pending if stream.is_sending() && self.stopping.is_some() => {
                         self.activate(index, ManagedBuf::empty())

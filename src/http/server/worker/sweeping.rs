@@ -82,8 +82,8 @@ impl<H: Handler> Worker<H> {
         self.started.checked_add(since.saturating_add(idle))
     }
 
-    /// Closes the connections that have been idle too long. What their clients have sent by now is
-    /// looked at before: this thread may have been away for longer than their time.
+    /// Closes the connections that have been idle too long. Bytes that their clients have sent by
+    /// now are looked at before: this thread may have been away for longer than their time.
     fn close_overdue(&mut self) {
         self.look_at_clocks();
         let now = time::now();
@@ -93,8 +93,9 @@ impl<H: Handler> Worker<H> {
             .filter_map(|index| Some((index, self.connections.idle_since(index)?)))
             .take_while(|(_, since)| self.idle_deadline(*since).is_some_and(|end| end <= now))
             .collect();
-        // What has arrived is in the socket, or the kernel has received it and it is on its way to
-        // us: the first turn takes what is there, and the second what there was no room for.
+        // Bytes that have arrived are in the socket, or the kernel has received them and they are
+        // on their way to us: the first turn takes what is there, and the second what there was no
+        // room for.
         let arrived: Vec<bool> = overdue
             .iter()
             .map(|(index, _)| self.connections.has_unreceived(*index))

@@ -80,8 +80,8 @@ impl Zstd {
         &self.parked[self.used..]
     }
 
-    /// Adds what came. What was used is dropped when it is most of what there is, so that small
-    /// blocks do not have the rest moved for each of them.
+    /// Adds what came. Used bytes are dropped when they are most of the buffer, so that the rest is
+    /// not moved for each small block.
     fn park(&mut self, piece: &[u8]) {
         if self.used * 2 >= self.parked.len() {
             self.parked.drain(..self.used);
