@@ -5,7 +5,7 @@
 //! [`Work`], each with threads and a queue of its own: calls given to [`run`] (up to 512 threads),
 //! look-ups of names (up to 64), and operations on files where the driver has no other way for them
 //! (four for each core and at least eight). Threads start when needed and end when idle for ten
-//! seconds. Jobs beyond the limit wait in order; [`stats`] tells of them, and [`set_threads_max`]
+//! seconds. Jobs beyond the limit wait in order; [`stats`] counts them, and [`set_threads_max`]
 //! changes a limit.
 //!
 //! So calls that take long delay no file and no name. A call that is made inside of another one, by

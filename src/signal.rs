@@ -160,8 +160,8 @@ impl Future for NextSignal {
 
 /// A stream of the signals of one kind. Made by [`stream`].
 ///
-/// It hears those that come from its making on. Several that come before it is asked are told as
-/// one, as the kernel itself may do. Dropping it gives up listening.
+/// It hears those that come from its making on. Several that come between two calls count as one,
+/// as the kernel itself may do. Dropping it gives up listening.
 ///
 /// # Examples
 ///
@@ -198,7 +198,7 @@ impl Signal {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: a signal that comes after the future is dropped is told at the next call.
+    /// Nothing is lost: a signal that comes after the future is dropped is there at the next call.
     pub async fn recv(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_recv(context)).await
     }

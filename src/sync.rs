@@ -1,12 +1,12 @@
 //! Channels, notifications and semaphores between the tasks of one thread.
 //!
 //! Nothing here is `Send`: tasks of one runtime never run at the same time, so these types use no
-//! atomics and no locks. All of them serve those who wait in the order in which they came, and
-//! none loses what it holds when a waiting future is dropped: a value stays in its channel, and a
-//! permit or a notification that was meant for it goes to the next in line. A value that a dropped
-//! `send` was still waiting to hand over is dropped with it.
+//! atomics and no locks. All of them serve waiting tasks in the order in which they came. Dropping
+//! a future that waits loses nothing: a value stays in its channel, and a permit or a notification
+//! goes to the next task in line. Only a dropped `send` drops the value that it was waiting to hand
+//! over.
 //!
-//! They need no runtime. They wake the task that waits, whatever runs it.
+//! These types need no runtime of this crate: they wake the task that waits, on any executor.
 //!
 //! # Several threads
 //!
@@ -15,10 +15,10 @@
 //!
 //! # A mutex
 //!
-//! There is no asynchronous one. No other task of the thread runs between two `await`s, so a `Cell`
-//! or a `RefCell` is enough there. Where a task must be alone over an `await`, it holds the only
-//! permit of a [`Semaphore`]. A guard of `std::sync::Mutex` must not be held that long: the task
-//! that waits for it blocks the thread, and so the task that would unlock it.
+//! There is no asynchronous mutex. No other task of the thread runs between two `await`s, so a
+//! `Cell` or a `RefCell` is enough there. Where a task must be alone over an `await`, it holds the
+//! only permit of a [`Semaphore`]. A guard of `std::sync::Mutex` must not be held that long: the
+//! task that waits for it blocks the thread, and so the task that would unlock it.
 //!
 //! ```
 //! use annulus::{net::UnixStream, sync::Semaphore};

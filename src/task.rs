@@ -7,12 +7,12 @@
 //! # Fairness
 //!
 //! Tasks that are ready have their turns in the order in which they became so. A turn is one poll,
-//! and lasts until the task waits for something. So that one which finds everything ready does not
-//! keep its thread from the others, a poll has 64 *operations*: whatever is received, sent,
-//! accepted or connected by a socket, read from a file, taken from or put into a channel, a
-//! semaphore or a `Notify`, a timer that ends, a step of an [`io::Reader`](crate::io::Reader), a
-//! piece of an HTTP body. When all are used, the next one that would be done at once waits for the
-//! next poll, after the other ready tasks and after a visit to the kernel.
+//! and lasts until the task waits for something. A task that finds everything ready must not keep
+//! its thread from the others. So a poll has 64 *operations*: a receive, send, accept or connect of
+//! a socket, a read of a file, a value taken from or put into a channel, a permit of a semaphore, a
+//! wait of a `Notify`, a timer that ends, a step of an [`io::Reader`](crate::io::Reader), a piece
+//! of an HTTP body. When all are used, the next one that would be done at once waits for the next
+//! poll, after the other ready tasks and after a visit to the kernel.
 //!
 //! ```
 //! use annulus::{sync::mpsc, task};
@@ -30,12 +30,12 @@
 //! });
 //! ```
 //!
-//! - An operation is put off once and then goes on, whatever stands in front of it in a `race`, a
-//!   `select!` or a timeout. Dropped meanwhile it loses nothing, as at any other moment. It keeps
-//!   its place where it has one.
-//! - `Pending` may so mean *not now* as well as *not yet*. To learn what is there, ask by the calls
-//!   that never wait, as [`try_recv`](crate::sync::mpsc::Receiver::try_recv). They are counted, and
-//!   not limited.
+//! - An operation is put off once and then goes on, also in a `race`, a `select!` or a timeout.
+//!   Dropped meanwhile it loses nothing, as at any other moment. It keeps its place where it has
+//!   one.
+//! - So `Pending` means *not yet* or *not now*. To learn what is there, use the calls that never
+//!   wait, as [`try_recv`](crate::sync::mpsc::Receiver::try_recv). They are counted, and not
+//!   limited.
 //! - Work that waits for nothing is not interrupted. [`yield_now`] does so by hand, and
 //!   [`blocking::run`](crate::blocking::run) has threads of its own for it.
 //! - [`unconstrained`] polls a future without the limit. There is none outside of a runtime either.

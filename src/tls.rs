@@ -37,9 +37,9 @@
 //!
 //! # Sessions
 //!
-//! The connections of a [`Config`] and its clones, on whatever thread, share what servers gave them
-//! to resume a session by, for up to 256 servers; a resumed handshake verifies no certificate
-//! again and is cheaper for both sides.
+//! The connections of a [`Config`] and its clones, on any thread, share the tickets that servers
+//! gave them to resume a session, for up to 256 servers. A resumed handshake verifies no
+//! certificate again and is cheaper for both sides.
 //!
 //! # Memory
 //!

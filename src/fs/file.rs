@@ -218,7 +218,7 @@ impl File {
     /// # Errors
     ///
     /// The errors of close(2) about writes that failed late, as network file systems do. The file
-    /// is closed all the same.
+    /// is closed nevertheless.
     ///
     /// # Cancel safety
     ///

@@ -9,7 +9,7 @@ use std::{
 
 use crate::time::{Sleep, sleep_until};
 
-/// A timer that costs nothing while it is not set, and is not set any more once it has rung.
+/// A timer that costs nothing until it is set, and is unset again once it has rung.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm(Option<Sleep>);
 

@@ -25,8 +25,8 @@
 //! kernel is asked as well when the thread has worked for long: bytes that came before a request
 //! was sent are never its response (RFC 9112, section 9.2). Where a request still meets a closing
 //! connection it is sent once more on a fresh one, if it may be repeated or nothing of it has left.
-//! A connection on which anything is left over is never used again, and a request that is dropped,
-//! in whatever phase, closes its own.
+//! A connection with bytes left over is never used again, and a request that is dropped, in any
+//! phase, closes its own.
 //!
 //! A host has at most 64 connections a thread; further requests wait in order, and
 //! [`Client::pool_state`] shows them.

@@ -10,8 +10,8 @@
 //!   it is crossed, and no byte is looked at twice.
 //! - [`RequestHead`] and [`ResponseHead`] hold the complete head: their own copy of its bytes, and
 //!   the places of the fields in it. They are recycled, so that a warm one allocates nothing.
-//! - [`BodyDecoder`] finds the bytes of the body in what arrives, whatever the framing, and
-//!   the trailers after it.
+//! - [`BodyDecoder`] finds the bytes of the body in what arrives, for every framing, and the
+//!   trailers after it.
 //! - [`ResponseEncoder`] and [`RequestEncoder`] write heads, [`BodyEncoder`] frames what follows,
 //!   and [`encode_reject`] writes the answers that a server gives by itself.
 //!

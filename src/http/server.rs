@@ -152,8 +152,8 @@ impl Server {
         }
     }
 
-    /// Listens at `addrs`: at all that a name stands for, or all of a list, as far as this machine
-    /// has them. [`run`](Self::run) also tells when an address makes no sense.
+    /// Listens at `addrs`: at all addresses of a name, or all of a list, as far as this machine has
+    /// them. [`run`](Self::run) also tells when an address makes no sense.
     #[must_use]
     pub fn listen(self, addrs: impl ToSocketAddrs) -> Self {
         let addrs = addrs.to_socket_addrs().map(Iterator::collect);
@@ -282,15 +282,15 @@ impl Server {
     /// Sets how many connections are kept at a time, by all workers together; each has an equal
     /// part.
     ///
-    /// When there is no room for another, the one that has been idle longest is closed. When none
-    /// is idle, or all that are came in the last second, accepting pauses until some have ended,
-    /// and connections wait in the [`backlog`](Self::backlog); see
+    /// When there is no room for another, the one that has been idle longest is closed. Connections
+    /// that were accepted in the last second do not count as idle. When none is idle, accepting
+    /// pauses until some have ended, and connections wait in the [`backlog`](Self::backlog); see
     /// [`refuse_when_full`](Self::refuse_when_full).
     ///
     /// The default is the limit on this process's descriptors (`RLIMIT_NOFILE`) without an eighth,
-    /// or 64 if that is more, for everything else. Should they run out all the same, some of the
-    /// connections that have been idle longest are closed, and accepting goes on after a tenth of a
-    /// second.
+    /// or 64 if that is more, for everything else. When descriptors run out nevertheless, some of
+    /// the connections that have been idle longest are closed, and accepting goes on after a tenth
+    /// of a second.
     #[must_use]
     pub fn connections_max(mut self, count: usize) -> Self {
         self.connections_max = Some(count);
@@ -447,8 +447,8 @@ impl Server {
     /// by [`shutdown_on`](Self::shutdown_on) or a [`handle`](Self::handle): for programs that open
     /// something first and share it with their handlers.
     ///
-    /// It is one worker, whatever [`cores`](Self::cores) says: limits, timeouts, the stop and the
-    /// [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For
+    /// It is one worker, and [`cores`](Self::cores) does not count: limits, timeouts, the stop and
+    /// the [`Report`] are those of [`run`](Self::run). The handler may hold what is not `Send`. For
     /// more cores call [`run_each`](Self::run_each) outside of a runtime, where each worker opens
     /// what it needs. Tasks that handlers have spawned are left to the runtime when the server has
     /// ended.

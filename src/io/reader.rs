@@ -380,9 +380,10 @@ impl<R: ByteRead> Reader<R> {
     ///
     /// # Errors
     ///
-    /// `InvalidData` for a frame of more than `len_max` bytes, as soon as its length is told or so
-    /// many bytes tell none, and for one of 0 bytes. `UnexpectedEof` when the stream ends within a
-    /// frame. The errors of `frame_len` and of the source. In each case the bytes stay to be read.
+    /// `InvalidData` for a frame of more than `len_max` bytes, and for one of 0 bytes. The error
+    /// comes as soon as `frame_len` returns such a length, or has returned none for `len_max`
+    /// bytes. `UnexpectedEof` when the stream ends within a frame. The errors of `frame_len` and of
+    /// the source. In each case the bytes stay to be read.
     ///
     /// # Cancel safety
     ///

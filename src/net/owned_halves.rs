@@ -95,7 +95,7 @@ reads_by_method!(OwnedReadHalf<S>, S: Stream);
 ///
 /// # Examples
 ///
-/// One task writes, whatever others have to say:
+/// One task writes the messages of all others:
 ///
 /// ```
 /// use annulus::{net::UnixStream, spawn, sync::mpsc};

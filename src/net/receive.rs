@@ -2,7 +2,7 @@
 //!
 //! # States
 //!
-//! - `Idle`: nothing is asked of the kernel. The next one who waits starts a receive.
+//! - `Idle`: nothing is asked of the kernel. The next future that waits starts a receive.
 //! - `Multi`: the kernel receives into buffers that it picks (6.0), or does so once (5.19). Bytes
 //!   that it brought wait in the driver's slot until they are taken. An end that the kernel fails
 //!   to report is found by the driver, which then cancels the receive (`driver/silent.rs`).

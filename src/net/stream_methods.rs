@@ -267,9 +267,9 @@ macro_rules! stream_methods {
             ///
             /// # Errors
             ///
-            /// As [`write`](Self::write); the error of bytes that were sent in the background is
-            /// told once, by the next poll or write. Nothing of `bytes` was taken then. Outside of
-            /// its runtime, or after the end of that, the error says so and the poll never waits.
+            /// As [`write`](Self::write). The next poll or write returns the error of bytes that
+            /// were sent in the background, once. Nothing of `bytes` was taken then. Outside of its
+            /// runtime, or after the end of that, the error says so and the poll never waits.
             pub fn poll_write(
                 &self,
                 context: &mut Context<'_>,

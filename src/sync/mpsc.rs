@@ -2,7 +2,7 @@
 //!
 //! A channel made by [`channel`] holds at most its capacity: senders wait when it is full, in the
 //! order in which they came, which slows them down to the receiver's pace. One made by
-//! [`unbounded`] takes whatever it gets.
+//! [`unbounded`] has no limit.
 //!
 //! The channel ends for the receiver when all senders are dropped and all values received, and for
 //! the senders when the receiver is closed or dropped. Its memory is used again, so that steady

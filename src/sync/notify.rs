@@ -102,7 +102,7 @@ impl Notify {
 
     /// Wakes all tasks that wait, and ends every wait whose future was made before this call.
     ///
-    /// It keeps nothing for those who come later.
+    /// It keeps nothing for later waits.
     pub fn notify_waiters(&self) {
         self.round.set(self.round.get() + 1);
         self.waiters.wake_all(By::NotifyWaiters);

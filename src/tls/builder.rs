@@ -99,7 +99,7 @@ impl ConfigBuilder {
     }
 
     /// Sets the protocols to offer, the preferred one first; none by default. The HTTP client
-    /// offers `http/1.1` whatever this says.
+    /// always offers `http/1.1` alone.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter();
         self.alpn = protocols.map(|name| name.as_ref().to_vec()).collect();
@@ -122,7 +122,7 @@ impl ConfigBuilder {
     ///
     /// # Errors
     ///
-    /// A certificate or a key that is none, a key that does not belong to its certificate, and a
+    /// For text that is no certificate or no key, for a key of another certificate, and for a
     /// system without authorities when those are needed.
     pub fn build(self) -> io::Result<Config> {
         if let Some(error) = self.error {

@@ -86,7 +86,7 @@ impl Body {
 
     /// Makes a body from a stream of pieces: anything that turns into [`Bytes`]. It is sent in
     /// chunks, unless [`sized`](Self::sized) tells its length. An error of the stream fails the
-    /// request, and is told as its cause.
+    /// request, and is the cause of the request's error.
     #[must_use]
     pub fn stream<B, E>(pieces: impl Stream<Item = Result<B, E>> + 'static) -> Self
     where

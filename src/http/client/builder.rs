@@ -172,8 +172,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the limits on the heads and the framing of responses. Limits on requests mean nothing
-    /// here, nor does the one on bodies.
+    /// Sets the limits on the heads and the framing of responses. Limits on requests, and the one
+    /// on bodies, have no effect here.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.rules.limits = limits;
         self
@@ -207,7 +207,7 @@ impl ClientBuilder {
     }
 
     /// Sets the address of `host`, which is then not looked up. Several are tried as several
-    /// addresses of a host are. A port of zero stands for the URL's.
+    /// addresses of a host are. With a port of zero the URL's port is used.
     pub fn resolve(mut self, host: &str, addr: SocketAddr) -> Self {
         let host = host.to_ascii_lowercase();
         self.connector.resolver.overrides.push((host, addr));

@@ -26,9 +26,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// what that was ([`source`](std::error::Error::source)). A status such as 404 is no error; see
 /// [`Response::error_for_status`](crate::http::client::Response::error_for_status).
 ///
-/// Its text begins with the origin of the request, and tells of no more of the URL: paths and
-/// queries may hold secrets. Where no connection could be opened it names the last address that was
-/// tried, and the proxy. A text that is no URL is named without what may be credentials.
+/// Its text begins with the origin of the request. It leaves the rest of the URL out, since paths
+/// and queries may hold secrets. Where no connection could be opened it names the last address that
+/// was tried, and the proxy. A text that is no URL is named without what may be credentials.
 ///
 /// ```text
 /// http://a.test:81: no connection could be opened (127.0.0.1:81): Connection refused (os error 111)

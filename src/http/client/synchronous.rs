@@ -79,7 +79,7 @@ impl Page {
 /// # Errors
 ///
 /// As [`Request::send`] and [`Response::bytes`](super::Response::bytes), and when no runtime can be
-/// had.
+/// made.
 ///
 /// # Panics
 ///

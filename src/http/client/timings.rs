@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::phase::Phase;
 
-/// The times that the steps of a request took. With redirects or a retry, it tells of the last
-/// exchange, and `total` of all of them.
+/// The times that the steps of a request took. With redirects or a retry, they are those of the
+/// last exchange, and `total` is of all of them.
 ///
 /// A step that did not happen took no time: a request on an idle connection has neither `dns` nor
 /// `connect`.

@@ -27,7 +27,7 @@ pub struct Leniency {
     pub merge_equal_lengths: bool,
 
     /// Accepts blanks at the end of the line with a chunk's size, which some old servers pad to one
-    /// width. Of responses only: a server refuses such requests all the same.
+    /// width. For responses only: a server still refuses such requests.
     pub chunk_line_blanks: bool,
 }
 

@@ -132,8 +132,8 @@ impl Exchange {
         self.ended.replace(Some(Ended::Closed));
     }
 
-    /// As [`end`](Self::end) for a connection that is idle next: nothing was received that is not
-    /// answered, and nothing gathered that was not sent.
+    /// As [`end`](Self::end) for a connection that is idle next: all received requests are
+    /// answered, and all gathered output was sent.
     pub(crate) fn rest(&self, transport: Transport) {
         self.incoming.rest();
         self.line.rest();

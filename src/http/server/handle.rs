@@ -41,8 +41,8 @@ impl ServerHandle {
     /// begun, and cuts what is left after `deadline`. [`Server::run`](crate::http::Server::run)
     /// returns then; this call does not wait for it.
     ///
-    /// A second call cuts at once, whatever deadline it names. Before the server runs, a call makes
-    /// it end as soon as it does.
+    /// A second call cuts at once; its deadline does not count. Before the server runs, a call
+    /// makes it end as soon as it does.
     pub fn stop(&self, deadline: Duration) {
         self.control.stop(Stop::Within(deadline));
     }

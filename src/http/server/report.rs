@@ -26,7 +26,7 @@ pub struct Report {
     pub timed_out: u64,
     /// Times that accepting paused because every connection was busy.
     pub pauses: u64,
-    /// Times that an accept failed for want of descriptors or memory.
+    /// The number of accepts that failed because descriptors or memory had run out.
     pub exhausted: u64,
     /// Background jobs that panicked.
     pub jobs_panicked: u64,

@@ -18,12 +18,12 @@ use routes::{Route, Routes};
 ///
 /// # Paths
 ///
-/// A path begins with a slash. In it `{name}` stands for one segment, or for a part of one as in
-/// `/img-{name}.png`, and is not empty; `{*name}` at the end stands for all that is left, slashes
-/// included, and is not empty either. The handler reads them by
-/// [`Request::param`] and [`Request::param_str`]. `{{` and `}}` are the braces themselves. Where
-/// several paths fit, the one wins that is written out further: `/users/me` before `/users/{id}`
-/// before `/{*rest}`, in whatever order they were added.
+/// A path begins with a slash. In it `{name}` matches one segment, or a part of one as in
+/// `/img-{name}.png`; `{*name}` at the end matches the whole rest, slashes included. Both match at
+/// least one character. The handler reads them by [`Request::param`] and [`Request::param_str`].
+/// `{{` and `}}` are the braces themselves. Where several paths fit, the one with more literal text
+/// wins: `/users/me` before `/users/{id}` before `/{*rest}`. The order in which they were added
+/// does not count.
 ///
 /// The request's path is matched byte by byte as it was sent, without its query. Nothing is
 /// normalised:

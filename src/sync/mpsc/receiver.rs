@@ -74,8 +74,7 @@ impl<T> Receiver<T> {
 
     /// Refuses new values. Those in the channel can still be received, then `None` follows.
     ///
-    /// Senders that wait get their values back, and so do those who hold a
-    /// [`Permit`](super::Permit).
+    /// Senders that wait get their values back, and so do holders of a [`Permit`](super::Permit).
     pub fn close(&mut self) {
         self.channel.close();
     }

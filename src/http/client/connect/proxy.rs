@@ -135,8 +135,7 @@ impl Proxy {
     ///
     /// Case, and a dot at the end of a name, make no difference. An address of IPv4 in the form of
     /// IPv6 (`::ffff:10.1.2.3`) is that of IPv4. Names are compared with names and addresses with
-    /// addresses, as the URL has them: nothing is looked up for this. An entry that makes no sense
-    /// stands for nothing.
+    /// addresses, as the URL has them: nothing is looked up for this. A malformed entry is skipped.
     #[must_use]
     pub fn bypass(mut self, hosts: &str) -> Self {
         self.bypass.extend(bypass::entries(hosts));

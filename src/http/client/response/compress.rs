@@ -1,8 +1,8 @@
 //! Undoes gzip, deflate, brotli and zstd, one or several on one body.
 //!
-//! A decoder is given what came, piece by piece, and gives out a bounded amount at a time, so that
-//! a small body which stands for a huge one fills no memory. A body that ends before its format
-//! does is an error.
+//! A decoder takes the bytes that came, piece by piece, and gives out a bounded amount at a time,
+//! so that a small body which decodes to a huge one fills no memory. A body that ends before its
+//! format does is an error.
 
 mod brotli;
 mod gzip;

@@ -16,7 +16,7 @@ use crate::{
 /// longer the pool's.
 ///
 /// Everything works through `&self`: one task may receive while another sends. The server has a
-/// type of its own, since its connections go back to it and are told when it stops.
+/// type of its own, since its connections go back to the server and learn when it stops.
 pub struct Upgraded {
     connection: TakenOver,
 }

@@ -60,8 +60,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// 415 when `Content-Type` is neither `application/json` nor something like
-    /// `application/problem+json`, and those of [`Body::json`].
+    /// 415 when `Content-Type` is not JSON (`application/json`, or a type such as
+    /// `application/problem+json`), and those of [`Body::json`].
     ///
     /// # Cancel safety
     ///

@@ -12,9 +12,9 @@ use crate::http::{
 
 /// The names and values of a query or a form, in order.
 ///
-/// Both are decoded: `+` is a space, `%41` is the byte that it stands for. It does not fail: a
-/// percent sign without two hex digits stands for itself, and what is not UTF-8 becomes U+FFFD. A
-/// name without `=` has an empty value. Text that needs no decoding is borrowed.
+/// Both are decoded: `+` is a space, `%41` is the byte 0x41. Decoding never fails: a percent sign
+/// without two hex digits stays a percent sign, and bytes that are no UTF-8 become U+FFFD. A name
+/// without `=` has an empty value. Text that needs no decoding is borrowed.
 #[derive(Clone)]
 pub struct Pairs<'a> {
     rest: &'a [u8],

@@ -87,7 +87,8 @@ impl Request {
 
     /// Returns the text of the path's parameter `name`, with its percent-encoding decoded.
     ///
-    /// It may hold whatever a client can encode: slashes, dots, line ends and null characters too.
+    /// It may hold everything that a client can encode: slashes, dots, line ends and null
+    /// characters too.
     ///
     /// # Errors
     ///

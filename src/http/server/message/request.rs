@@ -149,8 +149,8 @@ impl Request {
     }
 
     /// Sends `103 Early Hints` with `fields` ahead of the answer, so that the client can begin to
-    /// load what it will need (RFC 8297). It leaves when the handler waits. Clients of HTTP/1.0 are
-    /// sent nothing, and nor is one whose answer is under way.
+    /// load what it will need (RFC 8297). It leaves when the handler waits. Nothing is sent to
+    /// clients of HTTP/1.0, or once the answer is under way.
     pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) {
         if self.version() == Version::HTTP_10 || !self.is_current() {
             return;
