@@ -62,13 +62,13 @@ impl Work {
 pub struct WorkStats {
     /// Threads that there are.
     pub threads: u64,
-    /// Those of them that have nothing to do.
+    /// The threads among them that have nothing to do.
     pub idle: u64,
     /// Threads that there may be, which calls made on a helper thread may exceed.
     pub threads_max: u64,
     /// Jobs that wait for a thread.
     pub queued: u64,
-    /// How long the oldest of these has waited.
+    /// The time that the oldest of these has waited.
     pub oldest_wait: Duration,
 }
 
@@ -76,10 +76,10 @@ pub struct WorkStats {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct HelperStats {
-    /// Those of [`Work::Calls`].
+    /// The counts of [`Work::Calls`].
     pub calls: WorkStats,
-    /// Those of [`Work::Names`].
+    /// The counts of [`Work::Names`].
     pub names: WorkStats,
-    /// Those of [`Work::Files`].
+    /// The counts of [`Work::Files`].
     pub files: WorkStats,
 }

@@ -204,7 +204,8 @@ impl File {
         InFlight::new(self.driver(), Fsync::new(self.any_fd(), false)).await
     }
 
-    /// As [`sync_all`](Self::sync_all), without metadata that is not needed to read the data.
+    /// Waits until the file's data is on its device, with only the metadata that a reader of it
+    /// needs (fdatasync(2)). See [`sync_all`](Self::sync_all).
     ///
     /// # Errors
     ///

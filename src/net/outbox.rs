@@ -175,7 +175,7 @@ mod tests {
     /// More than goes out at once to a peer that does not read.
     const MUCH: usize = 8 << 20;
 
-    /// Has each of many sockets call `test` with its peer, in a turn in which all of them have
+    /// Calls `test` with each of many sockets and its peer, in a turn in which all of them have
     /// received: there a send is an entry, if there is a ring at all.
     fn with_sockets(test: impl AsyncFn(Socket, TcpStream, &Rc<Outbox>) + Copy + 'static) {
         let runtime = Runtime::builder().build().unwrap();

@@ -259,7 +259,7 @@ impl Receive {
         Ok(Step::Pending)
     }
 
-    /// Has the kernel receive into buffers that it picks, if it can and there are some.
+    /// Starts a receive into buffers that the kernel picks, if it can and there are some.
     fn start_multi(&self, shared: &Rc<Shared>, context: &Context<'_>) -> io::Result<bool> {
         let driver = shared.driver();
         let features = driver.features();

@@ -139,12 +139,12 @@ impl Socket {
         sys::has_unreceived(self.raw())
     }
 
-    /// Has the driver collect what the kernel has, unless that was done a moment before `now`.
+    /// Collects the completions that the kernel has, unless that was done a moment before `now`.
     pub(crate) fn catch_up(&self, now: Instant) {
         self.shared.driver().catch_up(now);
     }
 
-    /// Has the driver collect what the kernel has.
+    /// Collects the completions that the kernel has.
     pub(crate) fn collect_now(&self) {
         self.shared.driver().collect_now();
     }

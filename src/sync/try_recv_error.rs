@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-/// Why a channel had nothing to receive.
+/// The reason why a channel had no value to receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// Nothing was sent yet, but it may be.

@@ -42,8 +42,8 @@ impl Process {
     }
 }
 
-/// Has `call` called first of all in each child that fork(3) makes, on the thread that forked.
-/// Nothing of the parent's other threads is there, so it must take no lock.
+/// Arranges that `call` is called first of all in each child that fork(3) makes, on the thread that
+/// forked. Nothing of the parent's other threads is there, so it must take no lock.
 pub(crate) fn call_in_children(call: fn()) {
     let _ = Process::current();
     IN_CHILD.get_or_init(|| call);

@@ -8,7 +8,7 @@ pub(crate) use libc::{
     SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
 };
 
-/// Has an eventfd written at each signal of one kind, until it is dropped.
+/// Writes to an eventfd at each signal of one kind, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SignalWatch(signal_hook_registry::SigId);
 

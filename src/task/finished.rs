@@ -117,8 +117,8 @@ impl<T> Members<T> {
         Some(output.expect("a task of the set is in the list once, when it has finished"))
     }
 
-    /// Has the context's task woken when a task finishes, and only this one. The caller looks again
-    /// afterwards, since dropping and cloning wakers is the user's code.
+    /// Registers the context's waker for the next task that finishes, in place of any other waker.
+    /// The caller looks again afterwards, since dropping and cloning wakers is the user's code.
     #[inline]
     pub(super) fn register(&self, context: &Context<'_>) {
         let Some(core) = self.core() else { return };

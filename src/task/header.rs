@@ -73,8 +73,8 @@ pub(super) struct Header {
     pub(super) ready_next: Cell<Option<TaskRef>>,
 }
 
-/// Has the processor fetch what a wake and a turn touch of the task at `header`, where it can be
-/// told to: the end of the header and the beginning of the future behind it. Any address will do.
+/// Prefetches the memory that a wake and a turn touch of the task at `header`, where the processor
+/// can do so: the end of the header and the beginning of the future behind it. Any address will do.
 #[inline]
 pub(super) fn prefetch(header: *const ()) {
     #[cfg(target_arch = "x86_64")]

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Why a task ended without an output: it was cancelled or it panicked.
+/// The reason why a task ended without an output: it was cancelled or it panicked.
 pub struct JoinError {
     /// The payload of the panic, in a mutex because the payload need not be `Sync`.
     panic: Option<Box<Mutex<Box<dyn Any + Send>>>>,

@@ -90,7 +90,7 @@ impl<T> JoinHandle<T> {
         self.task.join_waker.replace(waker)
     }
 
-    /// Has `waker` woken when the task is finished, at once if it is.
+    /// Registers `waker` for the end of the task, and wakes it at once if the task is finished.
     fn wake_when_finished(&self, waker: &Waker) {
         let registered = self.task.join_waker.take();
         if registered

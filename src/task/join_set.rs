@@ -48,7 +48,7 @@ impl<T> JoinSet<T> {
         }
     }
 
-    /// How many tasks are in the set, finished or not.
+    /// Returns the number of tasks in the set, finished or not.
     pub fn len(&self) -> usize {
         self.len
     }

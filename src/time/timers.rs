@@ -116,8 +116,8 @@ impl Timers {
         Some(self.clock.instant(deadline))
     }
 
-    /// Has `waker` woken when the runtime looks at its timers next, after which it asks the kernel
-    /// before it polls any task.
+    /// Registers `waker` for the moment when the runtime looks at its timers next, after which it
+    /// asks the kernel before it polls any task.
     #[cold]
     pub(super) fn wake_in_next_turn(&self, waker: Waker) {
         self.next_turn.borrow_mut().push(waker);
@@ -203,7 +203,7 @@ fn replace_current(timers: Option<Rc<Timers>>) -> Option<Rc<Timers>> {
     ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(timers)))
 }
 
-/// Has the end of this turn noted, for [`turn_end`].
+/// Notes the end of this turn, for [`turn_end`].
 pub(crate) fn watch_turn() {
     Timers::current(|timers| timers.turn_end.set(None));
 }

@@ -135,7 +135,7 @@ impl Response {
         self.exchange_mut().message = Some(message);
     }
 
-    /// Has the codings of the body undone, if there is a whole one and all of them are known.
+    /// Begins to undo the codings of the body, if it is a whole one and all of them are known.
     ///
     /// Not inlined: decoders are made on the stack, and every request's frame would have 48 KB.
     #[inline(never)]

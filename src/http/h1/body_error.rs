@@ -6,7 +6,7 @@ use ::http::StatusCode;
 
 use super::HeadError;
 
-/// Why the body of a message is refused.
+/// The reason why the body of a message is refused.
 ///
 /// Requests and responses share these. The connection that sent such a body is of no further use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ::http::StatusCode;
 
-/// Why the head of a message, or its framing, is refused.
+/// The reason why the head of a message, or its framing, is refused.
 ///
 /// Requests and responses share these. The connection that sent such a head is of no further use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

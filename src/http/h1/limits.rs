@@ -1,6 +1,6 @@
 //! The limits on what a peer may send.
 
-/// How much a peer may send before it is refused.
+/// The limits on what a peer may send before it is refused.
 ///
 /// Every limit acts at the byte that crosses it, not when the message is complete. The defaults
 /// let every browser and every common proxy through.

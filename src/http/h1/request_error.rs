@@ -6,7 +6,7 @@ use ::http::StatusCode;
 
 use super::{BodyError, HeadError, Reject};
 
-/// Why a server refuses a request, or bytes that are none.
+/// The reason why a server refuses a request, or bytes that are no request.
 ///
 /// [`status`](Self::status) is the answer's, and [`closes`](Self::closes) says whether the
 /// connection ends with it.

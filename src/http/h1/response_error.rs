@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{BodyError, HeadError};
 
-/// Why what a server sent is not taken as a response.
+/// The reason why a client refuses the bytes of a server as a response.
 ///
 /// The connection is of no further use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -60,7 +60,7 @@ pub struct Access<'a> {
     pub received: u64,
     /// Bytes of the answer's body that were sent or are under way, without their framing.
     pub sent: u64,
-    /// From the end of the head to the end of the answer.
+    /// The time from the end of the head to the end of the answer.
     pub duration: Duration,
     /// The reason why the server refused the request or cut the answer off, or that the client
     /// left; none after a whole answer.

@@ -251,8 +251,9 @@ fn finish(
 }
 
 impl Gathered {
-    /// Has the answer sent at once when no task has watched over the client while its handler
-    /// waited: a connection that has ended meanwhile shows then, and the next request is not begun.
+    /// Asks for the answer to be sent at once when no task has watched over the client while its
+    /// handler waited: a connection that has ended meanwhile shows then, and the next request is
+    /// not begun.
     #[cold]
     fn note_wait(&mut self, exchange: &Exchange) {
         if exchange.when_gone() == WhenGone::GoOn {

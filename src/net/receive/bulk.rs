@@ -95,8 +95,7 @@ impl Receive {
         self.start_ready(shared, context)
     }
 
-    /// Has the kernel say that there is something as soon as there is so much, if it would wait for
-    /// more.
+    /// Lowers the amount that the kernel waits for to `bytes`, if it would wait for more.
     pub(super) fn gather_at_most(&self, bytes: u32, shared: &Shared) {
         if self.gather_bytes.get() > bytes {
             self.set_gather_bytes(bytes, shared);

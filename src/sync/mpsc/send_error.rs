@@ -6,7 +6,7 @@ use std::{error::Error, fmt};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
-/// Why a value could not be sent at once. Holds the value.
+/// The reason why a value could not be sent at once. It holds the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// The channel is full, or others wait to send.

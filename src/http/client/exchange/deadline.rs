@@ -185,7 +185,7 @@ impl Watchdog {
         self.has_waited
     }
 
-    /// Has it look at `own`, or when the total limit passes.
+    /// Sets the next look to `own`, or to the moment when the total limit passes.
     fn set(&mut self, total: Total, own: Option<Instant>) {
         let total = total.limit.map(|(deadline, _)| deadline);
         let deadline = own.into_iter().chain(total).min();

@@ -257,7 +257,7 @@ impl Line {
         }
     }
 
-    /// Has the time of the next write counted exactly.
+    /// Counts the time of the next write exactly.
     pub(super) fn set_slow(&self) {
         self.is_slow.set(true);
     }
