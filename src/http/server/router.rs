@@ -45,12 +45,15 @@ use routes::{Route, Routes};
 ///
 /// # Panics
 ///
-/// The methods that add a route panic when it is wrong, with its path and the reason: a path that
-/// does not begin with a slash, holds what no request's path can hold, or has bad braces, two
-/// parameters in a segment, two of one name or more than eight in all; one with a segment that is a
-/// parameter to other routers, as `/:id`, `/*rest`, `/<id>` and `/{id:int}`, with the form that is
-/// meant; and a route that is there already, be it under other names as `/{a}` and `/{b}`, or for
-/// the same place as `/{a}` and `/{*rest}`.
+/// The methods that add a route panic when the route is wrong, with its path and the reason:
+///
+/// - The path does not begin with a slash, or has characters that no request's path can have.
+/// - It has bad braces, two parameters in one segment, two parameters of one name, or more than
+///   eight parameters.
+/// - A segment is a parameter of other routers, as `/:id`, `/*rest`, `/<id>` and `/{id:int}`. The
+///   message has the right form.
+/// - The route was added before, perhaps with another name (`/{a}` and `/{b}`), or another route
+///   stands in the same place (`/{a}` and `/{*rest}`).
 ///
 /// # Examples
 ///
