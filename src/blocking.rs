@@ -41,8 +41,8 @@ pub use work::{HelperStats, Work, WorkStats};
 ///
 /// # Cancel safety
 ///
-/// Dropping the future does not stop a call that has begun, nothing could; its result is dropped.
-/// One that has not begun never does.
+/// A call that has begun goes on when the future is dropped, and its result is dropped. A call that
+/// still waits in the queue is dropped itself.
 ///
 /// # Examples
 ///

@@ -36,8 +36,9 @@
 //! - So `Pending` means *not yet* or *not now*. To learn what is there, use the calls that never
 //!   wait, as [`try_recv`](crate::sync::mpsc::Receiver::try_recv). They are counted, and not
 //!   limited.
-//! - Work that waits for nothing is not interrupted. [`yield_now`] does so by hand, and
-//!   [`blocking::run`](crate::blocking::run) has threads of its own for it.
+//! - A computation is not interrupted before its next `await`. [`yield_now`] gives the others a
+//!   turn in between, and [`blocking::run`](crate::blocking::run) moves a computation to a helper
+//!   thread.
 //! - [`unconstrained`] polls a future without the limit. There is none outside of a runtime either.
 
 // # How tasks are kept

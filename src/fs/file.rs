@@ -106,7 +106,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Those of fstat(2). It asks nothing of the device that the open has not read.
+    /// Those of fstat(2). It reads only data that the open has read from the device already.
     pub fn metadata(&self) -> io::Result<std::fs::Metadata> {
         sys::metadata(self.fd.raw())
     }

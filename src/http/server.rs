@@ -125,10 +125,9 @@ pub struct Server {
 impl Server {
     /// Makes a server without an address, with the default settings.
     ///
-    /// [`listen`](Self::listen), [`listen_unix`](Self::listen_unix),
-    /// [`listen_on`](Self::listen_on) and [`listen_inherited`](Self::listen_inherited) say where,
-    /// in any mixture and each any number of times. Nothing is bound before [`run`](Self::run),
-    /// which fails when there is no place to listen.
+    /// [`listen`](Self::listen), [`listen_unix`](Self::listen_unix), [`listen_on`](Self::listen_on)
+    /// and [`listen_inherited`](Self::listen_inherited) say where, in any mixture and each any
+    /// number of times. [`run`](Self::run) binds the addresses, and fails when there are none.
     ///
     /// ```
     /// use annulus::http::Server;
@@ -358,8 +357,8 @@ impl Server {
     }
 
     /// Cuts the requests that are left when a second future resolves, before the deadline. `make`
-    /// is called for it once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so that
-    /// a signal counts for one of them only. It takes the place of the second signal.
+    /// is called once the future of [`shutdown_on`](Self::shutdown_on) has resolved, so that one
+    /// signal does not resolve both. The second future takes the place of a second signal.
     ///
     /// # Examples
     ///

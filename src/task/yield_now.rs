@@ -10,11 +10,11 @@ use crate::budget;
 
 /// Lets every other task that is ready have its turn before this one goes on.
 ///
-/// A future that computes for long without waiting for anything should do this now and then,
-/// because nothing else happens on its thread meanwhile: no task runs, no timer fires, and no
-/// socket is looked at. Timers and sockets have their turn after 16 yields on the ring, and after
-/// 64 without it. A future that waits for something need not yield, also where it finds everything
-/// ready: see [Fairness](crate::task#fairness).
+/// A future that computes for long should do this now and then, because its thread does nothing
+/// else meanwhile: no task runs, no timer fires, and no socket is looked at. Timers and sockets
+/// have their turn after 16 yields on the ring, and after 64 without it. A future that waits for
+/// something need not yield, also where it finds everything ready: see
+/// [Fairness](crate::task#fairness).
 ///
 /// # Cancel safety
 ///

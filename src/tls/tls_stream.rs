@@ -22,9 +22,9 @@ const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// A connection that speaks TLS, made by [`connect`](super::connect).
 ///
-/// Bytes that were received and not decrypted, or encrypted and not sent, are in the stream and not
-/// in the future of a call: one that is dropped loses nothing, and a record that it has begun to
-/// send goes on with the next write, flush or shutdown.
+/// The stream itself keeps bytes that wait to be decrypted, and encrypted bytes that wait to be
+/// sent. The future of a call keeps none: one that is dropped loses nothing, and a record that it
+/// has begun to send goes on with the next write, flush or shutdown.
 ///
 /// Dropped over a socket, it tells the peer that it has finished, if nothing is left to be sent and
 /// that goes at once; [`shutdown`](Self::shutdown) does it for certain. A send that is under way

@@ -28,7 +28,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Its text begins with the origin of the request. It leaves the rest of the URL out, since paths
 /// and queries may hold secrets. Where no connection could be opened it names the last address that
-/// was tried, and the proxy. A text that is no URL is named without what may be credentials.
+/// was tried, and the proxy. An invalid URL is quoted without parts that may be credentials.
 ///
 /// ```text
 /// http://a.test:81: no connection could be opened (127.0.0.1:81): Connection refused (os error 111)

@@ -214,8 +214,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// There is no response, or none that can be taken; [`Error::kind`] says why. A status such as
-    /// 404 is no error.
+    /// The response did not come, or was refused; [`Error::kind`] says why. A status such as 404 is
+    /// no error.
     ///
     /// # Cancel safety
     ///

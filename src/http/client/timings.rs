@@ -7,8 +7,8 @@ use super::phase::Phase;
 /// The times that the steps of a request took. With redirects or a retry, they are those of the
 /// last exchange, and `total` is of all of them.
 ///
-/// A step that did not happen took no time: a request on an idle connection has neither `dns` nor
-/// `connect`.
+/// A step that was skipped has a time of zero: a request on an idle connection has neither `dns`
+/// nor `connect`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {

@@ -54,7 +54,7 @@ pub struct Access<'a> {
     pub method: Option<&'a Method>,
     /// The target as it was sent, or empty when the head could not be read.
     pub target: &'a str,
-    /// The status of the answer; none when there was none.
+    /// The status of the answer; none when the request was not answered.
     pub status: Option<StatusCode>,
     /// Bytes of the request's body that arrived, without their framing.
     pub received: u64,

@@ -34,7 +34,7 @@ use routes::{Route, Routes};
 ///   is read;
 /// - letters that are percent-encoded without need do not match: `/%75sers` is not `/users`;
 /// - `.` and `..` are segments like others: they match a `{name}` and stand in a `{*name}`, so
-///   never join a parameter to a file's path without a look at it.
+///   check a parameter before it becomes part of a file's path.
 ///
 /// # Methods
 ///

@@ -74,7 +74,7 @@ impl Body {
         }
     }
 
-    /// Sets another limit on its size than
+    /// Sets the limit on the body's size, in place of
     /// [`Limits::body_bytes_max`](crate::http::Limits::body_bytes_max).
     #[must_use]
     pub fn limit(self, bytes_max: u64) -> Self {
@@ -84,7 +84,7 @@ impl Body {
         self
     }
 
-    /// Sets another limit on the wait for each piece than
+    /// Sets the limit on the wait for each piece, in place of
     /// [`Timeouts::body`](crate::http::Timeouts::body).
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {

@@ -93,7 +93,7 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// 400 when it is not JSON, 422 when it is but is not a `T`, and those of
+    /// 400 when it is not JSON, 422 when it is JSON of another type than `T`, and those of
     /// [`bytes`](Self::bytes).
     ///
     /// # Cancel safety

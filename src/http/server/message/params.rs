@@ -64,8 +64,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// 400 when the value is not a `T`, or is not UTF-8 once it is decoded. 500 when the route has
-    /// no such parameter, which is the program's own mistake.
+    /// 400 when the decoded value is not UTF-8, or is no `T`. 500 when the route has no such
+    /// parameter, which is the program's own mistake.
     ///
     /// # Examples
     ///
