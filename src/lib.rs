@@ -28,9 +28,9 @@
 //!
 //! # Lossless
 //!
-//! Dropping a future loses no received byte, no connection and no descriptor, and frees no memory
-//! that the kernel may still touch. A write that has begun is sent whole; one that was dropped
-//! before its turn has sent nothing. So `select!`, [`time::timeout`] and
+//! Dropping a future loses no received byte, no connection and no descriptor, and memory is freed
+//! only when the kernel has finished with it. A write that has begun is sent whole; one that was
+//! dropped before its turn has sent nothing. So `select!`, [`time::timeout`] and
 //! [`JoinHandle::abort`](task::JoinHandle::abort) can be used around any one call.
 //!
 //! They keep no variable of an `async` block that they drop. A length that one call has returned is
