@@ -109,14 +109,14 @@ fn json_of_the_programs_own_is_not_the_clients_mistake() {
 fn an_error_in_json_says_what_was_found() {
     let addr = serve(|| {
         Router::new().post("/", async |mut request: Request| {
-            let error = request.json::<u8>().await.unwrap_err();
+            let error = request.json::<Point>().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Content);
             format!("{} {error}", error.status())
         })
     });
     assert_eq!(
-        body(&send(addr, "/", JSON, b"[1]")),
-        "422 Unprocessable Entity expected `u8` in JSON, found other data: \
-         invalid type: sequence, expected u8 at line 1 column 0"
+        body(&send(addr, "/", JSON, b"{}")),
+        "422 Unprocessable Entity expected JSON of another shape: missing field `x` at line 1 \
+         column 2"
     );
 }

@@ -103,15 +103,15 @@ impl Body {
         let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|cause| {
             let (status, reason) = match cause.classify() {
-                Category::Data => {
-                    let wanted = std::any::type_name::<T>();
-                    let reason = format!("expected `{wanted}` in JSON, found other data");
-                    (StatusCode::UNPROCESSABLE_ENTITY, reason)
-                }
-                _ => {
-                    let reason = "expected JSON, found something else".to_owned();
-                    (StatusCode::BAD_REQUEST, reason)
-                }
+                // The text may go to clients, to whom the name of `T` is nothing.
+                Category::Data => (
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "expected JSON of another shape",
+                ),
+                _ => (
+                    StatusCode::BAD_REQUEST,
+                    "expected JSON, found something else",
+                ),
             };
             Error::other(status, ErrorKind::Content, reason).with_source(cause)
         })

@@ -43,10 +43,17 @@ where
     T: FromStr<Err: Into<Cause>>,
 {
     value.parse().map_err(|cause: T::Err| {
-        let wanted = std::any::type_name::<T>();
+        let wanted = short_name::<T>();
         let reason = format!("expected `{wanted}` in the parameter `{name}`, found {value:?}");
         Error::other(StatusCode::BAD_REQUEST, ErrorKind::Param, reason).with_source(cause)
     })
+}
+
+/// The name of `T` without its module, which is the program's business, and without its parameters.
+fn short_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let name = name.split_once('<').map_or(name, |(name, _)| name);
+    name.rsplit_once("::").map_or(name, |(_, name)| name)
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -180,5 +187,13 @@ mod tests {
             error.to_string(),
             "expected `u8` in the parameter `m`, found \"x\": invalid digit found in string"
         );
+    }
+
+    #[test]
+    fn a_type_is_named_without_its_module() {
+        struct Wrapped<T>(T);
+        assert_eq!(short_name::<u8>(), "u8");
+        assert_eq!(short_name::<std::net::IpAddr>(), "IpAddr");
+        assert_eq!(short_name::<Wrapped<Option<String>>>(), "Wrapped");
     }
 }
