@@ -263,7 +263,8 @@ impl Server {
     /// such as the last version of this program until it has stopped. They need the same option, or
     /// several workers, which share an address in this way.
     ///
-    /// Off by default: where another socket listens already, the server fails with `EADDRINUSE`.
+    /// Off by default: where another socket listens already, the server fails with
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     #[must_use]
     pub fn reuse_port(mut self, reuse_port: bool) -> Self {
         self.options.reuse_port(reuse_port);
@@ -409,8 +410,10 @@ impl Server {
     /// # Errors
     ///
     /// When an address cannot be bound, no thread or driver can be set up, or a listening socket
-    /// fails. A worker that fails or panics while it serves stops the others, which have ten
-    /// seconds for the requests that have begun; the first error is returned then.
+    /// fails. An error of an address or path names it, and has the kind of the kernel's error, such
+    /// as [`AddrInUse`](io::ErrorKind::AddrInUse), but not its number. A worker that fails or
+    /// panics while it serves stops the others, which have ten seconds for the requests that have
+    /// begun; the first error is returned then.
     ///
     /// # Panics
     ///
@@ -454,8 +457,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When an address cannot be bound, or a listening socket fails; what has begun has ten seconds
-    /// then. Outside of a runtime.
+    /// As [`run`](Self::run) for an address that cannot be bound. When a listening socket fails, what
+    /// has begun has ten seconds. Outside of a runtime.
     ///
     /// # Panics
     ///

@@ -79,6 +79,17 @@ fn an_address_that_is_in_use_is_an_error() {
     let list = ["127.0.0.1:0".parse().unwrap(), taken.local_addr().unwrap()];
     let error = Server::new().listen(&list[..]).run(tell_path).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    let text = format!("cannot listen on {}: ", list[1]);
+    assert!(error.to_string().starts_with(&text), "{error}");
+}
+
+#[test]
+fn an_error_of_a_unix_socket_names_its_path() {
+    let path = "/proc/nothing/socket";
+    let error = Server::new().listen_unix(path).run(tell_path).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    let text = format!("cannot listen on {path}: ");
+    assert!(error.to_string().starts_with(&text), "{error}");
 }
 
 #[test]

@@ -61,7 +61,9 @@ impl Options {
                     // The socket file of a server that crashed must not keep the next one from
                     // starting.
                     let options = self.unix.clone().remove_stale(true);
-                    share(Listening::Unix(options.listen(path)?), &mut workers)?;
+                    let socket = options.listen(&path);
+                    let socket = socket.map_err(|error| failed(path.display(), &error))?;
+                    share(Listening::Unix(socket), &mut workers)?;
                 }
                 Place::Sockets(sockets) => {
                     for socket in sockets? {
@@ -101,10 +103,10 @@ impl Options {
             let first = match first {
                 Ok(first) => first,
                 Err(error) if is_absent(&error) => {
-                    absent = Some(error);
+                    absent = Some(failed(addr, &error));
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(failed(addr, &error)),
             };
             is_bound = true;
             let addr = first.local_addr()?;
@@ -113,7 +115,7 @@ impl Options {
             for worker in &mut *workers {
                 let listener = match first.take() {
                     Some(first) => first,
-                    None => options.listen(addr)?,
+                    None => options.listen(addr).map_err(|error| failed(addr, &error))?,
                 };
                 worker.push(Listening::Tcp(listener));
             }
@@ -123,6 +125,11 @@ impl Options {
             _ => Ok(()),
         }
     }
+}
+
+/// An error of the same kind that names the place.
+fn failed(place: impl fmt::Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {place}: {error}"))
 }
 
 /// Whether this machine lacks the address or its whole family.
