@@ -15,7 +15,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// A status becomes an answer with that status, a body that breaks the protocol or a limit becomes
 /// the answer that the protocol asks for, and an error of the [client](super::client::Error)
-/// becomes 502 or 504. Its text, with its cause, goes to the server's log and never to the client.
+/// becomes 502 or 504. Its text, with that of its cause, is for the log and never for the client:
+/// [`access_log`](super::Server::access_log) has it, and a server without an access log prints it
+/// nowhere.
 ///
 /// An [`io::Error`] is taken for one of a file that the request names:
 ///
@@ -61,7 +63,7 @@ struct Other {
 }
 
 impl Error {
-    /// Makes an error that answers with `status`, and gives `reason` to the log.
+    /// Makes an error that answers with `status`, and gives `reason` to the access log.
     #[must_use]
     pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::other(status, ErrorKind::Status, reason)
