@@ -173,6 +173,7 @@ mod forward;
 mod h1;
 mod percent;
 mod server;
+mod stop_notice;
 mod transport;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -186,9 +187,9 @@ pub use server::Json;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
     Handler, IntoResponse, Job, Pairs, Phase, Report, Request, Response, Router, Server,
-    ServerHandle, Timeouts, Upgraded, WorkerClone,
+    ServerHandle, Timeouts, WorkerClone,
 };
-pub use transport::Transport;
+pub use transport::{Transport, upgraded::Upgraded};
 
 /// The readme's examples are kept compiling. They are about HTTP.
 #[cfg(doctest)]

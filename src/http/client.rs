@@ -99,7 +99,7 @@ pub use informational::Informational;
 pub use phase::Phase;
 pub use pool::state::{HostState, PoolState};
 pub use request::Request;
-pub use response::{BodyPieces, BodyStream, Response, upgraded::Upgraded};
+pub use response::{BodyPieces, BodyStream, Response};
 pub use retry::Retry;
 pub use timings::Timings;
 pub use url::{IntoUrl, Url};

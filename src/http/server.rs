@@ -31,7 +31,6 @@ pub use job::Job;
 pub use message::Json;
 pub use message::{
     Body, BodyWriter, Event, EventSender, Form, Handler, IntoResponse, Pairs, Request, Response,
-    Upgraded,
 };
 pub use phase::Phase;
 pub use report::Report;

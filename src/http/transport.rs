@@ -3,7 +3,7 @@
 #[cfg(feature = "tls")]
 mod carrier;
 pub(crate) mod input;
-pub(crate) mod taken_over;
+pub(crate) mod upgraded;
 
 use std::{
     cell::{Cell, RefCell},

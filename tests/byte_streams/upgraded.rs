@@ -4,7 +4,7 @@ use std::{cell::Cell, future::pending, io::ErrorKind, rc::Rc};
 
 use annulus::{
     future::join,
-    http::{Client, Connection, HeaderValue, Request, Response, Upgraded, client},
+    http::{Client, Connection, HeaderValue, Request, Response, Upgraded},
     io::{ByteRead as _, ByteStream, ByteWrite as _},
     spawn,
     sync::oneshot,
@@ -121,7 +121,7 @@ async fn asked_by_tls() -> Option<Ends> {
     Some(kinds::plain(join(near, far).await))
 }
 
-async fn ask(client: Client, url: String) -> client::Upgraded {
+async fn ask(client: Client, url: String) -> Upgraded {
     let response = client.get(url).upgrade("chat").send().await.unwrap();
     response.upgrade().unwrap()
 }

@@ -11,7 +11,7 @@ use crate::{
     script::Script,
     support::{
         http::{field, ok},
-        run,
+        poll_once, run,
     },
 };
 
@@ -273,6 +273,12 @@ fn a_connection_may_change_its_protocol() {
         let stream = response.upgrade().unwrap();
         assert_eq!(client.pool_state().busy(), 0);
         assert_eq!(&stream.recv().await.unwrap()[..], b"first");
+        // No server is there that could stop.
+        assert!(
+            poll_once(&mut Box::pin(stream.stopping()))
+                .await
+                .is_pending()
+        );
         stream.write_all("ping").await.unwrap();
         assert_eq!(&stream.recv().await.unwrap()[..], b"ping");
         assert_eq!(&stream.recv().await.unwrap()[..], b"");

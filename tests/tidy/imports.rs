@@ -17,7 +17,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http",
         layers: &[
-            &["h1", "percent", "alarm"],
+            &["h1", "percent", "alarm", "stop_notice"],
             &["error_kind", "transport"],
             &["error"],
             &["client"],

@@ -7,7 +7,6 @@ mod copy;
 mod decode;
 #[cfg(not(feature = "compress"))]
 pub(super) mod no_compress;
-pub(super) mod upgraded;
 
 use std::{
     fmt,
@@ -33,6 +32,7 @@ use crate::{
     http::{
         HeaderMap, StatusCode, Version,
         h1::{BodyLength, ResponseHead},
+        transport::upgraded::Upgraded,
     },
     io::{ByteRead, Reader},
     pool::ManagedBuf,
@@ -41,7 +41,6 @@ use crate::{
 use decode::Decode;
 #[cfg(not(feature = "compress"))]
 pub(super) use no_compress as compress;
-use upgraded::Upgraded;
 
 const CONTENT_ENCODING: &str = "content-encoding";
 /// A body that the client skips is read up to this size to keep its connection.
@@ -403,7 +402,10 @@ impl Response {
     /// [`ErrorKind::NoUpgrade`] when the response did not do that.
     pub fn upgrade(mut self) -> Result<Upgraded> {
         match self.exchange_mut().take_upgraded() {
-            Some(connection) => Ok(Upgraded::new(*connection)),
+            Some(mut connection) => {
+                let unread = connection.input.take_all();
+                Ok(Upgraded::of_client(connection.transport, unread))
+            }
             None => Err(Error::new(ErrorKind::NoUpgrade(self.status())).asking(self.url())),
         }
     }

@@ -18,7 +18,6 @@ pub(super) mod request;
 pub(super) mod response;
 pub(super) mod response_body;
 pub(super) mod sse;
-pub(super) mod upgraded;
 
 pub use body::Body;
 pub use body_writer::BodyWriter;
@@ -31,4 +30,3 @@ pub use pairs::Pairs;
 pub use request::Request;
 pub use response::Response;
 pub use sse::{Event, EventSender};
-pub use upgraded::Upgraded;

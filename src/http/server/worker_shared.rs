@@ -4,10 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -16,9 +13,9 @@ use crate::{
     http::{
         HeaderValue, StatusCode,
         h1::{AnswerTo, DateCache, PlainEncoder, RequestHead, ResponseFraming},
+        stop_notice::StopNotice,
     },
     net::Outbox,
-    sync::Notify,
 };
 
 /// Bytes that all connections of a worker together send in one of its turns, before it looks for
@@ -35,10 +32,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     date: RefCell<DateCache>,
     plain: RefCell<PlainEncoder>,
-    /// Of the whole server. It is set a moment before this worker hears of the stop, so that
-    /// answers say so in the same turn.
-    is_stopping: Arc<AtomicBool>,
-    stop: Notify,
+    /// Upgraded connections have it, too.
+    pub(crate) stop: Rc<StopNotice>,
     answered: Cell<u64>,
     /// The worker's clock, if there is a worker.
     second: Cell<Option<u32>>,
@@ -59,8 +54,7 @@ impl Shared {
             settings,
             date: RefCell::new(DateCache::new(unix_seconds())),
             plain: RefCell::new(PlainEncoder::new()),
-            is_stopping,
-            stop: Notify::new(),
+            stop: Rc::new(StopNotice::new(is_stopping)),
             answered: Cell::new(0),
             second: Cell::new(None),
             has_writes: Cell::new(false),
@@ -160,20 +154,17 @@ impl Shared {
 
     /// Whether the server is stopping: every answer from now on closes its connection.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Relaxed)
+        self.stop.is_stopping()
     }
 
     /// Begins the stop, and tells the handlers that wait for it.
     pub(crate) fn begin_stop(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
-        self.stop.notify_waiters();
+        self.stop.begin();
     }
 
     /// Waits until the server begins to stop.
     pub(crate) async fn stopping(&self) {
-        while !self.is_stopping() {
-            self.stop.notified().await;
-        }
+        self.stop.stopping().await;
     }
 
     /// Counts a request that was answered.

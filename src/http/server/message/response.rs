@@ -5,12 +5,13 @@ use std::{fmt, future::poll_fn, pin::pin};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{body_writer::BodyWriter, response_body::ResponseBody, upgraded::Upgraded};
+use super::{body_writer::BodyWriter, response_body::ResponseBody};
 use crate::{
     http::{
         HeaderName, HeaderValue, StatusCode,
         error::{Error, Result},
         header,
+        transport::upgraded::Upgraded,
     },
     sync::mpsc,
 };

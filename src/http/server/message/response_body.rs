@@ -4,8 +4,8 @@ use std::{future::Future, pin::Pin};
 
 use bytes::Bytes;
 
-use super::{body_writer::BodyWriter, upgraded::Upgraded};
-use crate::http::error::Result;
+use super::body_writer::BodyWriter;
+use crate::http::{error::Result, transport::upgraded::Upgraded};
 
 /// The future that writes a body once the head is on its way.
 pub(crate) type Producer = Pin<Box<dyn Future<Output = Result<()>>>>;

@@ -15,10 +15,10 @@ use crate::http::{
             received::Received,
             response::Response,
             response_body::{MakeProducer, MakeTunnel, ResponseBody},
-            upgraded::{Upgraded, WayBack},
         },
         settings::WhenGone,
     },
+    transport::upgraded::{Upgraded, WayBack},
 };
 
 /// The step after an answer.
@@ -301,9 +301,9 @@ async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::
     let Some((transport, unread)) = exchange.begin_tunnel() else {
         return Err(Gone(EndReason::ClientGone));
     };
-    let shared = Rc::clone(exchange.shared());
+    let stop = Rc::clone(&exchange.shared().stop);
     let way_back = WayBack::default();
-    let upgraded = Upgraded::new(transport, unread, shared, Rc::clone(&way_back));
+    let upgraded = Upgraded::of_server(transport, unread, stop, Rc::clone(&way_back));
     make(upgraded).await;
     exchange.end_tunnel(way_back.take());
     Ok(())
