@@ -116,6 +116,7 @@ pub mod future;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod io;
+mod mailbox;
 pub mod net;
 #[expect(
     unsafe_code,

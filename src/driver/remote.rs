@@ -2,14 +2,12 @@
 
 use std::{
     io,
-    sync::{
-        Mutex, PoisonError, RwLock, TryLockError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{PoisonError, RwLock, TryLockError},
 };
 
 use super::Key;
 use crate::{
+    mailbox::Mailbox,
     shrink,
     sys::{Completion, WakeFd},
 };
@@ -56,16 +54,15 @@ pub(crate) struct Remote {
     /// Invariant: other threads only try to read it, and hold it for one system call. So the end
     /// waits for no more than that, and a child of fork(2) never waits for a thread that it lacks.
     wake: RwLock<Option<WakeFd>>,
-    has_results: AtomicBool,
-    results: Mutex<Vec<(Key, i32)>>,
+    /// The driver sleeps in a system call, so it is woken by the descriptor and not by a waker.
+    results: Mailbox<Vec<(Key, i32)>>,
 }
 
 impl Remote {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             wake: RwLock::new(Some(WakeFd::new()?)),
-            has_results: AtomicBool::new(false),
-            results: Mutex::new(Vec::new()),
+            results: Mailbox::default(),
         })
     }
 
@@ -106,26 +103,16 @@ impl Remote {
     }
 
     pub(super) fn post(&self, key: Key, result: i32) {
-        self.results
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((key, result));
-        self.has_results.store(true, Ordering::Release);
+        self.results.put(|results| results.push((key, result)));
         self.wake();
     }
 
     pub(super) fn take(&self, out: &mut Vec<(u64, Completion)>) {
-        if !self.has_results.load(Ordering::Acquire) {
-            return;
-        }
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        self.has_results.store(false, Ordering::Relaxed);
-        out.extend(
-            results
-                .drain(..)
-                .map(|(key, res)| (key.user_data(), Completion::new(res))),
-        );
-        shrink::empty(&mut results);
+        self.results.take(|results| {
+            let completion = |(key, res): (Key, i32)| (key.user_data(), Completion::new(res));
+            out.extend(results.drain(..).map(completion));
+            shrink::empty(results);
+        });
     }
 }
 

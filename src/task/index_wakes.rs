@@ -11,14 +11,11 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     ptr,
     rc::Rc,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
 };
 
-use crate::{shrink, unwind};
+use crate::{mailbox::Mailbox, shrink, unwind};
 
 const _: () = assert!(
     usize::BITS >= 64,
@@ -46,18 +43,8 @@ struct List {
     remote_worker: RefCell<Option<Waker>>,
 }
 
-/// The part of a list that other threads use.
-#[derive(Default)]
-struct Remote {
-    has_woken: AtomicBool,
-    woken: Mutex<RemoteWoken>,
-}
-
-#[derive(Default)]
-struct RemoteWoken {
-    indices: Vec<u32>,
-    worker: Option<Waker>,
-}
+/// The part of a list that other threads use: the indices that they have woken.
+type Remote = Mailbox<Vec<u32>>;
 
 /// The lists of all threads, for wakes from elsewhere.
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry::new());
@@ -89,9 +76,9 @@ impl Registry {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these locks.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn registry() -> MutexGuard<'static, Registry> {
+    // Nothing panics while it holds the lock.
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]
@@ -134,7 +121,7 @@ impl IndexWakes {
     pub(crate) fn new() -> Self {
         let remote = Arc::<Remote>::default();
         let list = Rc::new(List {
-            id: lock(&REGISTRY).add(Arc::clone(&remote)),
+            id: registry().add(Arc::clone(&remote)),
             remote,
             ..List::default()
         });
@@ -207,13 +194,8 @@ impl IndexWakes {
 impl List {
     /// Takes over what other threads woke.
     fn take_remote(&self) {
-        if !self.remote.has_woken.load(Ordering::Acquire) {
+        let Some(indices) = self.remote.take(std::mem::take) else {
             return;
-        }
-        let indices = {
-            let mut remote = lock(&self.remote.woken);
-            self.remote.has_woken.store(false, Ordering::Relaxed);
-            std::mem::take(&mut remote.indices)
         };
         let mut woken = self.woken.borrow_mut();
         for index in indices {
@@ -228,38 +210,19 @@ impl List {
         }
         let (ours, theirs) = (waker.clone(), waker.clone());
         let old = self.remote_worker.replace(Some(ours));
-        let remote_old = lock(&self.remote.woken).worker.replace(theirs);
+        let remote_old = self.remote.set_owner(Some(theirs));
         unwind::each([old, remote_old], drop);
-    }
-}
-
-impl Remote {
-    fn wake(&self, index: u32) {
-        let worker = {
-            let mut woken = lock(&self.woken);
-            woken.indices.push(index);
-            self.has_woken.store(true, Ordering::Release);
-            // The first of several wakes is enough: they are all taken at once.
-            if woken.indices.len() == 1 {
-                woken.worker.clone()
-            } else {
-                None
-            }
-        };
-        if let Some(worker) = worker {
-            worker.wake();
-        }
     }
 }
 
 impl Drop for IndexWakes {
     fn drop(&mut self) {
-        drop(lock(&REGISTRY).lists.remove(&self.list.id));
+        drop(registry().lists.remove(&self.list.id));
         // The thread may be past its thread-locals already.
         let removed = LISTS.try_with(|lists| lists.borrow_mut().remove(self.list.id));
         drop(removed);
         // User code: all of these wake the same.
-        let remote_worker = lock(&self.list.remote.woken).worker.take();
+        let remote_worker = self.list.remote.set_owner(None);
         let workers = [
             remote_worker,
             self.list.worker.take(),
@@ -340,8 +303,10 @@ unsafe fn wake(data: *const ()) {
     let found = LISTS.try_with(|lists| lists.borrow_mut().find(id));
     let Ok(Some(list)) = found else {
         // Another thread's, or gone.
-        let remote = lock(&REGISTRY).lists.get(&id).cloned();
-        return remote.into_iter().for_each(|remote| remote.wake(index));
+        let remote = registry().lists.get(&id).cloned();
+        return remote
+            .into_iter()
+            .for_each(|remote| remote.put(|woken| woken.push(index)));
     };
     let is_first = list.woken.borrow_mut().add(index);
     if is_first {

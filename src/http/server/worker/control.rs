@@ -8,7 +8,7 @@
 //! further ones do nothing.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +18,7 @@ use std::{
 };
 
 use super::connection_query::{ConnectionQuery, Reply};
+use crate::mailbox::Mailbox;
 
 /// How long requests may go on after a worker has failed.
 const FAILED_DEADLINE: Duration = Duration::from_secs(10);
@@ -42,26 +43,13 @@ pub(crate) struct Control {
 #[derive(Debug, Default)]
 struct State {
     stop: Option<Stop>,
-    mailboxes: Vec<Arc<Mailbox>>,
+    mailboxes: Vec<Arc<Mailbox<Commands>>>,
     /// Workers that have not ended.
     running_count: usize,
     /// The waker of the future that waits for all workers to end.
     supervisor: Option<Waker>,
     /// The first failure of a worker.
     failure: Option<io::Error>,
-}
-
-/// The commands for one worker, until it takes them.
-#[derive(Debug, Default)]
-pub(crate) struct Mailbox {
-    has_commands: AtomicBool,
-    slot: Mutex<Slot>,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    commands: Commands,
-    worker: Option<Waker>,
 }
 
 /// The commands that came for a worker.
@@ -75,7 +63,7 @@ pub(crate) struct Commands {
 /// A worker's end of its mailbox. When it is dropped the worker has ended.
 pub(crate) struct Inbox {
     control: Arc<Control>,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<Mailbox<Commands>>,
     /// The waker that the mailbox has, to see whether it is still the right one.
     waker: Waker,
 }
@@ -93,7 +81,7 @@ impl Control {
         state.mailboxes.clear();
         let mut inboxes = Vec::new();
         for _ in 0..count {
-            let mailbox = Arc::new(Mailbox::default());
+            let mailbox = Arc::new(Mailbox::<Commands>::default());
             if let Some(stop) = state.stop {
                 mailbox.put(|commands| commands.stop = Some(stop));
             }
@@ -170,31 +158,14 @@ impl State {
     }
 }
 
-impl Mailbox {
-    fn put(&self, write: impl FnOnce(&mut Commands)) {
-        let mut slot = lock(&self.slot);
-        write(&mut slot.commands);
-        self.has_commands.store(true, Ordering::Release);
-        if let Some(worker) = &slot.worker {
-            worker.wake_by_ref();
-        }
-    }
-}
-
 impl Inbox {
     /// Takes the commands that came since the last call, and registers the waker for the next.
     pub(crate) fn take(&mut self, context: &Context<'_>) -> Commands {
-        let is_known = self.waker.will_wake(context.waker());
-        if is_known && !self.mailbox.has_commands.load(Ordering::Acquire) {
-            return Commands::default();
-        }
-        let mut slot = lock(&self.mailbox.slot);
-        self.mailbox.has_commands.store(false, Ordering::Relaxed);
-        if !is_known {
+        if !self.waker.will_wake(context.waker()) {
             self.waker.clone_from(context.waker());
-            slot.worker = Some(self.waker.clone());
+            drop(self.mailbox.set_owner(Some(self.waker.clone())));
         }
-        std::mem::take(&mut slot.commands)
+        self.mailbox.take(mem::take).unwrap_or_default()
     }
 
     /// The flag that the first order to stop sets.
@@ -222,8 +193,7 @@ impl Drop for Inbox {
         };
         drop(state);
         // The mailbox is no longer in the list, so its content is dropped here.
-        let slot = std::mem::take(&mut *lock(&self.mailbox.slot));
-        drop(slot);
+        drop((self.mailbox.set_owner(None), self.mailbox.take(mem::take)));
         if let Some(supervisor) = supervisor {
             supervisor.wake();
         }

@@ -1,0 +1,129 @@
+//! [`Mailbox`]: the one way by which other threads hand something to the thread that it is for.
+//!
+//! Results of helper threads come to a driver by it, wakes of indices to their list, and commands
+//! to a server's worker. Two others look alike and are no mailbox. The inbox of a thread's tasks
+//! (`task/inbox.rs`) is a list through the tasks themselves, so that a wake allocates nothing and
+//! takes no lock. The queue of helper threads (`blocking/threads.rs`) has many takers that sleep.
+
+use std::{
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+};
+
+/// A value that any thread may change, until its owner takes the changes.
+///
+/// A look at one that nothing was put into is one load. The owner may leave a waker, which the
+/// first change since the last take wakes: the others are taken with it.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox<T> {
+    /// Changed under the lock.
+    is_new: AtomicBool,
+    slot: Mutex<Slot<T>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot<T> {
+    value: T,
+    owner: Option<Waker>,
+}
+
+impl<T> Mailbox<T> {
+    /// Changes the value, and wakes the owner if nothing was new. `change` is none of the user's
+    /// code: it runs under the lock.
+    pub(crate) fn put(&self, change: impl FnOnce(&mut T)) {
+        let owner = {
+            let mut slot = self.lock();
+            change(&mut slot.value);
+            let was_new = self.is_new.load(Ordering::Relaxed);
+            self.is_new.store(true, Ordering::Release);
+            if was_new { None } else { slot.owner.clone() }
+        };
+        if let Some(owner) = owner {
+            owner.wake();
+        }
+    }
+
+    /// Takes what is new, if anything is, by `take`, which runs under the lock as well.
+    #[inline]
+    pub(crate) fn take<R>(&self, take: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if !self.is_new.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut slot = self.lock();
+        self.is_new.store(false, Ordering::Relaxed);
+        Some(take(&mut slot.value))
+    }
+
+    /// Leaves a waker for the next change, or none, and returns the one before. What was put
+    /// meanwhile has woken that one, so the owner looks afterwards.
+    pub(crate) fn set_owner(&self, owner: Option<Waker>) -> Option<Waker> {
+        mem::replace(&mut self.lock().owner, owner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
+        // Nothing panics while it holds the lock.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{
+        sync::{Arc, atomic::AtomicUsize},
+        task::Wake,
+        thread,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_first_change_since_a_take_wakes_the_owner() {
+        let mailbox = Mailbox::<Vec<u32>>::default();
+        assert_eq!(mailbox.take(mem::take), None);
+        mailbox.put(|numbers| numbers.push(1));
+        let wakes = Arc::new(Wakes::default());
+        assert!(mailbox.set_owner(Some(Arc::clone(&wakes).into())).is_none());
+        let count = || wakes.0.load(Ordering::Relaxed);
+        mailbox.put(|numbers| numbers.push(2));
+        assert_eq!(count(), 0, "the owner looks after it has left its waker");
+        assert_eq!(mailbox.take(mem::take), Some(vec![1, 2]));
+        assert_eq!(mailbox.take(mem::take), None);
+        mailbox.put(|numbers| numbers.push(3));
+        mailbox.put(|numbers| numbers.push(4));
+        assert_eq!(count(), 1);
+        assert!(mailbox.set_owner(None).is_some());
+        assert_eq!(mailbox.take(mem::take), Some(vec![3, 4]));
+        mailbox.put(|numbers| numbers.push(5));
+        assert_eq!(count(), 1);
+    }
+
+    #[test]
+    fn changes_of_many_threads_are_all_taken() {
+        let mailbox = Mailbox::<u32>::default();
+        let mut sum = 0;
+        thread::scope(|scope| {
+            let putting: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..1000).for_each(|_| mailbox.put(|sum| *sum += 1))))
+                .collect();
+            while !putting.iter().all(thread::ScopedJoinHandle::is_finished) {
+                sum += mailbox.take(mem::take).unwrap_or(0);
+                thread::yield_now();
+            }
+        });
+        sum += mailbox.take(mem::take).unwrap_or(0);
+        assert_eq!(sum, 4000);
+    }
+}
