@@ -58,8 +58,8 @@ impl<T> Mailbox<T> {
         Some(take(&mut slot.value))
     }
 
-    /// Leaves a waker for the next change, or none, and returns the one before. What was put
-    /// meanwhile has woken that one, so the owner looks afterwards.
+    /// Leaves a waker for the next change, or none, and returns the one before. A change that
+    /// came meanwhile has woken that one, so the owner looks afterwards.
     pub(crate) fn set_owner(&self, owner: Option<Waker>) -> Option<Waker> {
         mem::replace(&mut self.lock().owner, owner)
     }

@@ -33,6 +33,8 @@ use crate::{
 /// It is made by `From`, and functions that take a connection take what turns into one.
 pub struct Transport(Kind);
 
+/// The two arms of [`AnyStream`]. A socket lies in an idle connection itself, without an allocation
+/// and a count of references; another stream is shared with the writes on it.
 enum Kind {
     Socket {
         socket: Socket,

@@ -6,6 +6,7 @@ use super::{Socket, TcpStream, UnixStream};
 use crate::io::ByteStream;
 
 /// A stream of any type. Sockets have faster ways than a [`ByteStream`], so they are kept as such.
+/// No other place tells them apart. A type that keeps a stream adds its own state to each arm.
 pub(crate) enum AnyStream {
     Socket(Socket),
     Other(Box<dyn ByteStream>),

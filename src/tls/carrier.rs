@@ -24,6 +24,8 @@ const KEPT_BYTES_MAX: usize = 128 * 1024;
 /// It is made by `From`, and functions that take a stream take what turns into one.
 pub struct Carrier(Kind);
 
+/// The two arms of [`AnyStream`], each with the send that has begun: a socket takes a whole buffer
+/// without a copy, another stream as many bytes as it likes.
 enum Kind {
     Socket {
         socket: Socket,

@@ -27,7 +27,8 @@ use crate::{
 ///
 /// A server closes the connection when the handler's function returns, or when the deadline of its
 /// stop comes. Written bytes arrive, although the client still sends: its bytes are read for a
-/// moment, and dropped. The client's connection is no longer its pool's, and closes when it is dropped.
+/// moment, and dropped. The client's connection is no longer its pool's, and closes when it is
+/// dropped.
 ///
 /// Everything works through `&self`: one task may receive while another sends.
 pub struct Upgraded {
