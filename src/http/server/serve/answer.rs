@@ -41,11 +41,36 @@ pub(crate) fn answer_at_once(
     let Some(Driven::Done(response)) = driven else {
         return None;
     };
-    let mut answer_to = AnswerTo::request(head);
+    let answer_to = AnswerTo::request(head);
+    if response.status().is_informational() || answer_to.is_connect {
+        return refuse_connect(exchange, head, response);
+    }
+    answer_here(exchange, response, answer_to)
+}
+
+/// Answers CONNECT by a status that begins no tunnel.
+// Apart from the usual answer, which knows then that there is no CONNECT: 20 instructions of a
+// pipelined request.
+#[cold]
+fn refuse_connect(
+    exchange: &Exchange,
+    head: &RequestHead,
+    response: &mut Response,
+) -> Option<Answered> {
     let status = response.status();
-    if status.is_informational() || answer_to.is_connect && status.is_success() {
+    if status.is_informational() || status.is_success() {
         return None;
     }
+    answer_here(exchange, response, AnswerTo::request(head))
+}
+
+#[inline(always)]
+fn answer_here(
+    exchange: &Exchange,
+    response: &mut Response,
+    mut answer_to: AnswerTo,
+) -> Option<Answered> {
+    let status = response.status();
     let failed = exchange.body_failed();
     answer_to.keeps_alive &=
         failed.is_none() && !exchange.shared().is_stopping() && ends_body(exchange, response);
