@@ -1,6 +1,6 @@
 //! Connections that leave HTTP.
 
-use annulus::http::{Connection, HeaderValue, Request, Response, StatusCode, Upgraded};
+use annulus::http::{BodyWriter, Connection, HeaderValue, Request, Response, StatusCode, Upgraded};
 
 use crate::client::{Client, GET};
 
@@ -146,23 +146,31 @@ fn a_connect_becomes_a_tunnel_and_without_one_is_refused() {
 }
 
 #[test]
-fn a_handler_refuses_a_connect_in_its_own_words_and_the_connection_stays() {
+fn a_refused_connect_has_the_handler_s_answer_and_its_early_bytes_are_no_request() {
     annulus::run(async {
-        let mut client = Client::of(Connection::new(), async |request: Request| {
-            if request.target() == "no:1" {
-                return Response::text("not there").with_status(StatusCode::FORBIDDEN);
-            }
-            Response::text("next")
-        });
-        client
-            .send("CONNECT no:1 HTTP/1.1\r\nHost: no:1\r\n\r\n")
-            .await;
-        let answer = client.until("not there").await;
-        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
-        client
-            .send("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
-            .await;
-        assert!(client.rest().await.ends_with("next"));
+        for is_written in [false, true] {
+            let mut client = Client::of(Connection::new(), async move |request: Request| {
+                assert_eq!(
+                    request.target(),
+                    "no:1",
+                    "bytes for the tunnel were a request"
+                );
+                let response = Response::text("not there").with_status(StatusCode::FORBIDDEN);
+                if !is_written {
+                    return response;
+                }
+                Response::writer(async |mut out: BodyWriter| out.write("not there").await)
+                    .with_status(StatusCode::FORBIDDEN)
+            });
+            client
+                .send(format!("CONNECT no:1 HTTP/1.1\r\nHost: no:1\r\n\r\n{GET}"))
+                .await;
+            let answer = client.rest().await;
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+            assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+            assert!(answer.contains("not there"), "{answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        }
     });
 }
 

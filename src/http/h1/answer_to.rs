@@ -25,7 +25,9 @@ impl AnswerTo {
             is_head: *head.method() == Method::HEAD,
             is_connect: *head.method() == Method::CONNECT,
             is_http10: head.is_http10(),
-            keeps_alive: head.keeps_alive(),
+            // A client may send the first bytes of a tunnel together with CONNECT. They are no
+            // request, so the connection ends with an answer that refuses it.
+            keeps_alive: head.keeps_alive() && *head.method() != Method::CONNECT,
         }
     }
 
