@@ -59,9 +59,15 @@ impl Moments {
 
     /// The times between them. `before` has those before the exchange.
     pub(super) fn timings(&self, before: Timings) -> Timings {
+        // The head of a response may come while the request is still being sent.
+        let asked = if self.sent > self.head {
+            self.began
+        } else {
+            self.sent
+        };
         Timings {
             send: self.sent.saturating_duration_since(self.began),
-            first_byte: self.head.saturating_duration_since(self.sent),
+            first_byte: self.head.saturating_duration_since(asked),
             total: self.ended.saturating_duration_since(self.started),
             ..before
         }
@@ -102,5 +108,31 @@ impl Watch {
         }
         self.since = now;
         self.phase = phase;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_counts_from_the_end_of_sending_or_else_from_the_beginning() {
+        let began = Instant::now();
+        let at = |millis| began + Duration::from_millis(millis);
+        let mut moments = Moments::new(began, at(1));
+        (moments.head, moments.ended) = (at(8), at(8));
+        let first = moments.timings(Timings::default());
+        assert_eq!(first.send, Duration::ZERO);
+        assert_eq!(first.first_byte, Duration::from_millis(7));
+        moments.sent = at(3);
+        let later = moments.timings(first);
+        assert_eq!(later.send, Duration::from_millis(2));
+        assert_eq!(later.first_byte, Duration::from_millis(5));
+        // The response came before the body was sent.
+        (moments.sent, moments.ended) = (at(20), at(30));
+        let last = moments.timings(later);
+        assert_eq!(last.send, Duration::from_millis(19));
+        assert_eq!(last.first_byte, Duration::from_millis(7));
+        assert_eq!(last.total, Duration::from_millis(30));
     }
 }
