@@ -418,15 +418,19 @@ impl Other {
         context: &mut Context<'_>,
         call: impl FnOnce(&mut dyn ByteStream, &mut Context<'_>) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
-        if self.write_turn.available_permits() > 0 {
-            let polled = self.with(|stream| call(stream, context));
-            if polled.is_ready() {
-                return polled;
-            }
+        // Registered before the look, since a waker may do anything while it is cloned. Also when
+        // the stream has the waker then: a write may put its own in that place.
+        let before = self.watcher.replace(Some(context.waker().clone()));
+        let polled = if self.write_turn.available_permits() > 0 {
+            self.with(|stream| call(stream, context))
+        } else {
+            Poll::Pending
+        };
+        if polled.is_ready() {
+            drop(self.watcher.take());
         }
-        // Also when the stream has the waker now: a write may put its own in that place.
-        drop(self.watcher.replace(Some(context.waker().clone())));
-        Poll::Pending
+        drop(before);
+        polled
     }
 
     fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
