@@ -8,7 +8,7 @@
 use std::{
     mem,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
@@ -28,7 +28,8 @@ pub(crate) struct Mailbox<T> {
 #[derive(Debug, Default)]
 struct Slot<T> {
     value: T,
-    owner: Option<Waker>,
+    /// Shared, since cloning a waker is code of its maker, and this happens under the lock.
+    owner: Option<Arc<Waker>>,
 }
 
 impl<T> Mailbox<T> {
@@ -43,7 +44,7 @@ impl<T> Mailbox<T> {
             if was_new { None } else { slot.owner.clone() }
         };
         if let Some(owner) = owner {
-            owner.wake();
+            owner.wake_by_ref();
         }
     }
 
@@ -60,7 +61,8 @@ impl<T> Mailbox<T> {
 
     /// Leaves a waker for the next change, or none, and returns the one before. A change that
     /// came meanwhile has woken that one, so the owner looks afterwards.
-    pub(crate) fn set_owner(&self, owner: Option<Waker>) -> Option<Waker> {
+    pub(crate) fn set_owner(&self, owner: Option<Waker>) -> Option<Arc<Waker>> {
+        let owner = owner.map(Arc::new);
         mem::replace(&mut self.lock().owner, owner)
     }
 
@@ -72,11 +74,7 @@ impl<T> Mailbox<T> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::{
-        sync::{Arc, atomic::AtomicUsize},
-        task::Wake,
-        thread,
-    };
+    use std::{sync::atomic::AtomicUsize, task::Wake, thread};
 
     use super::*;
 

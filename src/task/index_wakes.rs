@@ -211,7 +211,7 @@ impl List {
         let (ours, theirs) = (waker.clone(), waker.clone());
         let old = self.remote_worker.replace(Some(ours));
         let remote_old = self.remote.set_owner(Some(theirs));
-        unwind::each([old, remote_old], drop);
+        unwind::then(|| drop(old), || drop(remote_old));
     }
 }
 
@@ -223,12 +223,8 @@ impl Drop for IndexWakes {
         drop(removed);
         // User code: all of these wake the same.
         let remote_worker = self.list.remote.set_owner(None);
-        let workers = [
-            remote_worker,
-            self.list.worker.take(),
-            self.list.remote_worker.take(),
-        ];
-        unwind::each(workers, drop);
+        let workers = [self.list.worker.take(), self.list.remote_worker.take()];
+        unwind::then(|| drop(remote_worker), || unwind::each(workers, drop));
     }
 }
 
