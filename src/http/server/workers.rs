@@ -260,9 +260,10 @@ where
                 .into_iter()
                 .map(Listening::into_acceptor)
                 .collect();
+            let listeners = listeners?;
             let (settings, admission, jobs) = (self.settings, self.admission, self.jobs);
             let handler = (self.make)();
-            Ok(worker::serve(listeners?, handler, settings, admission, inbox, jobs).await)
+            Ok(worker::serve(listeners, handler, settings, admission, inbox, jobs).await)
         })
     }
 }
