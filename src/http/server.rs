@@ -409,10 +409,10 @@ impl Server {
     /// # Errors
     ///
     /// When an address cannot be bound, no thread or driver can be set up, or a listening socket
-    /// fails. An error of binding names the address or path, and has the kind of the kernel's error,
-    /// such as [`AddrInUse`](io::ErrorKind::AddrInUse), but not its number. A worker that fails or
-    /// panics while it serves stops the others, which have ten seconds for the requests that have
-    /// begun; the first error is returned then.
+    /// fails. An error of binding names the address or path, and has the kind of the kernel's
+    /// error, such as [`AddrInUse`](io::ErrorKind::AddrInUse), but not its number. A worker that
+    /// fails or panics while it serves stops the others, which have ten seconds for the requests
+    /// that have begun; the first error is returned then.
     ///
     /// # Panics
     ///

@@ -149,8 +149,8 @@ impl Control {
 }
 
 impl State {
-    /// The workers are woken under the lock, so that two stops keep their order. Their wakers are the
-    /// runtime's own, or for `Server::serve` those of the future that it is awaited in.
+    /// The workers are woken under the lock, so that two stops keep their order. Their wakers are
+    /// the runtime's own, or for `Server::serve` those of the future that it is awaited in.
     fn tell_all(&mut self, stop: Stop) {
         self.stop = Some(stop);
         for mailbox in &self.mailboxes {
