@@ -163,8 +163,8 @@ fn nothing_is_given_back_that_steady_traffic_needs() {
         let before = live();
         for _ in 0..10 {
             round();
-            // The harness has other threads.
-            assert!((live() - before).abs() < 1000);
+            // The queue has 8 KB. Threads of the harness come and go with some 1 KB.
+            assert!((live() - before).abs() < 4000);
         }
         poll_fn(|_| Poll::Ready(())).await;
     });

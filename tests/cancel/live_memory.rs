@@ -4,7 +4,7 @@ use crate::support::{counting::live, repetitions};
 
 /// How often something is done, to see whether memory is lost.
 pub(super) fn rounds() -> usize {
-    repetitions(20).max(2 * SPAN)
+    repetitions(20)
 }
 
 /// How many of these make a span whose growth is looked at.
@@ -38,7 +38,11 @@ impl Growth {
     #[track_caller]
     pub(super) fn check_for(self, count: usize) {
         let least = self.live.windows(2).map(|pair| pair[1] - pair[0]).min();
-        let kept = least.expect("there are two spans at least");
+        let Some(kept) = least else {
+            // There is one span in a quarter of the rounds.
+            assert!(rounds() < 2 * SPAN);
+            return;
+        };
         // The least that an operation may leave behind is a box of 64 bytes.
         let lost = (SPAN * count) as i64 * 64;
         assert!(kept < lost, "{kept} bytes are lost in {SPAN} rounds");
