@@ -31,11 +31,11 @@ impl Exchange {
         };
         let wait = Wait { phase, timeout };
         let moved = std::mem::take(&mut self.moved);
-        if let Some(passed) = self.passed.take()
+        if let Some(passed) = self.passed.take() {
             // A piece begins a new wait, and no new request.
-            && (!moved || passed.is_of_total_time())
-        {
-            return Poll::Ready(self.end_wait(passed));
+            if !moved || passed.is_of_total_time() {
+                return Poll::Ready(self.end_wait(passed));
+            }
         }
         let connection = self.connection.as_ref();
         let taken = || connection?.transport.bytes_taken();
