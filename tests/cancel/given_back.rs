@@ -159,13 +159,17 @@ fn nothing_is_given_back_that_steady_traffic_needs() {
             }
             while receiver.try_recv().is_ok() {}
         };
-        round();
-        let before = live();
-        for _ in 0..10 {
+        // The harness has other threads, which may end within one try. What is given back shows in
+        // each.
+        let is_steady = (0..5).any(|_| {
             round();
-            // The queue has 8 KB. Threads of the harness come and go with some 1 KB.
-            assert!((live() - before).abs() < 4000);
-        }
+            let before = live();
+            (0..10).all(|_| {
+                round();
+                (live() - before).abs() < 1000
+            })
+        });
+        assert!(is_steady);
         poll_fn(|_| Poll::Ready(())).await;
     });
 }
