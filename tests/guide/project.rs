@@ -24,7 +24,7 @@ guide = { debug = false }
 ";
 /// Replaces addresses in the guide's programs, so that they run beside whatever uses those ports.
 const ADDR: &str = r#"
-#[allow(dead_code)]
+#[allow(dead_code, reason = "programs without an address do not call it")]
 fn guide_addr(text: &str) -> &'static str {
     let mut text = text.to_owned();
     for port in ["7000", "8080"] {

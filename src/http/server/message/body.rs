@@ -21,8 +21,8 @@ use crate::{
 
 /// A request's body, pulled piece by piece: what is not pulled stays with the client.
 ///
-/// A client that asked by `Expect: 100-continue` is told to send at the first pull. The wait of a
-/// pull is bounded by [`Timeouts::body`](crate::http::Timeouts::body) and the rate beside it.
+/// The first pull sends `100 Continue` to a client that asked by `Expect: 100-continue`. The wait
+/// of a pull is bounded by [`Timeouts::body`](crate::http::Timeouts::body) and the rate beside it.
 ///
 /// It is also what an [`io::Reader`](crate::io::Reader) reads from, a stream of its pieces, and
 /// what a [client's request](crate::http::client::Request::body) can carry on to another server.
