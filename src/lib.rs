@@ -83,6 +83,11 @@
 //! | `compress` | The client asks for compressed responses, and decompresses them |
 //! | `tls` | `https` for the client, and `tls` for streams of other protocols |
 //! | `tls-bundled-roots` | Mozilla's root certificates, for machines without any |
+//! | `futures-io` | The traits `AsyncRead` and `AsyncWrite` of `futures-io`, in `compat` |
+//! | `hyper` | hyper's I/O traits, executor and timer, in `compat` |
+//! | `tokio-io` | tokio's I/O traits without its runtime, in `compat` |
+//! | `tokio-context` | A runtime of tokio beside ours, for libraries that need one, in `compat` |
+//! | `tower` | tower's services and layers, axum's router among them, in `compat` |
 //!
 //! An item that needs one says so: "Feature: `json`."
 //!
@@ -106,6 +111,14 @@ pub mod blocking;
 mod budget;
 #[expect(unsafe_code, reason = "a buffer's memory is used by address")]
 pub mod buf;
+#[cfg(any(
+    feature = "futures-io",
+    feature = "hyper",
+    feature = "tokio-context",
+    feature = "tokio-io",
+    feature = "tower"
+))]
+pub mod compat;
 // Not where the examples are collected: those of a page are run elsewhere or not meant to be.
 #[cfg(all(doc, not(doctest)))]
 pub mod docs;
