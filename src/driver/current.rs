@@ -24,6 +24,9 @@ pub(crate) fn current() -> io::Result<Rc<Driver>> {
 
 /// Makes `driver` this thread's until the guard is dropped. Meanwhile the one before is not
 /// current: a runtime may end, or be dropped, inside a task of another.
+///
+/// The guard of the tasks is made after this one and dropped before it, so that the tasks of the
+/// runtime before are current again when its driver is.
 pub(crate) fn enter(driver: &Rc<Driver>) -> Entered {
     let before = replace(Some(Rc::clone(driver)));
     if let Some(before) = &before {
@@ -69,6 +72,11 @@ impl Drop for Entered {
         }
         if let Some(before) = is_back {
             before.entered.set(before.can_be_current());
+            if before.is_inherited() {
+                // The fork was made inside of the runtime that ends here, and only that one has
+                // been told of it.
+                task::leave();
+            }
         }
         // It may be the last reference, and is dropped when nothing is borrowed any more.
         drop(left);

@@ -1,6 +1,8 @@
 //! A forked child cannot use its parent's runtimes, and does not harm them.
 
 use std::{
+    cell::Cell,
+    future::Future,
     io::{self, Read as _, Write as _},
     os::fd::AsRawFd as _,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,7 +15,9 @@ use annulus::{
     fs::File,
     net::{TcpListener, TcpStream, UnixStream},
     signal::{self, SignalKind},
-    spawn, time,
+    spawn,
+    task::{self, JoinError, JoinSet},
+    time,
 };
 
 use crate::{
@@ -180,6 +184,148 @@ fn a_fork_inside_a_task_runs_a_runtime_of_its_own_at_once() {
                 assert!(nested.contains("already running"), "{nested}");
                 everything_works().await;
             });
+        },
+    );
+}
+
+/// Makes its call when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A runtime with a task that makes a call when the runtime is dropped.
+fn ends_with(last: impl FnMut() + 'static) -> Runtime {
+    let runtime = runtime();
+    let last = OnDrop(last);
+    runtime.block_on(async {
+        spawn(async move {
+            let _last = last;
+            std::future::pending::<()>().await;
+        });
+        task::yield_now().await;
+    });
+    runtime
+}
+
+/// Runs a future as a task of `runtime`.
+fn spawn_in(
+    runtime: &Runtime,
+    future: impl Future<Output = ()> + 'static,
+) -> Result<(), JoinError> {
+    runtime.block_on(async { guarded(spawn(future)).await })
+}
+
+/// Forks on the spot. The child goes on where the parent does, and notes that it is the child.
+fn fork_in_two(is_child: &Cell<bool>) {
+    // SAFETY: as in `fork`.
+    match unsafe { libc::fork() } {
+        0 => is_child.set(true),
+        process => {
+            let mut status = 0;
+            // SAFETY: the kernel writes to the status during the call.
+            unsafe { libc::waitpid(process, &raw mut status, 0) };
+            assert!(libc::WIFEXITED(status));
+            assert_eq!(libc::WEXITSTATUS(status), 7);
+        }
+    }
+}
+
+/// Looks at the runtime that is current: in a child its tasks are cancelled, and elsewhere it
+/// works. A child ends here.
+async fn works_or_is_left(is_child: &Cell<bool>) {
+    if !is_child.get() {
+        assert_eq!(guarded(spawn(async { 5 })).await.unwrap(), 5);
+        return everything_works().await;
+    }
+    let result = catch_unwind(|| {
+        let mut set = JoinSet::new();
+        let late = spawn(async { 5 });
+        set.spawn(async { 5 });
+        let named = task::Builder::new().name("late").spawn(async { 5 });
+        runtime().block_on(async {
+            let errors = [
+                guarded(late).await.unwrap_err(),
+                guarded(named).await.unwrap_err(),
+                guarded(set.join_next()).await.unwrap().unwrap_err(),
+            ];
+            for error in errors {
+                assert!(error.is_cancelled(), "{error}");
+            }
+            everything_works().await;
+        });
+    });
+    // SAFETY: the call takes no address and does not come back.
+    unsafe { libc::_exit(if result.is_ok() { 7 } else { 8 }) };
+}
+
+#[test]
+fn a_fork_while_a_runtime_ends_inside_a_task_leaves_that_tasks_runtime() {
+    on_each_driver(
+        "forked::a_fork_while_a_runtime_ends_inside_a_task_leaves_that_tasks_runtime",
+        || {
+            let is_child = Rc::new(Cell::new(false));
+            let forks = Rc::clone(&is_child);
+            let inner = ends_with(move || fork_in_two(&forks));
+            runtime().block_on(async {
+                drop(inner);
+                works_or_is_left(&is_child).await;
+            });
+        },
+    );
+}
+
+#[test]
+fn a_fork_while_two_runtimes_end_inside_a_task_leaves_that_tasks_runtime() {
+    on_each_driver(
+        "forked::a_fork_while_two_runtimes_end_inside_a_task_leaves_that_tasks_runtime",
+        || {
+            let is_child = Rc::new(Cell::new(false));
+            let forks = Rc::clone(&is_child);
+            let mut innermost = Some(ends_with(move || fork_in_two(&forks)));
+            let is_dropped = Rc::new(Cell::new(false));
+            let drops = Rc::clone(&is_dropped);
+            let inner = ends_with(move || {
+                drop(innermost.take());
+                // The runtime that this task is of ends, in either process.
+                let late = spawn(async { 5 });
+                assert!(late.is_finished());
+                drops.set(true);
+            });
+            let outer = spawn_in(&runtime(), async move {
+                drop(inner);
+                assert!(is_dropped.get());
+                works_or_is_left(&is_child).await;
+            });
+            outer.unwrap();
+        },
+    );
+}
+
+/// The fork comes before the inner runtime is entered, or after it was left.
+#[test]
+fn a_fork_beside_a_runtime_that_ends_inside_a_task_leaves_both() {
+    on_each_driver(
+        "forked::a_fork_beside_a_runtime_that_ends_inside_a_task_leaves_both",
+        || {
+            for forks_first in [true, false] {
+                let is_child = Rc::new(Cell::new(false));
+                let inner = ends_with(|| ());
+                let outcome = spawn_in(&runtime(), async move {
+                    if forks_first {
+                        fork_in_two(&is_child);
+                        drop(inner);
+                    } else {
+                        drop(inner);
+                        fork_in_two(&is_child);
+                    }
+                    works_or_is_left(&is_child).await;
+                });
+                outcome.unwrap();
+            }
         },
     );
 }
