@@ -207,7 +207,8 @@ pub(crate) fn below_http(source: &Source, text: &str) -> Vec<String> {
     findings
 }
 
-/// An example uses this crate and std. Those of the ecosystem show how other crates run on this one.
+/// An example uses this crate and std. Those of the ecosystem show how other crates run on this
+/// one.
 pub(crate) fn example_uses(source: &Source) -> Vec<String> {
     if source.path.starts_with("examples/ecosystem") {
         return Vec::new();

@@ -1,1 +1,1 @@
-//! What the programs and tests of this package share.
+//! Helpers that the programs and tests of this package share.
