@@ -117,6 +117,7 @@ mod raw;
 mod scheduler;
 mod task_ref;
 mod tasks;
+mod thread_bound;
 mod unconstrained;
 mod waker;
 mod word;
@@ -139,6 +140,7 @@ pub use join_handle::JoinHandle;
 pub use join_set::JoinSet;
 pub use on_task_panic::{OnTaskPanic, TaskPanic};
 pub use scheduler::TaskCounters;
+pub use thread_bound::ThreadBound;
 pub use unconstrained::{Unconstrained, unconstrained};
 pub use yield_now::{YieldNow, yield_now};
 

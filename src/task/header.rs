@@ -13,6 +13,8 @@ use super::{inbox::Inbox, primitives::Cell, raw::Vtable, task_ref::TaskRef, word
 pub(super) struct State(u32);
 
 impl State {
+    /// A task of the user without a join handle.
+    pub(super) const DETACHED: Self = Self(0);
     /// It is in the ready queue, or, while it runs, it will be.
     pub(super) const SCHEDULED: Self = Self(1);
     /// Its future is being polled or dropped.

@@ -4,7 +4,7 @@
 //! abort and drop handles from wherever they are called.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     fmt,
     future::{Future, pending},
     mem,
@@ -22,6 +22,7 @@ use super::{
     queue::ReadyQueue,
     raw::{self, MaybeName, Outcome, Unnamed},
     task_ref::{self, TaskRef},
+    thread_bound::Home,
     waker::BorrowedWaker,
 };
 use crate::{budget, unwind::swallow};
@@ -85,6 +86,8 @@ pub(super) struct Scheduler {
     is_dropping_late: Cell<bool>,
     /// How many tasks may still be spawned by the destructors of late ones.
     late_left: Cell<usize>,
+    /// Made with the first value that is bound to this thread while this scheduler is current.
+    pub(super) home: OnceCell<std::sync::Arc<Home>>,
 }
 
 impl Scheduler {
@@ -110,6 +113,7 @@ impl Scheduler {
             late: ReadyQueue::default(),
             is_dropping_late: Cell::new(false),
             late_left: Cell::new(LATE_TASKS_MAX),
+            home: OnceCell::new(),
         })
     }
 
@@ -165,7 +169,8 @@ impl Scheduler {
         running
     }
 
-    /// Spawns a task. `state` is `SYSTEM` or `JOINABLE`, and the result goes to the join handle.
+    /// Spawns a task. `state` is `SYSTEM`, `DETACHED` or `JOINABLE`. The result of a joinable task
+    /// goes to its join handle.
     pub(super) fn spawn<F, N>(
         &self,
         future: F,

@@ -21,6 +21,7 @@ mod join_sets;
 mod life;
 mod panics;
 mod shutdown;
+mod thread_bound;
 mod wakers;
 
 /// Counts the calls and lets the owner sleep until the next one.
