@@ -164,7 +164,7 @@ struct Core {
     parked: Vec<Key>,
     /// With so many the list is tidied.
     parked_max: usize,
-    /// When to give back the room of `slots`.
+    /// Decides when `slots` gives its room back.
     slot_room: shrink::Table,
     abandoned: u64,
     stale: u64,

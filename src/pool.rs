@@ -36,7 +36,7 @@ use crate::{
 /// The group that receives name. A ring has one pool, so one number serves.
 pub(crate) const GROUP: u16 = 0;
 
-/// How many buffers of which size.
+/// The number of buffers, and the size of each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolSize {
     pub(crate) buffer_count: u16,

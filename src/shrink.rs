@@ -81,8 +81,8 @@ impl<T> Default for Spares<T> {
     }
 }
 
-/// When to give back the room of a table, whose entries keep their places: only entries past the
-/// last used one can go, and finding it is not free.
+/// Decides when a table, whose entries keep their places, gives its room back: only entries past
+/// the last used one can go, and finding that one is not free.
 ///
 /// So it is tried when less than a quarter is in use, again when that has halved, and again after
 /// one, two, four looks and so on: what stood at the end has most likely gone by then.
@@ -91,7 +91,7 @@ pub(crate) struct Table {
     /// The capacity at the last try, and how many entries were in use.
     capacity: usize,
     len: usize,
-    /// How many looks pass until the next try, and how many after that.
+    /// The number of looks before the next try, and before the one after that.
     wait: u32,
     next_wait: u32,
 }

@@ -46,7 +46,8 @@ const WAKE: u64 = 1 << 32 | INTERNAL_INDEX as u64;
 
 /// The period until the next look at silent receives has ended.
 const LOOK: u64 = (u32::MAX as u64) << 32 | INTERNAL_INDEX as u64;
-/// How long that period lasts. Static, because the kernel reads it when it takes the entry.
+/// The period between two looks at silent receives. Static, because the kernel reads it when it
+/// takes the entry.
 static LOOK_PERIOD: Timespec = Timespec {
     seconds: 0,
     nanoseconds: silent::PERIOD.as_nanos() as i64,

@@ -15,8 +15,8 @@ use super::{Driver, backend::Backend};
 /// busy thread, which would else make a second visit to the kernel in each.
 const PRESENT: Duration = Duration::from_micros(500);
 
-/// When the last collection ended, and until when it is the present, on a thread that keeps count
-/// of that.
+/// The end of the last collection, and the end of the time for which it counts as the present, on a
+/// thread that keeps count of that.
 #[derive(Default)]
 pub(super) struct CollectedAt(Cell<Option<(Instant, Instant)>>);
 

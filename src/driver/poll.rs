@@ -37,7 +37,7 @@ pub(super) struct PollBackend {
     epoll: Epoll,
     sources: slab::Slab<Source>,
     generation: u32,
-    /// When to give back the room of `sources`.
+    /// Decides when `sources` gives its room back.
     source_room: shrink::Table,
     remote: Arc<Remote>,
     waits: u64,
@@ -57,7 +57,7 @@ struct Source {
     waiters: Vec<(PollEvents, Key)>,
 }
 
-/// Where a waiter stands: its source, and its place there.
+/// The number of a waiter: its source, and its place there.
 #[inline]
 fn waiter_number(source_index: u32, position: usize) -> u64 {
     (position as u64) << 32 | u64::from(source_index)

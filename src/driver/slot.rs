@@ -52,8 +52,8 @@ pub(crate) trait Abandoned {
 
 pub(super) struct Slot {
     pub(super) generation: u32,
-    /// Where the entry stands in the submission queue, or a wait for readiness among the waiters of
-    /// its source.
+    /// The place of the entry in the submission queue, or of a wait for readiness among the waiters
+    /// of its source.
     pub(super) number: u64,
     pub(super) state: State,
 }
@@ -110,7 +110,7 @@ pub(super) struct Multi {
     pub(super) is_listed: bool,
 }
 
-/// How far a multishot is.
+/// The stages of a multishot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flight {
     GoesOn,

@@ -14,7 +14,7 @@ use crate::{
 /// the lease away after `fs.lease-break-time`, 45 seconds by default.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often it looks meanwhile.
+/// The time between two tries of an open that waits for a lease.
 const LEASE_WAIT: Duration = Duration::from_millis(10);
 
 /// The options of opening a file, with std's names and meanings.

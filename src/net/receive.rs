@@ -78,7 +78,7 @@ pub(super) struct Receive {
     bulk_receives: Cell<u8>,
     /// The last of them seems to have left nothing in the socket.
     drained: Cell<bool>,
-    /// How much has to be there for the kernel to say that there is something, when that was set.
+    /// The bytes below which the kernel reports nothing (`SO_RCVLOWAT`); 0 when that was not set.
     gather_bytes: Cell<u32>,
     /// Whether one receive may serve for good.
     multishot: bool,

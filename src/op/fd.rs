@@ -27,7 +27,7 @@ impl Owner for () {}
 /// A descriptor, its driver, and what its owner keeps beside it in the same allocation.
 pub(crate) struct Descriptor<T: Owner + ?Sized> {
     raw: Cell<i32>,
-    /// Where the poll driver remembers it.
+    /// The index of the descriptor's source in the poll driver.
     source: Cell<u32>,
     driver: Rc<Driver>,
     pub(crate) extra: T,

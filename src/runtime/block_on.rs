@@ -25,8 +25,8 @@ const POLLS_PER_LOOK: usize = 61;
 /// last visit's tasks have run piles both up.
 const LOOKS_PER_TURN: usize = 8;
 
-/// How many of them may end with a task that has used up its operations. On the ring one: those who
-/// wait for the kernel have done one operation meanwhile.
+/// The number of looks in a turn that may end with a task that has used up its operations. One on
+/// the ring: a task that waits for the kernel has done one operation meanwhile.
 const SPENT_LOOKS_WITH_RING: usize = 1;
 
 /// As [`SPENT_LOOKS_WITH_RING`], where an operation that can go on does so by itself, and a visit

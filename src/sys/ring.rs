@@ -37,7 +37,7 @@ pub(crate) struct Ring {
     features: Features,
     /// Entries that the kernel has not taken yet, in order.
     staged: Vec<Entry>,
-    /// How many of them, from the first on, stand in the kernel's queue.
+    /// The number of staged entries, from the first on, that stand in the kernel's queue.
     copied: usize,
     /// The number of entries that the kernel has taken so far, so that an entry's place can be
     /// told by a number that never repeats.

@@ -48,7 +48,7 @@ impl State {
 /// wake and a turn touch stand last, beside the future.
 #[repr(C)]
 pub(super) struct Header {
-    /// Where it was spawned.
+    /// The place in the source where the task was spawned.
     pub(super) location: &'static Location<'static>,
     /// The next older task in the inbox. It belongs to the one who set `QUEUED`, and from the
     /// push on to the owner.

@@ -26,7 +26,7 @@ fn is_list(word: *mut Header) -> bool {
     word.addr() > CLOSED.addr()
 }
 
-/// Where a push found the inbox.
+/// The state in which a push found the inbox.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Push {
     Done,

@@ -19,7 +19,7 @@ thread_local! {
     /// read for as long as the thread lives, and nothing has to be checked before.
     static CURRENT: RefCell<ManuallyDrop<Option<Rc<Timers>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
-    /// Where the current timers are, for comparison only: to read it costs one instruction.
+    /// The address of the current timers, for comparison only: to read it costs one instruction.
     static CURRENT_ADDRESS: Cell<*const Timers> = const { Cell::new(ptr::null()) };
 }
 
@@ -34,9 +34,9 @@ pub(crate) struct Timers {
     pub(super) wheel: RefCell<Wheel>,
     /// The wakers to wake in the next turn, whatever the time is then.
     next_turn: RefCell<Vec<Waker>>,
-    /// When the runtime looked at the clock last.
+    /// The moment of the runtime's last look at the clock.
     looked: Cell<Instant>,
-    /// When it looked for the first time since [`watch_turn`] was called.
+    /// The moment of the runtime's first look at the clock since [`watch_turn`] was called.
     turn_end: Cell<Option<Instant>>,
 }
 
@@ -208,8 +208,8 @@ pub(crate) fn watch_turn() {
     Timers::current(|timers| timers.turn_end.set(None));
 }
 
-/// When the turn ended in which [`watch_turn`] was called last. None when it was never called, or
-/// no timer was armed then.
+/// Returns the end of the turn in which [`watch_turn`] was called last. None when it was never
+/// called, or no timer was armed then.
 pub(crate) fn turn_end() -> Option<Instant> {
     Timers::current(|timers| timers.turn_end.get())
 }

@@ -71,7 +71,7 @@ pub(super) struct Wheel {
     used_count: usize,
     due_count: usize,
     fired_count: u64,
-    /// When to give back the room of `entries`.
+    /// Decides when `entries` gives its room back.
     room: shrink::Table,
 }
 
@@ -396,7 +396,7 @@ impl Entry {
         self.position = place.position;
     }
 
-    /// Where it stands in its slot, while it is pending.
+    /// Returns the place of a pending entry in its slot.
     #[inline]
     fn place(&self) -> Place {
         Place {

@@ -35,14 +35,14 @@ pub struct Timings {
 /// instructions, and few callers do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moments {
-    /// When the whole request began, and when this exchange did.
+    /// The beginning of the whole request, and of this exchange.
     pub(super) started: Instant,
     pub(super) began: Instant,
-    /// When the request had been sent. As `began` where the kernel took it at once.
+    /// The moment when the request had been sent. As `began` where the kernel took it at once.
     pub(super) sent: Instant,
-    /// When the head of the response was here.
+    /// The moment when the head of the response was here.
     pub(super) head: Instant,
-    /// When the response ended, or its head was here.
+    /// The end of the response, or the moment when its head was here.
     pub(super) ended: Instant,
 }
 
@@ -91,7 +91,7 @@ impl Watch {
         }
     }
 
-    /// When the phase so far began.
+    /// Returns the beginning of the present phase.
     pub(super) fn since(&self) -> Instant {
         self.since
     }

@@ -10,7 +10,7 @@ use crate::http::{HeaderValue, h1, percent};
 /// Bytes of a URL. It has to fit a request line.
 const URL_BYTES_MAX: usize = 64 << 10;
 
-/// How much of a text that is no URL is named.
+/// The characters that an error shows of a text that is no URL.
 const SHOWN_CHARS: usize = 200;
 
 /// An absolute URL with the scheme `http` or `https`.

@@ -29,10 +29,10 @@ enum State {
 /// The result of a decoder's look at the bytes that it was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BodyStep {
-    /// Where the data is in them. Empty when there is only framing.
+    /// The place of the data in the bytes that were given. Empty when there is only framing.
     pub(crate) data: Range<usize>,
-    /// How many of them it is done with. The rest is to be given to it again, or belongs to the
-    /// next message when this is the end.
+    /// The number of given bytes that the decoder is done with. The rest is to be given again, or
+    /// belongs to the next message when this is the end.
     pub(crate) consumed: usize,
     /// Whether the body is complete.
     pub(crate) is_end: bool,

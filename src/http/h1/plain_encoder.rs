@@ -19,7 +19,7 @@ pub(crate) struct PlainEncoder {
     /// The usual head. It has a copy of the type: a clone would be dropped when the next comes, and
     /// what it runs then is the user's.
     head: Vec<u8>,
-    /// Where the length begins in it.
+    /// The place of the length in `head`.
     length_at: usize,
     /// The body's length and the second that it tells.
     told: Option<(usize, u64)>,

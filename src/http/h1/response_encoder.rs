@@ -35,11 +35,11 @@ pub(crate) struct ResponseEncoder<'a> {
     promised: Option<u64>,
 }
 
-/// How the body follows a head that was written, and what comes then.
+/// The framing of the body after a head that was written, and what comes after the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ResponseFraming {
-    /// How the body is to be sent. `None` means that not a byte may follow, whatever the handler
-    /// has.
+    /// The framing in which the body is to be sent. `None` means that not a byte may follow,
+    /// whatever the handler has.
     pub(crate) body: BodyLength,
     /// Whether the connection stays open after the response.
     pub(crate) keeps_alive: bool,

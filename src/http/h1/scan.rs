@@ -31,7 +31,7 @@ pub(super) fn is_past_empty_lines<T>(scanned: &Result<T, HeadError>) -> bool {
 pub(super) struct StartLine<'a> {
     /// Its bytes, without its end.
     pub(super) content: &'a [u8],
-    /// How many of them were looked at before.
+    /// The number of bytes of the content that were looked at before.
     pub(super) seen: usize,
     /// Whether its end is here.
     pub(super) is_complete: bool,

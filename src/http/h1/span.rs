@@ -36,7 +36,7 @@ impl Span {
         self.end = self.end.wrapping_add(by);
     }
 
-    /// How many bytes it has.
+    /// Returns the length of the span in bytes.
     #[inline]
     pub(super) fn len(self) -> usize {
         usize::from(self.end - self.start)

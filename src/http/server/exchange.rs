@@ -51,7 +51,7 @@ use incoming::{DRAIN_BYTES_MAX, Incoming, PROMISED_DRAIN_BYTES_MAX, Way};
 use line::Line;
 use outgoing::Outgoing;
 
-/// How serving a connection ended.
+/// The ways in which the service of a connection ends.
 pub(crate) enum Ended {
     /// It waits for the next request.
     Idle(Transport),

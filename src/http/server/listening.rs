@@ -28,7 +28,7 @@ pub(super) enum Listening {
     Unix(UnixListener),
 }
 
-/// How it listens.
+/// The options of a server's listening sockets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     tcp: TcpListenOptions,

@@ -24,8 +24,8 @@ const BULK_RECEIVE_BUFFERS_MIN: usize = 4;
 /// they take, so that they never have to wait.
 const BULK_RECEIVES_PER_TURN: u8 = 8;
 
-/// How much is received at once from a peer that sends as fast as it is taken. From 128 KiB on the
-/// C library maps each piece anew.
+/// The bytes of one receive from a peer that sends as fast as it is taken. From 128 KiB on the C
+/// library maps each piece anew.
 ///
 /// It is no multiple of a page, on purpose. On the processor that this was measured on, an AMD
 /// EPYC, the kernel's copy (`rep movsb`) is several times slower where its target begins up to 15
@@ -34,13 +34,13 @@ const BULK_RECEIVES_PER_TURN: u8 = 8;
 /// from slowly has sent enough for a full one.
 pub(crate) const BULK_BYTES_MAX: usize = 121_872;
 
-/// How a flood is received.
+/// The sizes by which a flood is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flood {
     /// The most that one receive takes.
     pub(crate) bytes_max: u32,
-    /// How much has to be there for a wait to end; one and less for anything. A peer may wait for
-    /// us before it sends so much, so that the caller asks again for less after some time.
+    /// The bytes that end a wait; one and less for anything. A peer may wait for us before it sends
+    /// so many, so that the caller asks again for fewer after some time.
     pub(crate) gather_bytes: u32,
 }
 

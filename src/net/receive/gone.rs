@@ -19,7 +19,7 @@ use crate::{
     sys::{self, PeerState, PollEvents},
 };
 
-/// How the peer went.
+/// The ways in which a peer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gone {
     /// It has finished sending, and may still receive.

@@ -18,7 +18,7 @@ use crate::{
 /// The limit on a whole request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Total {
-    /// When it passes, and how long it was.
+    /// The moment when the limit passes, and its length.
     limit: Option<(Instant, Duration)>,
 }
 
@@ -35,7 +35,7 @@ impl Total {
         Some(Error::new(ErrorKind::Timeout { phase, after }))
     }
 
-    /// How much of it is left.
+    /// Returns the time that is left; none when there is no limit.
     pub(crate) fn left(self, now: Instant) -> Option<Duration> {
         let (deadline, _) = self.limit?;
         Some(deadline.saturating_duration_since(now))

@@ -14,7 +14,7 @@ use crate::{
     pool::ManagedBuf,
 };
 
-/// How much is written at once. While it is, as much is received.
+/// The bytes of one write. While they are written, as many are received.
 const WRITE_BYTES: usize = 256 << 10;
 /// A piece of this size is written from where it was received.
 const LARGE_PIECE_BYTES: usize = 64 << 10;

@@ -18,7 +18,8 @@ use crate::{
 /// takes everything at once would keep them from it for as long as the answer is.
 const SENDS_PER_TURN: u32 = 16;
 
-/// How much may be sent in them: with this many bytes it is the others' turn after fewer.
+/// The bytes that the sends of one turn may have together: with so many, the other connections have
+/// their turn after fewer sends.
 const SENT_BYTES_PER_TURN: usize = 1024 * 1024;
 
 /// The end of a future that was driven.

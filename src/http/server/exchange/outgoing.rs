@@ -34,7 +34,7 @@ const POSTED_BYTES_MAX: usize = 16 * 1024;
 /// Memory that a used exchange keeps in its buffer.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
 
-/// Where the present answer is.
+/// The stages of the present answer.
 #[derive(Clone, Copy)]
 enum Answer {
     /// Its head was not written.
@@ -96,7 +96,7 @@ impl Outgoing {
         self.bytes.borrow().len() > GATHERED_BYTES_MAX || self.has_segment()
     }
 
-    /// How much is here.
+    /// Returns the bytes that wait to be sent.
     pub(crate) fn len(&self) -> usize {
         self.bytes.borrow().len() + self.segments_bytes.get()
     }

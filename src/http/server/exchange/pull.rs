@@ -26,7 +26,7 @@ use crate::{
 /// 6.18).
 const GATHER_BYTES: usize = 238 * 1024;
 
-/// How long the first of those bytes wait for the others at the most.
+/// The longest time that the first of [`GATHER_BYTES`] wait for the others.
 const GATHER_TIME: Duration = Duration::from_millis(2);
 
 /// So long after its limit a wait still counts, by which a timer may be late.
@@ -51,18 +51,18 @@ pub(super) struct Pull {
     timeout: Cell<Duration>,
     /// Since when the handler waits for the client.
     since: Cell<Option<Instant>>,
-    /// How long it may wait from then on.
+    /// The longest wait that begins at `since`.
     limit: Cell<Duration>,
-    /// How long it has waited before that, since the last byte.
+    /// The time that the handler has waited since the last byte, without the wait from `since`.
     quiet: Cell<Duration>,
-    /// How long it has waited until the last byte.
+    /// The time that the handler had waited when the last byte came.
     waited: Cell<Duration>,
     /// The client did not send enough in [`GATHER_TIME`].
     is_slow: Cell<bool>,
     timer: Timer,
 }
 
-/// How a wait for the client ends without a byte of it.
+/// The ways in which a wait for the client ends without a byte of it.
 pub(super) enum Waited {
     /// There will be no more that is worth the wait, if there is anything.
     ForMore,

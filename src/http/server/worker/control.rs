@@ -23,7 +23,7 @@ use crate::mailbox::Mailbox;
 /// How long requests may go on after a worker has failed.
 const FAILED_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How a server is to end.
+/// The ways to stop a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Requests that have begun may go on for so long.

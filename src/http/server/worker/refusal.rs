@@ -11,7 +11,7 @@ use crate::{
     time,
 };
 
-/// How long a client may take for the whole of it.
+/// The time that a client has to take the refusal and to close.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Answers 503 on a connection that nothing was read from, and closes it.

@@ -75,7 +75,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// When a connection that is idle since that second has been idle too long.
+    /// Returns the moment from which a connection that is idle since that second is closed.
     fn idle_deadline(&self, since: u32) -> Option<Instant> {
         let since = Duration::from_secs(u64::from(since) + 1);
         let idle = self.shared.settings.timeouts.idle;

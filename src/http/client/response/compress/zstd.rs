@@ -4,9 +4,9 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::{Decode, Result, Step, broken, cut};
 
-/// How much of what was decoded a frame may refer to (RFC 9659).
+/// The largest window: the decoded bytes that a frame may refer to (RFC 9659).
 const WINDOW_BYTES_MAX: u64 = 8 << 20;
-/// How much of a body may be in frames that are to be skipped: tables for seeking are.
+/// The bytes of a body that skippable frames may have, such as those with tables for seeking.
 const SKIPPED_BYTES_MAX: u64 = 16 << 20;
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The beginning of a frame that is to be skipped, after a byte from 0x50 to 0x5f.
@@ -19,7 +19,7 @@ pub(super) struct Zstd {
     used: usize,
     in_frame: bool,
     has_checksum: bool,
-    /// How much is left of a frame that is to be skipped.
+    /// The bytes that are left of a skippable frame.
     skip: u64,
     skipped: u64,
 }
