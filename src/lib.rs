@@ -160,7 +160,7 @@ mod unwind;
 
 pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;
-pub use runtime::{Cores, Runtime, RuntimeBuilder, Stats, pin_to_core, run, stats};
+pub use runtime::{Cores, Runtime, RuntimeBuilder, Stats, TokioStats, pin_to_core, run, stats};
 pub use task::spawn;
 
 /// The examples of this page run with the others.

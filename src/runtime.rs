@@ -11,7 +11,9 @@ use std::{fmt, future::Future, io, rc::Rc, sync::Arc, time::Duration};
 pub(crate) use block_on::is_inside;
 pub use builder::RuntimeBuilder;
 pub use cores::{Cores, pin_to_core};
-pub use stats::{Stats, stats};
+#[cfg(feature = "tokio-context")]
+pub(crate) use stats::tokio_counts;
+pub use stats::{Stats, TokioStats, stats};
 
 use catch_up::CatchUp;
 

@@ -14,6 +14,8 @@ mod limits;
 mod mapping;
 mod memory;
 mod monotonic;
+#[cfg(feature = "tokio-context")]
+mod per_process;
 mod poll;
 mod process;
 mod ring;
@@ -35,6 +37,8 @@ pub(crate) use limits::descriptors_max;
 pub(crate) use mapping::Mapping;
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
+#[cfg(feature = "tokio-context")]
+pub(crate) use per_process::PerProcess;
 pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state};
 pub(crate) use process::{Process, call_in_children};
 pub(crate) use ring::{Ring, Wait};

@@ -1,5 +1,13 @@
 //! Counts of a runtime's work.
 
+#[cfg(not(feature = "tokio-context"))]
+mod no_tokio_counts;
+#[cfg(feature = "tokio-context")]
+pub(crate) mod tokio_counts;
+
+#[cfg(not(feature = "tokio-context"))]
+use no_tokio_counts as tokio_counts;
+
 use super::Runtime;
 use crate::{
     blocking::{self, HelperStats},
@@ -24,6 +32,22 @@ pub struct Stats {
     pub buffers_exhausted: u64,
     /// The helper threads of the whole process, as they are now.
     pub helpers: HelperStats,
+    /// The use of a runtime of tokio's beside this one.
+    pub tokio: TokioStats,
+}
+
+/// Counts of the use of a runtime of tokio's, which the feature `tokio-context` brings. Without it
+/// they are zero.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct TokioStats {
+    /// Polls and drops of this thread inside of tokio's context.
+    pub contexts: u64,
+    /// Futures that this thread has handed to tokio's threads.
+    pub tasks: u64,
+    /// Threads of tokio's that this crate has started for the process and that run now. Zero means
+    /// that no helper runs.
+    pub threads: usize,
 }
 
 impl Runtime {
@@ -36,6 +60,7 @@ impl Runtime {
             timers_fired: self.timers.fired_count(),
             buffers_exhausted: self.pool.exhausted(),
             helpers: blocking::stats(),
+            tokio: tokio_counts::stats(),
         }
     }
 }
@@ -54,5 +79,6 @@ pub fn stats() -> Stats {
         timers_fired: time::fired_count(),
         buffers_exhausted: pool::of(&driver).exhausted(),
         helpers: blocking::stats(),
+        tokio: tokio_counts::stats(),
     }
 }
