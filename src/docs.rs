@@ -17,7 +17,6 @@ macro_rules! pages {
         #[doc = "[life_of_an_op.md]: crate::docs::life_of_an_op"]
         #[doc = "[limits.md]: crate::docs::limits"]
         #[doc = "[modules.svg]: ../../../../../docs/modules.svg"]
-        #[doc = "[observability.md]: crate::docs::observability"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
         pub mod $name {}
@@ -34,5 +33,4 @@ pages! {
     life_of_a_request
     life_of_an_op
     limits
-    observability
 }

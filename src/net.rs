@@ -1,4 +1,4 @@
-//! TCP and Unix sockets.
+//! TCP, Unix and UDP sockets.
 //!
 //! # What a socket keeps for you
 //!
@@ -14,6 +14,9 @@
 //! in the listener, and for writes the other way round: one that has begun is sent whole, one that
 //! was dropped before its turn has sent nothing.
 //!
+//! A [`UdpSocket`] keeps datagrams in the same way, up to 32 of them. UDP has nothing to hold a
+//! peer back with: when the kernel's buffer is full, too, it throws datagrams away.
+//!
 //! # Which runtime
 //!
 //! A socket belongs to the runtime that it was made in. Used inside another it answers with an
@@ -22,6 +25,7 @@
 mod acceptor;
 mod addr;
 mod any_stream;
+mod datagram;
 mod detached;
 mod incoming;
 mod outbox;
@@ -29,6 +33,7 @@ mod owned_halves;
 mod poll_doors;
 mod rebind;
 mod receive;
+mod send_meta;
 mod send_queue;
 mod socket;
 mod stream_methods;
@@ -38,19 +43,28 @@ mod tcp_options;
 mod tcp_stream;
 mod turns;
 mod ucred;
+mod udp_bind_options;
+mod udp_options;
+mod udp_receive;
+mod udp_send;
+mod udp_socket;
 mod unix_listen_options;
 mod unix_listener;
 mod unix_stream;
 
 pub(crate) use acceptor::Acceptor;
 pub use addr::ToAddrs;
+pub use datagram::{Datagram, RecvMeta, Segments};
 pub use detached::Detached;
 pub use incoming::Incoming;
 pub use owned_halves::{OwnedReadHalf, OwnedWriteHalf};
+pub use send_meta::{EcnCodepoint, SendMeta};
 pub use tcp_listen_options::TcpListenOptions;
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
 pub use ucred::UCred;
+pub use udp_bind_options::UdpBindOptions;
+pub use udp_socket::UdpSocket;
 pub use unix_listen_options::UnixListenOptions;
 pub use unix_listener::UnixListener;
 pub use unix_stream::UnixStream;

@@ -5,6 +5,7 @@
 
 mod addr;
 mod cpu;
+mod datagram;
 mod entry;
 mod epoll;
 mod features;
@@ -26,6 +27,10 @@ mod wake_fd;
 
 pub(crate) use addr::SocketAddress;
 pub(crate) use cpu::{allowed_cores, pin_to_core};
+pub(crate) use datagram::{
+    BATCH_MAX, DatagramHeader, DatagramLayout, SendControl, datagram_addr, datagram_ancillary,
+    datagram_len, recvmmsg_now, send_message_now, send_to_now,
+};
 pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
 pub(crate) use epoll::{Epoll, watch_broken};
 pub(crate) use features::Features;
@@ -45,9 +50,9 @@ pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{
     MessageHeader, TcpBytes, accept_now, accepted_addr, backlog_max, bind, connect_now, disconnect,
-    listen, local_addr, new_socket, peer_addr, peer_credentials, recv_now, send_now, sendmsg_now,
-    set_int_option, set_linger, set_nonblocking, shutdown, socket_error, socket_option, tcp_bytes,
-    unacknowledged, unix_local_addr, unix_peer_addr,
+    listen, local_addr, new_datagram_socket, new_socket, peer_addr, peer_credentials, recv_now,
+    send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking, shutdown, socket_error,
+    socket_option, tcp_bytes, unacknowledged, unix_local_addr, unix_peer_addr, with_udp_socket,
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;
@@ -65,9 +70,13 @@ pub(crate) mod errno {
 /// Socket options and flags that code above this module passes on.
 pub(crate) mod option {
     pub(crate) use libc::{
-        IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, MSG_NOSIGNAL,
-        MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE, SO_RCVLOWAT, SO_REUSEADDR,
-        SO_REUSEPORT, SO_SNDBUF, SOCK_CLOEXEC, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY,
+        AF_INET6, IP_BIND_ADDRESS_NO_PORT, IP_MTU_DISCOVER, IP_MULTICAST_TTL, IP_PKTINFO,
+        IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, IP_RECVTOS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
+        IPPROTO_TCP, IPPROTO_UDP, IPV6_MTU_DISCOVER, IPV6_MULTICAST_HOPS, IPV6_RECVPKTINFO,
+        IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_NOSIGNAL, MSG_WAITALL,
+        SHUT_RD, SHUT_RDWR, SHUT_WR, SO_BROADCAST, SO_DOMAIN, SO_KEEPALIVE, SO_RCVBUF, SO_RCVLOWAT,
+        SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TIMESTAMPNS, SOCK_CLOEXEC, SOL_SOCKET,
+        TCP_KEEPIDLE, TCP_NODELAY, UDP_GRO,
     };
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     cell::Cell,
-    os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd},
+    os::fd::{BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd},
     rc::Rc,
 };
 
@@ -51,6 +51,17 @@ impl<T: Owner + ?Sized> Descriptor<T> {
     #[inline]
     pub(crate) fn raw(&self) -> i32 {
         self.raw.get()
+    }
+
+    /// The descriptor, which its owner keeps open for that long.
+    ///
+    /// # Panics
+    ///
+    /// When it was taken away.
+    pub(crate) fn borrow(&self) -> BorrowedFd<'_> {
+        assert!(self.raw() >= 0, "a socket that is there has its descriptor");
+        // SAFETY: the descriptor is open until `take`, which its owner calls last.
+        unsafe { BorrowedFd::borrow_raw(self.raw()) }
     }
 
     #[inline]

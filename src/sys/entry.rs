@@ -4,7 +4,7 @@
 //! we need have no setter there, and because an entry must be readable to be checked against the
 //! kernel that is being emulated.
 
-use super::Version;
+use super::{DatagramLayout, Version};
 
 /// The kernel's `struct io_uring_sqe`.
 #[derive(Clone, Copy)]
@@ -102,6 +102,7 @@ pub(crate) mod opcode {
     pub(crate) const FSYNC: u8 = known::Fsync::CODE;
     pub(crate) const POLL_ADD: u8 = known::PollAdd::CODE;
     pub(crate) const SENDMSG: u8 = known::SendMsg::CODE;
+    pub(crate) const RECVMSG: u8 = known::RecvMsg::CODE;
     pub(crate) const TIMEOUT: u8 = known::Timeout::CODE;
     pub(crate) const TIMEOUT_REMOVE: u8 = known::TimeoutRemove::CODE;
     pub(crate) const ACCEPT: u8 = known::Accept::CODE;
@@ -119,6 +120,7 @@ pub(crate) mod opcode {
         (FSYNC, Version::new(5, 1)),
         (POLL_ADD, Version::new(5, 1)),
         (SENDMSG, Version::new(5, 3)),
+        (RECVMSG, Version::new(5, 3)),
         (TIMEOUT, Version::new(5, 4)),
         (TIMEOUT_REMOVE, Version::new(5, 5)),
         (ACCEPT, Version::new(5, 5)),
@@ -291,6 +293,20 @@ impl Entry {
         entry
     }
 
+    /// Receives datagrams into buffers of `group`, each behind a header that `layout` describes,
+    /// and repeats that until the kernel says otherwise.
+    pub(crate) fn recvmsg_multishot(fd: i32, layout: DatagramLayout, group: u16) -> Self {
+        let mut entry = Self::new(opcode::RECVMSG, fd);
+        entry.flags = IOSQE_BUFFER_SELECT;
+        entry.buf_group = group;
+        entry.ioprio = RECV_MULTISHOT | RECVSEND_POLL_FIRST;
+        entry.addr = layout.multishot_header() as u64;
+        entry.len = 1;
+        // The kernel tells the length that was sent, also of a datagram that it cuts.
+        entry.op_flags = libc::MSG_TRUNC as u32;
+        entry
+    }
+
     pub(crate) fn with_user_data(mut self, user_data: u64) -> Self {
         self.user_data = user_data;
         self
@@ -320,7 +336,7 @@ impl Entry {
             opcode::ACCEPT if self.ioprio & ACCEPT_MULTISHOT != 0 => {
                 since = since.max(Version::new(5, 19));
             }
-            opcode::RECV if self.ioprio & RECV_MULTISHOT != 0 => {
+            opcode::RECV | opcode::RECVMSG if self.ioprio & RECV_MULTISHOT != 0 => {
                 since = since.max(Version::new(6, 0));
             }
             opcode::RECV if self.ioprio & RECVSEND_POLL_FIRST != 0 => {
@@ -380,6 +396,8 @@ mod tests {
         );
         assert_eq!(Entry::recv_select(0, 0, 0).since(), Version::new(5, 19));
         assert_eq!(Entry::recv_multishot(0, 0).since(), Version::new(6, 0));
+        let datagrams = Entry::recvmsg_multishot(0, DatagramLayout::PLAIN, 0);
+        assert_eq!(datagrams.since(), Version::new(6, 0));
         assert_eq!(Entry::accept(0, 0).since(), Version::new(5, 5));
         assert_eq!(Entry::accept_multishot(0, 0).since(), Version::new(5, 19));
         assert_eq!(Entry::cancel(0).since(), Version::new(5, 5));

@@ -3,7 +3,7 @@
 use std::{
     io,
     mem::ManuallyDrop,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     os::{
         fd::{FromRawFd as _, OwnedFd},
         unix::net::{SocketAddr as UnixAddr, UnixStream},
@@ -14,11 +14,18 @@ use super::{SocketAddress, as_completion, as_result};
 
 /// A new stream socket for addresses of `family`.
 pub(crate) fn new_socket(family: i32, nonblocking: bool) -> io::Result<OwnedFd> {
+    new_socket_of(family, libc::SOCK_STREAM, nonblocking)
+}
+
+/// A new datagram socket for addresses of `family`.
+pub(crate) fn new_datagram_socket(family: i32, nonblocking: bool) -> io::Result<OwnedFd> {
+    new_socket_of(family, libc::SOCK_DGRAM, nonblocking)
+}
+
+fn new_socket_of(family: i32, kind: i32, nonblocking: bool) -> io::Result<OwnedFd> {
     let flags = if nonblocking { libc::SOCK_NONBLOCK } else { 0 };
     // SAFETY: the call takes no address.
-    let fd = as_result(unsafe {
-        libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0)
-    })?;
+    let fd = as_result(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC | flags, 0) })?;
     // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -283,6 +290,14 @@ fn with_unix_socket<T>(fd: i32, read: impl FnOnce(&UnixStream) -> T) -> T {
     // in for an owner here is never dropped. Only the address is asked for.
     let socket = ManuallyDrop::new(unsafe { UnixStream::from_raw_fd(fd) });
     read(&socket)
+}
+
+/// Lets std call what it has for the options of UDP sockets.
+pub(crate) fn with_udp_socket<T>(fd: i32, call: impl FnOnce(&UdpSocket) -> T) -> T {
+    // SAFETY: the descriptor stays open during the call, since its owner makes it, and what stands
+    // in for an owner here is never dropped.
+    let socket = ManuallyDrop::new(unsafe { UdpSocket::from_raw_fd(fd) });
+    call(&socket)
 }
 
 /// Process, user and group at the other end of a Unix socket, as they were when it connected or

@@ -37,5 +37,10 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;
+mod udp;
+mod udp_loss;
+mod udp_messages;
+mod udp_options;
+mod udp_peers;
 mod unix;
 mod write;

@@ -185,6 +185,7 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
         ("router", &["0"]),
         ("spider", &[&url]),
         ("timer", &[]),
+        ("udp_echo", &["0"]),
         ("upload", &["0"]),
     ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
@@ -256,6 +257,7 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
         ("spider", &[], "URL [PAGES_AT_ONCE]"),
         ("spider", &["http://a.test/", "few"], "URL [PAGES_AT_ONCE]"),
         ("timer", &["nonsense"], ""),
+        ("udp_echo", &["nonsense"], "[PORT]"),
         ("upload", &["nonsense"], "[PORT [FOLDER]]"),
     ];
     if cfg!(feature = "json") {
