@@ -37,6 +37,7 @@ mod forked;
 mod give_back;
 mod multi;
 mod poll;
+mod readiness;
 mod remote;
 mod shutdown;
 mod silent;
@@ -60,6 +61,7 @@ use std::{
 pub(crate) use current::{current, enter, is_inherited};
 pub(crate) use error::{DriverError, foreign_runtime, inherited_runtime};
 pub(crate) use multi::MultiState;
+pub(crate) use readiness::WaitBegun;
 pub(crate) use remote::{Helpers, Job, Remote};
 pub(crate) use slot::{Abandoned, Item, Key, Withdrawn};
 

@@ -32,7 +32,7 @@ pub(crate) use datagram::{
     datagram_len, recvmmsg_now, send_message_now, send_to_now,
 };
 pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
-pub(crate) use epoll::{Epoll, watch_broken};
+pub(crate) use epoll::{Epoll, watch_broken, watch_only};
 pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open_and_settle, pread, preadv2_nowait, pwrite, sync, write_fd,
@@ -44,7 +44,7 @@ pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
 #[cfg(feature = "tokio-context")]
 pub(crate) use per_process::PerProcess;
-pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state};
+pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state, poll_now};
 pub(crate) use process::{Process, call_in_children};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
@@ -60,9 +60,9 @@ pub(crate) use wake_fd::WakeFd;
 /// The errnos that code above this module decides by.
 pub(crate) mod errno {
     pub(crate) use libc::{
-        EACCES, EADDRINUSE, EAGAIN, ECANCELED, ECONNABORTED, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH,
-        EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENONET,
-        ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
+        EACCES, EADDRINUSE, EAGAIN, ECANCELED, ECONNABORTED, ECONNREFUSED, EEXIST, EHOSTDOWN,
+        EHOSTUNREACH, EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS,
+        ENOMEM, ENONET, ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
     };
     pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ENAMETOOLONG, ENXIO};
 }

@@ -16,13 +16,25 @@
 //! A read of a Unix socket also ends where descriptors or credentials were passed, which epoll does
 //! not tell. So its reads go on until one finds nothing, and so do writes of any socket: the kernel
 //! promises an event only after a write that failed for want of room.
+//!
+//! # Descriptors of others
+//!
+//! Epoll knows a registration by the descriptor's number and the file behind it. Two sources of one
+//! descriptor would be the same to it, so the second has a duplicate. A library may close a
+//! descriptor of which a source is left, which epoll does not tell, and the number may be another
+//! source's by the time the first one goes: `numbers` knows whose it is.
 
-use std::{cell::Cell, io, sync::Arc};
+use std::{
+    cell::Cell,
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+    sync::Arc,
+};
 
 use super::{DriverStats, Key, Remote};
 use crate::{
     shrink,
-    sys::{Completion, Epoll, PollEvents, Wait},
+    sys::{Completion, Epoll, PollEvents, Wait, errno},
 };
 
 /// A descriptor without a source.
@@ -36,9 +48,12 @@ const EVENTS_PER_WAIT: usize = 256;
 pub(super) struct PollBackend {
     epoll: Epoll,
     sources: slab::Slab<Source>,
+    /// The source that each number was registered for last, or `NO_SOURCE`.
+    numbers: Vec<u32>,
     generation: u32,
     /// Decides when `sources` gives its room back.
     source_room: shrink::Table,
+    number_room: shrink::Table,
     remote: Arc<Remote>,
     waits: u64,
     events: u64,
@@ -54,6 +69,8 @@ struct Source {
     closed: bool,
     /// There may be urgent data, at which a read ends early, until a read finds nothing.
     urgent: bool,
+    /// The descriptor by which epoll knows it, where another source has the one that was meant.
+    duplicate: Option<OwnedFd>,
     waiters: Vec<(PollEvents, Key)>,
 }
 
@@ -112,8 +129,10 @@ impl PollBackend {
         Ok(Self {
             epoll,
             sources: slab::Slab::new(),
+            numbers: Vec::new(),
             generation: 0,
             source_room: shrink::Table::default(),
+            number_room: shrink::Table::default(),
             remote: Arc::clone(remote),
             waits: 0,
             events: 0,
@@ -123,6 +142,12 @@ impl PollBackend {
     #[inline]
     pub(super) fn give_back(&mut self) {
         self.source_room.slab(&mut self.sources);
+        let (len, capacity) = (self.sources.len(), self.numbers.capacity());
+        if self.number_room.is_due::<u32>(len, capacity) {
+            let last = self.numbers.iter().rposition(|&index| index != NO_SOURCE);
+            self.numbers.truncate(last.map_or(0, |last| last + 1));
+            self.numbers.shrink_to_fit();
+        }
     }
 
     pub(super) fn add_stats(&self, stats: &mut DriverStats) {
@@ -143,10 +168,10 @@ impl PollBackend {
             writable: false,
             closed: false,
             urgent: false,
+            duplicate: None,
             waiters: Vec::new(),
         });
-        let token = u64::from(self.generation) << 32 | index as u64;
-        if let Err(error) = self.epoll.add(fd, token) {
+        if let Err(error) = self.register(fd, index) {
             self.sources.remove(index);
             return Err(error);
         }
@@ -154,12 +179,36 @@ impl PollBackend {
         Ok(())
     }
 
+    fn register(&mut self, fd: i32, index: usize) -> io::Result<()> {
+        let token = u64::from(self.generation) << 32 | index as u64;
+        match self.epoll.add(fd, token) {
+            Err(error) if error.raw_os_error() == Some(errno::EEXIST) => {
+                self.sources[index].duplicate = Some(self.epoll.add_duplicate(fd, token)?);
+            }
+            result => {
+                result?;
+                let number = fd as usize;
+                if number >= self.numbers.len() {
+                    self.numbers.resize(number + 1, NO_SOURCE);
+                }
+                self.numbers[number] = index as u32;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn forget(&mut self, fd: i32, source: &Cell<u32>) {
         let index = source.replace(NO_SOURCE);
-        if index != NO_SOURCE {
-            // A descriptor that was closed behind our back is gone from epoll already.
+        if index == NO_SOURCE {
+            return;
+        }
+        let source = self.sources.remove(index as usize);
+        // A descriptor that was closed elsewhere is gone from epoll already.
+        if let Some(duplicate) = source.duplicate {
+            let _ = self.epoll.remove(duplicate.as_raw_fd());
+        } else if self.numbers[fd as usize] == index {
+            self.numbers[fd as usize] = NO_SOURCE;
             let _ = self.epoll.remove(fd);
-            self.sources.remove(index as usize);
         }
     }
 
@@ -254,7 +303,8 @@ impl PollBackend {
             let mut position = 0;
             while let Some(&(events, key)) = source.waiters.get(position) {
                 if event.answers(events) {
-                    out.push((key.user_data(), Completion::new(0)));
+                    let told = event.bits as i32;
+                    out.push((key.user_data(), Completion::new(told)));
                     source.remove(source_index, position, &mut renumber);
                 } else {
                     position += 1;
@@ -278,6 +328,7 @@ mod tests {
             writable: true,
             closed: true,
             urgent: false,
+            duplicate: None,
             waiters: Vec::new(),
         }
     }

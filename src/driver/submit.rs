@@ -90,14 +90,7 @@ impl Driver {
             panic.go_on();
             return Ok(key);
         }
-        let key = core.next_key();
-        let Backend::Poll(poll) = &mut core.backend else {
-            unreachable!("the backend was looked at above")
-        };
-        let number = poll.add_waiter(source, events, key);
-        core.insert_as(key, State::Waiting(waker), number);
-        core.in_flight += 1;
-        Ok(key)
+        Ok(core.add_waiter(source, events, waker))
     }
 
     /// Runs `job` on a helper thread; its result completes the slot.

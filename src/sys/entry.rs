@@ -86,10 +86,44 @@ impl PollEvents {
     pub(crate) const WRITE: Self = Self(libc::POLLOUT as u16);
     /// The peer has finished sending, or the connection is gone.
     pub(crate) const CLOSED: Self = Self(libc::POLLRDHUP as u16);
+    /// There is something to read.
+    pub(crate) const INPUT: Self = Self(libc::POLLIN as u16);
+    pub(crate) const PRIORITY: Self = Self(libc::POLLPRI as u16);
+    /// Told whatever is asked for, as is `HUNG_UP`.
+    pub(crate) const ERROR: Self = Self(libc::POLLERR as u16);
+    pub(crate) const HUNG_UP: Self = Self(libc::POLLHUP as u16);
+
+    /// The events that the kernel has told, by the bits of poll(2).
+    #[inline]
+    pub(crate) const fn told(bits: u32) -> Self {
+        Self(bits as u16)
+    }
 
     #[inline]
     pub(crate) fn bits(self) -> u32 {
         u32::from(self.0)
+    }
+
+    #[inline]
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the two have an event in common.
+    #[inline]
+    pub(crate) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Those of the events that answer a wait for `asked`: errors and hang-ups answer every wait.
+    #[inline]
+    pub(crate) const fn answering(self, asked: Self) -> Self {
+        Self(self.0 & (asked.0 | Self::ERROR.0 | Self::HUNG_UP.0))
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 

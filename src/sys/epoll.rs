@@ -18,7 +18,7 @@ pub(crate) struct Epoll {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EpollEvent {
     pub(crate) token: u64,
-    bits: u32,
+    pub(crate) bits: u32,
 }
 
 impl EpollEvent {
@@ -49,9 +49,23 @@ impl Epoll {
     }
 
     /// Watches `fd` for every kind of readiness, edge-triggered: each change is told once.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` when this epoll watches it already, for another token.
     pub(crate) fn add(&self, fd: i32, token: u64) -> io::Result<()> {
         let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI;
         self.add_for(fd, token, (events | libc::EPOLLET) as u32)
+    }
+
+    /// As [`add`](Self::add), by a descriptor of its own, which epoll takes for another one.
+    pub(crate) fn add_duplicate(&self, fd: i32, token: u64) -> io::Result<OwnedFd> {
+        // SAFETY: the call takes no address.
+        let duplicate = as_result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })?;
+        // SAFETY: the descriptor is new and has no other owner.
+        let duplicate = unsafe { OwnedFd::from_raw_fd(duplicate) };
+        self.add(duplicate.as_raw_fd(), token)?;
+        Ok(duplicate)
     }
 
     fn add_for(&self, fd: i32, token: u64, events: u32) -> io::Result<()> {
@@ -112,10 +126,23 @@ impl Epoll {
 /// A descriptor that is readable once `fd` has an error or is hung up, or its peer has finished
 /// sending if `fin_counts`, for as long as both are open.
 pub(crate) fn watch_broken(fd: i32, fin_counts: bool) -> io::Result<OwnedFd> {
-    let epoll = Epoll::new(0)?;
     // The others are told whatever is asked for.
-    let events = if fin_counts { libc::EPOLLRDHUP } else { 0 };
-    epoll.add_for(fd, 0, events as u32)?;
+    watch_only(
+        fd,
+        if fin_counts {
+            PollEvents::CLOSED
+        } else {
+            PollEvents::ERROR
+        },
+    )
+}
+
+/// A descriptor that is readable while `fd` has one of `events`, an error or a hang-up, for as long
+/// as both are open. An entry that polls `fd` itself also tells that the peer has finished sending,
+/// whether or not that was asked for.
+pub(crate) fn watch_only(fd: i32, events: PollEvents) -> io::Result<OwnedFd> {
+    let epoll = Epoll::new(0)?;
+    epoll.add_for(fd, 0, events.bits())?;
     Ok(epoll.fd)
 }
 

@@ -1,5 +1,8 @@
-//! poll(2): the present state of connected sockets, without waiting and without taking bytes from
-//! them.
+//! poll(2): the present state of descriptors, without waiting and without taking bytes from them.
+
+use std::io;
+
+use super::{PollEvents, as_result};
 
 /// How a connected socket's peer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,26 @@ fn question(fd: i32, events: i16) -> libc::pollfd {
         fd,
         events,
         revents: 0,
+    }
+}
+
+/// Those of `events` that `fd` has now, with errors and hang-ups.
+///
+/// # Errors
+///
+/// `EBADF` when there is no such descriptor.
+pub(crate) fn poll_now(fd: i32, events: PollEvents) -> io::Result<PollEvents> {
+    let mut poll = question(fd, events.bits() as i16);
+    loop {
+        // SAFETY: the kernel reads and writes the one struct during the call.
+        match as_result(unsafe { libc::poll(&raw mut poll, 1, 0) }) {
+            Ok(_) if poll.revents & libc::POLLNVAL != 0 => {
+                return Err(io::Error::from_raw_os_error(libc::EBADF));
+            }
+            Ok(_) => return Ok(PollEvents::told(poll.revents as u32)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -3,11 +3,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{future::poll_fn, time::Duration};
+use std::{
+    future::poll_fn,
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
 
 use annulus::{
     DriverKind, Runtime,
     future::join,
+    io::{AsyncFd, Interest},
     net::{TcpListener, TcpStream},
     spawn,
     time::{sleep, timeout},
@@ -95,6 +101,33 @@ fn a_message_by_polls_allocates_nothing() {
                         let receive = poll_fn(|context| stream.poll_recv(context));
                         count += receive.await.unwrap().len();
                     }
+                }
+            })
+            .await
+        });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn a_wait_for_a_descriptor_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            let (near, far) = UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            let near = AsyncFd::new(near).unwrap();
+            allocations(async || {
+                for _ in 0..3_000 {
+                    let read = near.async_io(Interest::READABLE, |mut s| s.read(&mut [0; 8]));
+                    let (read, written) = join(read, async { (&far).write(b"x") }).await;
+                    assert_eq!((read.unwrap(), written.unwrap()), (1, 1));
+                    let wait = poll_fn(|context| near.poll_readable(context));
+                    let (ready, written) = join(wait, async { (&far).write(b"x") }).await;
+                    assert_eq!(written.unwrap(), 1);
+                    ready.unwrap();
+                    assert_eq!(near.get_ref().read(&mut [0; 8]).unwrap(), 1);
+                    // One that is given up in flight.
+                    let _ = timeout(Duration::ZERO, near.readable()).await;
                 }
             })
             .await

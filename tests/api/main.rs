@@ -1,6 +1,7 @@
 //! The promises of the public interface, on the driver and the kernel that the environment chooses
 //! (`ANNULUS_DRIVER`, `ANNULUS_KERNEL`). The suite `kernels` runs this binary on all of them.
 
+mod async_fd;
 mod back_pressure;
 mod blocking;
 mod bulk;

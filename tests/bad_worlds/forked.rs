@@ -7,12 +7,14 @@ use std::{
     os::fd::AsRawFd as _,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use annulus::{
     Runtime, blocking,
     fs::File,
+    io::AsyncFd,
     net::{TcpListener, TcpStream, UnixStream},
     signal::{self, SignalKind},
     spawn,
@@ -155,6 +157,43 @@ fn a_fork_inside_a_task_stops_the_child_at_its_next_wait() {
             annulus::run(everything_works());
             // SAFETY: the call takes no address and does not come back.
             unsafe { libc::_exit(7) };
+        },
+    );
+}
+
+#[test]
+fn a_descriptor_that_a_child_drops_goes_on_in_the_parent() {
+    on_each_driver(
+        "forked::a_descriptor_that_a_child_drops_goes_on_in_the_parent",
+        || {
+            let inherited = runtime();
+            inherited.block_on(async {
+                let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+                let near = Rc::new(AsyncFd::new(near).unwrap());
+                let other = Rc::clone(&near);
+                let waiting = spawn(async move { other.readable().await });
+                task::yield_now().await;
+                time::sleep(Duration::from_millis(1)).await;
+                let near = Cell::new(Some(near));
+                let mut far = Some(far);
+                fork(|| {
+                    let near = near.take().unwrap();
+                    let mut call = Box::pin(near.readable());
+                    let mut context = Context::from_waker(Waker::noop());
+                    match call.as_mut().poll(&mut context) {
+                        Poll::Ready(Err(error)) => is_explained(&error.to_string()),
+                        other => panic!("{other:?}"),
+                    }
+                    drop(call);
+                    drop((near, waiting, far.take()));
+                    runtime().block_on(async {
+                        let (own, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+                        AsyncFd::new(own).unwrap().writable().await.unwrap();
+                    });
+                });
+                assert_eq!(far.as_mut().unwrap().write(b"x").unwrap(), 1);
+                guarded(near.take().unwrap().readable()).await.unwrap();
+            });
         },
     );
 }

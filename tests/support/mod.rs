@@ -10,6 +10,8 @@ pub(crate) mod conformance;
 pub(crate) mod counted;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod counting;
+#[expect(unsafe_code, reason = "they are made by raw system calls")]
+pub(crate) mod descriptors;
 pub(crate) mod http;
 pub(crate) mod program;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
