@@ -30,10 +30,6 @@ mod runtime;
 )]
 mod short_reads;
 mod stats;
-#[expect(
-    unsafe_code,
-    reason = "a waker that runs code as it is cloned is a raw one"
-)]
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

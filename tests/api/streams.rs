@@ -1,10 +1,9 @@
 //! A protocol that is written once runs over every stream, also in memory.
 
 use std::{
-    cell::RefCell,
-    io, ptr,
+    io,
     rc::Rc,
-    task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use annulus::{
@@ -13,7 +12,10 @@ use annulus::{
     spawn,
 };
 
-use crate::support::{pair, run};
+use crate::support::{
+    nosy::{at_clone, nosy},
+    pair, run,
+};
 
 /// Answers each line by its length, until the peer has finished.
 async fn serve(stream: impl ByteStream) -> io::Result<()> {
@@ -109,31 +111,8 @@ fn lines_are_read_from_an_owned_half() {
     });
 }
 
-thread_local! {
-    /// The action of the next clone of a [`nosy`] waker.
-    static AT_CLONE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
-}
-
-/// A waker that runs code as it is cloned.
-fn nosy() -> Waker {
-    const TABLE: RawWakerVTable = RawWakerVTable::new(clone, ignore, ignore, ignore);
-
-    unsafe fn clone(_: *const ()) -> RawWaker {
-        if let Some(call) = AT_CLONE.take() {
-            call();
-        }
-        RawWaker::new(ptr::null(), &TABLE)
-    }
-
-    unsafe fn ignore(_: *const ()) {}
-
-    // SAFETY: the functions use no data.
-    unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) }
-}
-
 #[test]
 fn what_happens_to_a_pipe_while_a_waker_is_cloned_is_seen() {
-    let at_clone = |call: Box<dyn FnOnce()>| AT_CLONE.set(Some(call));
     let poll_read = |end: &Duplex, waker: &Waker| {
         let polled = end.poll_recv(&mut Context::from_waker(waker));
         polled.map(|bytes| bytes.unwrap().to_vec())
@@ -150,23 +129,23 @@ fn what_happens_to_a_pipe_while_a_waker_is_cloned_is_seen() {
 
     let (near, far) = pipe();
     let writer = Rc::clone(&near);
-    at_clone(Box::new(move || {
+    at_clone(move || {
         assert!(poll_write(&writer, Waker::noop()).is_ready());
-    }));
+    });
     assert_eq!(poll_read(&far, &waker), Poll::Ready(b"some".to_vec()));
 
     let writer = Rc::clone(&near);
-    at_clone(Box::new(move || {
+    at_clone(move || {
         let _ = Duplex::poll_shutdown(&writer, &mut Context::from_waker(Waker::noop()));
-    }));
+    });
     assert_eq!(poll_read(&far, &waker), Poll::Ready(Vec::new()));
 
     let (near, far) = pipe();
     assert_eq!(poll_write(&near, &waker), Poll::Ready(Ok(4)));
-    at_clone(Box::new(move || {
+    at_clone(move || {
         assert!(poll_read(&far, Waker::noop()).is_ready());
         drop(far);
-    }));
+    });
     let broken = Poll::Ready(Err(io::ErrorKind::BrokenPipe));
     assert_eq!(poll_write(&near, &waker), broken);
 }

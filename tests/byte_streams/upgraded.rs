@@ -1,6 +1,12 @@
 //! `Upgraded` of the server and of the client, over each kind of connection.
 
-use std::{cell::Cell, future::pending, io::ErrorKind, rc::Rc};
+use std::{
+    cell::Cell,
+    future::{Future as _, pending},
+    io::ErrorKind,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 
 use annulus::{
     future::join,
@@ -15,7 +21,12 @@ use crate::{
     Running,
     kinds::{self, Ends, Far, Kind, kind},
     recv_exact,
-    support::{counted::Counted, listen, run_each},
+    support::{
+        counted::Counted,
+        listen,
+        nosy::{self, nosy},
+        run_each,
+    },
     writing::{drain, fill},
 };
 
@@ -163,6 +174,39 @@ fn a_poll_that_waits_is_woken_although_another_task_writes() {
             assert!(received <= taken + 1000);
             recv_exact(&mut far.stream, taken + 1000 - received).await;
             write.await.unwrap().unwrap();
+        }
+    });
+}
+
+/// The clone of a waker ends the write that has the turn, so no later wake will come.
+#[test]
+fn a_write_that_ends_while_a_waker_is_cloned_gives_its_turn_to_the_poll() {
+    run_each(async || {
+        let (near, far) = taken_over(kinds::memory()).await;
+        let (mut near, far) = (Rc::new(near), Rc::new(Cell::new(Some(far))));
+        for call in [Upgraded::poll_flush, Upgraded::poll_shutdown] {
+            fill(&mut near, &Counted::new()).await;
+            let writer = Rc::clone(&near);
+            let mut write =
+                Box::pin(async move { Upgraded::write_all(&writer, vec![0; 1000]).await });
+            let nobody = &mut Context::from_waker(Waker::noop());
+            assert!(write.as_mut().poll(nobody).is_pending());
+            assert!(near.poll_write(nobody, b"more").is_pending());
+            let peer = Rc::clone(&far);
+            nosy::at_clone(move || {
+                let nobody = &mut Context::from_waker(Waker::noop());
+                let mut far = peer.take().unwrap();
+                while far.stream.poll_recv(nobody).is_ready() {}
+                peer.set(Some(far));
+                assert!(write.as_mut().poll(nobody).is_ready());
+            });
+            let waker = nosy();
+            let polled = call(&near, &mut Context::from_waker(&waker));
+            assert!(!nosy::is_set());
+            let Poll::Ready(result) = polled else {
+                panic!("the turn is free, and no wake will come");
+            };
+            result.unwrap();
         }
     });
 }

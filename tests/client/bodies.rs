@@ -1,5 +1,13 @@
 //! Bodies of responses, pulled in every way.
 
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Poll, Wake, Waker},
+    thread,
+};
+
 use annulus::{
     fs::File,
     http::{self, client::Client},
@@ -49,6 +57,48 @@ fn a_body_is_read_by_lines_and_as_a_stream() {
         let response = http::fetch(server.url("/")).await.unwrap();
         let pieces: Vec<_> = futures_util::StreamExt::collect(response.into_stream()).await;
         assert_eq!(&pieces[0].as_ref().unwrap()[..], b"one\ntwo\n");
+    });
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "planned");
+    }
+}
+
+#[test]
+fn a_poll_that_panics_leaves_the_response_with_its_reader() {
+    let (go_on, may_go_on) = mpsc::channel();
+    let may_go_on = Mutex::new(may_go_on);
+    let server = Script::new(move |conn| {
+        conn.request();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\none\n");
+        let _ = may_go_on.lock().unwrap().recv();
+        conn.send("two\n");
+    });
+    run(async {
+        let mut reader = http::fetch(server.url("/")).await.unwrap().reader();
+        assert_eq!(reader.read_until(b'\n', 100).await.unwrap(), b"one\n");
+        let bomb = Waker::from(Arc::new(Bomb));
+        let poll = |reader: &mut annulus::io::Reader<_>, waker: &Waker| {
+            let polled = pin!(reader.fill(1)).poll(&mut Context::from_waker(waker));
+            polled.map(|_| ())
+        };
+        assert_eq!(poll(&mut reader, &bomb), Poll::Pending);
+        // The connection has the last one, and drops it for the waker of the next poll.
+        drop(bomb);
+        let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut reader, Waker::noop())));
+        assert!(polled.is_err(), "a waker has panicked");
+        go_on.send(()).unwrap();
+        assert_eq!(reader.read_until(b'\n', 100).await.unwrap(), b"two\n");
+        assert!(reader.fill(1).await.unwrap().is_none());
     });
 }
 

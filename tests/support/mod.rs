@@ -13,6 +13,11 @@ pub(crate) mod counting;
 #[expect(unsafe_code, reason = "they are made by raw system calls")]
 pub(crate) mod descriptors;
 pub(crate) mod http;
+#[expect(
+    unsafe_code,
+    reason = "a waker that runs code as it is cloned is a raw one"
+)]
+pub(crate) mod nosy;
 pub(crate) mod program;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod quarantine;
