@@ -10,7 +10,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use annulus::task::{self, JoinHandle};
+use annulus::task::{self, JoinHandle, JoinSet};
 
 use support::counting::{self, Counting};
 
@@ -79,4 +79,18 @@ fn a_task_is_one_allocation() {
         .await
     });
     assert_eq!(count, 1);
+}
+
+/// Many programs make a set for one task, so that it ends with its owner.
+#[test]
+fn a_set_of_one_task_is_few_allocations() {
+    let count = annulus::run(async {
+        allocations(async || {
+            let mut set = JoinSet::new();
+            set.spawn(async { 5 });
+            assert_eq!(set.join_next().await.unwrap().unwrap(), 5);
+        })
+        .await
+    });
+    assert_eq!(count, 2);
 }
