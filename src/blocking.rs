@@ -28,8 +28,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{sys::Process, unwind};
-use threads::{Job, lock};
+use crate::{
+    sys::Process,
+    unwind::{self, lock},
+};
+use threads::Job;
 pub use work::{HelperStats, Work, WorkStats};
 
 /// Runs `call` on a helper thread.

@@ -4,12 +4,13 @@
 //! dropped is gone through to its end ([`each`]), what has to follow a wake follows it ([`then`]),
 //! and only then the panic goes on. Where there is no caller to take it, it ends ([`swallow`]): the
 //! panic hook has reported it by then. A second panic, while the first is on its way, would end the
-//! process, and is swallowed as well.
+//! process, and is swallowed as well. None of that code runs under a mutex ([`lock`]).
 
 use std::{
     any::Any,
     mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -106,6 +107,13 @@ pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> Option<T> {
             None
         }
     }
+}
+
+/// Locks a mutex under which no code panics, so that it is never poisoned. The user's code runs
+/// after the lock is released.
+#[inline]
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cold]

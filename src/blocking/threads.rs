@@ -11,13 +11,16 @@
 use std::{
     cell::Cell,
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Condvar, Mutex, OnceLock, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use super::work::WorkStats;
-use crate::{sys::Process, unwind};
+use crate::{
+    sys::Process,
+    unwind::{self, lock},
+};
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -209,11 +212,6 @@ impl Threads {
             oldest_wait: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these locks; what is inside is whole either way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     ptr,
     rc::Rc,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
 };
 
@@ -77,8 +77,7 @@ impl Registry {
 }
 
 fn registry() -> MutexGuard<'static, Registry> {
-    // Nothing panics while it holds the lock.
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+    unwind::lock(&REGISTRY)
 }
 
 #[derive(Default)]

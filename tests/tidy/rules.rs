@@ -5,8 +5,9 @@ use std::path::Path;
 use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
-pub(crate) const LAYERS: [&[&str]; 11] = [
-    &["unwind", "budget", "shrink", "mailbox"],
+pub(crate) const LAYERS: [&[&str]; 12] = [
+    &["unwind", "budget", "shrink"],
+    &["mailbox"],
     &["sys", "buf", "task", "time", "sync", "future"],
     &["driver", "blocking"],
     &["pool"],

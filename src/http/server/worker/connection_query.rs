@@ -8,11 +8,14 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
-use crate::{http::server::connection_info::ConnectionInfo, unwind};
+use crate::{
+    http::server::connection_info::ConnectionInfo,
+    unwind::{self, lock},
+};
 
 /// The answers so far.
 #[derive(Default)]
@@ -27,11 +30,6 @@ pub(crate) struct Reply(Arc<Mutex<Replies>>);
 
 /// Waits for the replies.
 pub(crate) struct ConnectionQuery(Arc<Mutex<Replies>>);
-
-fn lock(replies: &Mutex<Replies>) -> MutexGuard<'_, Replies> {
-    // Nothing panics while it holds the lock.
-    replies.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl ConnectionQuery {
     pub(crate) fn new() -> Self {
