@@ -6,13 +6,15 @@
 //! takes no lock. The queue of helper threads (`blocking/threads.rs`) has many takers that sleep.
 
 use std::{
-    mem,
+    fmt, mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
 };
+
+use crate::unwind::{self, lock};
 
 /// A value that any thread may change, until its owner takes the changes.
 ///
@@ -32,20 +34,43 @@ struct Slot<T> {
     owner: Option<Arc<Waker>>,
 }
 
+/// The owner of a mailbox, to be woken after a change if it is not awake already.
+#[must_use = "the owner may sleep"]
+pub(crate) struct Owner(Option<Arc<Waker>>);
+
+impl Owner {
+    /// Wakes the owner. The waker may be the user's. Its panic ends here, since it does not concern
+    /// the caller, who often has other owners to wake.
+    pub(crate) fn wake(self) {
+        if let Some(waker) = self.0 {
+            unwind::swallow(|| waker.wake_by_ref());
+            // It is the last one if the owner has left another one meanwhile.
+            unwind::swallow(|| drop(waker));
+        }
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").finish_non_exhaustive()
+    }
+}
+
 impl<T> Mailbox<T> {
     /// Changes the value, and wakes the owner if nothing was new. `change` is none of the user's
     /// code: it runs under the lock.
     pub(crate) fn put(&self, change: impl FnOnce(&mut T)) {
-        let owner = {
-            let mut slot = self.lock();
-            change(&mut slot.value);
-            let was_new = self.is_new.load(Ordering::Relaxed);
-            self.is_new.store(true, Ordering::Release);
-            if was_new { None } else { slot.owner.clone() }
-        };
-        if let Some(owner) = owner {
-            owner.wake_by_ref();
-        }
+        self.change(change).wake();
+    }
+
+    /// As [`put`](Self::put), and leaves the wake to the caller, who may have a lock to release
+    /// before it.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut T)) -> Owner {
+        let mut slot = lock(&self.slot);
+        change(&mut slot.value);
+        let was_new = self.is_new.load(Ordering::Relaxed);
+        self.is_new.store(true, Ordering::Release);
+        Owner(if was_new { None } else { slot.owner.clone() })
     }
 
     /// Takes what is new, if anything is, by `take`, which runs under the lock as well.
@@ -54,7 +79,7 @@ impl<T> Mailbox<T> {
         if !self.is_new.load(Ordering::Acquire) {
             return None;
         }
-        let mut slot = self.lock();
+        let mut slot = lock(&self.slot);
         self.is_new.store(false, Ordering::Relaxed);
         Some(take(&mut slot.value))
     }
@@ -63,12 +88,7 @@ impl<T> Mailbox<T> {
     /// came meanwhile has woken that one, so the owner looks afterwards.
     pub(crate) fn set_owner(&self, owner: Option<Waker>) -> Option<Arc<Waker>> {
         let owner = owner.map(Arc::new);
-        mem::replace(&mut self.lock().owner, owner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
-        // Nothing panics while it holds the lock.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        mem::replace(&mut lock(&self.slot).owner, owner)
     }
 }
 
@@ -106,6 +126,34 @@ mod tests {
         assert_eq!(mailbox.take(mem::take), Some(vec![3, 4]));
         mailbox.put(|numbers| numbers.push(5));
         assert_eq!(count(), 1);
+    }
+
+    /// Panics when it is woken, and when it is dropped.
+    struct Bomb;
+
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("planned: woken");
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(thread::panicking(), "planned: dropped");
+        }
+    }
+
+    #[test]
+    fn the_panic_of_the_owners_waker_is_not_the_callers() {
+        let mailbox = Mailbox::<Vec<u32>>::default();
+        assert!(mailbox.set_owner(Some(Arc::new(Bomb).into())).is_none());
+        mailbox.put(|numbers| numbers.push(1));
+        assert_eq!(mailbox.take(mem::take), Some(vec![1]));
+        // The owner is woken at the next change, too.
+        mailbox.put(|numbers| numbers.push(2));
+        assert_eq!(mailbox.take(mem::take), Some(vec![2]));
+        let bomb = mailbox.set_owner(None);
+        assert!(unwind::caught(|| drop(bomb)).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@
 use std::{
     fmt, io, mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -18,7 +18,10 @@ use std::{
 };
 
 use super::connection_query::{ConnectionQuery, Reply};
-use crate::mailbox::Mailbox;
+use crate::{
+    mailbox::{Mailbox, Owner},
+    unwind::{self, lock},
+};
 
 /// How long requests may go on after a worker has failed.
 const FAILED_DEADLINE: Duration = Duration::from_secs(10);
@@ -68,11 +71,6 @@ pub(crate) struct Inbox {
     waker: Waker,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these locks.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Control {
     /// Makes `count` mailboxes, one for each worker. A stop that was ordered before is in them.
     pub(crate) fn open(self: &Arc<Self>, count: usize) -> Vec<Inbox> {
@@ -104,7 +102,9 @@ impl Control {
             Some(Stop::Now) => return,
         };
         self.is_stopping.store(true, Ordering::Relaxed);
-        state.tell_all(stop);
+        let owners = state.tell_all(stop);
+        drop(state);
+        owners.into_iter().for_each(Owner::wake);
     }
 
     /// Notes that a worker has failed, and stops the others unless they are stopping already.
@@ -113,10 +113,13 @@ impl Control {
         if state.failure.is_none() {
             state.failure = Some(error);
         }
-        if state.stop.is_none() {
-            self.is_stopping.store(true, Ordering::Relaxed);
-            state.tell_all(Stop::Within(FAILED_DEADLINE));
+        if state.stop.is_some() {
+            return;
         }
+        self.is_stopping.store(true, Ordering::Relaxed);
+        let owners = state.tell_all(Stop::Within(FAILED_DEADLINE));
+        drop(state);
+        owners.into_iter().for_each(Owner::wake);
     }
 
     /// The first failure of a worker, once.
@@ -128,9 +131,9 @@ impl Control {
     /// have not begun.
     pub(crate) fn count_connections(&self) -> ConnectionQuery {
         let query = ConnectionQuery::new();
-        for mailbox in &lock(&self.state).mailboxes {
-            mailbox.put(|commands| commands.queries.push(query.reply()));
-        }
+        let ask = |commands: &mut Commands| commands.queries.push(query.reply());
+        let owners = lock(&self.state).change_all(ask);
+        owners.into_iter().for_each(Owner::wake);
         query
     }
 
@@ -149,13 +152,19 @@ impl Control {
 }
 
 impl State {
-    /// The workers are woken under the lock, so that two stops keep their order. Their wakers are
-    /// the runtime's own, or for `Server::serve` those of the future that it is awaited in.
-    fn tell_all(&mut self, stop: Stop) {
+    /// Orders all workers to stop. Two orders keep their order, since this happens under the lock.
+    #[must_use = "the workers may sleep"]
+    fn tell_all(&mut self, stop: Stop) -> Vec<Owner> {
         self.stop = Some(stop);
-        for mailbox in &self.mailboxes {
-            mailbox.put(|commands| commands.stop = Some(stop));
-        }
+        self.change_all(|commands| commands.stop = Some(stop))
+    }
+
+    /// Changes the commands of all workers. They are to be woken when the lock is released: the
+    /// waker of `Server::serve` is that of the future in which it is awaited, and so may be the
+    /// user's code.
+    fn change_all(&self, change: impl Fn(&mut Commands)) -> Vec<Owner> {
+        let mailboxes = self.mailboxes.iter();
+        mailboxes.map(|mailbox| mailbox.change(&change)).collect()
     }
 }
 
@@ -163,8 +172,11 @@ impl Inbox {
     /// Takes the commands that came since the last call, and registers the waker for the next.
     pub(crate) fn take(&mut self, context: &Context<'_>) -> Commands {
         if !self.waker.will_wake(context.waker()) {
-            self.waker.clone_from(context.waker());
-            drop(self.mailbox.set_owner(Some(self.waker.clone())));
+            // Both are cloned first: the mailbox has the right one also when a clone panics.
+            let (ours, theirs) = (context.waker().clone(), context.waker().clone());
+            let old = mem::replace(&mut self.waker, ours);
+            let theirs_old = self.mailbox.set_owner(Some(theirs));
+            unwind::then(|| drop(old), || drop(theirs_old));
         }
         self.mailbox.take(mem::take).unwrap_or_default()
     }
@@ -193,11 +205,13 @@ impl Drop for Inbox {
             None
         };
         drop(state);
-        // The mailbox is no longer in the list, so its content is dropped here.
-        drop((self.mailbox.set_owner(None), self.mailbox.take(mem::take)));
-        if let Some(supervisor) = supervisor {
-            supervisor.wake();
-        }
+        // The mailbox is no longer in the list, so its content is dropped here. Wakers are code of
+        // their makers.
+        let content = (self.mailbox.set_owner(None), self.mailbox.take(mem::take));
+        unwind::then(
+            || drop(content),
+            || supervisor.into_iter().for_each(Waker::wake),
+        );
     }
 }
 
@@ -209,7 +223,7 @@ impl fmt::Debug for Inbox {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future as _, pin::Pin};
+    use std::{future::Future as _, pin::Pin, task::Wake, thread};
 
     use super::*;
 
@@ -264,6 +278,94 @@ mod tests {
         assert_eq!(Pin::new(&mut count).poll(context), Poll::Ready(Vec::new()));
         let mut late = control.count_connections();
         assert_eq!(Pin::new(&mut late).poll(context), Poll::Ready(Vec::new()));
+    }
+
+    /// Panics when it is woken, and when it is dropped.
+    struct Bomb;
+
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("planned: woken");
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(thread::panicking(), "planned: dropped");
+        }
+    }
+
+    #[test]
+    fn a_worker_whose_waker_panics_keeps_no_order_from_the_others() {
+        let control = Arc::new(Control::default());
+        let mut inboxes = control.open(3);
+        let bomb = mem::ManuallyDrop::new(Waker::from(Arc::new(Bomb)));
+        for inbox in &mut inboxes {
+            let _ = inbox.take(&Context::from_waker(&bomb));
+        }
+        let mut count = control.count_connections();
+        for inbox in &mut inboxes {
+            let commands = inbox.take(&Context::from_waker(&bomb));
+            assert_eq!(commands.queries.len(), 1);
+            assert_eq!(commands.stop, None);
+        }
+        let context = &mut Context::from_waker(Waker::noop());
+        assert_eq!(Pin::new(&mut count).poll(context), Poll::Ready(Vec::new()));
+        control.stop(Stop::Now);
+        for inbox in &mut inboxes {
+            let stop = inbox.take(&Context::from_waker(&bomb)).stop;
+            assert_eq!(stop, Some(Stop::Now));
+        }
+    }
+
+    #[test]
+    fn a_waker_may_order_a_stop_itself() {
+        struct Stops(Arc<Control>);
+
+        impl Wake for Stops {
+            fn wake(self: Arc<Self>) {
+                self.0.stop(Stop::Within(Duration::ZERO));
+            }
+        }
+
+        let control = Arc::new(Control::default());
+        let mut inboxes = control.open(1);
+        let waker = Waker::from(Arc::new(Stops(Arc::clone(&control))));
+        let _ = inboxes[0].take(&Context::from_waker(&waker));
+        control.stop(Stop::Within(Duration::from_secs(3)));
+        assert_eq!(
+            take(&mut inboxes[0]),
+            Some(Stop::Now),
+            "that was the second"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_worker_is_told_when_its_waker_panics_as_it_is_dropped() {
+        struct Woken(AtomicBool);
+
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+
+        let control = Arc::new(Control::default());
+        let mut inboxes = control.open(1);
+        let bomb = Waker::from(Arc::new(Bomb));
+        let _ = inboxes[0].take(&Context::from_waker(&bomb));
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let supervisor = Waker::from(Arc::clone(&woken));
+        assert!(
+            control
+                .poll_ended(&Context::from_waker(&supervisor))
+                .is_pending()
+        );
+        // So that the mailbox has the last one.
+        inboxes[0].waker = Waker::noop().clone();
+        drop(bomb);
+        assert!(unwind::caught(|| drop(inboxes)).is_none());
+        assert!(woken.0.load(Ordering::Relaxed));
     }
 
     #[test]
