@@ -84,8 +84,10 @@ pub fn run<F: Future>(future: F) -> F::Output {
 /// A child that fork(2) makes, also from inside of a task, may make runtimes of its own. Those of
 /// its parent are of no use to it: [`block_on`](Self::block_on) panics, calls of their handles are
 /// errors, tasks spawned on them are cancelled, and dropping them closes the child's descriptors
-/// and leaves the parent alone. Received bytes stay readable. A child that is made by a raw
-/// clone(2), past the C library, is not noticed; one that calls exec(3) needs none of this.
+/// and leaves the parent alone. Tasks from before the fork run in the parent only: the child's
+/// handles to them wait until it drops the runtime. Received bytes stay readable. A child that is
+/// made by a raw clone(2), past the C library, is not noticed; one that calls exec(3) needs none of
+/// this.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {

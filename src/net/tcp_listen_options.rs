@@ -73,7 +73,26 @@ impl TcpListenOptions {
     ///
     /// # Errors
     ///
-    /// The last address's error when none can: `EADDRINUSE`, `EACCES` and others.
+    /// The last address's error when none can: `EADDRINUSE`, `EACCES` and others. As std's it has
+    /// the errno, for [`raw_os_error`](io::Error::raw_os_error), and so no room for the address. A
+    /// program that shows it adds that:
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use annulus::net::TcpListener;
+    ///
+    /// # annulus::run(async {
+    /// # let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    /// # let addr = taken.local_addr().unwrap();
+    /// let bound = TcpListener::bind(addr).await.map_err(|error| {
+    ///     io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
+    /// });
+    /// # let error = bound.unwrap_err();
+    /// # assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    /// # assert!(error.to_string().starts_with("cannot listen on 127.0.0.1:"));
+    /// # });
+    /// ```
     ///
     /// # Cancel safety
     ///

@@ -48,7 +48,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// `EADDRINUSE`, `EACCES` and others.
+    /// As [`TcpListenOptions::bind`].
     pub async fn bind(addrs: impl ToAddrs) -> io::Result<Self> {
         Self::options().bind(addrs).await
     }

@@ -20,6 +20,24 @@ use crate::unwind;
 /// When the runtime ends, it drops the futures of all tasks; a handle that is still around then
 /// returns that its task was cancelled.
 ///
+/// A task runs only inside its own runtime. So a handle that is awaited in another runtime of the
+/// thread waits until the thread is back in the first one and the task has finished. That is no
+/// error, since the waiting task may well be polled again later, as the second call of `block_on`
+/// here does. A `block_on` whose future waits for nothing else never returns.
+///
+/// ```
+/// use annulus::{Runtime, spawn};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (first, second) = (Runtime::new()?, Runtime::new()?);
+/// let five = first.block_on(async { spawn(async { 5 }) });
+/// let six = second.block_on(async { spawn(async { five.await.map(|five| five + 1) }) });
+/// first.block_on(annulus::task::yield_now()); // Here the first task runs.
+/// assert_eq!(second.block_on(six)??, 6);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Panics
 ///
 /// Polling the handle again after it returned the output panics.

@@ -2,7 +2,7 @@
 //! tells an error, and none waits for ever.
 
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     io,
     net::{self, Shutdown},
     pin::Pin,
@@ -16,6 +16,8 @@ use annulus::{
     fs::File,
     net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UnixListener, UnixStream},
     signal::{self, SignalKind},
+    spawn,
+    sync::oneshot,
     task::yield_now,
     time::sleep,
 };
@@ -371,5 +373,44 @@ fn a_receive_that_was_awaited_elsewhere_loses_nothing() {
     run(async { says_so("recv", near.recv().await.map(drop)) });
     home.block_on(guarded(async {
         assert_eq!(&*near.recv().await.unwrap(), b"kept");
+    }));
+}
+
+/// A task runs in its own runtime only, and wakes what waits for it in another.
+#[test]
+fn a_task_is_joined_in_another_runtime_when_its_own_has_run_it() {
+    let (home, other) = (runtime(), runtime());
+    let (go_on, may_go_on) = oneshot::channel();
+    let [task] = home.block_on(async { [spawn(async { may_go_on.await.unwrap() })] });
+    let [waiting] = other.block_on(async {
+        let waiting = spawn(task);
+        go_on.send(5).unwrap();
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert!(!waiting.is_finished(), "its runtime does not run");
+        [waiting]
+    });
+    home.block_on(guarded(async {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    }));
+    assert_eq!(other.block_on(guarded(waiting)).unwrap().unwrap(), 5);
+}
+
+#[test]
+fn a_task_whose_runtime_ends_is_told_in_another_to_be_cancelled() {
+    let (home, other) = (runtime(), runtime());
+    let (task, aborted) = home.block_on(async { (spawn(pending::<()>()), spawn(pending::<()>())) });
+    aborted.abort();
+    other.block_on(guarded(async {
+        let (waiting, also) = (spawn(task), spawn(aborted));
+        yield_now().await;
+        assert!(!waiting.is_finished() && !also.is_finished());
+        // Inside of a task of the other runtime.
+        drop(home);
+        assert!(waiting.await.unwrap().unwrap_err().is_cancelled());
+        assert!(also.await.unwrap().unwrap_err().is_cancelled());
     }));
 }
