@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, fmt, io};
 
-use super::{StatusCode, client, error_kind::ErrorKind, h1::BodyError};
+use super::{
+    StatusCode, client,
+    error_kind::{BodyFailure, ErrorKind},
+    h1::BodyError,
+};
 use crate::sys::errno;
 
 /// The result of a handler that uses `?`.
@@ -49,7 +53,7 @@ pub struct Error {
 #[derive(Debug)]
 enum Inner {
     Status(StatusCode),
-    Body(BodyError),
+    Body(BodyFailure),
     Io(io::Error),
     Other(Box<Other>),
 }
@@ -103,7 +107,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match &self.inner {
             Inner::Status(status) => *status,
-            Inner::Body(error) => error.status(),
+            Inner::Body(failure) => failure.status(),
             Inner::Io(error) => io_status(error),
             Inner::Other(other) => other.status,
         }
@@ -114,7 +118,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match &self.inner {
             Inner::Status(_) => ErrorKind::Status,
-            Inner::Body(error) => ErrorKind::Body(*error),
+            Inner::Body(failure) => failure.kind(),
             Inner::Io(_) => ErrorKind::Io,
             Inner::Other(other) => other.kind,
         }
@@ -124,7 +128,7 @@ impl Error {
     fn reason(&self) -> Cow<'static, str> {
         match &self.inner {
             Inner::Status(status) => status.to_string().into(),
-            Inner::Body(error) => error.to_string().into(),
+            Inner::Body(failure) => failure.to_string().into(),
             Inner::Io(error) => error.to_string().into(),
             Inner::Other(other) => other.reason.clone(),
         }
@@ -132,10 +136,10 @@ impl Error {
 }
 
 impl Error {
-    /// The error in a body, if that is what failed.
-    pub(super) fn body_error(&self) -> Option<BodyError> {
+    /// The failure of a request's body, if that is what failed.
+    pub(super) fn body_failure(&self) -> Option<BodyFailure> {
         match self.inner {
-            Inner::Body(error) => Some(error),
+            Inner::Body(failure) => Some(failure),
             Inner::Status(_) | Inner::Io(_) | Inner::Other(_) => None,
         }
     }
@@ -145,9 +149,11 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         match error.inner {
             Inner::Io(error) => error,
-            Inner::Body(BodyError::UnexpectedEof) => Self::new(io::ErrorKind::UnexpectedEof, error),
-            Inner::Body(BodyError::TimedOut) => Self::new(io::ErrorKind::TimedOut, error),
-            Inner::Body(_) => Self::new(io::ErrorKind::InvalidData, error),
+            Inner::Body(BodyFailure::Refused(BodyError::UnexpectedEof)) => {
+                Self::new(io::ErrorKind::UnexpectedEof, error)
+            }
+            Inner::Body(BodyFailure::Refused(_)) => Self::new(io::ErrorKind::InvalidData, error),
+            Inner::Body(BodyFailure::Timeout) => Self::new(io::ErrorKind::TimedOut, error),
             Inner::Status(_) | Inner::Other(_) => Self::other(error),
         }
     }
@@ -163,8 +169,14 @@ impl From<StatusCode> for Error {
 
 impl From<BodyError> for Error {
     fn from(error: BodyError) -> Self {
+        BodyFailure::Refused(error).into()
+    }
+}
+
+impl From<BodyFailure> for Error {
+    fn from(failure: BodyFailure) -> Self {
         Self {
-            inner: Inner::Body(error),
+            inner: Inner::Body(failure),
         }
     }
 }
@@ -209,7 +221,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {
             Inner::Status(status) => status.fmt(f),
-            Inner::Body(error) => error.fmt(f),
+            Inner::Body(failure) => failure.fmt(f),
             Inner::Io(error) => error.fmt(f),
             Inner::Other(other) => {
                 f.write_str(&other.reason)?;
@@ -236,8 +248,8 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.inner {
-            Inner::Status(_) => None,
-            Inner::Body(error) => Some(error),
+            Inner::Status(_) | Inner::Body(BodyFailure::Timeout) => None,
+            Inner::Body(BodyFailure::Refused(error)) => Some(error),
             Inner::Io(error) => Some(error),
             Inner::Other(other) => other.source.as_ref().map(|source| &**source as _),
         }
@@ -304,14 +316,21 @@ mod tests {
 
     #[test]
     fn an_error_that_went_through_io_is_itself_again() {
-        for error in [
-            BodyError::TooLarge,
-            BodyError::TimedOut,
-            BodyError::ChunkDataEnd,
+        for (failure, kind, status) in [
+            (BodyError::TooLarge.into(), io::ErrorKind::InvalidData, 413),
+            (BodyFailure::Timeout, io::ErrorKind::TimedOut, 408),
+            (
+                BodyError::UnexpectedEof.into(),
+                io::ErrorKind::UnexpectedEof,
+                400,
+            ),
         ] {
-            let through = Error::from(io::Error::from(Error::from(error)));
-            assert_eq!(through.kind(), ErrorKind::Body(error));
-            assert_eq!(through.status(), error.status());
+            let error = io::Error::from(Error::from(failure));
+            assert_eq!(error.kind(), kind);
+            let through = Error::from(error);
+            assert_eq!(through.kind(), failure.kind());
+            assert_eq!(through.status(), status);
+            assert_eq!(through.to_string(), failure.to_string());
         }
         let error = Error::new(StatusCode::CONFLICT, "taken");
         let through = Error::from(io::Error::from(error));

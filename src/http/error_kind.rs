@@ -1,6 +1,8 @@
 //! The kinds of errors.
 
-use super::h1::BodyError;
+use std::fmt;
+
+use super::{StatusCode, h1::BodyError};
 
 /// The kind of an error of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,10 +18,54 @@ pub enum ErrorKind {
     Content,
     /// The body breaks the protocol or a limit.
     Body(BodyError),
+    /// The body, or the rest of it, did not arrive in time.
+    BodyTimeout,
     /// Another server, which the handler asked.
     Upstream,
     /// An I/O error.
     Io,
     /// The program contradicts itself: it asked for a parameter that its route does not have, say.
     Internal,
+}
+
+/// The reason why a request's body could not be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFailure {
+    /// It breaks the protocol or a limit.
+    Refused(BodyError),
+    /// It did not arrive in time.
+    Timeout,
+}
+
+impl BodyFailure {
+    pub(super) const TIMEOUT_MESSAGE: &str = "expected more of the body, found none in time";
+
+    pub(super) fn kind(self) -> ErrorKind {
+        match self {
+            Self::Refused(error) => ErrorKind::Body(error),
+            Self::Timeout => ErrorKind::BodyTimeout,
+        }
+    }
+
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Refused(error) => error.status(),
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+impl From<BodyError> for BodyFailure {
+    fn from(error: BodyError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl fmt::Display for BodyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Timeout => f.write_str(Self::TIMEOUT_MESSAGE),
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::{fmt, io, time::Duration};
 use super::{phase::Phase, url::Url};
 use crate::http::{
     self, StatusCode,
+    error_kind::BodyFailure,
     h1::{BodyError, ResponseError},
 };
 
@@ -251,10 +252,10 @@ impl Error {
         }
     }
 
-    /// The error in the body of a server's request that was sent on.
-    fn request_body_error(&self) -> Option<BodyError> {
+    /// The failure of the body of a server's request that was sent on.
+    fn request_body_failure(&self) -> Option<BodyFailure> {
         let source = self.inner.source.as_ref()?.get_ref()?;
-        source.downcast_ref::<http::Error>()?.body_error()
+        source.downcast_ref::<http::Error>()?.body_failure()
     }
 
     /// The kind of `std::io::Error` that comes nearest.
@@ -407,8 +408,8 @@ impl From<Error> for http::Error {
             ErrorKind::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             ErrorKind::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Url(_) | ErrorKind::Request(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorKind::RequestBody => match error.request_body_error() {
-                Some(body_error) => return body_error.into(),
+            ErrorKind::RequestBody => match error.request_body_failure() {
+                Some(failure) => return failure.into(),
                 None => StatusCode::INTERNAL_SERVER_ERROR,
             },
             ErrorKind::Decode(_) if error.inner.source.is_some() => {
@@ -455,9 +456,16 @@ mod tests {
     #[test]
     fn a_body_that_was_sent_on_and_failed_is_its_senders_fault() {
         let sent_on = |source| Error::with_source(ErrorKind::RequestBody, source);
-        let theirs = io::Error::from(http::Error::from(BodyError::TooLarge));
-        let error = http::Error::from(sent_on(theirs));
-        assert_eq!(error.kind(), http::ErrorKind::Body(BodyError::TooLarge));
+        for (failure, kind) in [
+            (
+                BodyError::TooLarge.into(),
+                http::ErrorKind::Body(BodyError::TooLarge),
+            ),
+            (BodyFailure::Timeout, http::ErrorKind::BodyTimeout),
+        ] {
+            let theirs = io::Error::from(http::Error::from(failure));
+            assert_eq!(http::Error::from(sent_on(theirs)).kind(), kind);
+        }
         let ours = http::Error::from(sent_on(io::Error::other("the disk is broken")));
         assert_eq!(ours.status(), 500);
     }

@@ -16,8 +16,6 @@ pub enum BodyError {
     TooLarge,
     /// The peer ended the connection before the body was complete.
     UnexpectedEof,
-    /// The body, or the rest of it, did not arrive in time.
-    TimedOut,
     /// A chunk begins without a size.
     ChunkSizeMissing,
     /// A chunk size has something else than hex digits.
@@ -42,7 +40,6 @@ impl BodyError {
         match self {
             Self::TooLarge => "body-too-large",
             Self::UnexpectedEof => "body-unexpected-eof",
-            Self::TimedOut => "body-timeout",
             Self::ChunkSizeMissing => "chunk-size-missing",
             Self::ChunkSizeInvalid => "chunk-size-invalid",
             Self::ChunkSizeTooLarge => "chunk-size-too-large",
@@ -61,7 +58,6 @@ impl BodyError {
         match self {
             Self::TooLarge => "expected a body within its limit, found a larger one",
             Self::UnexpectedEof => "expected more of the body, found the end of the connection",
-            Self::TimedOut => "expected more of the body, found none in time",
             Self::ChunkSizeMissing => "expected a chunk size in hex digits, found none",
             Self::ChunkSizeInvalid => "expected a hex digit in a chunk size, found another byte",
             Self::ChunkSizeTooLarge => "expected a chunk size below 2^63, found a larger one",
@@ -85,7 +81,6 @@ impl BodyError {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::Trailer(error) => error.status(),
             _ => StatusCode::BAD_REQUEST,
         }

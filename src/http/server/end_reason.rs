@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::http::{
     StatusCode,
+    error_kind::BodyFailure,
     h1::{BodyError, Reject, RequestError},
 };
 
@@ -22,6 +23,8 @@ pub enum EndReason {
     Request(RequestError),
     /// The head did not arrive in time.
     HeadTimeout,
+    /// The body, or the rest of it, did not arrive in time.
+    BodyTimeout,
     /// The client took no byte of the answer in time.
     WriteTimeout,
     /// The client went away before the answer was complete.
@@ -46,6 +49,7 @@ impl EndReason {
         match self {
             Self::Request(error) => error.as_str(),
             Self::HeadTimeout => "head-timeout",
+            Self::BodyTimeout => "body-timeout",
             Self::WriteTimeout => "write-timeout",
             Self::ClientGone => "client-gone",
             Self::AnswerCut => "answer-cut",
@@ -62,6 +66,7 @@ impl EndReason {
         match self {
             Self::Request(error) => error.message(),
             Self::HeadTimeout => "expected a complete head, found none in time",
+            Self::BodyTimeout => BodyFailure::TIMEOUT_MESSAGE,
             Self::WriteTimeout => "expected the client to read, found nothing taken in time",
             Self::ClientGone => "expected the client to wait, found it gone",
             Self::AnswerCut => "expected the rest of the answer, found the handler's end",
@@ -77,7 +82,7 @@ impl EndReason {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Request(error) => error.status(),
-            Self::HeadTimeout | Self::WriteTimeout | Self::ClientGone => {
+            Self::HeadTimeout | Self::BodyTimeout | Self::WriteTimeout | Self::ClientGone => {
                 StatusCode::REQUEST_TIMEOUT
             }
             Self::ConnectUnsupported => StatusCode::NOT_IMPLEMENTED,
@@ -127,6 +132,15 @@ impl From<BodyError> for EndReason {
     }
 }
 
+impl From<BodyFailure> for EndReason {
+    fn from(failure: BodyFailure) -> Self {
+        match failure {
+            BodyFailure::Refused(error) => error.into(),
+            BodyFailure::Timeout => Self::BodyTimeout,
+        }
+    }
+}
+
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.message())
@@ -145,6 +159,7 @@ mod tests {
             (EndReason::Request(RequestError::HostMissing), 400, false),
             (BodyError::TooLarge.into(), 413, true),
             (EndReason::HeadTimeout, 408, true),
+            (BodyFailure::Timeout.into(), 408, true),
             (EndReason::WriteTimeout, 408, true),
             (EndReason::ClientGone, 408, true),
             (EndReason::AnswerCut, 500, true),

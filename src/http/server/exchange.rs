@@ -41,7 +41,8 @@ use crate::{
     http::{
         HeaderMap,
         error::Result as BodyResult,
-        h1::{AnswerTo, BodyError, RequestHead, encode_reject},
+        error_kind::BodyFailure,
+        h1::{AnswerTo, RequestHead, encode_reject},
         transport::Transport,
     },
     pool::ManagedBuf,
@@ -324,7 +325,7 @@ impl Exchange {
 
     /// The error of the present body.
     #[inline]
-    pub(crate) fn body_failed(&self) -> Option<BodyError> {
+    pub(crate) fn body_failed(&self) -> Option<BodyFailure> {
         self.incoming.failed()
     }
 

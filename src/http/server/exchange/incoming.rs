@@ -20,7 +20,8 @@ use crate::{
     http::{
         HeaderMap,
         error::Result,
-        h1::{BodyDecoder, BodyError, BodyLength, CONTINUE, RequestHead, Rules},
+        error_kind::BodyFailure,
+        h1::{BodyDecoder, BodyLength, CONTINUE, RequestHead, Rules},
         server::{settings::Settings, worker_shared::Shared},
         transport::input::Input,
     },
@@ -144,7 +145,7 @@ impl Incoming {
 
     /// The error of the present body.
     #[inline]
-    pub(super) fn failed(&self) -> Option<BodyError> {
+    pub(super) fn failed(&self) -> Option<BodyFailure> {
         self.pull.failed()
     }
 
@@ -212,7 +213,7 @@ impl Incoming {
         self.pull.leave(ticket.take());
         budget::spend();
         if let Err(error) = &result {
-            self.pull.set_failed(error.body_error());
+            self.pull.set_failed(error.body_failure());
         }
         if !matches!(result, Ok(Some(_))) {
             // From now on it is the exchange that watches over the client.
@@ -275,7 +276,7 @@ impl Incoming {
                         // The bytes that are there come now.
                         Poll::Ready(Waited::ForMore) => self.pull.note_slow(),
                         Poll::Ready(Waited::TooLong) => {
-                            return Poll::Ready(Err(BodyError::TimedOut.into()));
+                            return Poll::Ready(Err(BodyFailure::Timeout.into()));
                         }
                         Poll::Pending => return Poll::Pending,
                     }

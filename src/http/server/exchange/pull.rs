@@ -11,10 +11,7 @@ use std::{
 
 use super::timer::Timer;
 use crate::{
-    http::{
-        h1::{BodyDecoder, BodyError},
-        server::timeouts::Timeouts,
-    },
+    http::{error_kind::BodyFailure, h1::BodyDecoder, server::timeouts::Timeouts},
     net::{BULK_BYTES_MAX, Flood},
     time, unwind,
 };
@@ -47,7 +44,7 @@ pub(super) struct Pull {
     expects_continue: Cell<bool>,
     /// The body broke the protocol or a limit, so the place where the next request begins is
     /// unknown.
-    failed: Cell<Option<BodyError>>,
+    failed: Cell<Option<BodyFailure>>,
     timeout: Cell<Duration>,
     /// Since when the handler waits for the client.
     since: Cell<Option<Instant>>,
@@ -179,12 +176,12 @@ impl Pull {
         self.timeout.set(timeout);
     }
 
-    pub(super) fn failed(&self) -> Option<BodyError> {
+    pub(super) fn failed(&self) -> Option<BodyFailure> {
         self.failed.get()
     }
 
-    pub(super) fn set_failed(&self, error: Option<BodyError>) {
-        self.failed.set(error);
+    pub(super) fn set_failed(&self, failure: Option<BodyFailure>) {
+        self.failed.set(failure);
     }
 
     pub(super) fn expects_continue(&self) -> bool {

@@ -112,8 +112,9 @@ pub(crate) async fn answer(
                 exchange.retire();
                 exchange.ask_for_body()?;
                 if exchange.body_failed().is_some() || !exchange.skip_body().await? {
-                    let error = exchange.body_failed().unwrap_or(BodyError::TooLarge);
-                    return Ok(refuse(exchange, error.into(), answer_to));
+                    let failure = exchange.body_failed();
+                    let failure = failure.unwrap_or(BodyError::TooLarge.into());
+                    return Ok(refuse(exchange, failure.into(), answer_to));
                 }
                 encode(exchange, &response, None, answer_to);
                 exchange.flush().await?;
