@@ -186,8 +186,8 @@ pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError
 pub use server::Json;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
-    Handler, IntoResponse, Job, Pairs, Phase, Report, Request, Response, Router, Server,
-    ServerHandle, Timeouts, WorkerClone,
+    Handler, IntoResponse, Job, MakeHandler, Pairs, Phase, Report, Request, Response, Router,
+    Server, ServerHandle, Timeouts, WorkerClone,
 };
 pub use transport::{Transport, upgraded::Upgraded};
 

@@ -8,6 +8,7 @@ mod exchange;
 mod handle;
 mod job;
 mod listening;
+mod make_handler;
 mod message;
 mod phase;
 mod report;
@@ -27,6 +28,7 @@ pub use connection_info::ConnectionInfo;
 pub use end_reason::EndReason;
 pub use handle::ServerHandle;
 pub use job::Job;
+pub use make_handler::MakeHandler;
 #[cfg(feature = "json")]
 pub use message::Json;
 pub use message::{
@@ -426,6 +428,24 @@ impl Server {
     /// Serves, with a handler that `make` builds on each worker: for state that stays on its
     /// thread. It is called inside the worker's runtime.
     ///
+    /// `make` is a function or a closure, and not the handler itself, which could not go to the
+    /// workers' threads: see [`MakeHandler`].
+    ///
+    /// ```no_run
+    /// use annulus::http::{Router, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let name = "annulus".to_owned();
+    /// let server = Server::new().listen("127.0.0.1:8080");
+    /// // `run_each(Router::new()..)` does not compile.
+    /// server.run_each(move || {
+    ///     let name = name.clone();
+    ///     Router::new().get("/", async move |_| format!("hello from {name}"))
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`run`](Self::run).
@@ -433,15 +453,14 @@ impl Server {
     /// # Panics
     ///
     /// As [`run`](Self::run).
-    pub fn run_each<F, H>(self, make: F) -> io::Result<Report>
+    pub fn run_each<F: MakeHandler>(self, make: F) -> io::Result<Report>
     where
-        F: Fn() -> H + Send + Sync + 'static,
-        H: Handler,
+        F::Handler: Handler,
     {
         let cores = self.cores.list();
         let make = Arc::new(make);
         let makes = vec![make; cores.len()];
-        self.run_workers(cores, makes.into_iter().map(|make| move || make()))
+        self.run_workers(cores, makes.into_iter().map(|make| move || make.make()))
     }
 
     /// Serves on this thread, inside the runtime that it is called in, until the server is stopped

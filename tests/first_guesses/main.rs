@@ -127,11 +127,50 @@ fn a_router_that_is_given_to_run_is_told_of_run_each() {
 }
 
 #[test]
+fn a_router_that_is_given_to_run_each_is_told_of_a_closure() {
+    let sentences = [
+        "Router` is not a function that makes a handler on each worker of the server",
+        "this is no function without arguments, or it is not both `Send` and `Sync`",
+        "give a closure that makes the handler: `run_each(|| handler)`, such as \
+         `run_each(|| Router::new().get(\"/\", hello))`",
+    ];
+    let built = "Router::new().get(\"/\", async |_| \"hello\")";
+    let program = server(&format!("run_each({built})"), "");
+    refused("run_each_built_router", &program, &sentences);
+    let held = "run_each({ let seen = std::rc::Rc::new(1); move || { let seen = seen.clone(); \
+                async move |_: Request| seen.to_string() } })";
+    let sentences = [
+        "is not a function that makes a handler on each worker of the server",
+        "an `Rc` or `RefCell` of the handler's is made inside of the closure, on each worker",
+    ];
+    refused("run_each_rc", &server(held, ""), &sentences);
+    let text = "run_each(|| \"hello\")";
+    let sentences = ["`&str` is not a handler of HTTP requests"];
+    refused("run_each_text", &server(text, ""), &sentences);
+    for made in [
+        "|| async |request: Request| request.path().to_owned()",
+        "|| async move |_| \"hello\"",
+        "{ let count = 1; move || Router::new().get(\"/\", async move |_| count.to_string()) }",
+        "make",
+        "|| hello",
+    ] {
+        let handlers = "async fn hello(_: Request) -> &'static str { \"hello\" }
+                        fn make() -> impl Handler { Router::new().get(\"/\", hello) }";
+        accepted(
+            "run_each_makes",
+            &server(&format!("run_each({made})"), handlers),
+        );
+    }
+}
+
+#[test]
 fn run_names_no_part_of_a_router() {
-    let program = server("run(Router::new())", "");
-    let errors = errors("run_router_parts", &program);
-    assert_eq!(errors.matches("error[").count(), 1, "{errors}");
-    assert!(!errors.contains("AnyHandler"), "{errors}");
+    for call in ["run", "run_each"] {
+        let program = server(&format!("{call}(Router::new())"), "");
+        let errors = errors("run_router_parts", &program);
+        assert_eq!(errors.matches("error[").count(), 1, "{errors}");
+        assert!(!errors.contains("AnyHandler"), "{errors}");
+    }
 }
 
 #[test]
