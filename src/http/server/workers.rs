@@ -35,7 +35,7 @@ pub(super) type StopSignal = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 /// Makes a signal once the server is stopping.
 pub(super) type MakeStopSignal = Box<dyn FnOnce() -> StopSignal>;
 
-/// The future that passes stop_when to stop on to the workers.
+/// The future that passes the orders to stop on to the workers.
 type Watching = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The futures that stop the server.
@@ -187,7 +187,7 @@ where
     }
 }
 
-/// Waits for the stop_when, in a small runtime, until every worker has ended.
+/// Passes the orders to stop on, in a small runtime, until every worker has ended.
 fn watch_for_stop(stop_when: Watching, control: &Control) -> io::Result<()> {
     let runtime = Runtime::builder()
         .ring_entries(8)
@@ -201,7 +201,7 @@ fn watch_for_stop(stop_when: Watching, control: &Control) -> io::Result<()> {
 }
 
 impl StopWhen {
-    /// The future that passes the stop_when on.
+    /// Returns the future that passes the orders to stop on; none when no future stops the server.
     fn follow(self, control: &Arc<Control>) -> Option<Watching> {
         let (stop, deadline) = self.stop?;
         let control = Arc::clone(control);
