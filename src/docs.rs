@@ -17,6 +17,7 @@ macro_rules! pages {
         #[doc = "[life_of_an_op.md]: crate::docs::life_of_an_op"]
         #[doc = "[limits.md]: crate::docs::limits"]
         #[doc = "[modules.svg]: ../../../../../docs/modules.svg"]
+        #[doc = "[observability.md]: crate::docs::observability"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
         pub mod $name {}
@@ -33,4 +34,5 @@ pages! {
     life_of_a_request
     life_of_an_op
     limits
+    observability
 }
