@@ -9,7 +9,9 @@ macro_rules! pages {
     ($($name:ident)*) => {$(
         #[doc = "[architecture.md]: crate::docs::architecture"]
         #[doc = "[cancellation.md]: crate::docs::cancellation"]
+        #[doc = "[ecosystem.md]: crate::docs::ecosystem"]
         #[doc = "[fast_paths.md]: crate::docs::fast_paths"]
+        #[doc = "[from_tokio.md]: crate::docs::from_tokio"]
         #[doc = "[from_tornado.md]: crate::docs::from_tornado"]
         #[doc = "[guide.md]: crate::docs::guide"]
         #[doc = "[kernels.md]: crate::docs::kernels"]
@@ -27,7 +29,9 @@ macro_rules! pages {
 pages! {
     architecture
     cancellation
+    ecosystem
     fast_paths
+    from_tokio
     from_tornado
     guide
     kernels

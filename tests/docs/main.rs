@@ -1,6 +1,8 @@
-//! Compares what the pages say with the code: limits, paths of files, names of suites, features.
+//! Compares what the pages say with the code: limits, paths of files, names of suites, features,
+//! libraries.
 #![cfg(feature = "http")]
 
+mod ecosystem;
 mod features;
 mod pages;
 

@@ -22,7 +22,8 @@ fn main() {
     println!("{}", closing_line(&records));
 }
 
-/// The line, and the features that were left out by the caller of cargo.
+/// The line, the features that were left out by the caller of cargo, and the package that has tests
+/// of its own.
 fn closing_line(records: &str) -> String {
     let mut line = skip::closing_line(records);
     let off = build::OPTIONAL.iter().filter(|(_, is_on)| !is_on);
@@ -35,6 +36,7 @@ fn closing_line(records: &str) -> String {
         line += &off.join(", ");
         line += " (`--all-features` builds them)";
     }
+    line += "; other libraries are tested in a package of their own (`cd examples/ecosystem && cargo test`)";
     line
 }
 

@@ -1,8 +1,17 @@
-//! The parts that programs and tests of this package share.
+//! Helpers that the programs and tests of this package share.
 
 pub mod program;
 
-/// The blocks of Rust on this page are compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/observability.md")]
-pub mod observability {}
+/// A page whose blocks of Rust are compiled.
+macro_rules! pages {
+    ($($name:ident)*) => {$(
+        #[cfg(doctest)]
+        #[doc = include_str!(concat!("../../../docs/", stringify!($name), ".md"))]
+        pub mod $name {}
+    )*};
+}
+
+pages! {
+    from_tokio
+    observability
+}
