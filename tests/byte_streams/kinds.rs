@@ -91,7 +91,11 @@ pub(crate) use kind;
 pub(crate) fn all() -> Vec<Kind> {
     const RESET: Option<ErrorKind> = Some(ErrorKind::ConnectionReset);
     #[cfg_attr(
-        not(any(feature = "http", feature = "tls")),
+        not(any(
+            feature = "http",
+            feature = "tls",
+            all(feature = "futures-io", feature = "hyper", feature = "tokio-io")
+        )),
         expect(unused_mut, reason = "the features add theirs")
     )]
     let mut kinds = vec![
@@ -106,6 +110,8 @@ pub(crate) fn all() -> Vec<Kind> {
     kinds.extend(crate::tls::kinds());
     #[cfg(feature = "http")]
     kinds.extend(crate::upgraded::kinds());
+    #[cfg(all(feature = "futures-io", feature = "hyper", feature = "tokio-io"))]
+    kinds.extend(crate::compat::kinds());
     kinds
 }
 

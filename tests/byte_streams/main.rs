@@ -6,6 +6,8 @@
 
 #[cfg(feature = "http")]
 mod bodies;
+#[cfg(all(feature = "futures-io", feature = "hyper", feature = "tokio-io"))]
+mod compat;
 mod kinds;
 mod reading;
 #[path = "../support/mod.rs"]

@@ -36,6 +36,12 @@ pub(crate) fn kinds() -> Vec<Kind> {
     ]
 }
 
+/// TLS 1.3 over TCP.
+#[cfg(all(feature = "futures-io", feature = "hyper", feature = "tokio-io"))]
+pub(crate) async fn by_tls_13() -> Option<Ends> {
+    over(1, kinds::tcp().await).await
+}
+
 /// A version of TLS over a stream.
 async fn over<S: Into<Carrier>>(version: usize, (near, far): (S, Far)) -> Option<Ends> {
     let certificates = Certificates::get()?;

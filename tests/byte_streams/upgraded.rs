@@ -97,7 +97,7 @@ async fn taken_over<S: ByteStream + 'static>((near, mut far): (S, Far)) -> (Upgr
     (told.await.unwrap(), far)
 }
 
-async fn asked_by_tcp() -> Option<Ends> {
+pub(crate) async fn asked_by_tcp() -> Option<Ends> {
     let (listener, addr) = listen().await;
     let near = ask(Client::new(), format!("http://{addr}/"));
     let far = async {

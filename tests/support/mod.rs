@@ -182,7 +182,7 @@ pub(crate) fn long_repetitions(full: usize) -> usize {
 }
 
 /// The bytes that [`pattern`] repeats.
-const PERIOD: usize = 251;
+pub(crate) const PERIOD: usize = 251;
 
 /// Bytes that do not repeat within any power of two.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {

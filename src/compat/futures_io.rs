@@ -1,0 +1,78 @@
+//! The I/O traits of the crate `futures-io` on our streams, and our traits on its.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
+
+use super::{
+    Compat,
+    foreign::{READ_BYTES_MAX, foreign},
+};
+use crate::{
+    io::{ByteRead, ByteWrite},
+    pool::ManagedBuf,
+};
+
+/// Feature: `futures-io`.
+impl<S: ByteRead> AsyncRead for Compat<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::into_inner(self).poll_take(context, buf.len(), |bytes| {
+            buf[..bytes.len()].copy_from_slice(bytes);
+        })
+    }
+}
+
+/// Feature: `futures-io`.
+impl<S: ByteRead> AsyncBufRead for Compat<S> {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::into_inner(self).poll_peek(context)
+    }
+
+    fn consume(self: Pin<&mut Self>, count: usize) {
+        Pin::into_inner(self).take(count);
+    }
+}
+
+/// Feature: `futures-io`.
+impl<S: ByteWrite> AsyncWrite for Compat<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::into_inner(self).poll_put(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::into_inner(self).poll_settle(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::into_inner(self).poll_end(context)
+    }
+}
+
+foreign! {
+    /// A stream with the I/O traits of the crate `futures-io`, as a
+    /// [`ByteStream`](crate::io::ByteStream) of ours.
+    ///
+    /// It does for them what [`FromTokio`](crate::compat::FromTokio) does for tokio's. Its stack
+    /// memory is cleared at each read, since the trait asks for that. Feature: `futures-io`.
+    FromFutures, AsyncRead, AsyncWrite, poll_close
+}
+
+impl<S: AsyncRead + Unpin> FromFutures<S> {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        let mut memory = [0; READ_BYTES_MAX];
+        let count = ready!(Pin::new(&mut self.0).poll_read(context, &mut memory))?;
+        Poll::Ready(Ok(ManagedBuf::own(memory[..count].to_vec())))
+    }
+}

@@ -1,0 +1,92 @@
+//! Reads and writes allocate nothing once the stream is there, unless the kernel takes nothing.
+
+use std::future::poll_fn;
+
+use annulus::{DriverKind, Runtime, compat::Compat, net::TcpStream, spawn};
+
+use crate::{
+    Family, Futures, Hyper, Tokio,
+    support::{counting, echo, guarded, pair},
+};
+
+/// How many allocations `act` makes, after it was done once to warm up. It is done again while it
+/// allocates, up to ten times: lists grow to what the fullest turn brings.
+async fn allocations(mut act: impl AsyncFnMut()) -> usize {
+    let mut count = 0;
+    for _ in 0..=10 {
+        let before = counting::allocations();
+        act().await;
+        count = counting::allocations() - before;
+        if count == 0 {
+            break;
+        }
+    }
+    count
+}
+
+/// A message that goes and comes back: a write and a flush, and a read that waits.
+async fn exchange<F: Family<Compat<TcpStream>>>(near: &mut Compat<TcpStream>) {
+    let mut buf = [0; 10];
+    F::write_all(near, b"0123456789").await;
+    // The last one leaves a part unread, which the next one finds.
+    F::read_exact(near, &mut buf[..7]).await;
+    F::read_exact(near, &mut buf[7..]).await;
+    assert_eq!(&buf, b"0123456789");
+}
+
+#[test]
+fn a_message_by_any_traits_allocates_nothing() {
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
+        runtime.block_on(guarded(async {
+            let (near, far) = pair().await;
+            spawn(echo(far));
+            let mut near = Compat::new(near);
+            let count = allocations(async || {
+                for _ in 0..1_000 {
+                    exchange::<Tokio>(&mut near).await;
+                    exchange::<Futures>(&mut near).await;
+                    exchange::<Hyper>(&mut near).await;
+                }
+            });
+            assert_eq!(count.await, 0, "{kind:?}");
+        }));
+    }
+}
+
+#[test]
+fn peeking_allocates_nothing() {
+    use std::pin::Pin;
+    use tokio::io::AsyncBufRead;
+    annulus::run(guarded(async {
+        let (near, far) = pair().await;
+        let mut near = Compat::new(near);
+        let count = allocations(async || {
+            for _ in 0..1_000 {
+                far.write_all(b"hello".as_slice()).await.unwrap();
+                let mut left = 5;
+                while left > 0 {
+                    let near = &mut near;
+                    left -= poll_fn(|context| {
+                        let mut near = Pin::new(&mut *near);
+                        let peeked = near.as_mut().poll_fill_buf(context);
+                        let len = peeked.map_ok(<[u8]>::len)?;
+                        if let std::task::Poll::Ready(len) = len {
+                            near.consume(len);
+                        }
+                        len.map(Ok::<_, std::io::Error>)
+                    })
+                    .await
+                    .unwrap();
+                }
+            }
+        });
+        assert_eq!(count.await, 0);
+    }));
+}
+
+#[test]
+fn an_adapter_adds_a_few_words_to_its_stream() {
+    let words = (size_of::<Compat<TcpStream>>() - size_of::<TcpStream>()) / size_of::<usize>();
+    assert!(words <= 7, "found {words}");
+}
