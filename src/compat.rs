@@ -61,6 +61,8 @@ pub mod hyper;
 mod stream;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 #[cfg(feature = "tokio-context")]
 pub use context::{InTokio, OnTokio, Tokio, in_tokio, on_tokio};

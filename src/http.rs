@@ -184,6 +184,8 @@ pub use error_kind::ErrorKind;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError};
 #[cfg(feature = "json")]
 pub use server::Json;
+#[cfg(feature = "tower")]
+pub(crate) use server::detached;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
     Handler, IntoResponse, Job, MakeHandler, Pairs, Phase, Report, Request, Response, Router,

@@ -3,6 +3,8 @@
 mod access_log;
 mod connection;
 mod connection_info;
+#[cfg(feature = "tower")]
+pub(crate) mod detached;
 mod end_reason;
 mod exchange;
 mod handle;

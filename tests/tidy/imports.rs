@@ -36,7 +36,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["worker_shared"],
             &["exchange", "job"],
             &["message"],
-            &["router", "serve"],
+            &["router", "serve", "detached"],
             &["connection", "worker"],
             &["listening"],
             &["workers"],

@@ -488,6 +488,14 @@ pub struct BodyStream {
     response: Response,
 }
 
+impl BodyStream {
+    /// Returns the response, for example for its [trailers](Response::trailers) after the end.
+    #[must_use]
+    pub fn response(&self) -> &Response {
+        &self.response
+    }
+}
+
 impl Stream for BodyStream {
     type Item = Result<ManagedBuf>;
 

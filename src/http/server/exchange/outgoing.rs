@@ -1,5 +1,8 @@
 //! The bytes that an exchange has to send.
 
+#[cfg(feature = "tower")]
+mod pieces;
+
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,

@@ -1,5 +1,8 @@
 //! The body of a request.
 
+#[cfg(feature = "tower")]
+mod frames;
+
 use std::{
     future::Future,
     io,

@@ -23,6 +23,9 @@ pub(crate) struct Received {
     pub(crate) has_body: Cell<bool>,
     /// The parameters that the router found in the path.
     pub(crate) params: RefCell<Params>,
+    /// The one of which this is another version, with the head that a layer has made. The exchange
+    /// sees by its count that the body may still be read.
+    pub(crate) _original: Option<Rc<Self>>,
 }
 
 impl Received {
@@ -33,6 +36,7 @@ impl Received {
             number: 0,
             has_body: Cell::new(true),
             params: RefCell::default(),
+            _original: None,
         })
     }
 

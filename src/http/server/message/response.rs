@@ -1,5 +1,8 @@
 //! An answer to a request.
 
+#[cfg(feature = "tower")]
+mod failure;
+
 use std::{fmt, future::poll_fn, pin::pin};
 
 use bytes::Bytes;

@@ -1,0 +1,244 @@
+//! Requests and answers without a connection: those of another server, or of a layer between this
+//! one and its handler.
+
+mod source;
+
+use std::{
+    collections::VecDeque,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use ::http::{HeaderMap, HeaderValue, Method, Version, header, request};
+use bytes::Bytes;
+
+pub(crate) use super::message::response_body::{MakeProducer, MakeTunnel, ResponseBody};
+use super::{
+    exchange::Exchange,
+    message::{Body, BodyWriter, Request, received::Received, response_body::Producer},
+    settings::Settings,
+    timeouts::Timeouts,
+    worker_shared::Shared,
+};
+use crate::http::{
+    StatusCode,
+    error::{Cause, Error, Result},
+    h1::{BodyLength, Limits, RequestError},
+};
+use source::Source;
+
+/// The host of a request that names none, which came from this process.
+const UNNAMED_HOST: &[u8] = b"localhost";
+
+/// The settings of requests without a connection.
+#[derive(Clone)]
+pub(crate) struct Detached {
+    shared: Rc<Shared>,
+}
+
+impl Detached {
+    pub(crate) fn new(limits: Limits, timeouts: Timeouts) -> Self {
+        let mut settings = Settings::default();
+        settings.rules.limits = limits;
+        settings.timeouts = timeouts;
+        Self {
+            shared: Rc::new(Shared::new(settings, Arc::default())),
+        }
+    }
+
+    /// Makes a request of `parts` and `body`. It is out of date once the lease is dropped.
+    pub(crate) fn request<B>(&self, parts: &request::Parts, body: B) -> Result<(Request, Lease)>
+    where
+        B: http_body::Body + 'static,
+        B::Error: Into<Cause>,
+    {
+        let framing = match body.size_hint().exact() {
+            _ if body.is_end_stream() => BodyLength::None,
+            Some(0) | None => BodyLength::Chunked,
+            Some(len) => BodyLength::Sized(len),
+        };
+        let source = Source::new(Box::pin(body), framing);
+        let exchange = Exchange::new(Rc::clone(&self.shared));
+        let mut received = Received::new(&exchange);
+        let current = Rc::get_mut(&mut received).expect("it was made just now");
+        let bytes = encode(parts, Some(framing));
+        let number = exchange
+            .begin_detached(&mut current.head, bytes, source.into())
+            .map_err(refused)?;
+        current.begin(number);
+        Ok((Request::new(received), Lease(exchange)))
+    }
+
+    /// Makes the body of an answer that `make` writes.
+    pub(crate) fn pieces(&self, make: Box<MakeProducer>, promised: Option<u64>) -> Pieces {
+        let exchange = Exchange::new(Rc::clone(&self.shared));
+        exchange.begin_pieces(promised);
+        let writer = BodyWriter::new(Rc::clone(&exchange), 0);
+        Pieces {
+            exchange,
+            producer: Some(make(writer)),
+            ready: VecDeque::new(),
+            trailers: None,
+        }
+    }
+
+    /// The settings of the request that `body` belongs to.
+    pub(crate) fn of(body: &Body) -> Self {
+        Self {
+            shared: Rc::clone(body.received().exchange.shared()),
+        }
+    }
+}
+
+/// Makes a request of `parts` in place of the one that `body` belongs to.
+pub(crate) fn renewed(parts: &request::Parts, body: &Body) -> Result<Request> {
+    let before = body.received();
+    let mut received = Received::new(&before.exchange);
+    let current = Rc::get_mut(&mut received).expect("it was made just now");
+    let bytes = encode(parts, None);
+    let rules = &before.exchange.shared().settings.rules;
+    let read = current.head.read(&bytes, rules).map_err(refused)?;
+    assert!(read.is_some(), "the head is complete");
+    current.begin(before.number);
+    current._original = Some(Rc::clone(before));
+    if current.head.path() == before.head.path() {
+        current.params = before.params.take().into();
+    }
+    Ok(Request::new(received))
+}
+
+/// Keeps a request without a connection alive.
+pub(crate) struct Lease(Rc<Exchange>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.retire();
+        self.0.end();
+    }
+}
+
+fn refused(error: RequestError) -> Error {
+    Error::new(error.status(), error.to_string())
+}
+
+/// Writes the head of a request. With `framing` its length is told by that, otherwise by its own
+/// fields.
+fn encode(parts: &request::Parts, framing: Option<BodyLength>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    let authority = parts.uri.authority();
+    let named = parts.headers.get(header::HOST);
+    // A request of HTTP/2 has its host in the target alone.
+    let moves_host = named.is_none() && parts.method != Method::CONNECT;
+    let target = match parts.uri.path_and_query() {
+        Some(target) if moves_host => target.to_string(),
+        _ => parts.uri.to_string(),
+    };
+    let is_http10 = parts.version <= Version::HTTP_10;
+    for part in [parts.method.as_str(), " ", &target, " HTTP/1."] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(if is_http10 { b"0\r\n" } else { b"1\r\n" });
+    if let (Some(authority), true) = (authority, named.is_none()) {
+        // Userinfo is no part of `Host`.
+        let text = authority.as_str();
+        let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
+        field(&mut out, "host", host.as_bytes());
+    } else if named.is_none() && !is_http10 {
+        field(&mut out, "host", UNNAMED_HOST);
+    }
+    for (name, value) in &parts.headers {
+        let is_framing = *name == header::CONTENT_LENGTH
+            || *name == header::TRANSFER_ENCODING
+            || *name == header::EXPECT;
+        if !is_framing || framing.is_none() {
+            field(&mut out, name.as_str(), value.as_bytes());
+        }
+    }
+    match framing {
+        Some(BodyLength::Sized(len)) => {
+            let len = HeaderValue::from(len);
+            field(&mut out, "content-length", len.as_bytes());
+        }
+        Some(BodyLength::Chunked) => field(&mut out, "transfer-encoding", b"chunked"),
+        Some(BodyLength::None | BodyLength::UntilClose) | None => {}
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// The body of an answer while it is written, piece by piece.
+pub(crate) struct Pieces {
+    exchange: Rc<Exchange>,
+    /// None when it has ended.
+    producer: Option<Producer>,
+    ready: VecDeque<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+/// A part of an answer's body.
+pub(crate) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+impl Pieces {
+    pub(crate) fn is_over(&self) -> bool {
+        self.producer.is_none() && self.ready.is_empty() && self.trailers.is_none()
+    }
+
+    /// The next part, or none at the end.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece>>> {
+        loop {
+            if let Some(data) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Piece::Data(data))));
+            }
+            if !self.exchange.outgoing().is_empty() {
+                self.ready.extend(self.exchange.outgoing().take_pieces());
+                continue;
+            }
+            let Some(producer) = &mut self.producer else {
+                let trailers = self.trailers.take();
+                return Poll::Ready(trailers.map(|fields| Ok(Piece::Trailers(fields))));
+            };
+            self.exchange.register(context);
+            match producer.as_mut().poll(context) {
+                Poll::Pending if self.exchange.outgoing().is_empty() => return Poll::Pending,
+                Poll::Pending => {}
+                Poll::Ready(written) => {
+                    self.producer = None;
+                    if let Err(error) = written.and_then(|()| self.finish()) {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let trailers = self.exchange.outgoing().finish_pieces();
+        let trailers = trailers
+            .map_err(|error| Error::from(StatusCode::INTERNAL_SERVER_ERROR).with_source(error))?;
+        if !trailers.is_empty() {
+            let mut fields = HeaderMap::with_capacity(trailers.len());
+            for (name, value) in trailers {
+                fields.append(name, value);
+            }
+            self.trailers = Some(fields);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        // A writer that was moved to another task fails from now on.
+        self.exchange.retire();
+    }
+}
