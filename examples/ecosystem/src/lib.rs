@@ -15,3 +15,8 @@ pages! {
     from_tokio
     observability
 }
+
+// The services on axum and tonic.
+pub mod axum_app;
+pub mod grpc;
+pub mod websocket;
