@@ -96,10 +96,17 @@ fn the_libraries_are_told_as_they_are_tested() {
     let folder = fs::read_dir(root.join("examples/ecosystem/tests")).unwrap();
     for entry in folder.map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
-        if name.ends_with(".rs") {
-            let told = format!("`tests/{name}`");
-            assert!(page.contains(&told), "docs/ecosystem.md lacks {told}");
-        }
+        let is_test = name.ends_with(".rs") || entry.path().join("main.rs").exists();
+        let told = format!("`tests/{name}`");
+        assert!(
+            !is_test || page.contains(&told),
+            "docs/ecosystem.md lacks {told}"
+        );
+    }
+    let untried = rows.iter().filter(|row| row.shown_by == "not tried");
+    for name in untried.flat_map(|row| &row.crates) {
+        let of_it = rows.iter().filter(|row| row.crates.contains(name));
+        assert_eq!(of_it.count(), 1, "{name} is tried and not tried");
     }
 }
 
