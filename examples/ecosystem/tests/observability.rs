@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    time::{Duration, Instant},
 };
 
 use annulus::http::client::synchronous;
@@ -84,8 +85,10 @@ fn prometheus_reads_counts_of_requests_and_of_each_runtime() {
         assert!(text.lines().any(|found| found.starts_with(line)), "{text}");
     }
     // A record is made after the answer has been sent: the next page has it at the latest.
+    let start = Instant::now();
     loop {
         let text = get(&url);
+        assert!(start.elapsed() < Duration::from_secs(60), "{text}");
         if text.contains("http_ended_total{reason=") && text.contains("http_sent_bytes_total") {
             break;
         }
