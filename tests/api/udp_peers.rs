@@ -1,12 +1,10 @@
-//! UDP sockets and those of others: std's, other programs', and the runtime beside.
+//! UDP sockets beside those of std and beside another runtime.
 
 use std::{
     io,
     net::{SocketAddr, UdpSocket as StdSocket},
     os::fd::{AsFd as _, AsRawFd as _},
-    process::{Command, Stdio},
     task::Poll,
-    thread,
     time::Duration,
 };
 
@@ -15,7 +13,7 @@ use annulus::{
     net::{Datagram, UdpSocket},
 };
 
-use crate::support::{counted::Counted, guarded, pattern, poll_once, run, settle, skip::skip};
+use crate::support::{counted::Counted, guarded, poll_once, run, settle};
 
 async fn bind() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -103,88 +101,4 @@ fn in_another_runtime_and_after_the_end_of_its_own_each_call_says_so() {
     other.block_on(guarded(async { says_so(socket.into_std().await) }));
     let outside = std_socket().0;
     assert!(UdpSocket::from_std(outside).is_err());
-}
-
-/// Runs a program of another make that answers datagrams at the port that it prints.
-fn foreign(command: &mut Command) -> Option<std::process::Child> {
-    match command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn() {
-        Ok(child) => Some(child),
-        Err(error) => {
-            skip(&format!(
-                "{:?} cannot be run: {error}",
-                command.get_program()
-            ));
-            None
-        }
-    }
-}
-
-#[test]
-fn pythons_sockets_understand_ours() {
-    use std::io::{BufRead as _, BufReader};
-    const ECHO: &str = "
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(('127.0.0.1', 0))
-print(s.getsockname()[1], flush=True)
-while True:
-    data, peer = s.recvfrom(65535)
-    s.sendto(data[::-1], peer)
-    if data == b'end': break
-";
-    let Some(mut python) = foreign(Command::new("python3").args(["-c", ECHO])) else {
-        return;
-    };
-    let mut line = String::new();
-    let mut stdout = BufReader::new(python.stdout.take().unwrap());
-    stdout.read_line(&mut line).unwrap();
-    let addr = SocketAddr::from(([127, 0, 0, 1], line.trim().parse().unwrap()));
-    run(async {
-        let (socket, _) = bind().await;
-        socket.set_datagram_bytes_max(65_507);
-        for len in [0, 1, 64, 1472, 20_000, 65_507] {
-            let sent = socket.send_to(pattern(len), addr).await.unwrap();
-            let (datagram, from) = socket.recv_from().await.unwrap();
-            assert!(
-                from == addr && datagram.iter().eq(sent.iter().rev()),
-                "{len}"
-            );
-        }
-        socket.send_to("end", addr).await.unwrap();
-        assert_eq!(&*socket.recv().await.unwrap(), b"dne");
-    });
-    assert!(python.wait().unwrap().success());
-}
-
-#[test]
-fn netcat_understands_ours() {
-    use std::io::Write as _;
-    let (std, addr) = std_socket();
-    let port = addr.port().to_string();
-    let mut command = Command::new("nc");
-    command
-        .args(["-u", "-w", "60", "127.0.0.1", &port])
-        .stdin(Stdio::piped());
-    let mut netcat = match command.stdout(Stdio::piped()).spawn() {
-        Ok(netcat) => netcat,
-        Err(error) => return skip(&format!("netcat cannot be run: {error}")),
-    };
-    let mut stdin = netcat.stdin.take().unwrap();
-    let mut stdout = netcat.stdout.take().unwrap();
-    let writer = thread::spawn(move || {
-        stdin.write_all(b"hello\n").unwrap();
-        stdin
-    });
-    run(async {
-        let socket = UdpSocket::from_std(std).unwrap();
-        let (datagram, from) = socket.recv_from().await.unwrap();
-        assert_eq!(&*datagram, b"hello\n");
-        socket.send_to("and back\n", from).await.unwrap();
-    });
-    let mut answer = [0; 9];
-    std::io::Read::read_exact(&mut stdout, &mut answer).unwrap();
-    assert_eq!(&answer, b"and back\n");
-    drop(writer.join().unwrap());
-    netcat.kill().unwrap();
-    netcat.wait().unwrap();
 }
