@@ -1,6 +1,10 @@
 //! Helpers that the programs and tests of this package share.
 
+pub mod http3;
 pub mod program;
+pub mod quic;
+pub mod quic_echo;
+pub mod watch;
 
 /// A page whose blocks of Rust are compiled.
 macro_rules! pages {
