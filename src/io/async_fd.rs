@@ -16,7 +16,8 @@ use crate::budget;
 ///
 /// It is for what this crate has no type of: eventfd, timerfd, inotify, signalfd, pidfd, terminals,
 /// netlink, and libraries that give their descriptor away, such as libpq, ZeroMQ, D-Bus, ALSA and
-/// libcurl. Sockets of this crate do not need it.
+/// libcurl. Sockets of this crate do not need it. `examples/ecosystem` has inotify (`watch.rs`) and
+/// QUIC by quinn (`quic.rs`).
 ///
 /// # Readiness
 ///
@@ -28,6 +29,10 @@ use crate::budget;
 ///
 /// Descriptors without readiness, those of files and of directories, are always readable and
 /// writable.
+///
+/// A library's descriptor may tell only that its state may have changed, once, as that of ZeroMQ
+/// does. Ask the library for its state before each wait, also after calls of your own: one that has
+/// sent something may have received as well.
 ///
 /// # Non-blocking mode
 ///
