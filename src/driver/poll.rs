@@ -206,7 +206,7 @@ impl PollBackend {
         // A descriptor that was closed elsewhere is gone from epoll already.
         if let Some(duplicate) = source.duplicate {
             let _ = self.epoll.remove(duplicate.as_raw_fd());
-        } else if self.numbers[fd as usize] == index {
+        } else if self.numbers.get(fd as usize) == Some(&index) {
             self.numbers[fd as usize] = NO_SOURCE;
             let _ = self.epoll.remove(fd);
         }
@@ -363,6 +363,22 @@ mod tests {
         source.readable = true;
         source.not_ready(PollEvents::READ, true);
         assert!(!source.is_ready(PollEvents::READ));
+    }
+
+    #[test]
+    fn a_source_whose_number_was_taken_over_and_given_back_can_be_forgotten() {
+        let remote = Arc::new(Remote::new().unwrap());
+        let event = crate::sys::WakeFd::new().unwrap();
+        let mut poll = PollBackend::new(&remote).unwrap();
+        let (early, late) = (Cell::new(NO_SOURCE), Cell::new(NO_SOURCE));
+        poll.watch(event.raw(), &early).unwrap();
+        // The library has closed the descriptor, which epoll forgets, and opened another.
+        poll.epoll.remove(event.raw()).unwrap();
+        poll.watch(event.raw(), &late).unwrap();
+        poll.forget(event.raw(), &late);
+        poll.numbers.clear();
+        poll.forget(event.raw(), &early);
+        assert!(poll.sources.is_empty());
     }
 
     #[test]
