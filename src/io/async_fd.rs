@@ -177,8 +177,10 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// Outside the descriptor's runtime, or after its end. `EBADF` for a descriptor that was
     /// closed, `EPERM` for events that its kind never has, such as [`Interest::PRIORITY`] of a
-    /// file. On the poll driver `ENOSPC` at the limit of epoll's registrations of a user, and
-    /// `EMFILE` for one that is here twice when the process is out of descriptors.
+    /// file. `ENOSPC` at the limit of epoll's registrations of a user, on the poll driver.
+    /// `EMFILE` when the process is out of descriptors and the wait needs one of its own: for
+    /// [`Interest::PRIORITY`] on the ring, and for a descriptor that is here twice on the poll
+    /// driver.
     ///
     /// # Cancel safety
     ///
