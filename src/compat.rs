@@ -34,6 +34,13 @@
 //! panic with a sentence when they are used on another thread. Futures of yours get the same by
 //! [`ThreadBound::pin`](crate::task::ThreadBound::pin).
 //!
+//! # Libraries that open their own sockets
+//!
+//! reqwest, sqlx, mongodb and the large SDKs make tokio's sockets and start tokio's tasks. With the
+//! feature `tokio-context` they run unmodified: [`in_tokio`] polls a future of theirs here, inside
+//! the context of a runtime of tokio's, and [`on_tokio`] runs it on that runtime's thread. The
+//! other way round, [`InsideTokio`] is a runtime of ours in the loop of a program of tokio's.
+//!
 //! # Libraries that spawn
 //!
 //! Some libraries start tasks of their own.
@@ -65,7 +72,7 @@ mod tokio_io;
 pub mod tower;
 
 #[cfg(feature = "tokio-context")]
-pub use context::{InTokio, OnTokio, Tokio, in_tokio, on_tokio};
+pub use context::{InTokio, InsideTokio, OnTokio, RunInside, Tokio, in_tokio, on_tokio};
 #[cfg(feature = "futures-io")]
 pub use futures_io::FromFutures;
 #[cfg(feature = "hyper")]

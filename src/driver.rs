@@ -36,6 +36,7 @@ mod error;
 mod forked;
 mod give_back;
 mod multi;
+mod outside;
 mod poll;
 mod readiness;
 mod remote;
@@ -72,6 +73,7 @@ use crate::{
 };
 use backend::Backend;
 use catch_up::CollectedAt;
+use outside::Outside;
 pub(crate) use poll::NO_SOURCE;
 use poll::PollBackend;
 use silent::Looks;
@@ -148,6 +150,8 @@ pub(crate) struct Driver {
     /// The receive buffers, which `pool` knows more of. They belong to the driver because the
     /// kernel names them by numbers that mean others elsewhere, and go after the ring.
     buffers: OnceCell<Rc<dyn Any>>,
+    /// None until a foreign loop asks for its descriptor.
+    outside: OnceCell<Outside>,
 }
 
 struct Core {
@@ -210,6 +214,7 @@ impl Driver {
             helpers: OnceCell::new(),
             system_tasks: OnceCell::new(),
             buffers: OnceCell::new(),
+            outside: OnceCell::new(),
         })
     }
 

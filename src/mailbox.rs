@@ -73,6 +73,11 @@ impl<T> Mailbox<T> {
         Owner(if was_new { None } else { slot.owner.clone() })
     }
 
+    /// Whether something is new.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new.load(Ordering::Acquire)
+    }
+
     /// Takes what is new, if anything is, by `take`, which runs under the lock as well.
     #[inline]
     pub(crate) fn take<R>(&self, take: impl FnOnce(&mut T) -> R) -> Option<R> {

@@ -4,9 +4,18 @@ mod block_on;
 mod builder;
 mod catch_up;
 mod cores;
+mod outside;
 mod stats;
 
-use std::{fmt, future::Future, io, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    io,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub(crate) use block_on::is_inside;
 pub use builder::RuntimeBuilder;
@@ -108,6 +117,8 @@ pub struct Runtime {
     tasks: Tasks,
     catch_up: CatchUp,
     shutdown_timeout: Duration,
+    /// The first timer's deadline at the end of the last turn of a foreign loop, which was told.
+    told_deadline: Cell<Option<Instant>>,
 }
 
 /// Ends the driver's sleep.

@@ -24,6 +24,7 @@ pub(crate) mod signal;
 mod socket;
 mod version;
 mod wake_fd;
+mod wake_set;
 
 pub(crate) use addr::SocketAddress;
 pub(crate) use cpu::{allowed_cores, pin_to_core};
@@ -56,6 +57,7 @@ pub(crate) use socket::{
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;
+pub(crate) use wake_set::WakeSet;
 
 /// The errnos that code above this module decides by.
 pub(crate) mod errno {

@@ -2,13 +2,19 @@
 //! futures that run on its threads.
 
 mod in_tokio;
+mod inside_tokio;
 mod on_tokio;
 mod threads;
 mod tokio;
 
 use std::future::Future;
 
-pub use self::{in_tokio::InTokio, on_tokio::OnTokio, tokio::Tokio};
+pub use self::{
+    in_tokio::InTokio,
+    inside_tokio::{InsideTokio, RunInside},
+    on_tokio::OnTokio,
+    tokio::Tokio,
+};
 
 /// Polls `future` on this thread, inside the context of a runtime of tokio's.
 ///

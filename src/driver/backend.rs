@@ -144,6 +144,16 @@ impl RingBackend {
         self.ring.wants_enter()
     }
 
+    /// As [`Ring::register_eventfd`].
+    pub(super) fn register_eventfd(&mut self, eventfd: i32) -> io::Result<()> {
+        self.ring.register_eventfd(eventfd)
+    }
+
+    /// Whether there is something to submit or to collect.
+    pub(super) fn has_more(&mut self) -> bool {
+        self.ring.has_staged() || self.ring.has_completions() || self.ring.wants_enter()
+    }
+
     pub(super) fn cancel(&mut self, key: Key) {
         // It fails only when the ring is dead, and then there is nothing left to cancel.
         let _ = self.push_ignored(Entry::cancel(key.user_data()));

@@ -125,7 +125,8 @@ impl Source {
 impl PollBackend {
     pub(super) fn new(remote: &Arc<Remote>) -> io::Result<Self> {
         let epoll = Epoll::new(EVENTS_PER_WAIT)?;
-        epoll.add(remote.wake_fd(), WAKE_TOKEN)?;
+        // For reading alone: that an eventfd which was read can be written would be told as well.
+        epoll.add_eventfd(remote.wake_fd(), WAKE_TOKEN)?;
         Ok(Self {
             epoll,
             sources: slab::Slab::new(),
@@ -137,6 +138,11 @@ impl PollBackend {
             waits: 0,
             events: 0,
         })
+    }
+
+    /// Another descriptor of this epoll, for a foreign loop to wait for.
+    pub(super) fn duplicate_epoll(&self) -> io::Result<OwnedFd> {
+        self.epoll.duplicate()
     }
 
     #[inline]

@@ -107,6 +107,11 @@ impl Remote {
         self.wake();
     }
 
+    /// Whether there are results to take.
+    pub(super) fn has_results(&self) -> bool {
+        self.results.is_new()
+    }
+
     pub(super) fn take(&self, out: &mut Vec<(u64, Completion)>) {
         self.results.take(|results| {
             let completion = |(key, res): (Key, i32)| (key.user_data(), Completion::new(res));

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Polls between two looks at what other threads posted.
-const POLLS_PER_LOOK: usize = 61;
+pub(super) const POLLS_PER_LOOK: usize = 61;
 
 /// Looks between two visits to the kernel while tasks or the root are ready. A visit brings
 /// completions, and with them more ready tasks and more buffers in use; one that comes before the
@@ -53,10 +53,10 @@ pub(super) fn refuse_nesting() {
 }
 
 /// Notes that this thread is inside a runtime, until it is dropped.
-struct Inside(bool);
+pub(super) struct Inside(bool);
 
 impl Inside {
-    fn enter() -> Self {
+    pub(super) fn enter() -> Self {
         Self(INSIDE.replace(true))
     }
 }
@@ -81,14 +81,14 @@ impl Runtime {
     /// So it does when a waker panics, or what is dropped when an operation of a dropped future
     /// ends. All others have been woken by then, and the runtime can be used again.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.run_inside(future, |due| self.turn(due))
+        self.run_inside(future, |due| self.turn_or_sleep(due))
     }
 
     /// As [`block_on`](Self::block_on), but the panic of a waker, or of what an operation leaves,
     /// ends nothing.
     pub(crate) fn block_on_regardless<F: Future>(&self, future: F) -> F::Output {
         self.run_inside(future, |due| {
-            unwind::caught(|| self.turn(due)).unwrap_or(Ok(()))
+            unwind::caught(|| self.turn_or_sleep(due)).unwrap_or(Ok(()))
         })
     }
 
@@ -107,6 +107,8 @@ impl Runtime {
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
         let _tasks = self.tasks.enter();
+        // The turn of a foreign loop leaves them asleep.
+        self.tasks.unparked();
         let mut output = None;
         unwind::then(
             || output = Some(self.run_root(future, turn)),
@@ -115,6 +117,8 @@ impl Runtime {
             // there, and the panic of a waker is not the root's.
             || unwind::swallow(|| drop(self.driver.turn(Wait::No))),
         );
+        // The tasks are awake, and other threads would not tell a foreign loop of a wake.
+        self.ask_for_turn();
         output.expect("it is there when the root did not panic")
     }
 
@@ -161,7 +165,7 @@ impl Runtime {
     }
 
     /// Submits what tasks asked for and collects what has come.
-    fn turn(&self, due: &mut Vec<Waker>) -> io::Result<()> {
+    fn turn_or_sleep(&self, due: &mut Vec<Waker>) -> io::Result<()> {
         if self.pool.is_low(&self.driver) {
             self.driver
                 .copy_out_parked(&mut |completion| self.pool.copy_out(completion));
@@ -191,7 +195,7 @@ impl Runtime {
     }
 
     /// Wakes the tasks that wait for a time that has come, and tells how long to sleep.
-    fn fire_timers(&self, due: &mut Vec<Waker>) -> Wait {
+    pub(super) fn fire_timers(&self, due: &mut Vec<Waker>) -> Wait {
         if self.timers.is_empty() {
             return Wait::Completion;
         }
@@ -223,7 +227,7 @@ impl Runtime {
     }
 
     /// Moves a paused clock when nothing else is left to do.
-    fn advance_if_idle(&self) {
+    pub(super) fn advance_if_idle(&self) {
         if self.driver.batch() == 0 && !self.tasks.has_ready() {
             self.timers.auto_advance();
         }
@@ -241,6 +245,7 @@ impl Runtime {
             panic.catch(|| self.tasks.shutdown());
             return;
         }
+        self.tasks.unparked();
         panic.catch(|| self.tasks.shutdown_user());
         // No task looks at a stopped clock any more, and waits for the kernel take real time.
         self.timers.resume();

@@ -1,6 +1,6 @@
 //! The builder of a runtime.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{cell::Cell, io, rc::Rc, time::Duration};
 
 use super::{Runtime, WakeDriver, catch_up::CatchUp};
 use crate::{
@@ -145,6 +145,7 @@ impl RuntimeBuilder {
             tasks,
             catch_up: CatchUp::default(),
             shutdown_timeout,
+            told_deadline: Cell::new(None),
         })
     }
 }

@@ -68,6 +68,11 @@ impl Epoll {
         Ok(duplicate)
     }
 
+    /// Watches an eventfd: each write to it is told once, also while its count is not read.
+    pub(crate) fn add_eventfd(&self, fd: i32, token: u64) -> io::Result<()> {
+        self.add_for(fd, token, (libc::EPOLLIN | libc::EPOLLET) as u32)
+    }
+
     fn add_for(&self, fd: i32, token: u64, events: u32) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the kernel copies the event during the call.
@@ -75,6 +80,11 @@ impl Epoll {
             libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
         };
         as_result(result).map(drop)
+    }
+
+    /// Another descriptor of the same epoll.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
     }
 
     pub(crate) fn remove(&self, fd: i32) -> io::Result<()> {

@@ -361,6 +361,12 @@ impl Ring {
         .map(drop)
     }
 
+    /// Has the kernel write to an eventfd at each completion, and when it has work that waits for
+    /// this thread.
+    pub(crate) fn register_eventfd(&mut self, eventfd: i32) -> io::Result<()> {
+        self.ring.submitter().register_eventfd(eventfd)
+    }
+
     fn register_ring_fd(&mut self) {
         let update = ResourceUpdate {
             offset: u32::MAX,

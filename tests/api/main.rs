@@ -18,6 +18,8 @@ mod listener;
 #[expect(unsafe_code, reason = "FIFOs and leases are made by raw system calls")]
 mod opening;
 mod options;
+#[expect(unsafe_code, reason = "a foreign loop is made by raw system calls")]
+mod outside;
 mod panics;
 mod poll_doors;
 mod reader;

@@ -83,6 +83,8 @@ fn a_runtime_of_the_parent_says_so_in_a_sentence() {
             fork(|| {
                 for runtime in [&unused, &used] {
                     is_explained(&panic_of(|| runtime.block_on(async {})));
+                    is_explained(&panic_of(|| runtime.enter(|| ())));
+                    is_explained(&panic_of(|| _ = runtime.turn()));
                 }
             });
             unused.block_on(everything_works());

@@ -6,6 +6,7 @@
 mod support;
 
 mod context;
+mod inside;
 mod life;
 mod on_tokio;
 

@@ -1,0 +1,102 @@
+//! The driver's side of a runtime that a foreign loop drives: one descriptor for that loop to wait
+//! for.
+//!
+//! On the ring, the kernel writes to an eventfd at each completion, and also when it has work that
+//! waits for this thread (`DEFER_TASKRUN`), which poll(2) of the ring itself does not tell on every
+//! kernel. That eventfd and the one of other threads' wakes stand in an epoll of their own, which
+//! tells each write once: nothing reads the counts, so a sleep in between, of `block_on`, is not
+//! disturbed. The poll driver's own epoll is such a descriptor already.
+//!
+//! None of this is there until a foreign loop asks for it, and then the turns of `block_on` do not
+//! look at it either.
+
+use std::{
+    cell::RefCell,
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+};
+
+use super::{Driver, backend::Backend, foreign_runtime};
+use crate::sys::{WakeFd, WakeSet};
+
+/// The descriptor for a foreign loop, and what the ring needs beside it.
+pub(super) struct Outside {
+    fd: OwnedFd,
+    ring: Option<RefCell<RingWakes>>,
+}
+
+struct RingWakes {
+    set: WakeSet,
+    /// Registered with the ring, and kept for it.
+    _completions: WakeFd,
+}
+
+impl Driver {
+    /// The descriptor for a foreign loop to wait for. It is made at the first call, and is readable
+    /// then.
+    pub(crate) fn outside_fd(&self) -> io::Result<BorrowedFd<'_>> {
+        let outside = match self.outside.get() {
+            Some(outside) => outside,
+            None => {
+                let made = self.make_outside()?;
+                self.outside.get_or_init(|| made)
+            }
+        };
+        Ok(outside.fd.as_fd())
+    }
+
+    fn make_outside(&self) -> io::Result<Outside> {
+        let made = match &mut self.core.borrow_mut().backend {
+            Backend::Ring(ring) => {
+                let completions = WakeFd::new()?;
+                let set = WakeSet::new(&[self.remote.wake_fd(), completions.raw()])?;
+                let fd = set.duplicate()?;
+                ring.register_eventfd(completions.raw())?;
+                let wakes = RingWakes {
+                    set,
+                    _completions: completions,
+                };
+                Outside {
+                    fd,
+                    ring: Some(RefCell::new(wakes)),
+                }
+            }
+            Backend::Poll(poll) => Outside {
+                fd: poll.duplicate_epoll()?,
+                ring: None,
+            },
+            Backend::Closed => return Err(foreign_runtime()),
+        };
+        self.remote.wake();
+        Ok(made)
+    }
+
+    /// Whether a foreign loop waits for this driver.
+    pub(crate) fn is_driven_outside(&self) -> bool {
+        self.outside.get().is_some()
+    }
+
+    /// Makes the descriptor unreadable until the next event. Events from before are found by
+    /// [`has_more`](Self::has_more).
+    pub(crate) fn clear_outside(&self) {
+        let ring = self.outside.get().and_then(|outside| outside.ring.as_ref());
+        if let Some(ring) = ring {
+            ring.borrow_mut().set.clear();
+        }
+    }
+
+    /// Whether the next turn has something to submit or to collect, as far as is known without
+    /// asking the kernel.
+    pub(crate) fn has_more(&self) -> bool {
+        let has_more = match &mut self.core.borrow_mut().backend {
+            Backend::Ring(ring) => ring.has_more(),
+            Backend::Poll(_) | Backend::Closed => false,
+        };
+        has_more || self.remote.has_results()
+    }
+
+    /// How many completions or events there have been.
+    pub(crate) fn collected_count(&self) -> u64 {
+        self.stats().completions
+    }
+}
