@@ -1,10 +1,16 @@
 //! Helpers that the programs and tests of this package share.
 
+pub mod axum_app;
+pub mod grpc;
 pub mod http3;
+pub mod postgres_server;
 pub mod program;
 pub mod quic;
 pub mod quic_echo;
+pub mod scripted_mongodb;
+pub mod skip;
 pub mod watch;
+pub mod websocket;
 
 /// A page whose blocks of Rust are compiled.
 macro_rules! pages {
