@@ -210,11 +210,7 @@ impl Runtime {
 
     fn make_current(&self) -> impl Sized {
         refuse_nesting();
-        assert!(
-            !self.driver.is_inherited(),
-            "{}",
-            driver::inherited_runtime()
-        );
+        assert!(self.can_be_entered(), "{}", driver::inherited_runtime());
         // Fields are dropped in order, as these are when `block_on` ends.
         (
             self.tasks.enter(),
