@@ -12,6 +12,7 @@ mod buffers;
 mod census;
 #[cfg(feature = "http")]
 mod client;
+mod datagrams;
 mod files;
 mod frames;
 mod given_back;

@@ -28,7 +28,7 @@ const BUFFERS: u16 = 4;
 
 /// Does `scenario` at every moment, and expects that nothing is left of it, not once and not after
 /// many times.
-fn at_every_moment(scenario: impl AsyncFn(Moment)) {
+pub(super) fn at_every_moment(scenario: impl AsyncFn(Moment)) {
     at_every_moment_with(BUFFERS, scenario);
 }
 
