@@ -29,8 +29,8 @@ mod wake_set;
 pub(crate) use addr::SocketAddress;
 pub(crate) use cpu::{allowed_cores, pin_to_core};
 pub(crate) use datagram::{
-    BATCH_MAX, DatagramHeader, DatagramLayout, SendControl, datagram_addr, datagram_ancillary,
-    datagram_len, recvmmsg_now, send_message_now, send_to_now,
+    BATCH_MAX, DatagramHeader, DatagramLayout, Destination, SendControl, datagram_addr,
+    datagram_ancillary, datagram_len, recvmmsg_now, send_message_now, send_to_now,
 };
 pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
 pub(crate) use epoll::{Epoll, watch_broken, watch_only};

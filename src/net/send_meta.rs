@@ -111,6 +111,14 @@ impl SendMeta {
         self
     }
 
+    /// Whether it says no more than where to.
+    pub(super) fn is_plain(&self) -> bool {
+        self.segment_size.is_none()
+            && self.ecn.is_none()
+            && self.src_ip.is_none()
+            && self.interface_index.is_none()
+    }
+
     /// The control messages for a payload of `len` bytes.
     pub(super) fn control(&self, len: usize) -> SendControl {
         SendControl {

@@ -4,16 +4,17 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use super::{SendMeta, UdpSocket, udp_socket::is_put_off};
 use crate::{
-    budget,
+    budget::{self, Turn},
     buf::{BufError, IoBuf, bytes_of},
     op::{self, AnyFd, InFlight, SendDatagram},
-    sys::{DatagramHeader, PollEvents, SendControl, SocketAddress},
+    sys::{DatagramHeader, Destination, PollEvents},
 };
 
 impl UdpSocket {
@@ -31,11 +32,15 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// Dropped in flight, which takes a full buffer or a busy thread, it may have been sent or not.
-    pub async fn send_to<B>(&self, buf: B, addr: SocketAddr) -> Result<B, BufError<B>>
+    pub fn send_to<B>(
+        &self,
+        buf: B,
+        addr: SocketAddr,
+    ) -> impl Future<Output = Result<B, BufError<B>>> + use<'_, B>
     where
         B: IoBuf, // the buffer itself: `send_to(text, addr)`, not `send_to(text.as_bytes(), addr)`
     {
-        self.send_buf(buf, Some(addr)).await
+        self.send_as(buf, SendMeta::to(addr))
     }
 
     /// Sends `buf` as one datagram to where the socket is [connected](Self::connect) to.
@@ -47,24 +52,19 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// As [`send_to`](Self::send_to).
-    pub async fn send<B>(&self, buf: B) -> Result<B, BufError<B>>
+    pub fn send<B>(&self, buf: B) -> impl Future<Output = Result<B, BufError<B>>> + use<'_, B>
     where
         B: IoBuf, // the buffer itself: `send(text)`, not `send(text.as_bytes())`
     {
-        self.send_buf(buf, None).await
+        self.send_as(buf, SendMeta::connected())
     }
 
-    async fn send_buf<B: IoBuf>(&self, buf: B, addr: Option<SocketAddr>) -> Result<B, BufError<B>> {
-        let shared = self.shared();
-        let address = addr.map(SocketAddress::from);
-        if shared.driver().is_current() && op::sends_at_once(shared) {
-            match op::send_to_now(shared, bytes_of(&buf), address.as_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return sent(buf, result).await,
-            }
+    fn send_as<B: IoBuf>(&self, buf: B, meta: SendMeta) -> SendFuture<'_, B> {
+        let stage = Stage::Start(buf, meta);
+        SendFuture {
+            socket: self,
+            stage,
         }
-        let header = DatagramHeader::new(address, &SendControl::default(), self.family());
-        self.submit(buf, header).await
     }
 
     /// Sends `buf` as `meta` says: as several datagrams by one call, with a congestion mark, from
@@ -79,30 +79,31 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// As [`send_to`](Self::send_to).
-    pub async fn send_message<B: IoBuf>(&self, buf: B, meta: &SendMeta) -> Result<B, BufError<B>> {
-        let shared = self.shared();
-        let mut header = self.header(meta, buf.len());
-        if shared.driver().is_current() && op::sends_at_once(shared) {
-            match op::send_with_header_now(shared, bytes_of(&buf), &mut header) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return sent(buf, result).await,
-            }
+    pub fn send_message<B: IoBuf>(
+        &self,
+        buf: B,
+        meta: &SendMeta,
+    ) -> impl Future<Output = Result<B, BufError<B>>> + use<'_, B> {
+        self.send_as(buf, *meta)
+    }
+
+    /// The header of a datagram, in the box of the one before if that is free.
+    fn header(&self, meta: &SendMeta, len: usize) -> Box<DatagramHeader> {
+        let spare = self.shared().extra.spare_header.take();
+        let mut header = spare.unwrap_or_else(|| Box::new(DatagramHeader::new()));
+        let destination = meta.destination.map(Destination::from);
+        header.set(destination, &meta.control(len), self.family());
+        header
+    }
+
+    /// Sends what the kernel takes at once.
+    fn send_now(&self, bytes: &[u8], meta: &SendMeta) -> io::Result<()> {
+        if meta.is_plain() {
+            let destination = meta.destination.map(Destination::from);
+            return op::send_to_now(self.shared(), bytes, destination.as_ref());
         }
-        self.submit(buf, header).await
-    }
-
-    fn header(&self, meta: &SendMeta, len: usize) -> DatagramHeader {
-        let address = meta.destination.map(SocketAddress::from);
-        DatagramHeader::new(address, &meta.control(len), self.family())
-    }
-
-    async fn submit<B: IoBuf>(&self, buf: B, header: DatagramHeader) -> Result<B, BufError<B>> {
-        let fd = Rc::clone(self.shared()) as AnyFd;
-        let driver = Rc::clone(self.shared().driver());
-        let result = InFlight::new(driver, SendDatagram::new(fd, buf, header)).await;
-        // It has waited.
-        budget::spend();
-        result
+        let mut header = self.header(meta, bytes.len());
+        op::send_with_header_now(self.shared(), bytes, &mut header)
     }
 
     /// Sends `bytes` as one datagram to `addr`, if the kernel takes it at once.
@@ -113,7 +114,7 @@ impl UdpSocket {
     pub fn try_send_to(&self, bytes: &[u8], addr: SocketAddr) -> io::Result<()> {
         budget::spend();
         self.shared().driver().check_current()?;
-        op::send_to_now(self.shared(), bytes, Some(&SocketAddress::from(addr)))
+        self.send_now(bytes, &SendMeta::to(addr))
     }
 
     /// Sends `bytes` as one datagram to where the socket is connected to, if the kernel takes it at
@@ -125,7 +126,7 @@ impl UdpSocket {
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<()> {
         budget::spend();
         self.shared().driver().check_current()?;
-        op::send_to_now(self.shared(), bytes, None)
+        self.send_now(bytes, &SendMeta::connected())
     }
 
     /// Sends `bytes` as `meta` says, if the kernel takes them at once.
@@ -136,8 +137,7 @@ impl UdpSocket {
     pub fn try_send_message(&self, bytes: &[u8], meta: &SendMeta) -> io::Result<()> {
         budget::spend();
         self.shared().driver().check_current()?;
-        let mut header = self.header(meta, bytes.len());
-        op::send_with_header_now(self.shared(), bytes, &mut header)
+        self.send_now(bytes, meta)
     }
 
     /// Sends `bytes` as one datagram to `addr`. For adapters and for futures that are written by
@@ -202,14 +202,80 @@ impl UdpSocket {
     }
 }
 
-/// Ends a send that was done at once.
-async fn sent<B>(buf: B, result: io::Result<()>) -> Result<B, BufError<B>> {
-    budget::spend();
-    if budget::is_spent() {
-        budget::turn().await;
+/// The future of a send.
+struct SendFuture<'a, B: IoBuf> {
+    socket: &'a UdpSocket,
+    stage: Stage<B>,
+}
+
+enum Stage<B: IoBuf> {
+    Start(B, SendMeta),
+    InFlight(InFlight<SendDatagram<B>>),
+    /// It was sent, or has failed, and its task has done as much as it may in one poll.
+    PutOff(Result<B, BufError<B>>, Turn),
+    Done,
+}
+
+impl<B: IoBuf> Unpin for SendFuture<'_, B> {}
+
+impl<B: IoBuf> SendFuture<'_, B> {
+    /// Begins a send, and ends it if that can be done at once.
+    fn start(&mut self, buf: B, meta: &SendMeta) -> Option<Result<B, BufError<B>>> {
+        let shared = self.socket.shared();
+        let driver = shared.driver();
+        if let Err(error) = driver.check_current() {
+            return Some(Err(BufError::new(error, buf)));
+        }
+        if op::sends_at_once(shared) {
+            match self.socket.send_now(bytes_of(&buf), meta) {
+                Ok(()) => return Some(Ok(buf)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Some(Err(BufError::new(error, buf))),
+            }
+        }
+        let header = self.socket.header(meta, buf.len());
+        let send = SendDatagram::new(Rc::clone(shared) as AnyFd, buf, header);
+        self.stage = Stage::InFlight(InFlight::new(Rc::clone(driver), send));
+        None
     }
-    match result {
-        Ok(()) => Ok(buf),
-        Err(error) => Err(BufError::new(error, buf)),
+}
+
+impl<B: IoBuf> Future for SendFuture<'_, B> {
+    type Output = Result<B, BufError<B>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let Stage::Start(..) = this.stage {
+            let Stage::Start(buf, meta) = std::mem::replace(&mut this.stage, Stage::Done) else {
+                unreachable!("it was looked at above")
+            };
+            if let Some(result) = this.start(buf, &meta) {
+                budget::spend();
+                if !budget::is_spent() {
+                    return Poll::Ready(result);
+                }
+                this.stage = Stage::PutOff(result, budget::turn());
+            }
+        }
+        match &mut this.stage {
+            Stage::InFlight(send) => {
+                let (result, header) = ready!(Pin::new(send).poll(context));
+                this.stage = Stage::Done;
+                this.socket.shared().extra.spare_header.set(Some(header));
+                // It has waited.
+                budget::spend();
+                Poll::Ready(result)
+            }
+            Stage::PutOff(_, turn) => {
+                ready!(Pin::new(turn).poll(context));
+                match std::mem::replace(&mut this.stage, Stage::Done) {
+                    Stage::PutOff(result, _) => Poll::Ready(result),
+                    _ => unreachable!("it was looked at above"),
+                }
+            }
+            Stage::Start(..) | Stage::Done => {
+                panic!("a future is not polled after it is ready")
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     buf::{BufError, BufResult, IoBufMut, fill},
     driver::{self, Driver, Key},
     op::{self, AnyFd, Descriptor, Owner},
-    sys::{self, SocketAddress, option},
+    sys::{self, DatagramHeader, SocketAddress, option},
 };
 
 /// The state that a socket's handle and its operations share.
@@ -29,6 +29,8 @@ pub(super) type Shared = Descriptor<Udp>;
 /// The state beside a UDP socket's descriptor.
 pub(super) struct Udp {
     pub(super) receive: UdpReceive,
+    /// The box of a header that was sent, for the next one.
+    pub(super) spare_header: Cell<Option<Box<DatagramHeader>>>,
     /// The wait of a poll that could not send.
     pub(super) send_wait: Cell<Option<Key>>,
     /// Whether a poll of each direction was put off.
@@ -117,6 +119,7 @@ impl UdpSocket {
         let family = sys::socket_option(fd.as_raw_fd(), option::SOL_SOCKET, option::SO_DOMAIN)?;
         let udp = Udp {
             receive: UdpReceive::new(driver),
+            spare_header: Cell::new(None),
             send_wait: Cell::new(None),
             receive_put_off: Cell::default(),
             send_put_off: Cell::default(),

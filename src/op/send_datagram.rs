@@ -7,7 +7,7 @@ use crate::{
     buf::{BufError, IoBuf},
     driver::Driver,
     sys::{
-        self, Completion, DatagramHeader, Entry, PollEvents, SocketAddress, errno, opcode, option,
+        self, Completion, DatagramHeader, Destination, Entry, PollEvents, errno, opcode, option,
     },
 };
 
@@ -19,11 +19,11 @@ pub(crate) struct SendDatagram<B: IoBuf> {
 }
 
 impl<B: IoBuf> SendDatagram<B> {
-    pub(crate) fn new(fd: AnyFd, buf: B, header: DatagramHeader) -> Self {
+    pub(crate) fn new(fd: AnyFd, buf: B, header: Box<DatagramHeader>) -> Self {
         Self {
             fd,
             buf: Held::new(buf),
-            header: Held::new(Box::new(header)),
+            header: Held::new(header),
         }
     }
 
@@ -41,7 +41,8 @@ impl<B: IoBuf> SendDatagram<B> {
 // by `IoBuf` these stay where they are when the value moves, and `Held` keeps both untouched until
 // `complete`.
 unsafe impl<B: IoBuf> Op for SendDatagram<B> {
-    type Output = Result<B, BufError<B>>;
+    /// The header comes back to be used again.
+    type Output = (Result<B, BufError<B>>, Box<DatagramHeader>);
 
     const OPCODE: u8 = opcode::SENDMSG;
 
@@ -66,10 +67,11 @@ unsafe impl<B: IoBuf> Op for SendDatagram<B> {
 
     fn complete(self, result: io::Result<u32>) -> Self::Output {
         let buf = self.buf.into_inner();
-        match result {
+        let result = match result {
             Ok(_) => Ok(buf),
             Err(error) => Err(BufError::new(error, buf)),
-        }
+        };
+        (result, self.header.into_inner())
     }
 }
 
@@ -78,9 +80,9 @@ unsafe impl<B: IoBuf> Op for SendDatagram<B> {
 pub(crate) fn send_to_now<T: Owner + ?Sized>(
     fd: &Descriptor<T>,
     bytes: &[u8],
-    address: Option<&SocketAddress>,
+    destination: Option<&Destination>,
 ) -> io::Result<()> {
-    try_send(fd, || sys::send_to_now(fd.raw(), bytes, address))
+    try_send(fd, || sys::send_to_now(fd.raw(), bytes, destination))
 }
 
 /// As [`send_to_now`], with a header.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::{SocketAddress, as_completion};
+use super::as_completion;
 
 /// `struct io_uring_recvmsg_out`: the lengths of the address, the control messages and the payload,
 /// then the flags, four bytes each.
@@ -272,6 +272,13 @@ pub(crate) struct SendControl {
 }
 
 impl SendControl {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segment_bytes.is_none()
+            && self.traffic_class.is_none()
+            && self.source.is_none()
+            && self.interface.is_none()
+    }
+
     /// Writes the messages for a socket of `family`. One that means the other family's packets is
     /// ignored by the kernel, so a socket that sends both gets both.
     fn write(&self, family: i32, messages: &mut ControlMessages) {
@@ -340,32 +347,77 @@ impl ControlMessages {
     }
 }
 
+/// An address that a datagram is sent to, in the kernel's layout. It is a fifth of a
+/// [`SocketAddress`](super::SocketAddress), which has room for those of every family.
+#[derive(Clone, Copy)]
+#[repr(C, align(4))]
+pub(crate) struct Destination {
+    bytes: [u8; size_of::<libc::sockaddr_in6>()],
+    len: u32,
+}
+
+impl From<SocketAddr> for Destination {
+    fn from(addr: SocketAddr) -> Self {
+        let mut bytes = [0; size_of::<libc::sockaddr_in6>()];
+        bytes[2..4].copy_from_slice(&addr.port().to_be_bytes());
+        let (family, len) = match addr {
+            SocketAddr::V4(addr) => {
+                bytes[4..8].copy_from_slice(&addr.ip().octets());
+                (libc::AF_INET, size_of::<libc::sockaddr_in>())
+            }
+            SocketAddr::V6(addr) => {
+                bytes[4..8].copy_from_slice(&addr.flowinfo().to_ne_bytes());
+                bytes[8..24].copy_from_slice(&addr.ip().octets());
+                bytes[24..].copy_from_slice(&addr.scope_id().to_ne_bytes());
+                (libc::AF_INET6, size_of::<libc::sockaddr_in6>())
+            }
+        };
+        bytes[..2].copy_from_slice(&(family as libc::sa_family_t).to_ne_bytes());
+        Self {
+            bytes,
+            len: len as u32,
+        }
+    }
+}
+
 /// Everything about a datagram that is sent but its payload. It lives in a box of its own while an
 /// entry points to it.
 pub(crate) struct DatagramHeader {
     header: libc::msghdr,
     part: libc::iovec,
-    address: Option<SocketAddress>,
-    control: ControlMessages,
+    destination: Option<Destination>,
+    control: Option<Box<ControlMessages>>,
 }
 
 impl DatagramHeader {
-    /// To `address`, or where the socket is connected to, from a socket of `family`.
-    pub(crate) fn new(address: Option<SocketAddress>, control: &SendControl, family: i32) -> Self {
-        let mut messages = ControlMessages {
-            bytes: [0; SEND_CONTROL_BYTES],
-            len: 0,
-        };
-        control.write(family, &mut messages);
+    pub(crate) fn new() -> Self {
         Self {
             header: empty_header(),
             part: libc::iovec {
                 iov_base: std::ptr::null_mut(),
                 iov_len: 0,
             },
-            address,
-            control: messages,
+            destination: None,
+            control: None,
         }
+    }
+
+    /// Is one to `destination`, or where the socket is connected to, from a socket of `family`.
+    pub(crate) fn set(
+        &mut self,
+        destination: Option<Destination>,
+        control: &SendControl,
+        family: i32,
+    ) {
+        self.destination = destination;
+        self.control = (!control.is_empty()).then(|| {
+            let mut messages = Box::new(ControlMessages {
+                bytes: [0; SEND_CONTROL_BYTES],
+                len: 0,
+            });
+            control.write(family, &mut messages);
+            messages
+        });
     }
 
     /// Names the payload, and everything that stands here. It must not move from then on.
@@ -375,16 +427,16 @@ impl DatagramHeader {
             iov_len: len,
         };
         let header = &mut self.header;
-        if let Some(address) = &self.address {
-            header.msg_name = address.as_ptr().cast_mut().cast();
-            header.msg_namelen = address.bytes();
-        }
         header.msg_iov = &raw mut self.part;
         header.msg_iovlen = 1;
-        if self.control.len > 0 {
-            header.msg_control = self.control.bytes.as_mut_ptr().cast();
-            header.msg_controllen = self.control.len as _;
-        }
+        (header.msg_name, header.msg_namelen) = match &self.destination {
+            Some(to) => ((&raw const to.bytes).cast_mut().cast(), to.len),
+            None => (std::ptr::null_mut(), 0),
+        };
+        (header.msg_control, header.msg_controllen) = match &mut self.control {
+            Some(control) => (control.bytes.as_mut_ptr().cast(), control.len as _),
+            None => (std::ptr::null_mut(), 0),
+        };
     }
 
     pub(crate) fn as_ptr(&self) -> *const libc::msghdr {
@@ -395,30 +447,23 @@ impl DatagramHeader {
 impl std::fmt::Debug for DatagramHeader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DatagramHeader")
-            .field("address", &self.address)
+            .field("has_control", &self.control.is_some())
             .finish_non_exhaustive()
     }
 }
 
-/// Sends `bytes` to `address`, or where the socket is connected to, if that can be done at once.
+/// Sends `bytes` to `destination`, or where the socket is connected to, if that can be done at
+/// once.
 #[inline]
-pub(crate) fn send_to_now(fd: i32, bytes: &[u8], address: Option<&SocketAddress>) -> i32 {
+pub(crate) fn send_to_now(fd: i32, bytes: &[u8], destination: Option<&Destination>) -> i32 {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    let (address, address_bytes) = match address {
-        Some(address) => (address.as_ptr(), address.bytes()),
+    let (address, address_bytes) = match destination {
+        Some(to) => ((&raw const to.bytes).cast(), to.len),
         None => (std::ptr::null(), 0),
     };
+    let (start, len) = (bytes.as_ptr().cast(), bytes.len());
     // SAFETY: bytes and address live through the call and have the lengths given.
-    as_completion(unsafe {
-        libc::sendto(
-            fd,
-            bytes.as_ptr().cast(),
-            bytes.len(),
-            flags,
-            address,
-            address_bytes,
-        )
-    })
+    as_completion(unsafe { libc::sendto(fd, start, len, flags, address, address_bytes) })
 }
 
 /// Sends a message if that can be done at once.
