@@ -8,20 +8,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
-};
+use std::{fs, path::Path, sync::OnceLock};
 
-use support::build;
-
-/// The library that cargo has built for this suite.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| build::library("first_guesses"))
-}
+use support::build::Libraries;
 
 /// The compiler's errors for a program, or nothing when there are none.
 fn errors(name: &str, program: &str) -> String {
@@ -29,24 +18,10 @@ fn errors(name: &str, program: &str) -> String {
     fs::create_dir_all(&folder).unwrap();
     let source = folder.join(name).with_extension("rs");
     fs::write(&source, program).unwrap();
-    let library = library();
-    // The compiler stands beside cargo.
-    let compiler = Path::new(env!("CARGO")).with_file_name("rustc");
-    let compiler = env::var_os("RUSTC").unwrap_or(compiler.into());
-    let mut compile = Command::new(compiler);
-    compile.args([
-        "--edition",
-        "2024",
-        "--crate-type",
-        "bin",
-        "--emit",
-        "metadata",
-    ]);
-    compile.arg("--extern");
-    compile.arg(format!("annulus={}", library.display()));
-    compile.arg("-L");
-    let folder_of_library = library.parent().unwrap();
-    compile.arg(format!("dependency={}", folder_of_library.display()));
+    static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
+    let libraries = LIBRARIES.get_or_init(|| Libraries::of("first_guesses"));
+    let mut compile = libraries.compiler(&["annulus"]);
+    compile.args(["--crate-type", "bin", "--emit", "metadata"]);
     compile.arg("--out-dir").arg(&folder).arg(&source);
     let output = compile.output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();

@@ -6,7 +6,8 @@ pub(crate) struct Page {
     /// The lines for `Cargo.toml`.
     pub(crate) manifest: String,
     pub(crate) files: Vec<File>,
-    pub(crate) sessions: Vec<Session>,
+    /// The sessions of each part: a reader may begin with any of them.
+    pub(crate) parts: Vec<Vec<Session>>,
 }
 
 /// A Rust file, whose first line has its path.
@@ -38,6 +39,9 @@ impl Page {
         let mut page = Self::default();
         let mut lines = text.lines().enumerate();
         while let Some((index, line)) = lines.next() {
+            if line.starts_with("# Part ") {
+                page.parts.push(Vec::new());
+            }
             let Some(language) = line.strip_prefix("```") else {
                 continue;
             };
@@ -46,16 +50,30 @@ impl Page {
             match language {
                 "toml" => page.manifest = block.join("\n"),
                 "rust" => page.files.push(file(index, &block)),
-                "console" | "console figures" => page.sessions.push(Session {
-                    line: index + 1,
-                    has_figures: language.ends_with("figures"),
-                    steps: steps(&block),
-                }),
+                "console" | "console figures" => {
+                    let part = page.parts.last_mut().expect("a session is in a part");
+                    part.push(Session {
+                        line: index + 1,
+                        has_figures: language.ends_with("figures"),
+                        steps: steps(&block),
+                    });
+                }
                 "text" => {}
                 _ => panic!("line {}: unknown language `{language}`", index + 1),
             }
         }
         page
+    }
+
+    /// Whether the page runs the program `name` as built with optimizations.
+    pub(crate) fn is_optimized(&self, name: &str) -> bool {
+        let mut steps = self
+            .parts
+            .iter()
+            .flatten()
+            .flat_map(|session| &session.steps);
+        let command = format!("cargo run --release --bin {name}");
+        steps.any(|step| step.command.as_ref() == Some(&command))
     }
 }
 
@@ -129,14 +147,15 @@ fn without_figures(line: &str) -> String {
 #[test]
 fn a_page_is_read() {
     let page = Page::read(
-        "a\n```toml\nb = 1\n```\n```rust\n// src/bin/a.rs\nfn main() {}\n```\n\
-         ```console figures\nx\n$ y 1\nz\n```\n",
+        "a\n```toml\nb = 1\n```\n```rust\n// src/bin/a.rs\nfn main() {}\n```\n# Part one\n\
+         ```console figures\nx\n$ y 1\nz\n```\n# Part two\n",
     );
     assert_eq!(page.manifest, "b = 1");
     assert_eq!(page.files[0].path, "src/bin/a.rs");
     assert_eq!(page.files[0].text, "// src/bin/a.rs\nfn main() {}\n");
-    let session = &page.sessions[0];
-    assert!(session.line == 9 && session.has_figures);
+    assert_eq!(page.parts.len(), 2);
+    let session = &page.parts[0][0];
+    assert!(session.line == 10 && session.has_figures);
     assert_eq!(session.steps[0].output, ["x"]);
     assert_eq!(session.steps[1].command.as_deref(), Some("y 1"));
     assert_eq!(session.steps[1].output, ["z"]);

@@ -12,13 +12,15 @@ use std::{
 
 use super::{
     page::{Session, Step, is_shown},
-    project::{PORTS, Project, free_addr},
+    project::{PORTS, PROGRAMS, Project, free_addr},
     support::{BOUND, program::Program},
 };
 
 /// Plays sessions, with the servers that they start.
-pub(crate) struct Player {
-    project: Project,
+pub(crate) struct Player<'a> {
+    project: &'a Project,
+    /// The number of its part of the page.
+    part: u8,
     /// The servers that run, the last one last.
     servers: Vec<Running>,
     /// The address in place of each port.
@@ -73,23 +75,27 @@ impl Drop for Running {
     }
 }
 
-impl Player {
-    pub(crate) fn new(project: Project) -> Self {
+impl<'a> Player<'a> {
+    pub(crate) fn new(project: &'a Project, part: u8) -> Self {
         Self {
             project,
+            part,
             servers: Vec::new(),
-            addrs: PORTS.map(|port| (port, free_addr())).into(),
+            addrs: addrs(part),
             has_run: HashSet::new(),
             waits: false,
         }
     }
 
-    /// Whether the program was run.
-    pub(crate) fn has_run(&self, name: &str) -> bool {
-        self.has_run.contains(name)
+    /// Plays the sessions of a part in their order, and returns the names of the programs in them.
+    pub(crate) fn play(mut self, part: &[Session]) -> HashSet<String> {
+        for session in part {
+            self.play_session(session);
+        }
+        self.has_run
     }
 
-    pub(crate) fn play(&mut self, session: &Session) {
+    fn play_session(&mut self, session: &Session) {
         for step in &session.steps {
             let place = format!("docs/guide.md, line {}: {:?}", session.line, step.command);
             println!("{place}");
@@ -130,7 +136,7 @@ impl Player {
         if is_server {
             // The page says to stop the one before.
             self.servers.clear();
-            self.addrs = PORTS.map(|port| (port, free_addr())).into();
+            self.addrs = addrs(self.part);
         }
         let mut program = self.project.program(name);
         program.args(words.map(|word| self.to_real(word)));
@@ -181,9 +187,15 @@ impl Player {
         found.iter().map(|line| self.to_shown(line)).collect()
     }
 
+    /// Runs the tests of a program (`cargo test --bin NAME`) or of a file in `tests`
+    /// (`cargo test --test NAME`).
     fn test(&self, command: &str) -> Vec<String> {
-        let arguments: Vec<&str> = command.split(' ').skip(1).collect();
-        let output = self.project.cargo(&arguments);
+        let path = match command.split(' ').collect::<Vec<_>>()[..] {
+            ["cargo", "test", "--bin", name] => format!("{PROGRAMS}{name}.rs"),
+            ["cargo", "test", "--test", name] => format!("tests/{name}.rs"),
+            _ => panic!("unknown tests: {command}"),
+        };
+        let output = self.project.tests(&path).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
         let found = lines(&output.stdout);
         assert!(output.status.success(), "{found:#?}\n{told}");
@@ -235,6 +247,10 @@ impl Player {
         }
         text
     }
+}
+
+fn addrs(part: u8) -> Vec<(&'static str, SocketAddr)> {
+    PORTS.map(|port| (port, free_addr(part))).into()
 }
 
 fn lines(output: &[u8]) -> Vec<String> {

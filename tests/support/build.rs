@@ -30,14 +30,43 @@ pub(crate) fn examples() -> &'static Path {
     })
 }
 
-/// The library that the suite `name` is linked with.
-pub(crate) fn library(name: &str) -> PathBuf {
-    let messages = messages(&["test", "--no-run", "--test", name]);
-    let mut paths = messages.split('"').map(Path::new).filter(|path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("libannulus-") && name.ends_with(".rlib"))
-    });
-    paths.next().expect("cargo names the library").to_owned()
+/// The libraries that a suite is linked with.
+pub(crate) struct Libraries {
+    /// Cargo's messages, which name them.
+    messages: String,
+}
+
+impl Libraries {
+    pub(crate) fn of(suite: &str) -> Self {
+        let messages = messages(&["test", "--no-run", "--test", suite]);
+        Self { messages }
+    }
+
+    /// A call of the compiler for a program that uses `crates`, which are among the libraries.
+    pub(crate) fn compiler(&self, crates: &[&str]) -> Command {
+        // The compiler stands beside cargo.
+        let beside = Path::new(env!("CARGO")).with_file_name("rustc");
+        let mut compile = Command::new(env::var_os("RUSTC").unwrap_or(beside.into()));
+        compile.args(["--edition", "2024"]);
+        for name in crates {
+            let library = self.library(name);
+            let folder = library.parent().expect("it is in a folder");
+            compile.arg("-L");
+            compile.arg(format!("dependency={}", folder.display()));
+            compile.arg("--extern");
+            compile.arg(format!("{name}={}", library.display()));
+        }
+        compile
+    }
+
+    fn library(&self, name: &str) -> &Path {
+        let start = format!("lib{name}-");
+        let mut paths = self.messages.split('"').map(Path::new).filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(&start) && name.ends_with(".rlib"))
+        });
+        paths.next().expect("cargo names the library")
+    }
 }
 
 /// A call of cargo that sees what the outer cargo saw. That one tells a test about its package in
@@ -111,9 +140,14 @@ fn features() -> Vec<&'static str> {
 }
 
 /// The features that are off by default, and whether this program has them.
-pub(crate) const OPTIONAL: [(&str, bool); 4] = [
+pub(crate) const OPTIONAL: [(&str, bool); 9] = [
     ("compress", cfg!(feature = "compress")),
+    ("futures-io", cfg!(feature = "futures-io")),
+    ("hyper", cfg!(feature = "hyper")),
     ("json", cfg!(feature = "json")),
     ("tls", cfg!(feature = "tls")),
     ("tls-bundled-roots", cfg!(feature = "tls-bundled-roots")),
+    ("tokio-context", cfg!(feature = "tokio-context")),
+    ("tokio-io", cfg!(feature = "tokio-io")),
+    ("tower", cfg!(feature = "tower")),
 ];

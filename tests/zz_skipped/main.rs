@@ -18,6 +18,7 @@ fn main() {
     tests_are_named_by_reason();
     only_records_of_this_run_are_told();
     it_is_the_last_suite();
+    all_features_are_known();
     let records = skip::take_records(&skip::records(), &skip::Run::current());
     println!("{}", closing_line(&records));
 }
@@ -87,4 +88,19 @@ fn it_is_the_last_suite() {
     let suites = suites.filter(|entry| entry.path().join("main.rs").exists());
     let last = suites.map(|entry| entry.file_name()).max();
     assert_eq!(last.unwrap(), env!("CARGO_CRATE_NAME"));
+}
+
+/// A suite that builds other programs would build the whole crate anew without a feature.
+fn all_features_are_known() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let lines = manifest.lines().skip_while(|line| *line != "[features]");
+    let lines = lines.skip(1).take_while(|line| !line.starts_with('['));
+    let mut names: Vec<&str> = lines
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .filter(|name| !name.starts_with('#') && !["default", "http"].contains(name))
+        .collect();
+    names.sort_unstable();
+    assert_eq!(build::OPTIONAL.map(|(name, _)| name).as_slice(), names);
 }
