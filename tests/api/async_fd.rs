@@ -410,10 +410,12 @@ fn outside_of_its_runtime_it_says_so() {
         add(counter.get_ref(), 1);
         until(|| held.count() == 1).await;
         assert!(counter.poll_readable(&mut held.context()).is_ready());
+        assert_eq!(take(counter.get_ref()).unwrap(), 1);
         assert!(counter.poll_readable(&mut held.context()).is_pending());
     }));
     drop(home);
     run_each(async || refused(&counter).await);
+    add(counter.get_ref(), 1);
     assert_eq!(take(&counter.into_inner()).unwrap(), 1);
 }
 
