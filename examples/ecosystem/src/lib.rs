@@ -1,12 +1,14 @@
 //! Helpers that the programs and tests of this package share.
 
 pub mod axum_app;
+mod database_process;
 pub mod grpc;
 pub mod http3;
 pub mod postgres_server;
 pub mod program;
 pub mod quic;
 pub mod quic_echo;
+pub mod redis_server;
 pub mod scripted_mongodb;
 pub mod skip;
 pub mod watch;

@@ -1,149 +1,130 @@
-//! A PostgreSQL server of a test's own, from Debian's package `postgresql`.
+//! A PostgreSQL server for a test.
 
-use std::{
-    fs,
-    io::{self, BufRead as _, BufReader},
-    net::TcpListener,
-    os::unix::{
-        fs::{MetadataExt as _, chown},
-        process::CommandExt as _,
-    },
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    thread,
+use std::{fs, path::PathBuf};
+
+use crate::{
+    database_process::{DatabaseProcess, Folder, on_a_free_port},
+    skip::skip,
 };
 
-/// A server with an empty cluster in a folder of its own, on a free port of the loopback device. It
-/// trusts every user. Dropping it ends it and removes the folder.
+/// A PostgreSQL cluster in a temporary folder, on a free port of the loopback interface and on a
+/// Unix socket. Dropping it ends it and removes the folder.
+///
+/// It needs the programs of Debian's package `postgresql`. Each connection may be the superuser
+/// `postgres`, without a password.
 #[derive(Debug)]
 pub struct PostgresServer {
-    process: Child,
-    folder: PathBuf,
+    process: Option<DatabaseProcess>,
     port: u16,
+    folder: Folder,
 }
 
 impl PostgresServer {
-    /// Makes a cluster and starts its server.
+    /// Makes a cluster and starts its server. None if PostgreSQL is not installed, for which the
+    /// test is skipped.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// When the package is not installed, and when the cluster cannot be made or served.
-    pub fn start() -> io::Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let programs = programs().ok_or(io::ErrorKind::NotFound)?;
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("annulus-postgres-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder)?;
-        let user = server_user()?;
-        if let Some((user, group)) = user {
-            chown(&folder, Some(user), Some(group))?;
+    /// When it does not start.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        if !program("initdb").exists() {
+            skip("no PostgreSQL server: install Debian's package postgresql");
+            return None;
         }
-        let command = |program: &str| {
-            let mut command = Command::new(programs.join(program));
-            if let Some((user, group)) = user {
-                command.gid(group).uid(user);
-            }
-            command
-                .current_dir(&folder)
-                .stdin(Stdio::null())
-                .arg("-D")
-                .arg(folder.join("data"));
-            command
-        };
-        let made = command("initdb")
-            .args([
-                "-U",
-                "postgres",
-                "--auth=trust",
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C",
-            ])
-            .stdout(Stdio::null())
-            .status()?;
-        if !made.success() {
-            return Err(io::Error::other("initdb failed"));
-        }
-        let port = free_port()?;
-        let mut process = command("postgres")
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port.to_string(),
-                "-c",
-                "fsync=off",
-                "-k",
-            ])
-            .arg(&folder)
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut log = BufReader::new(process.stderr.take().expect("it is piped")).lines();
-        let server = Self {
-            process,
-            folder,
+        let folder = Folder::new("postgres");
+        let made = folder
+            .command(program("initdb"))
+            .args(["--pgdata=data", "--username=postgres", "--auth=trust"])
+            .args(["--encoding=UTF8", "--locale=C", "--no-sync"])
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "{made:?}");
+        let (port, process) = on_a_free_port(|port| serve(&folder, port));
+        Some(Self {
+            process: Some(process),
             port,
-        };
-        let mut seen = Vec::new();
-        for line in log.by_ref().map_while(Result::ok) {
-            if line.contains("ready to accept connections") {
-                // A full pipe would stop the server.
-                thread::spawn(move || log.for_each(drop));
-                return Ok(server);
-            }
-            seen.push(line);
-        }
-        Err(io::Error::other(format!("the server ended: {seen:#?}")))
+            folder,
+        })
     }
 
-    /// Where it listens, for the user and the database `postgres`.
+    /// The port of 127.0.0.1 on which it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What a client needs to connect by TCP.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// What a client needs to connect by the Unix socket.
+    #[must_use]
+    pub fn socket_url(&self) -> String {
+        let folder = self.folder.path().display();
+        let port = self.port;
+        format!("host={folder} port={port} user=postgres dbname=postgres")
+    }
+
+    /// Runs SQL by `psql`, and returns the rows, one a line.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    #[must_use]
+    pub fn sql(&self, text: &str) -> String {
+        let run = self
+            .folder
+            .command(program("psql"))
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--set=ON_ERROR_STOP=1", "--command", text])
+            .arg(self.url())
+            .output()
+            .expect("psql runs");
+        assert!(run.status.success(), "{run:?}");
+        let output = String::from_utf8(run.stdout).expect("the cluster's encoding is UTF-8");
+        output.trim_end().to_owned()
+    }
+
+    /// Ends the server. Its connections are closed, and its data stay.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same port.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub fn resume(&mut self) {
+        let process = serve(&self.folder, self.port);
+        self.process = Some(process.expect("it starts as it did before"));
     }
 }
 
-impl Drop for PostgresServer {
-    fn drop(&mut self) {
-        // A fast end: connections are cut, and the shared memory is given back.
-        let pid = self.process.id().to_string();
-        let told = Command::new("kill").args(["-INT", &pid]).status();
-        if !told.is_ok_and(|status| status.success()) {
-            let _ = self.process.kill();
-        }
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+fn serve(folder: &Folder, port: u16) -> Option<DatabaseProcess> {
+    let mut command = folder.command(program("postgres"));
+    command
+        .args(["-D", "data", "-p"])
+        .arg(port.to_string())
+        .arg("-k")
+        .arg(folder.path())
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+    DatabaseProcess::start(&mut command, "ready to accept connections")
 }
 
-/// The folder of the server's programs, of the newest version that is installed.
-fn programs() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
-    let folders = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
-    folders
-        .filter(|folder| folder.join("initdb").exists())
-        .max()
-}
-
-/// The user and group `postgres` for a process of root's, as whom the server refuses to run.
-fn server_user() -> io::Result<Option<(u32, u32)>> {
-    if Path::new("/proc/self").metadata()?.uid() != 0 {
-        return Ok(None);
-    }
-    let users = fs::read_to_string("/etc/passwd")?;
-    let line = users
-        .lines()
-        .find_map(|line| line.strip_prefix("postgres:"));
-    let mut numbers = line.unwrap_or_default().split(':').skip(1).map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(user)), Some(Ok(group))) => Ok(Some((user, group))),
-        _ => Err(io::Error::other("there is no user postgres")),
-    }
-}
-
-fn free_port() -> io::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    Ok(listener.local_addr()?.port())
+/// A program of the newest version that is installed. Debian has them outside of the usual folders.
+fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let newest = versions
+        .filter_map(Result::ok)
+        .filter_map(|version| {
+            let number: u32 = version.file_name().to_str()?.parse().ok()?;
+            let path = version.path().join("bin").join(name);
+            path.exists().then_some((number, path))
+        })
+        .max();
+    newest.map_or_else(|| PathBuf::from(name), |(_, path)| path)
 }

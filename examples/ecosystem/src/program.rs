@@ -30,8 +30,19 @@ impl Program {
     /// When it cannot be started, or does not tell.
     #[must_use]
     pub fn serve(path: impl AsRef<OsStr>) -> (Self, String) {
+        Self::serve_with(path, &[])
+    }
+
+    /// As [`serve`](Self::serve), with more arguments behind the port.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started, or does not tell.
+    #[must_use]
+    pub fn serve_with(path: impl AsRef<OsStr>, arguments: &[&str]) -> (Self, String) {
         let mut process = Command::new(path)
             .arg("0")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
