@@ -104,9 +104,8 @@ impl Conn {
             self.stream.read_exact(&mut body).ok()?;
             text.push_str(&String::from_utf8_lossy(&body));
         } else if field(&head, "transfer-encoding").is_some() {
-            while !text.ends_with("\r\n0\r\n\r\n") {
-                text.push(char::from(self.byte()?));
-            }
+            let body = self.through(b"\r\n0\r\n\r\n", text.into_bytes())?;
+            text = String::from_utf8_lossy(&body).into_owned();
         }
         self.requests.lock().unwrap().push(text.clone());
         Some(text)
@@ -114,11 +113,28 @@ impl Conn {
 
     /// Reads the head of the next request.
     pub(crate) fn head(&mut self) -> Option<String> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.byte()?);
-        }
+        let head = self.through(b"\r\n\r\n", Vec::new())?;
         Some(String::from_utf8(head).unwrap())
+    }
+
+    /// Reads until the bytes end with `end`, and nothing after that.
+    fn through(&mut self, end: &[u8], mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let mut next = [0; 4096];
+        loop {
+            let count = self.stream.peek(&mut next).ok()?;
+            let begun = bytes.len();
+            for &byte in &next[..count] {
+                bytes.push(byte);
+                if bytes.ends_with(end) {
+                    break;
+                }
+            }
+            let taken = bytes.len() - begun;
+            self.stream.read_exact(&mut next[..taken]).ok()?;
+            if taken == 0 || bytes.ends_with(end) {
+                return (taken > 0).then_some(bytes);
+            }
+        }
     }
 
     fn byte(&mut self) -> Option<u8> {

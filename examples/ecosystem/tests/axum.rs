@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{LazyLock, Once, mpsc},
     thread,
     time::Duration,
@@ -30,7 +30,7 @@ const BOUND: Duration = Duration::from_secs(60);
 /// The folder of the static files, which is made anew.
 fn files() -> PathBuf {
     static ONCE: Once = Once::new();
-    let folder = std::env::temp_dir().join(format!("annulus-axum-{}", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axum");
     ONCE.call_once(|| {
         fs::create_dir_all(folder.join("inner")).unwrap();
         fs::write(folder.join("index.html"), "<p>index</p>").unwrap();
