@@ -27,8 +27,3 @@ pages! {
     from_tokio
     observability
 }
-
-// The services on axum and tonic.
-pub mod axum_app;
-pub mod grpc;
-pub mod websocket;

@@ -54,13 +54,13 @@ impl PostgresServer {
         self.port
     }
 
-    /// What a client needs to connect by TCP.
+    /// The URL for a connection by TCP.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// What a client needs to connect by the Unix socket.
+    /// The parameters for a connection by the Unix socket.
     #[must_use]
     pub fn socket_url(&self) -> String {
         let folder = self.folder.path().display();

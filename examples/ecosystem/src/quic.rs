@@ -1,9 +1,9 @@
 //! quinn on annulus: its trait `Runtime`, over readiness, timers and tasks of this thread.
 //!
 //! quinn reads and writes the socket itself, by recvmmsg(2) and sendmsg(2) with segmentation
-//! offload, and needs to be told when it can. Its traits ask for `Send` although an endpoint that is
-//! made here stays here: [`ThreadBound`] keeps what must not leave the thread. Handles of quinn may
-//! be used from other threads, as long as the runtime runs.
+//! offload, and needs to be told when it can. Its traits ask for `Send` although an endpoint that
+//! is made here stays here: [`ThreadBound`] keeps what must not leave the thread. Handles of quinn
+//! may be used from other threads, as long as the runtime runs.
 
 use std::{
     fmt,

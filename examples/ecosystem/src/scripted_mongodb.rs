@@ -21,7 +21,7 @@ const MESSAGE_BYTES_MAX: usize = 48_000_000;
 #[derive(Debug, Default)]
 struct Data {
     collections: HashMap<String, Vec<Document>>,
-    /// What is left of each open cursor.
+    /// The documents that each open cursor has left.
     cursors: HashMap<i64, Vec<Document>>,
     cursor_count: i64,
 }

@@ -115,7 +115,7 @@ impl managed::Manager for Manager {
     }
 }
 
-/// What the handlers of one worker share.
+/// The state that the handlers of one worker share.
 #[derive(Clone)]
 struct Notes {
     pool: managed::Pool<Manager>,

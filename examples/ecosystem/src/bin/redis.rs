@@ -40,7 +40,7 @@ const MESSAGES_MAX: usize = 64;
 /// Seconds for which a count is kept.
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
 
-/// What the handlers of one worker share.
+/// The state that the handlers of one worker share.
 struct Link {
     info: ConnectionInfo,
     /// Made when it is first needed, and again when it has failed.

@@ -159,7 +159,7 @@ fn a_connection_that_hyper_has_upgraded_is_a_stream_of_ours() {
         let response = client.send_request(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         let upgraded = hyper::upgrade::on(response).await.unwrap();
-        // The stream itself, and what was received behind the head.
+        // The stream itself, and what was received after the head.
         let parts = upgraded.downcast::<Compat<TcpStream>>().unwrap();
         let (stream, unread) = parts.io.into_parts();
         let received = [&parts.read_buf[..], &unread[..]].concat();
