@@ -115,8 +115,10 @@ impl Exchange {
         self.ended.take()
     }
 
-    /// Waits for a connection.
-    pub(crate) async fn given(&self) {
+    /// Waits for a connection. It is no async function, whose state would cost a request some
+    /// instructions.
+    #[inline]
+    pub(crate) fn given(&self) -> impl Future<Output = ()> {
         poll_fn(|_| {
             if self.line.has_transport() {
                 Poll::Ready(())
@@ -124,7 +126,6 @@ impl Exchange {
                 Poll::Pending
             }
         })
-        .await;
     }
 
     /// Forgets the connection, which has ended, so that nothing of it reaches the next one.

@@ -87,7 +87,12 @@ async fn serve<H: Handler>(
             None => wait_for_head(exchange, storage).await?,
         };
         let next = match read {
-            Err(NoRequest::Idle) => return rest(exchange, storage, idle_empty_lines).await,
+            Err(NoRequest::Idle) => {
+                if !rest(exchange, storage, idle_empty_lines) {
+                    settle(exchange).await?;
+                }
+                return Ok(Next::Request);
+            }
             Err(NoRequest::Refused(reason)) => refuse(exchange, storage, reason),
             Ok(()) => {
                 let (request, mut record) = begin(exchange, received);
@@ -142,20 +147,20 @@ fn renew<'a>(
     head
 }
 
-/// Leaves a connection on which no further request has come.
-async fn rest(
-    exchange: &Exchange,
-    storage: &RequestHead,
-    idle_empty_lines: usize,
-) -> Result<Next, Gone> {
+/// Leaves a connection on which no further request has come. False if what was gathered for it has
+/// to be waited for first.
+#[inline]
+fn rest(exchange: &Exchange, storage: &RequestHead, idle_empty_lines: usize) -> bool {
     if storage.empty_line_count() != idle_empty_lines {
         exchange.set_empty_line_count(storage.empty_line_count());
     }
-    if !exchange.post() {
-        exchange.flush().await?;
-        exchange.settle().await?;
-    }
-    Ok(Next::Request)
+    exchange.post()
+}
+
+/// Sends what was gathered, and waits until the kernel has taken it.
+async fn settle(exchange: &Exchange) -> Result<(), Gone> {
+    exchange.flush().await?;
+    exchange.settle().await
 }
 
 /// Answers a request that no handler sees.

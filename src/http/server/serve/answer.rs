@@ -71,11 +71,22 @@ fn answer_here(
     mut answer_to: AnswerTo,
 ) -> Option<Answered> {
     let status = response.status();
-    let failed = exchange.body_failed();
+    let has_failed = exchange.body_failed().is_some();
     answer_to.keeps_alive &=
-        failed.is_none() && !exchange.shared().is_stopping() && ends_body(exchange, response);
+        !has_failed && !exchange.shared().is_stopping() && ends_body(exchange, response);
     let keeps_alive = write_whole(exchange, response, answer_to)?;
-    Some((status, failed.map(EndReason::from), next_after(keeps_alive)))
+    let reason = if has_failed {
+        reason_of(exchange)
+    } else {
+        None
+    };
+    Some((status, reason, next_after(keeps_alive)))
+}
+
+/// The reason that the failure of the request's body is for the end of its connection.
+#[cold]
+fn reason_of(exchange: &Exchange) -> Option<EndReason> {
+    exchange.body_failed().map(EndReason::from)
 }
 
 /// Whether the request's body can end after an answer whose body is here. One that is written in
@@ -99,7 +110,7 @@ pub(crate) async fn answer(
         return Ok(refuse(exchange, EndReason::HandlerFailed, answer_to));
     };
     let status = response.status();
-    let reason = exchange.body_failed().map(EndReason::from);
+    let reason = reason_of(exchange);
     let body = response.take_body();
     if status.is_informational() || answer_to.is_connect && status.is_success() {
         let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
