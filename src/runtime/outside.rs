@@ -44,6 +44,9 @@ impl Runtime {
     /// On the ring the descriptor is an epoll with two eventfds, one of them registered with the
     /// ring (`IORING_REGISTER_EVENTFD`, Linux 5.2); on the poll driver it is that driver's epoll.
     ///
+    /// On 5.10 the descriptor was seen to stay readable when there is nothing to do, so that a
+    /// foreign loop spins there; the cause is not known yet. 6.1 and newer do not.
+    ///
     /// # Examples
     ///
     /// A loop on std's own means; a program has epoll(7) in the place of the sleep:
