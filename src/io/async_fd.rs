@@ -42,9 +42,9 @@ use crate::budget;
 ///
 /// # The descriptor
 ///
-/// The value keeps its descriptor open, and has the same one as long as it is here. A library that
-/// closes it is told to give it up before: drop the `AsyncFd`, then call the library. A descriptor
-/// that is closed too early does no harm to others that get its number, and its waits do not end.
+/// The value keeps its descriptor open, and has the same one as long as it is here. Drop
+/// the `AsyncFd` before a call that makes a library close it. A descriptor that is closed too early
+/// does no harm to others that get its number, and its waits do not end.
 ///
 /// One descriptor may be here several times, and a duplicate of it as well: each has its own waits.
 ///
@@ -94,7 +94,7 @@ use crate::budget;
 /// # .unwrap();
 /// ```
 ///
-/// A library that is told when to read. Its calls take all that is there, or a part:
+/// A library that reads its descriptor itself, when the program calls it:
 ///
 /// ```no_run
 /// use std::{io, os::fd::{AsFd, OwnedFd}};

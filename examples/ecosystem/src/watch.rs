@@ -50,7 +50,7 @@ impl Watch {
                 return Ok(change);
             }
             self.inotify.readable().await?;
-            // It takes a part when the buffer is too small, and the rest is told again.
+            // It takes what the buffer has room for. The next wait ends at once for the rest.
             let events = match self.inotify.get_mut().read_events(&mut self.buffer) {
                 Ok(events) => events,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,

@@ -189,7 +189,7 @@ impl InsideTokio {
     fn turn(&self) {
         let waker = Waker::from(Arc::clone(&self.waiting));
         let context = &mut Context::from_waker(&waker);
-        // An event that comes after this is told again. When tokio shuts down there are no more.
+        // A later event makes the descriptor ready again. There are none when tokio shuts down.
         while let Poll::Ready(Ok(mut guard)) = self.events.poll_read_ready(context) {
             guard.clear_ready();
         }

@@ -122,8 +122,8 @@ fn refused(error: RequestError) -> Error {
     Error::new(error.status(), error.to_string())
 }
 
-/// Writes the head of a request. With `framing` its length is told by that, otherwise by its own
-/// fields.
+/// Writes the head of a request. The length of the body is `framing`, or else the one in the
+/// request's own fields.
 fn encode(parts: &request::Parts, framing: Option<BodyLength>) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     let authority = parts.uri.authority();
