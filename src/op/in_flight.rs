@@ -1,18 +1,20 @@
 //! The future of one operation.
 
 use std::{
+    cell::Cell,
     future::Future,
     io,
+    os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use super::{Op, Progress, WithoutRing, abandon};
 use crate::{
-    driver::{Driver, Key, Withdrawn, foreign_runtime},
-    sys::{Completion, PollEvents, errno},
+    driver::{self, Driver, Key, Withdrawn, foreign_runtime},
+    sys::{self, Completion, PollEvents, errno},
 };
 
 /// How long a future that is polled outside of its runtime waits for the kernel to give its buffer
@@ -46,6 +48,18 @@ enum Stage {
     Submitted(Key),
     /// Waiting for readiness: the completion only says to try again.
     Waiting(Key, PollEvents),
+    /// The same, by an epoll of the descriptor, which this stage owns: see [`sys::watch_only`].
+    WaitingOnly(Key, PollEvents, RawFd),
+}
+
+/// The outcome of the last wait for readiness.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastWait {
+    /// There was none, or it ended for what it was asked for.
+    Answered,
+    /// It ended because the peer has finished sending, which was not asked for. The next one would
+    /// do so at once.
+    Unasked,
 }
 
 impl<O: Op> Unpin for InFlight<O> {}
@@ -127,7 +141,7 @@ impl<O: Op> InFlight<O> {
                 let submitted = unsafe { self.driver.submit_job(job, context.waker().clone()) };
                 self.submitted(submitted)
             }
-            WithoutRing::Ready(events) => self.try_ready(events, context),
+            WithoutRing::Ready(events) => self.try_ready(events, LastWait::Answered, context),
         }
     }
 
@@ -161,7 +175,12 @@ impl<O: Op> InFlight<O> {
     }
 
     /// Attempts while the descriptor may be ready, and waits for it to be ready.
-    fn try_ready(&mut self, events: PollEvents, context: &Context<'_>) -> Poll<O::Output> {
+    fn try_ready(
+        &mut self,
+        events: PollEvents,
+        last_wait: LastWait,
+        context: &Context<'_>,
+    ) -> Poll<O::Output> {
         let op = self
             .op
             .as_mut()
@@ -173,6 +192,12 @@ impl<O: Op> InFlight<O> {
                 return self.finish(Completion::new(result).result());
             }
             self.driver.not_ready(fd.source(), events, false);
+        }
+        if last_wait == LastWait::Unasked {
+            // Without a descriptor left for it, the wait below is right and costs turns.
+            if let Ok(epoll) = sys::watch_only(fd.raw(), events) {
+                return self.wait_only(epoll, events, context);
+            }
         }
         let waker = context.waker().clone();
         let submitted = self
@@ -186,6 +211,44 @@ impl<O: Op> InFlight<O> {
             Err(error) => self.finish(Err(error)),
         }
     }
+
+    /// Waits until `epoll` tells that its one descriptor is ready.
+    #[cold]
+    fn wait_only(
+        &mut self,
+        epoll: OwnedFd,
+        events: PollEvents,
+        context: &Context<'_>,
+    ) -> Poll<O::Output> {
+        // Only a ring has these waits, and it remembers no sources.
+        let source = Cell::new(driver::NO_SOURCE);
+        let waker = context.waker().clone();
+        let submitted =
+            self.driver
+                .submit_ready(epoll.as_raw_fd(), &source, PollEvents::INPUT, waker);
+        match submitted {
+            Ok(key) => {
+                self.stage = Stage::WaitingOnly(key, events, epoll.into_raw_fd());
+                Poll::Pending
+            }
+            Err(error) => self.finish(Err(error)),
+        }
+    }
+
+    /// Takes the epoll out of a stage that waits by one.
+    fn take_epoll(&mut self) -> Option<OwnedFd> {
+        let Stage::WaitingOnly(key, events, epoll) = self.stage else {
+            return None;
+        };
+        self.stage = Stage::Waiting(key, events);
+        // SAFETY: the stage owned it, and names it no more.
+        Some(unsafe { OwnedFd::from_raw_fd(epoll) })
+    }
+}
+
+/// Whether the events that a poll entry has told are none of those that it was asked for.
+fn is_unasked(told: i32, asked: PollEvents) -> bool {
+    PollEvents::told(told as u32).answering(asked).is_empty()
 }
 
 /// Attempts until there is a result, or nothing more to be had now.
@@ -227,7 +290,9 @@ impl<O: Op> Future for InFlight<O> {
                     res if O::RETRIES && res == -errno::EINTR => this.start(context),
                     // The descriptor is in non-blocking mode and this kernel does not wait then.
                     res if O::RETRIES && res == -errno::EAGAIN => match op.without_ring() {
-                        WithoutRing::Ready(events) => this.try_ready(events, context),
+                        WithoutRing::Ready(events) => {
+                            this.try_ready(events, LastWait::Answered, context)
+                        }
                         WithoutRing::Thread(_) if this.driver.uses_ring() => {
                             this.submit_entry(context)
                         }
@@ -240,16 +305,19 @@ impl<O: Op> Future for InFlight<O> {
                     },
                 }
             }
-            Stage::Waiting(key, events) => match this.driver.poll_op(key, context) {
-                Poll::Ready(completion) if completion.res == -errno::ECANCELED => {
-                    this.finish(completion.result())
+            Stage::Waiting(key, events) | Stage::WaitingOnly(key, events, _) => {
+                let completion = ready!(this.driver.poll_op(key, context));
+                let by_epoll = this.take_epoll().is_some();
+                this.stage = Stage::Start;
+                match completion.res {
+                    res if res == -errno::ECANCELED => this.finish(completion.result()),
+                    // The poll driver tells no events.
+                    told if by_epoll || told > 0 && is_unasked(told, events) => {
+                        this.try_ready(events, LastWait::Unasked, context)
+                    }
+                    _ => this.try_ready(events, LastWait::Answered, context),
                 }
-                Poll::Ready(_) => {
-                    this.stage = Stage::Start;
-                    this.try_ready(events, context)
-                }
-                Poll::Pending => Poll::Pending,
-            },
+            }
         }
     }
 }
@@ -273,9 +341,10 @@ impl<O: Op> InFlight<O> {
             Stage::Start => return self.finish(Err(foreign_runtime())),
             Stage::Submitted(key) => key,
             // The operation itself is here, and only the wait is given up.
-            Stage::Waiting(key, _) => {
+            Stage::Waiting(key, _) | Stage::WaitingOnly(key, ..) => {
                 let fd = self.op.as_ref().and_then(Op::fd).map(Rc::clone);
-                abandon::wait(&self.driver, key, fd);
+                let keep = (fd, self.take_epoll());
+                abandon::wait(&self.driver, key, keep);
                 return self.finish(Err(foreign_runtime()));
             }
         };
@@ -318,8 +387,9 @@ impl<O: Op> InFlight<O> {
         let key = match self.stage {
             Stage::Start => return drop(op),
             Stage::Submitted(key) => key,
-            Stage::Waiting(key, _) => {
-                abandon::wait(&self.driver, key, op);
+            Stage::Waiting(key, _) | Stage::WaitingOnly(key, ..) => {
+                let keep = (op, self.take_epoll());
+                abandon::wait(&self.driver, key, keep);
                 return;
             }
         };

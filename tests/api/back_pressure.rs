@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use annulus::{ManagedBuf, Runtime, net::TcpStream, spawn, stats, time};
+use annulus::{ManagedBuf, Runtime, net::TcpStream, spawn, stats, task::JoinHandle, time};
 
 use crate::support::{
     guarded, is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, repetitions,
@@ -233,4 +233,61 @@ fn a_writer_waits_for_a_peer_that_does_not_read() {
         let late = time::timeout(Duration::from_secs(10), far.recv()).await;
         assert!(late.unwrap().unwrap().is_empty());
     });
+}
+
+/// A wait for room that ends at once for another event would use up the processor.
+#[test]
+fn a_write_waits_for_a_peer_that_has_finished_sending_and_does_not_read() {
+    type Write = fn(TcpStream) -> JoinHandle<io::Result<usize>>;
+    let ways: [Write; 3] = [
+        |near| spawn(async move { Ok(near.write(pattern(KERNEL_BYTES_MAX)).await?.0) }),
+        |near| {
+            spawn(async move {
+                near.write_all(pattern(KERNEL_BYTES_MAX)).await?;
+                Ok(KERNEL_BYTES_MAX)
+            })
+        },
+        |near| {
+            spawn(async move {
+                let parts = vec![pattern(100), pattern(KERNEL_BYTES_MAX - 100)];
+                near.write_all_vectored(parts).await?;
+                Ok(KERNEL_BYTES_MAX)
+            })
+        },
+    ];
+    for (number, write) in ways.into_iter().enumerate() {
+        for is_read in [false, true] {
+            run(async move {
+                let (near, far) = std_pair().await;
+                far.shutdown(net::Shutdown::Write).unwrap();
+                assert!(near.recv().await.unwrap().is_empty());
+                let writer = write(near);
+                for _ in 0..20 {
+                    settle().await;
+                }
+                let before = stats().driver.completions;
+                time::sleep(Duration::from_millis(20)).await;
+                let completions = stats().driver.completions - before;
+                assert!(completions < 50, "way {number}: {completions} completions");
+                if !is_read {
+                    // The wait ends with the write.
+                    writer.abort();
+                    settle().await;
+                    return;
+                }
+                let far = TcpStream::from_std(far).unwrap();
+                let (mut total, mut writer) = (0, Some(writer));
+                let sent = loop {
+                    if writer.as_ref().is_some_and(JoinHandle::is_finished) {
+                        break writer.take().unwrap().await.unwrap().unwrap();
+                    }
+                    total += far.recv().await.unwrap().len();
+                };
+                while total < sent {
+                    total += far.recv().await.unwrap().len();
+                }
+                assert_eq!(total, sent, "way {number}");
+            });
+        }
+    }
 }
