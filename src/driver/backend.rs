@@ -144,6 +144,11 @@ impl RingBackend {
         self.ring.wants_enter()
     }
 
+    /// As [`Ring::fd`].
+    pub(super) fn raw_fd(&self) -> i32 {
+        self.ring.fd()
+    }
+
     /// As [`Ring::register_eventfd`].
     pub(super) fn register_eventfd(&mut self, eventfd: i32) -> io::Result<()> {
         self.ring.register_eventfd(eventfd)

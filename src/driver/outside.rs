@@ -1,11 +1,17 @@
 //! The driver's side of a runtime that a foreign loop drives: one descriptor for that loop to wait
 //! for.
 //!
-//! On the ring, the kernel writes to an eventfd at each completion, and also when it has work that
-//! waits for this thread (`DEFER_TASKRUN`), which poll(2) of the ring itself does not tell on every
-//! kernel. That eventfd and the one of other threads' wakes stand in an epoll of their own, which
-//! tells each write once: nothing reads the counts, so a sleep in between, of `block_on`, is not
-//! disturbed. The poll driver's own epoll is such a descriptor already.
+//! On the ring an epoll of its own stands for two descriptors. One is the eventfd of other threads'
+//! wakes. It is told of each write once: nothing reads the count, so a sleep in between, of
+//! `block_on`, is not disturbed. The other tells of completions:
+//!
+//! - With `DEFER_TASKRUN` (6.1) it is an eventfd that the kernel writes to at each completion, and
+//!   also when it has work that waits for this thread, which poll(2) of the ring does not tell on
+//!   every kernel.
+//! - Without, it is the ring itself, which is readable while it has completions. Before 5.18
+//!   the registration of an eventfd waits for the end of all that is in flight, and so for ever.
+//!
+//! The poll driver's own epoll is such a descriptor already.
 //!
 //! None of this is there until a foreign loop asks for it, and then the turns of `block_on` do not
 //! look at it either.
@@ -16,7 +22,11 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
-use super::{Driver, backend::Backend, foreign_runtime};
+use super::{
+    Driver,
+    backend::{Backend, RingBackend},
+    foreign_runtime,
+};
 use crate::sys::{WakeFd, WakeSet};
 
 /// The descriptor for a foreign loop, and what the ring needs beside it.
@@ -27,8 +37,34 @@ pub(super) struct Outside {
 
 struct RingWakes {
     set: WakeSet,
-    /// Registered with the ring, and kept for it.
-    _completions: WakeFd,
+    /// Registered with the ring, and kept for it. None where the ring itself is watched.
+    _completions: Option<WakeFd>,
+}
+
+impl Outside {
+    fn of_ring(ring: &mut RingBackend, wake_fd: i32, defers_work: bool) -> io::Result<Self> {
+        let set = WakeSet::new()?;
+        let fd = set.duplicate()?;
+        set.add_eventfd(wake_fd)?;
+        let completions = if defers_work {
+            let completions = WakeFd::new()?;
+            set.add_eventfd(completions.raw())?;
+            // Last, since a ring takes one only.
+            ring.register_eventfd(completions.raw())?;
+            Some(completions)
+        } else {
+            set.add_readable(ring.raw_fd())?;
+            None
+        };
+        let wakes = RingWakes {
+            set,
+            _completions: completions,
+        };
+        Ok(Self {
+            fd,
+            ring: Some(RefCell::new(wakes)),
+        })
+    }
 }
 
 impl Driver {
@@ -48,18 +84,8 @@ impl Driver {
     fn make_outside(&self) -> io::Result<Outside> {
         let made = match &mut self.core.borrow_mut().backend {
             Backend::Ring(ring) => {
-                let completions = WakeFd::new()?;
-                let set = WakeSet::new(&[self.remote.wake_fd(), completions.raw()])?;
-                let fd = set.duplicate()?;
-                ring.register_eventfd(completions.raw())?;
-                let wakes = RingWakes {
-                    set,
-                    _completions: completions,
-                };
-                Outside {
-                    fd,
-                    ring: Some(RefCell::new(wakes)),
-                }
+                let defers_work = self.features.setup.defer_taskrun;
+                Outside::of_ring(ring, self.remote.wake_fd(), defers_work)?
             }
             Backend::Poll(poll) => Outside {
                 fd: poll.duplicate_epoll()?,

@@ -41,11 +41,10 @@ impl Runtime {
     ///
     /// # Kernel
     ///
-    /// On the ring the descriptor is an epoll with two eventfds, one of them registered with the
-    /// ring (`IORING_REGISTER_EVENTFD`, Linux 5.2); on the poll driver it is that driver's epoll.
-    ///
-    /// On 5.10 the descriptor was seen to stay readable when there is nothing to do, so that a
-    /// foreign loop spins there; the cause is not known yet. 6.1 and newer do not.
+    /// On the ring the descriptor is an epoll with an eventfd, for other threads' wakes, and
+    /// another one that is registered with the ring (`IORING_REGISTER_EVENTFD`). Before 6.1 it is
+    /// the ring itself in the place of that, and a completion may end the loop's epoll_wait(2) by
+    /// `EINTR`. On the poll driver it is that driver's epoll.
     ///
     /// # Examples
     ///
@@ -230,7 +229,7 @@ impl Runtime {
 ///
 /// # Panics
 ///
-/// When the process is out of descriptors; this takes two or three.
+/// When the process is out of descriptors; this takes three at the most.
 impl AsFd for Runtime {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let fd = self.driver.outside_fd();

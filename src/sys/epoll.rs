@@ -73,6 +73,11 @@ impl Epoll {
         self.add_for(fd, token, (libc::EPOLLIN | libc::EPOLLET) as u32)
     }
 
+    /// Watches `fd` for something to read, level-triggered: it is told for as long as there is.
+    pub(crate) fn add_readable(&self, fd: i32, token: u64) -> io::Result<()> {
+        self.add_for(fd, token, libc::EPOLLIN as u32)
+    }
+
     fn add_for(&self, fd: i32, token: u64, events: u32) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the kernel copies the event during the call.

@@ -130,7 +130,8 @@ impl Ring {
         }
     }
 
-    fn fd(&self) -> i32 {
+    /// The ring's descriptor, which is readable while there are completions.
+    pub(crate) fn fd(&self) -> i32 {
         use std::os::fd::AsRawFd as _;
         self.ring.as_raw_fd()
     }
@@ -362,7 +363,7 @@ impl Ring {
     }
 
     /// Has the kernel write to an eventfd at each completion, and when it has work that waits for
-    /// this thread.
+    /// this thread. Before 5.18 it waits for the end of everything in flight.
     pub(crate) fn register_eventfd(&mut self, eventfd: i32) -> io::Result<()> {
         self.ring.submitter().register_eventfd(eventfd)
     }

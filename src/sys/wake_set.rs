@@ -1,21 +1,30 @@
-//! A descriptor that stands for several eventfds.
+//! A descriptor that stands for several others.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
 use super::Epoll;
 
-/// An epoll(7) that is readable once one of a few eventfds was written to since the last
-/// [`clear`](Self::clear). Nothing reads their counts, so others may watch them too.
+/// The most descriptors in a set.
+const FDS_MAX: usize = 2;
+
+/// An epoll(7) that is readable once one of its descriptors is. Nothing reads the eventfds' counts,
+/// so others may watch them too.
 #[derive(Debug)]
 pub(crate) struct WakeSet(Epoll);
 
 impl WakeSet {
-    pub(crate) fn new(eventfds: &[i32]) -> io::Result<Self> {
-        let epoll = Epoll::new(eventfds.len())?;
-        for &fd in eventfds {
-            epoll.add_eventfd(fd, 0)?;
-        }
-        Ok(Self(epoll))
+    pub(crate) fn new() -> io::Result<Self> {
+        Epoll::new(FDS_MAX).map(Self)
+    }
+
+    /// Is readable once an eventfd was written to since the last [`clear`](Self::clear).
+    pub(crate) fn add_eventfd(&self, fd: i32) -> io::Result<()> {
+        self.0.add_eventfd(fd, 0)
+    }
+
+    /// Is readable while `fd` is, until one of both is closed.
+    pub(crate) fn add_readable(&self, fd: i32) -> io::Result<()> {
+        self.0.add_readable(fd, 0)
     }
 
     /// Forgets the writes until now.
