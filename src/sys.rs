@@ -52,8 +52,9 @@ pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{
     MessageHeader, TcpBytes, accept_now, accepted_addr, backlog_max, bind, connect_now, disconnect,
     listen, local_addr, new_datagram_socket, new_socket, peer_addr, peer_credentials, recv_now,
-    send_now, sendmsg_now, set_int_option, set_linger, set_nonblocking, shutdown, socket_error,
-    socket_option, tcp_bytes, unacknowledged, unix_local_addr, unix_peer_addr, with_udp_socket,
+    send_now, send_slices_now, sendmsg_now, set_int_option, set_linger, set_nonblocking, shutdown,
+    socket_error, socket_option, tcp_bytes, unacknowledged, unix_local_addr, unix_peer_addr,
+    with_udp_socket,
 };
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;

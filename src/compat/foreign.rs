@@ -1,12 +1,25 @@
 //! The way back: streams of other libraries as ours.
 
+use std::io;
+
 /// How much one read takes. It lies on the stack while the stream is polled.
 pub(super) const READ_BYTES_MAX: usize = 16 * 1024;
 
+/// How many bytes a stream of another library has taken. It must not take none of some.
+pub(super) fn taken(count: usize, had_some: bool) -> io::Result<usize> {
+    if count == 0 && had_some {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    Ok(count)
+}
+
 /// Makes the wrapper of a stream with traits of another library. The wrapper has our traits; its
-/// own method `poll_piece` reads.
+/// own method `poll_piece` reads, and `is_write_vectored` is that of the other library.
 macro_rules! foreign {
-    ($(#[$doc:meta])* $Name:ident, $Read:ident, $Write:ident, $poll_shutdown:ident) => {
+    (
+        $(#[$doc:meta])*
+        $Name:ident, $Read:ident, $Write:ident, $poll_shutdown:ident, $is_write_vectored:expr
+    ) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $Name<S>(S);
@@ -52,14 +65,25 @@ macro_rules! foreign {
                 context: &mut std::task::Context<'_>,
                 bytes: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                match std::task::ready!(
-                    std::pin::Pin::new(&mut self.0).poll_write(context, bytes)
-                )? {
-                    0 if !bytes.is_empty() => {
-                        std::task::Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()))
-                    }
-                    count => std::task::Poll::Ready(Ok(count)),
-                }
+                let stream = std::pin::Pin::new(&mut self.0);
+                let count = std::task::ready!(stream.poll_write(context, bytes))?;
+                let taken = crate::compat::foreign::taken(count, !bytes.is_empty());
+                std::task::Poll::Ready(taken)
+            }
+
+            fn poll_write_vectored(
+                &mut self,
+                context: &mut std::task::Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let stream = std::pin::Pin::new(&mut self.0);
+                let count = std::task::ready!(stream.poll_write_vectored(context, slices))?;
+                let had_some = slices.iter().any(|slice| !slice.is_empty());
+                std::task::Poll::Ready(crate::compat::foreign::taken(count, had_some))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                ($is_write_vectored)(&self.0)
             }
 
             fn poll_flush(

@@ -1,7 +1,7 @@
 //! The I/O traits of the crate `futures-io` on our streams, and our traits on its.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -51,6 +51,14 @@ impl<S: ByteWrite> AsyncWrite for Compat<S> {
         Pin::into_inner(self).poll_put(context, bytes)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::into_inner(self).poll_put_vectored(context, slices)
+    }
+
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::into_inner(self).poll_settle(context)
     }
@@ -66,7 +74,10 @@ foreign! {
     ///
     /// It does for them what [`FromTokio`](crate::compat::FromTokio) does for tokio's. Its stack
     /// memory is cleared at each read, since the trait asks for that. Feature: `futures-io`.
-    FromFutures, AsyncRead, AsyncWrite, poll_close
+    ///
+    /// The trait does not tell whether a stream takes several slices at once, so
+    /// [`is_write_vectored`](crate::io::ByteWrite::is_write_vectored) says no.
+    FromFutures, AsyncRead, AsyncWrite, poll_close, |_| false
 }
 
 impl<S: AsyncRead + Unpin> FromFutures<S> {

@@ -6,7 +6,8 @@
 //! takes nothing at once, which the stream's own poll does.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, IoSlice},
     task::{Context, Poll, ready},
 };
 
@@ -38,6 +39,8 @@ use crate::{
 /// sends as fast as it is taken: such a flood comes in pieces of some 120 KB, in memory of their
 /// own. A write that the kernel takes at once is neither copied nor allocated for. One of which it
 /// takes nothing is copied, up to 64 KiB, and goes on in the background. A flush waits for that.
+/// A vectored write to a socket is one such call for all slices, so that a library sends a head and
+/// a body without copying them together.
 ///
 /// # `Send`
 ///
@@ -187,6 +190,14 @@ impl<S: ByteWrite + 'static> Compat<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.get_mut().poll_write(context, bytes)
+    }
+
+    pub(super) fn poll_put_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write_vectored(context, slices)
     }
 
     pub(super) fn poll_settle(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

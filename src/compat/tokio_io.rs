@@ -1,7 +1,7 @@
 //! tokio's I/O traits on our streams, and our traits on tokio's.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -53,6 +53,18 @@ impl<S: ByteWrite> AsyncWrite for Compat<S> {
         Pin::into_inner(self).poll_put(context, bytes)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::into_inner(self).poll_put_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.get_ref().is_write_vectored()
+    }
+
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::into_inner(self).poll_settle(context)
     }
@@ -95,7 +107,7 @@ foreign! {
     /// #     (Compat::new(near), Compat::new(far))
     /// # }
     /// ```
-    FromTokio, AsyncRead, AsyncWrite, poll_shutdown
+    FromTokio, AsyncRead, AsyncWrite, poll_shutdown, AsyncWrite::is_write_vectored
 }
 
 impl<S: AsyncRead + Unpin> FromTokio<S> {

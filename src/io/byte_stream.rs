@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
+    io::{self, IoSlice},
     rc::Rc,
     task::{Context, Poll},
 };
@@ -115,6 +115,49 @@ pub trait ByteWrite {
     ///
     /// The errors of the destination. None of `bytes` was taken then.
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Takes the first bytes of `slices`, one slice after the other, and returns how many. It takes
+    /// at least one, unless there are none.
+    ///
+    /// A destination without a method of its own takes bytes of one slice, the first that has some.
+    /// Sockets take all that the kernel has room for, by one call.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::poll_fn, io::{self, IoSlice}};
+    /// use annulus::{io::{ByteRead, ByteWrite}, net::UnixStream};
+    ///
+    /// annulus::run(async {
+    ///     let (mut near, mut far) = UnixStream::pair()?;
+    ///     let parts = [IoSlice::new(b"head "), IoSlice::new(b"and body")];
+    ///     let sent = poll_fn(|context| {
+    ///         ByteWrite::poll_write_vectored(&mut near, context, &parts)
+    ///     });
+    ///     assert_eq!(sent.await?, 13);
+    ///     assert_eq!(&*far.recv().await?, b"head and body");
+    ///     io::Result::Ok(())
+    /// })
+    /// # .unwrap();
+    /// ```
+    fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(context, first.map_or(&[], |slice| &**slice))
+    }
+
+    /// Whether [`poll_write_vectored`](Self::poll_write_vectored) takes bytes of several slices. A
+    /// protocol copies its parts together for a destination that does not.
+    fn is_write_vectored(&self) -> bool {
+        false
+    }
 
     /// Waits until the bytes that were taken are on their way.
     ///
@@ -253,6 +296,18 @@ macro_rules! forward {
                 (**self).poll_write(context, bytes)
             }
 
+            fn poll_write_vectored(
+                &mut self,
+                context: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                (**self).poll_write_vectored(context, slices)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                (**self).is_write_vectored()
+            }
+
             fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
                 (**self).poll_flush(context)
             }
@@ -286,6 +341,18 @@ where
         (&mut &**self).poll_write(context, bytes)
     }
 
+    fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        (&mut &**self).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        (&&**self).is_write_vectored()
+    }
+
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         (&mut &**self).poll_flush(context)
     }
@@ -315,14 +382,38 @@ macro_rules! reads_by_method {
 }
 
 /// Gives a type and references to it the writing trait, by the type's own methods that take
-/// `&self`.
+/// `&self`. A type with the word `vectored` has a method `poll_write_vectored` as well.
 macro_rules! writes_by_method {
+    (vectored: $Type:ty $(, $($bound:tt)+)?) => {
+        crate::io::writes_by_method!(@impl vectored $Type, $Type $(, $($bound)+)?);
+        crate::io::writes_by_method!(@impl vectored $Type, &$Type $(, $($bound)+)?);
+    };
     ($Type:ty $(, $($bound:tt)+)?) => {
         crate::io::writes_by_method!(@impl $Type, $Type $(, $($bound)+)?);
         crate::io::writes_by_method!(@impl $Type, &$Type $(, $($bound)+)?);
     };
+    (@impl vectored $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
+        crate::io::writes_by_method!(@with {
+            fn poll_write_vectored(
+                &mut self,
+                context: &mut std::task::Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                <$Type>::poll_write_vectored(self, context, slices)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+        } $Type, $Writing $(, $($bound)+)?);
+    };
     (@impl $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
+        crate::io::writes_by_method!(@with {} $Type, $Writing $(, $($bound)+)?);
+    };
+    (@with { $($method:tt)* } $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
         impl $(<$($bound)+>)? crate::io::ByteWrite for $Writing {
+            $($method)*
+
             fn poll_write(
                 &mut self,
                 context: &mut std::task::Context<'_>,

@@ -193,6 +193,19 @@ impl<S: Stream> OwnedWriteHalf<S> {
         self.stream.socket().poll_flush(context)
     }
 
+    /// Takes the first bytes of `slices`; see [`TcpStream::poll_write_vectored`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_write_vectored(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.socket().poll_write_vectored(context, slices)
+    }
+
     /// Ends the sending direction; see [`TcpStream::poll_shutdown`].
     ///
     /// # Errors
@@ -209,7 +222,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
     }
 }
 
-writes_by_method!(OwnedWriteHalf<S>, S: Stream);
+writes_by_method!(vectored: OwnedWriteHalf<S>, S: Stream);
 
 impl<S: Stream> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {

@@ -7,7 +7,7 @@
 
 use std::{
     cell::Cell,
-    io,
+    io::{self, IoSlice},
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -54,6 +54,38 @@ impl Socket {
         context: &Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let first = |len_max| bytes[..bytes.len().min(len_max)].to_vec();
+        self.poll_write_by(context, bytes.is_empty(), || self.send_now(bytes), first)
+    }
+
+    /// See `TcpStream::poll_write_vectored`.
+    pub(crate) fn poll_write_vectored(
+        &self,
+        context: &Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let is_empty = slices.iter().all(|slice| slice.is_empty());
+        let first = |len_max| {
+            let mut copy = Vec::new();
+            for slice in slices {
+                let left = len_max - copy.len();
+                copy.extend_from_slice(&slice[..slice.len().min(left)]);
+            }
+            copy
+        };
+        self.poll_write_by(context, is_empty, || self.send_vectored_now(slices), first)
+    }
+
+    /// Sends by `send_now`. When the kernel takes nothing, a send in the background gets what
+    /// `copy_first` returns: at most so many bytes.
+    #[inline]
+    fn poll_write_by(
+        &self,
+        context: &Context<'_>,
+        is_empty: bool,
+        send_now: impl FnOnce() -> io::Result<usize>,
+        copy_first: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
         let shared = self.shared();
         let queue = &shared.extra.send;
         ready!(self.poll_send_turn(context))?;
@@ -62,15 +94,16 @@ impl Socket {
         }
         budget::spend();
         queue.take_error()?;
-        if bytes.is_empty() {
+        if is_empty {
             return Poll::Ready(Ok(0));
         }
-        match self.send_now(bytes) {
+        match send_now() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             result => return Poll::Ready(result),
         }
-        let count = bytes.len().min(BACKGROUND_BYTES_MAX);
-        let send = SendBytes::new(self.any_fd(), bytes[..count].to_vec(), true);
+        let bytes = copy_first(BACKGROUND_BYTES_MAX);
+        let count = bytes.len();
+        let send = SendBytes::new(self.any_fd(), bytes, true);
         let ticket = Ticket::new();
         queue.begin_unattended(&ticket);
         let send = InFlight::new(Rc::clone(shared.driver()), send);

@@ -230,7 +230,16 @@ impl Socket {
 
     /// Sends what the kernel takes at once. After an error for good the receive is looked at.
     pub(super) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = op::send_now(&self.shared, bytes);
+        self.look_after(op::send_now(&self.shared, bytes))
+    }
+
+    /// As [`send_now`](Self::send_now), of several slices.
+    pub(super) fn send_vectored_now(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.look_after(op::send_vectored_now(&self.shared, slices))
+    }
+
+    #[inline]
+    fn look_after(&self, sent: io::Result<usize>) -> io::Result<usize> {
         if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {
             self.shared.extra.receive.look(self.shared.driver());
         }

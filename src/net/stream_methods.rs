@@ -278,6 +278,23 @@ macro_rules! stream_methods {
                 self.socket.poll_write(context, bytes)
             }
 
+            /// Takes the first bytes of `slices`, one slice after the other, and returns how many.
+            /// Otherwise it is [`poll_write`](Self::poll_write).
+            ///
+            /// One call of the kernel's takes them from where they are, out of at most 1,024
+            /// slices.
+            ///
+            /// # Errors
+            ///
+            /// As [`poll_write`](Self::poll_write).
+            pub fn poll_write_vectored(
+                &self,
+                context: &mut Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                self.socket.poll_write_vectored(context, slices)
+            }
+
             /// Waits until every write that has begun is in the kernel's hands, with the waker of
             /// [`poll_write`](Self::poll_write).
             ///
@@ -330,7 +347,7 @@ macro_rules! stream_methods {
         }
 
         crate::io::reads_by_method!($Stream);
-        crate::io::writes_by_method!($Stream);
+        crate::io::writes_by_method!(vectored: $Stream);
     };
 }
 

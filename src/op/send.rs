@@ -162,11 +162,26 @@ pub(crate) fn sends_at_once<T: Owner + ?Sized>(fd: &Descriptor<T>) -> bool {
 /// Sends what the kernel takes at once.
 #[inline]
 pub(crate) fn send_now<T: Owner + ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> io::Result<usize> {
+    send_by(fd, |raw| {
+        // SAFETY: the bytes are borrowed for the time of the call.
+        unsafe { sys::send_now(raw, bytes.as_ptr(), bytes.len().min(LEN_MAX)) }
+    })
+}
+
+/// Sends what the kernel takes at once of several slices.
+pub(crate) fn send_vectored_now<T: Owner + ?Sized>(
+    fd: &Descriptor<T>,
+    slices: &[io::IoSlice<'_>],
+) -> io::Result<usize> {
+    send_by(fd, |raw| sys::send_slices_now(raw, slices))
+}
+
+#[inline]
+fn send_by<T: Owner + ?Sized>(fd: &Descriptor<T>, send: impl Fn(i32) -> i32) -> io::Result<usize> {
     let driver = fd.driver();
     loop {
         driver.count_attempt();
-        // SAFETY: the bytes are borrowed for the time of the call.
-        let result = unsafe { sys::send_now(fd.raw(), bytes.as_ptr(), bytes.len().min(LEN_MAX)) };
+        let result = send(fd.raw());
         match result {
             result if result == -errno::EINTR => {}
             result => {

@@ -155,6 +155,21 @@ pub(crate) unsafe fn sendmsg_now(fd: i32, header: &MessageHeader) -> i32 {
     as_completion(unsafe { libc::sendmsg(fd, header.as_ptr(), flags) })
 }
 
+/// Sends the first bytes of `slices`, of as many as one call takes.
+pub(crate) fn send_slices_now(fd: i32, slices: &[io::IoSlice<'_>]) -> i32 {
+    // With nothing but empty slices in its reach, the call would return zero.
+    let first = slices.iter().position(|slice| !slice.is_empty());
+    let slices = &slices[first.unwrap_or(0)..];
+    // SAFETY: all zeros are a valid `msghdr`: no address, no parts, no control data.
+    let mut header = unsafe { std::mem::zeroed::<libc::msghdr>() };
+    // std promises that an `IoSlice` has the layout of an `iovec`. The kernel reads it only.
+    header.msg_iov = slices.as_ptr().cast_mut().cast();
+    header.msg_iovlen = slices.len().min(PARTS_MAX) as _;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the header names slices that are borrowed for the time of the call.
+    as_completion(unsafe { libc::sendmsg(fd, &raw const header, flags) })
+}
+
 pub(crate) fn shutdown(fd: i32, how: i32) -> i32 {
     // SAFETY: the call takes no address.
     as_completion(unsafe { libc::shutdown(fd, how) } as isize)

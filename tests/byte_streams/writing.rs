@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    io,
+    io::{self, IoSlice},
     task::{Context, Poll},
 };
 
@@ -126,10 +126,48 @@ fn a_write_takes_a_part_and_the_rest_is_left() {
 }
 
 #[test]
+fn slices_are_taken_one_after_the_other() {
+    const LEN: usize = 3 << 20;
+    each(async |_, mut near, mut far| {
+        let bytes = pattern(LEN);
+        let peer = spawn(async move { recv_to_end(&mut far.stream).await });
+        let (mut sent, mut round) = (0, 0);
+        while sent < LEN {
+            round += 1;
+            // Up to forty slices of every length, with empty ones between them.
+            let (mut slices, mut end) = (Vec::new(), sent);
+            for index in 0..=round % 40 {
+                let start = end;
+                end = LEN.min(start + 1 + round * (index + 1) * 7919 % 20_000);
+                slices.extend([IoSlice::new(b""), IoSlice::new(&bytes[start..end])]);
+            }
+            let polled = poll_fn(|context| Poll::Ready(near.poll_write_vectored(context, &slices)));
+            match polled.await {
+                Poll::Ready(count) => {
+                    let count = count.unwrap();
+                    assert!(0 < count && count <= end - sent, "{count}");
+                    sent += count;
+                }
+                Poll::Pending => yield_now().await,
+            }
+        }
+        poll_fn(|context| near.poll_shutdown(context))
+            .await
+            .unwrap();
+        let received = peer.await.unwrap();
+        assert!(received.len() == LEN && is_pattern(&received, 0));
+    });
+}
+
+#[test]
 fn a_write_of_nothing_is_ready_and_sends_nothing() {
     each(async |_, mut near, mut far| {
         let write = poll_fn(|context| near.poll_write(context, b"")).await;
         assert_eq!(write.unwrap(), 0);
+        for slices in [&[][..], &[IoSlice::new(b""), IoSlice::new(b"")]] {
+            let write = poll_fn(|context| near.poll_write_vectored(context, slices)).await;
+            assert_eq!(write.unwrap(), 0);
+        }
         poll_fn(|context| near.poll_flush(context)).await.unwrap();
         near.write_all(b"more").await.unwrap();
         assert_eq!(recv_exact(&mut far.stream, 4).await, b"more");

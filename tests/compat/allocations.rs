@@ -55,6 +55,32 @@ fn a_message_by_any_traits_allocates_nothing() {
 }
 
 #[test]
+fn a_vectored_write_allocates_nothing() {
+    use std::io::IoSlice;
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
+        runtime.block_on(guarded(async {
+            let (near, far) = pair().await;
+            spawn(echo(far));
+            let mut near = Compat::new(near);
+            let slices = [IoSlice::new(b"01234"), IoSlice::new(b"56789")];
+            let mut buf = [0; 10];
+            let count = allocations(async || {
+                for _ in 0..1_000 {
+                    let near = &mut near;
+                    let sent =
+                        poll_fn(|context| Hyper::poll_write_vectored(near, context, &slices));
+                    assert_eq!(sent.await.unwrap(), 10);
+                    Hyper::read_exact(near, &mut buf).await;
+                    assert_eq!(&buf, b"0123456789");
+                }
+            });
+            assert_eq!(count.await, 0, "{kind:?}");
+        }));
+    }
+}
+
+#[test]
 fn peeking_allocates_nothing() {
     use std::pin::Pin;
     use tokio::io::AsyncBufRead;

@@ -9,11 +9,12 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod threads;
+mod vectored;
 mod ways_back;
 
 use std::{
     future::poll_fn,
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -37,6 +38,12 @@ trait Family<S> {
         stream: &mut S,
         context: &mut Context<'_>,
         bytes: &[u8],
+    ) -> Poll<io::Result<usize>>;
+
+    fn poll_write_vectored(
+        stream: &mut S,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>>;
 
     fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -106,6 +113,14 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Sync + Unpin> Fami
         Pin::new(stream).poll_write(context, bytes)
     }
 
+    fn poll_write_vectored(
+        stream: &mut S,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(stream).poll_write_vectored(context, slices)
+    }
+
     fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(stream).poll_flush(context)
     }
@@ -134,6 +149,14 @@ impl<S: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> Fa
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        stream: &mut S,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(stream).poll_write_vectored(context, slices)
     }
 
     fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -165,6 +188,14 @@ impl<S: hyper::rt::Read + hyper::rt::Write + Send + Sync + Unpin> Family<S> for 
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        stream: &mut S,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(stream).poll_write_vectored(context, slices)
     }
 
     fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,7 @@
 //! hyper's I/O traits on our streams, and our traits on its.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -41,6 +41,18 @@ impl<S: ByteWrite> Write for Compat<S> {
         Pin::into_inner(self).poll_put(context, bytes)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::into_inner(self).poll_put_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.get_ref().is_write_vectored()
+    }
+
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::into_inner(self).poll_settle(context)
     }
@@ -56,7 +68,7 @@ foreign! {
     ///
     /// It is to hyper's traits what [`FromTokio`](crate::compat::FromTokio) is to tokio's.
     /// Feature: `hyper`.
-    FromHyper, Read, Write, poll_shutdown
+    FromHyper, Read, Write, poll_shutdown, Write::is_write_vectored
 }
 
 impl<S: Read + Unpin> FromHyper<S> {

@@ -1,0 +1,142 @@
+//! Writes of several slices: one system call each where the stream is a socket.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    task::Poll,
+};
+
+use annulus::{
+    compat::{Compat, FromTokio},
+    io::{ByteRead, ByteStream, ByteWrite, duplex},
+    net::UnixStream,
+    stats,
+};
+
+use crate::{
+    Family, Futures, Hyper, Tokio,
+    support::{counted::Counted, pair, run_each},
+};
+
+/// Writes slices by one poll, and returns how many bytes it took, and by how many system calls.
+fn write_once<F: Family<Compat<S>>, S: 'static>(
+    near: &mut Compat<S>,
+    slices: &[&[u8]],
+) -> (usize, u64) {
+    let slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+    let before = stats().driver.attempts;
+    match F::poll_write_vectored(near, &mut Counted::new().context(), &slices) {
+        Poll::Ready(count) => (count.unwrap(), stats().driver.attempts - before),
+        Poll::Pending => panic!("{}: the peer has room", F::NAME),
+    }
+}
+
+/// Each family of traits sends a head and a body by one call.
+async fn sends_at_once<S: ByteStream + 'static>(near: S, mut far: impl ByteRead) {
+    let slices: &[&[u8]] = &[b"", b"head: 1", b"", b"\n", b"body"];
+    let mut near = Compat::new(near);
+    let sent = [
+        write_once::<Tokio, _>(&mut near, slices),
+        write_once::<Futures, _>(&mut near, slices),
+        write_once::<Hyper, _>(&mut near, slices),
+    ];
+    assert_eq!(sent, [(12, 1); 3]);
+    let mut received = Vec::new();
+    while received.len() < 36 {
+        received.extend_from_slice(&far.recv().await.unwrap());
+    }
+    assert_eq!(received, b"head: 1\nbody".repeat(3));
+}
+
+#[test]
+fn slices_to_a_socket_are_one_system_call() {
+    run_each(async || {
+        let (near, far) = pair().await;
+        sends_at_once(near, far).await;
+        let (near, far) = UnixStream::pair().unwrap();
+        sends_at_once(near, far).await;
+        let (near, far) = pair().await;
+        let (_read, write) = near.into_split();
+        let mut write = Compat::new(write);
+        let (count, calls) = {
+            let slices = [IoSlice::new(b"a"), IoSlice::new(b"b")];
+            let before = stats().driver.attempts;
+            let count = poll_fn(|context| {
+                let write = std::pin::Pin::new(&mut write);
+                tokio::io::AsyncWrite::poll_write_vectored(write, context, &slices)
+            });
+            (count.await.unwrap(), stats().driver.attempts - before)
+        };
+        assert_eq!((count, calls), (2, 1));
+        drop(far);
+    });
+}
+
+#[test]
+fn a_stream_tells_whether_it_takes_several_slices() {
+    fn tells<S: ByteStream + 'static>(stream: S) -> bool {
+        let ours = stream.is_write_vectored();
+        let stream = Compat::new(stream);
+        let tokio = tokio::io::AsyncWrite::is_write_vectored(&stream);
+        assert_eq!(tokio, hyper::rt::Write::is_write_vectored(&stream));
+        assert_eq!(ours, tokio);
+        // The way back says the same.
+        assert_eq!(ours, FromTokio::new(stream).is_write_vectored());
+        ours
+    }
+    run_each(async || {
+        let (near, _far) = pair().await;
+        assert!(tells(near));
+        let (near, _far) = UnixStream::pair().unwrap();
+        assert!(tells(Box::new(near) as Box<dyn ByteStream>));
+        let (near, _far) = UnixStream::pair().unwrap();
+        assert!(tells(std::rc::Rc::new(near)));
+        let (near, _far) = duplex(10);
+        assert!(!tells(near));
+    });
+}
+
+#[test]
+fn a_stream_in_memory_takes_the_first_slice_that_has_bytes() {
+    run_each(async || {
+        let (near, mut far) = duplex(100);
+        let mut near = Compat::new(near);
+        for sent in [
+            write_once::<Tokio, _>(&mut near, &[b"", b"first", b"second"]),
+            write_once::<Futures, _>(&mut near, &[b"", b"first", b"second"]),
+            write_once::<Hyper, _>(&mut near, &[b"", b"first", b"second"]),
+        ] {
+            assert_eq!(sent, (5, 0));
+        }
+        assert_eq!(
+            &*ByteRead::recv(&mut far).await.unwrap(),
+            b"firstfirstfirst"
+        );
+    });
+}
+
+#[test]
+fn more_slices_than_one_call_takes_are_taken_in_part() {
+    run_each(async || {
+        let (near, far) = pair().await;
+        let mut near = Compat::new(near);
+        // Empty ones in front have no place among the 1,024 of a call.
+        let mut slices = vec![&b""[..]; 2_000];
+        assert_eq!(write_once::<Tokio, _>(&mut near, &slices), (0, 0));
+        slices.extend([&b"x"[..]; 2_000]);
+        assert_eq!(write_once::<Tokio, _>(&mut near, &slices), (1_024, 1));
+        assert_eq!(far.recv().await.unwrap().len(), 1_024);
+    });
+}
+
+#[test]
+fn a_vectored_write_to_a_peer_that_is_gone_is_an_error() {
+    run_each(async || {
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        let mut near = Compat::new(near);
+        let slices = [IoSlice::new(b"a"), IoSlice::new(b"b")];
+        let error = poll_fn(|context| Hyper::poll_write_vectored(&mut near, context, &slices));
+        assert_eq!(error.await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    });
+}
