@@ -71,7 +71,7 @@ use crate::{
     sys::{self, Completion, Entry, Features, PollEvents, Process, Wait, errno, opcode},
     task::SystemSpawner,
 };
-use backend::Backend;
+use backend::{Backend, Chosen};
 use catch_up::CollectedAt;
 use outside::Outside;
 pub(crate) use poll::NO_SOURCE;
@@ -178,13 +178,21 @@ struct Core {
 }
 
 impl Driver {
-    /// Makes a driver of the kind asked for.
-    pub(crate) fn new(kind: DriverKind, size: RingSize) -> Result<Self, DriverError> {
+    /// Makes a driver of the kind asked for. The refusal of a ring that was tried first comes with
+    /// the poll driver that takes its place.
+    pub(crate) fn new(
+        kind: DriverKind,
+        size: RingSize,
+    ) -> Result<(Self, Option<DriverError>), DriverError> {
         sys::call_in_children(current::leave);
         let remote = Arc::new(Remote::new().map_err(DriverError::Other)?);
-        let (backend, features) = backend::choose(kind, size, &remote)?;
+        let Chosen {
+            backend,
+            features,
+            refusal,
+        } = backend::choose(kind, size, &remote)?;
         let uses_ring = matches!(backend, Backend::Ring(_));
-        Ok(Self {
+        let driver = Self {
             core: RefCell::new(Core {
                 backend,
                 slots: slab::Slab::new(),
@@ -215,7 +223,8 @@ impl Driver {
             system_tasks: OnceCell::new(),
             buffers: OnceCell::new(),
             outside: OnceCell::new(),
-        })
+        };
+        Ok((driver, refusal))
     }
 
     #[inline]

@@ -72,7 +72,7 @@
 //! Everything works from Linux 5.6 on. The runtime finds out by trying what the kernel can do, and
 //! uses newer features by itself. Where io_uring is forbidden, as in the default profiles of Docker
 //! and Kubernetes, the same program runs on epoll and says so once; `ANNULUS_DRIVER=poll` chooses
-//! that by hand.
+//! that by hand. [`diagnose`] tells which of the two it is here, and why.
 //!
 //! # Features
 //!
@@ -121,6 +121,7 @@ pub mod buf;
     feature = "tower"
 ))]
 pub mod compat;
+pub mod diagnosis;
 // Not where the examples are collected: those of a page are run elsewhere or not meant to be.
 #[cfg(all(doc, not(doctest)))]
 pub mod docs;
@@ -160,6 +161,7 @@ pub mod time;
 pub mod tls;
 mod unwind;
 
+pub use diagnosis::{Diagnosis, diagnose};
 pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;
 pub use runtime::{Cores, Runtime, RuntimeBuilder, Stats, TokioStats, pin_to_core, run, stats};

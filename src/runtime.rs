@@ -29,6 +29,7 @@ use catch_up::CatchUp;
 use crate::{
     driver::{Driver, DriverKind, Remote},
     pool::Pool,
+    sys::Features,
     task::{Tasks, Unpark},
     time::Timers,
     unwind::FirstPanic,
@@ -154,6 +155,11 @@ impl Runtime {
         } else {
             DriverKind::Poll
         }
+    }
+
+    /// The features that its driver uses.
+    pub(crate) fn features(&self) -> &Features {
+        self.driver.features()
     }
 }
 

@@ -11,6 +11,7 @@ mod epoll;
 mod features;
 mod file;
 mod inherited;
+mod kernel;
 mod limits;
 mod mapping;
 mod memory;
@@ -27,7 +28,7 @@ mod wake_fd;
 mod wake_set;
 
 pub(crate) use addr::SocketAddress;
-pub(crate) use cpu::{allowed_cores, pin_to_core};
+pub(crate) use cpu::{affine_cores, allowed_cores, pin_to_core, quota_cores};
 pub(crate) use datagram::{
     BATCH_MAX, DatagramHeader, DatagramLayout, Destination, SendControl, datagram_addr,
     datagram_ancillary, datagram_len, recvmmsg_now, send_message_now, send_to_now,
@@ -39,7 +40,8 @@ pub(crate) use file::{
     OpenFlags, close, metadata, open_and_settle, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
 pub(crate) use inherited::inherited_sockets;
-pub(crate) use limits::descriptors_max;
+pub(crate) use kernel::{KernelName, descriptors_possible, has_seccomp_filter, io_uring_disabled};
+pub(crate) use limits::{ResourceLimit, descriptors_max};
 pub(crate) use mapping::Mapping;
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;

@@ -1,8 +1,8 @@
 //! The ring's side of the driver: its own few entries, and the way it sleeps.
 
 use std::{
-    io::{self, Write as _},
-    sync::{Arc, Once},
+    io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -253,31 +253,44 @@ impl RingBackend {
     }
 }
 
+/// A backend that was chosen.
+pub(super) struct Chosen {
+    pub(super) backend: Backend,
+    pub(super) features: Features,
+    /// Why it is not the ring that was tried first.
+    pub(super) refusal: Option<DriverError>,
+}
+
 /// Makes the backend that `kind`, the environment and the kernel agree on.
 pub(super) fn choose(
     kind: DriverKind,
     size: RingSize,
     remote: &Arc<Remote>,
-) -> Result<(Backend, Features), DriverError> {
+) -> Result<Chosen, DriverError> {
     let mask = Version::from_environment().map_err(DriverError::Environment)?;
     let kind = if kind == DriverKind::Auto {
         kind_from_environment()?
     } else {
         kind
     };
-    let poll = || -> Result<(Backend, Features), DriverError> {
+    let poll = |refusal| -> Result<Chosen, DriverError> {
         let backend = PollBackend::new(remote).map_err(DriverError::Other)?;
-        Ok((Backend::Poll(backend), Features::none()))
+        Ok(Chosen {
+            backend: Backend::Poll(backend),
+            features: Features::none(),
+            refusal,
+        })
     };
     if kind == DriverKind::Poll {
-        return poll();
+        return poll(None);
     }
     match ring(size, mask, remote) {
-        Ok(made) => Ok(made),
-        Err(error) if kind == DriverKind::Auto && error.is_forbidden() => {
-            warn_once(&error);
-            poll()
-        }
+        Ok((backend, features)) => Ok(Chosen {
+            backend,
+            features,
+            refusal: None,
+        }),
+        Err(error) if kind == DriverKind::Auto && error.is_forbidden() => poll(Some(error)),
         Err(error) => Err(error),
     }
 }
@@ -319,12 +332,4 @@ fn kind_from_environment() -> Result<DriverKind, DriverError> {
             "expected ANNULUS_DRIVER to be ring or poll, found {value:?}"
         ))),
     }
-}
-
-fn warn_once(error: &DriverError) {
-    static WARNING: Once = Once::new();
-    WARNING.call_once(|| {
-        // A program whose standard error is closed goes on without the warning.
-        let _ = writeln!(io::stderr(), "annulus: {error}; using epoll instead");
-    });
 }

@@ -1,26 +1,38 @@
 //! The errors of starting a driver, each with its remedy.
 
-use std::{fmt, io};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    sync::Once,
+};
 
-use crate::sys::errno;
+use crate::sys::{self, errno};
 
 /// Why a driver could not be made.
 pub(crate) enum DriverError {
     /// io_uring_setup(2) failed with this errno.
-    Ring { errno: i32, sysctl: Option<String> },
+    Ring { errno: i32, evidence: Evidence },
     /// An environment variable says something that is not understood.
     Environment(String),
     /// Something that every driver needs failed.
     Other(io::Error),
 }
 
+/// Where the system was asked who refuses a ring. An errno alone does not tell.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Evidence {
+    /// The sysctl `kernel.io_uring_disabled`.
+    sysctl: Option<u32>,
+    has_filter: Option<bool>,
+}
+
 impl DriverError {
     pub(super) fn ring(errno: i32) -> Self {
-        let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok();
-        Self::Ring {
-            errno,
-            sysctl: sysctl.map(|value| value.trim().to_owned()),
-        }
+        let evidence = Evidence {
+            sysctl: sys::io_uring_disabled(),
+            has_filter: sys::has_seccomp_filter(),
+        };
+        Self::Ring { errno, evidence }
     }
 
     /// The error of a later step of a ring's set-up, told as those of the first.
@@ -29,6 +41,15 @@ impl DriverError {
             Some(errno) => Self::ring(errno).into(),
             None => error,
         }
+    }
+
+    /// Says on standard error that epoll takes the ring's place, and why: once a process.
+    pub(crate) fn warn_once(&self) {
+        static WARNING: Once = Once::new();
+        WARNING.call_once(|| {
+            // A program whose standard error is closed goes on without the warning.
+            let _ = writeln!(io::stderr(), "annulus: {self}; using epoll instead");
+        });
     }
 
     /// Whether this machine refuses rings, so that the poll driver is the answer. Limits are not
@@ -46,28 +67,36 @@ impl DriverError {
 
 impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (code, sysctl) = match self {
-            Self::Ring { errno, sysctl } => (*errno, sysctl.as_deref()),
+        let (code, evidence) = match self {
+            Self::Ring { errno, evidence } => (*errno, *evidence),
             Self::Environment(text) => return f.write_str(text),
             Self::Other(error) => match error.raw_os_error() {
                 // The same limit, and the same remedy, as for a ring.
-                Some(code @ (errno::EMFILE | errno::ENFILE)) => (code, None),
+                Some(code @ (errno::EMFILE | errno::ENFILE)) => (code, Evidence::default()),
                 _ => return write!(f, "no driver could be set up: {error}"),
             },
         };
-        match (code, sysctl) {
-            (errno::EPERM, Some("2")) => f.write_str(
+        match (code, evidence.sysctl) {
+            (errno::EPERM, Some(2)) => f.write_str(
                 "io_uring is switched off for all users of this machine: the sysctl \
                  kernel.io_uring_disabled is 2 (0 allows it)",
             ),
-            (errno::EPERM, Some("1")) => f.write_str(
+            (errno::EPERM, Some(1)) => f.write_str(
                 "io_uring is switched off for this user: the sysctl kernel.io_uring_disabled is 1 \
                  (0 allows it, and so does membership of the group in kernel.io_uring_group)",
+            ),
+            (errno::EPERM | errno::EACCES, _) if evidence.has_filter == Some(false) => f.write_str(
+                "io_uring is forbidden here, most likely by a security module such as SELinux, \
+                 since this process has no seccomp filter (a policy that allows io_uring lifts that)",
             ),
             (errno::EPERM | errno::EACCES, _) => f.write_str(
                 "io_uring is forbidden here, most likely by a seccomp filter, as in the default \
                  profiles of Docker and Kubernetes (a profile that allows io_uring_setup, \
                  io_uring_enter and io_uring_register lifts that)",
+            ),
+            (errno::ENOSYS, _) if evidence.has_filter == Some(true) => f.write_str(
+                "this kernel has no io_uring: it is older than Linux 5.1, built without it, or a \
+                 seccomp filter or a sandbox such as gVisor answers in its place",
             ),
             (errno::ENOSYS, _) => f.write_str(
                 "this kernel has no io_uring: it is older than Linux 5.1, built without it, or a \
@@ -150,54 +179,48 @@ mod tests {
         assert_eq!(printed, expected);
     }
 
+    /// The error of a ring on a system where no evidence can be read.
+    fn refused(errno: i32) -> DriverError {
+        DriverError::Ring {
+            errno,
+            evidence: Evidence::default(),
+        }
+    }
+
     #[test]
     fn every_refusal_names_its_remedy() {
-        let say = |errno, sysctl: Option<&str>| {
-            DriverError::Ring {
-                errno,
-                sysctl: sysctl.map(str::to_owned),
-            }
-            .to_string()
+        let say = |errno, sysctl, has_filter| {
+            let evidence = Evidence { sysctl, has_filter };
+            DriverError::Ring { errno, evidence }.to_string()
         };
-        assert!(say(errno::EPERM, Some("2")).contains("kernel.io_uring_disabled is 2"));
-        assert!(say(errno::EPERM, Some("1")).contains("kernel.io_uring_group"));
-        assert!(say(errno::EPERM, Some("0")).contains("seccomp"));
-        assert!(say(errno::EPERM, None).contains("seccomp"));
-        assert!(say(errno::ENOSYS, None).contains("no io_uring"));
-        assert!(say(errno::ENOMEM, None).contains("ulimit -l"));
-        assert!(say(errno::EMFILE, None).contains("ulimit -n"));
-        assert!(say(5, None).contains("Input/output error"));
+        for has_filter in [None, Some(false), Some(true)] {
+            let by_sysctl = say(errno::EPERM, Some(2), has_filter);
+            assert!(by_sysctl.contains("kernel.io_uring_disabled is 2"));
+            let by_sysctl = say(errno::EPERM, Some(1), has_filter);
+            assert!(by_sysctl.contains("kernel.io_uring_group"));
+            assert!(say(errno::ENOSYS, None, has_filter).contains("no io_uring"));
+            assert!(say(errno::ENOMEM, None, has_filter).contains("ulimit -l"));
+            assert!(say(errno::EMFILE, None, has_filter).contains("ulimit -n"));
+        }
+        for errno in [errno::EPERM, errno::EACCES] {
+            for sysctl in [None, Some(0)] {
+                assert!(say(errno, sysctl, Some(true)).contains("by a seccomp filter"));
+                assert!(say(errno, sysctl, None).contains("by a seccomp filter"));
+                assert!(say(errno, sysctl, Some(false)).contains("a security module"));
+            }
+        }
+        assert!(say(errno::ENOSYS, None, Some(true)).contains("a seccomp filter or a sandbox"));
+        assert!(!say(errno::ENOSYS, None, Some(false)).contains("filter"));
+        assert!(say(5, None, None).contains("Input/output error"));
     }
 
     #[test]
     fn limits_are_not_taken_for_a_refusal() {
-        assert!(
-            DriverError::Ring {
-                errno: errno::EPERM,
-                sysctl: None
-            }
-            .is_forbidden()
-        );
-        assert!(
-            DriverError::Ring {
-                errno: errno::ENOSYS,
-                sysctl: None
-            }
-            .is_forbidden()
-        );
-        assert!(
-            !DriverError::Ring {
-                errno: errno::ENOMEM,
-                sysctl: None
-            }
-            .is_forbidden()
-        );
-        assert!(
-            !DriverError::Ring {
-                errno: errno::EMFILE,
-                sysctl: None
-            }
-            .is_forbidden()
-        );
+        for errno in [errno::EPERM, errno::EACCES, errno::ENOSYS] {
+            assert!(refused(errno).is_forbidden());
+        }
+        for errno in [errno::ENOMEM, errno::EMFILE, errno::EINVAL] {
+            assert!(!refused(errno).is_forbidden());
+        }
     }
 }

@@ -32,7 +32,7 @@ fn driver(kind: DriverKind) -> Option<Rc<Driver>> {
         completion_count: 32,
     };
     match Driver::new(kind, size) {
-        Ok(driver) => Some(Rc::new(driver)),
+        Ok((driver, _)) => Some(Rc::new(driver)),
         Err(error) if kind == DriverKind::Ring && error.is_forbidden() => {
             skip::skip(&error.to_string());
             None

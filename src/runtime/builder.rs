@@ -5,7 +5,7 @@ use std::{cell::Cell, io, rc::Rc, time::Duration};
 use super::{Runtime, WakeDriver, catch_up::CatchUp};
 use crate::{
     blocking::{self, Work},
-    driver::{Driver, DriverKind, Helpers, Job, RingSize},
+    driver::{Driver, DriverError, DriverKind, Helpers, Job, RingSize},
     pool::{Pool, PoolSize},
     sys,
     task::{OnTaskPanic, TaskPanic, Tasks},
@@ -58,8 +58,7 @@ impl RuntimeBuilder {
         }
     }
 
-    /// Chooses the driver. By default the ring, or epoll where the ring is forbidden. By default
-    /// the ring, or epoll where the ring is forbidden.
+    /// Chooses the driver. By default the ring, or epoll where the ring is forbidden.
     #[must_use]
     pub fn driver(mut self, driver: DriverKind) -> Self {
         self.driver = driver;
@@ -126,9 +125,20 @@ impl RuntimeBuilder {
     ///
     /// When no driver can be set up: the ring is forbidden and was asked for, this process is out
     /// of descriptors or of locked memory, or an environment variable makes no sense. The error's
-    /// text says what to do.
+    /// text says what to do; `annulus::diagnose` tells more.
     pub fn build(self) -> io::Result<Runtime> {
-        let driver = Rc::new(Driver::new(self.driver, self.ring)?);
+        let (runtime, refusal) = self.build_silently()?;
+        if let Some(refusal) = refusal {
+            refusal.warn_once();
+        }
+        Ok(runtime)
+    }
+
+    /// As [`build`](Self::build), but the refusal of a ring comes with the runtime, and no warning
+    /// is written.
+    pub(crate) fn build_silently(self) -> io::Result<(Runtime, Option<DriverError>)> {
+        let (driver, refusal) = Driver::new(self.driver, self.ring)?;
+        let driver = Rc::new(driver);
         driver.set_helpers(Rc::new(BlockingThreads));
         let pool = Pool::new(&driver, self.pool)?;
         let tasks = Tasks::new(std::sync::Arc::new(WakeDriver(driver.remote().clone())));
@@ -138,7 +148,7 @@ impl RuntimeBuilder {
             tasks.set_task_panic_hook(hook);
         }
         let shutdown_timeout = self.shutdown_timeout;
-        Ok(Runtime {
+        let runtime = Runtime {
             driver,
             pool,
             timers: Timers::new(Some(sys::monotonic_nanos)),
@@ -146,7 +156,8 @@ impl RuntimeBuilder {
             catch_up: CatchUp::default(),
             shutdown_timeout,
             told_deadline: Cell::new(None),
-        })
+        };
+        Ok((runtime, refusal))
     }
 }
 

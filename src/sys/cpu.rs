@@ -5,6 +5,15 @@ use std::{fs, io};
 /// The processors in this thread's affinity mask, in order, at most as many as the control
 /// group's quota pays for.
 pub(crate) fn allowed_cores() -> Vec<usize> {
+    let mut cores = affine_cores();
+    if let Some(quota) = quota_cores() {
+        cores.truncate(quota.max(1));
+    }
+    cores
+}
+
+/// The processors in this thread's affinity mask, in order; never none.
+pub(crate) fn affine_cores() -> Vec<usize> {
     // SAFETY: all zeros are a valid, empty set.
     let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
     // SAFETY: the kernel writes at most the size given.
@@ -20,9 +29,6 @@ pub(crate) fn allowed_cores() -> Vec<usize> {
     }
     if cores.is_empty() {
         cores.push(0);
-    }
-    if let Some(quota) = quota_cores() {
-        cores.truncate(quota.max(1));
     }
     cores
 }
@@ -43,7 +49,7 @@ pub(crate) fn pin_to_core(core: usize) -> io::Result<()> {
 }
 
 /// The number of whole processors that the control group's quota pays for, rounded up.
-fn quota_cores() -> Option<usize> {
+pub(crate) fn quota_cores() -> Option<usize> {
     if let Some(path) = cgroup_path("0::") {
         // Every ancestor's quota binds too; the tightest counts.
         let mut folder = std::path::PathBuf::from(format!("/sys/fs/cgroup{path}"));

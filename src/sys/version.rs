@@ -15,6 +15,11 @@ impl Version {
         Self { major, minor }
     }
 
+    /// Its two numbers.
+    pub(crate) const fn numbers(self) -> (u16, u16) {
+        (self.major, self.minor)
+    }
+
     /// `ANNULUS_KERNEL`, when set: the newest kernel whose features may be used.
     pub(crate) fn from_environment() -> Result<Option<Self>, String> {
         let Some(value) = std::env::var_os("ANNULUS_KERNEL") else {

@@ -175,6 +175,7 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
     let (url, copy) = (hello.url(), folder.path("copy"));
     for (name, arguments) in [
         ("conformance", &["0"][..]),
+        ("doctor", &[]),
         ("download", &[&url, &copy]),
         ("echo", &["0"]),
         ("fetch", &[&url]),
@@ -231,6 +232,7 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
         ("conformance", &["0", "--nonsense", "1"], "[PORT]"),
         ("conformance", &["0", "--idle-timeout", "-1"], "[PORT]"),
         ("conformance", &["0", "--max-body"], "[PORT]"),
+        ("doctor", &["nonsense"], ""),
         ("download", &[], "URL FILE [PARTS]"),
         ("download", &["http://a.test/"], "URL FILE [PARTS]"),
         (

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
-pub(crate) const LAYERS: [&[&str]; 12] = [
+pub(crate) const LAYERS: [&[&str]; 13] = [
     &["unwind", "budget", "shrink"],
     &["mailbox"],
     &["sys", "buf", "task", "time", "sync", "future"],
@@ -14,6 +14,7 @@ pub(crate) const LAYERS: [&[&str]; 12] = [
     &["io", "op"],
     &["net", "fs", "process", "signal"],
     &["runtime"],
+    &["diagnosis"],
     &["tls"],
     &["http"],
     &["compat"],
