@@ -20,6 +20,7 @@ macro_rules! pages {
         #[doc = "[limits.md]: crate::docs::limits"]
         #[doc = "[modules.svg]: ../../../../../docs/modules.svg"]
         #[doc = "[observability.md]: crate::docs::observability"]
+        #[doc = "[operating.md]: crate::docs::operating"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
         pub mod $name {}
@@ -39,4 +40,5 @@ pages! {
     life_of_an_op
     limits
     observability
+    operating
 }

@@ -10,60 +10,19 @@ use annulus::{DriverKind, Runtime};
 
 use crate::{
     child::{child, descriptors, everything_works, is_child},
-    support::skip::skip,
+    support::{
+        seccomp::{Filter, RING},
+        skip::skip,
+    },
 };
 
-/// Makes some system calls of this thread, and of those that it starts, fail with `errno`: a real
-/// seccomp filter, as containers install.
+/// Makes some system calls of this thread, and of those that it starts, fail with `errno`.
 pub(crate) fn forbid(calls: &[i64], errno: i32) {
-    let statement = |code: u32, value: u32| libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k: value,
-    };
-    // The number of the call is the first field of what a filter sees.
-    let mut filter = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
-    for call in calls {
-        filter.push(libc::sock_filter {
-            code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-            jt: 0,
-            jf: 1,
-            k: *call as u32,
-        });
-        let refuse = libc::SECCOMP_RET_ERRNO | errno as u32;
-        filter.push(statement(libc::BPF_RET | libc::BPF_K, refuse));
-    }
-    filter.push(statement(
-        libc::BPF_RET | libc::BPF_K,
-        libc::SECCOMP_RET_ALLOW,
-    ));
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: this call takes plain numbers.
-    let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    assert_eq!(result, 0, "{}", io::Error::last_os_error());
-    // SAFETY: the program and its filter live through the call, which copies them.
-    let result = unsafe {
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
-            &raw const program,
-        )
-    };
-    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    Filter::of(calls, errno).install().unwrap();
 }
 
-const ALL: [i64; 3] = [
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-];
-
 /// Whether rings are allowed here; where they are not, a filter shows nothing.
-fn rings_are_allowed() -> bool {
+pub(crate) fn rings_are_allowed() -> bool {
     // What a child has found out before the filter it would remember.
     if is_child() {
         return true;
@@ -105,31 +64,31 @@ fn falls_back(name: &str, calls: &'static [i64], errno: i32, reason: &str) {
 #[test]
 fn a_filter_that_says_eperm_leads_to_epoll() {
     let name = "forbidden::a_filter_that_says_eperm_leads_to_epoll";
-    falls_back(name, &ALL, libc::EPERM, "seccomp");
+    falls_back(name, &RING, libc::EPERM, "seccomp");
 }
 
 #[test]
 fn a_filter_that_says_enosys_leads_to_epoll() {
     let name = "forbidden::a_filter_that_says_enosys_leads_to_epoll";
-    falls_back(name, &ALL, libc::ENOSYS, "this kernel has no io_uring");
+    falls_back(name, &RING, libc::ENOSYS, "this kernel has no io_uring");
 }
 
 #[test]
 fn a_filter_that_says_eacces_leads_to_epoll() {
     let name = "forbidden::a_filter_that_says_eacces_leads_to_epoll";
-    falls_back(name, &ALL, libc::EACCES, "seccomp");
+    falls_back(name, &RING, libc::EACCES, "seccomp");
 }
 
 #[test]
 fn a_filter_of_register_only_leads_to_epoll() {
     let name = "forbidden::a_filter_of_register_only_leads_to_epoll";
-    falls_back(name, &ALL[2..], libc::EPERM, "seccomp");
+    falls_back(name, &RING[2..], libc::EPERM, "seccomp");
 }
 
 #[test]
 fn a_filter_of_enter_only_leads_to_epoll() {
     let name = "forbidden::a_filter_of_enter_only_leads_to_epoll";
-    falls_back(name, &ALL[1..2], libc::EPERM, "seccomp");
+    falls_back(name, &RING[1..2], libc::EPERM, "seccomp");
 }
 
 fn refuses(name: &str, variables: &[(&str, &str)], errno: i32, kind: io::ErrorKind, reason: &str) {
@@ -139,7 +98,7 @@ fn refuses(name: &str, variables: &[(&str, &str)], errno: i32, kind: io::ErrorKi
     let by_environment = variables.contains(&("ANNULUS_DRIVER", "ring"));
     let written = child(name, variables, || {
         let before = descriptors();
-        forbid(&ALL, errno);
+        forbid(&RING, errno);
         let builder = if by_environment {
             Runtime::builder()
         } else {
@@ -193,7 +152,7 @@ fn the_warning_needs_no_standard_error() {
     }
     let name = "forbidden::the_warning_needs_no_standard_error";
     let written = child(name, &FREE, || {
-        forbid(&ALL, libc::EPERM);
+        forbid(&RING, libc::EPERM);
         // SAFETY: the call takes no address, and this process uses the descriptor no more.
         unsafe { libc::close(2) };
         let runtime = Runtime::new().unwrap();

@@ -9,6 +9,9 @@
 )]
 
 mod child;
+// The profile is read as JSON, and one of the programs is an HTTP server.
+#[cfg(feature = "json")]
+mod doctor;
 mod environment;
 mod exhausted;
 mod forbidden;
@@ -19,6 +22,8 @@ mod limits;
 mod overflow;
 mod peers;
 mod process;
+#[cfg(feature = "json")]
+mod profile;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;
