@@ -5,6 +5,7 @@ mod builder;
 mod catch_up;
 mod cores;
 mod outside;
+mod spin;
 mod stats;
 
 use std::{
@@ -25,6 +26,7 @@ pub(crate) use stats::tokio_counts;
 pub use stats::{Stats, TokioStats, stats};
 
 use catch_up::CatchUp;
+use spin::Spin;
 
 use crate::{
     driver::{Driver, DriverKind, Remote},
@@ -117,6 +119,7 @@ pub struct Runtime {
     timers: Rc<Timers>,
     tasks: Tasks,
     catch_up: CatchUp,
+    spin: Spin,
     shutdown_timeout: Duration,
     /// The first timer's deadline at the end of the last turn of a foreign loop, which was told.
     told_deadline: Cell<Option<Instant>>,

@@ -171,6 +171,9 @@ impl Runtime {
                 .copy_out_parked(&mut |completion| self.pool.copy_out(completion));
         }
         let wait = self.fire_timers(due);
+        if self.spin.is_on() && wait != Wait::No {
+            return self.spin_or_sleep(wait);
+        }
         if !self.tasks.prepare_park() {
             return self.driver.turn(Wait::No);
         }
@@ -186,7 +189,7 @@ impl Runtime {
     }
 
     /// Visits the kernel when the tasks have been told that this thread sleeps.
-    fn sleep(&self, wait: Wait) -> io::Result<()> {
+    pub(super) fn sleep(&self, wait: Wait) -> io::Result<()> {
         let mut result = Ok(());
         // A waker may panic. Tasks that took this thread to be asleep after that would never let it
         // sleep again.

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, io, rc::Rc, time::Duration};
 
-use super::{Runtime, WakeDriver, catch_up::CatchUp};
+use super::{Runtime, WakeDriver, catch_up::CatchUp, spin::Spin};
 use crate::{
     blocking::{self, Work},
     driver::{Driver, DriverError, DriverKind, Helpers, Job, RingSize},
@@ -31,6 +31,7 @@ pub struct RuntimeBuilder {
     ring: RingSize,
     pool: PoolSize,
     shutdown_timeout: Duration,
+    spin: Duration,
     on_task_panic: OnTaskPanic,
     task_panic_hook: Option<PanicHook>,
 }
@@ -53,6 +54,7 @@ impl RuntimeBuilder {
                 buffer_bytes: 4096,
             },
             shutdown_timeout: Duration::from_secs(5),
+            spin: Duration::ZERO,
             on_task_panic: OnTaskPanic::default(),
             task_panic_hook: None,
         }
@@ -101,6 +103,40 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Sets how long the thread looks for events before it sleeps; zero by default, which is never.
+    ///
+    /// A thread that sleeps is woken by the kernel, which takes tens of microseconds. One that
+    /// looks sees an event at once, and uses its processor meanwhile. So this is for services in
+    /// which an answer that comes some microseconds earlier is worth a processor, with no more
+    /// threads than processors.
+    ///
+    /// It adapts: the thread looks for the whole time as long as events come closer together than
+    /// that, and half as long after each pause that was longer. A thread that falls idle looks in
+    /// vain for less than twice the time, and then sleeps without a look until two events come
+    /// close together again. Timers are as exact as before. A foreign loop that calls
+    /// [`Runtime::turn`] sleeps itself, and this option means nothing there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use annulus::Runtime;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::builder()
+    ///     .spin(Duration::from_micros(100))
+    ///     .build()?;
+    /// assert_eq!(runtime.block_on(async { 7 }), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn spin(mut self, duration: Duration) -> Self {
+        self.spin = duration;
         self
     }
 
@@ -154,6 +190,7 @@ impl RuntimeBuilder {
             timers: Timers::new(Some(sys::monotonic_nanos)),
             tasks,
             catch_up: CatchUp::default(),
+            spin: Spin::new(self.spin),
             shutdown_timeout,
             told_deadline: Cell::new(None),
         };

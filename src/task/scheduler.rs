@@ -394,6 +394,10 @@ impl Scheduler {
         }
     }
 
+    pub(super) fn has_posts(&self) -> bool {
+        self.inbox.has_posts()
+    }
+
     /// Whether the owner may sleep now.
     pub(super) fn fall_asleep(&self) -> bool {
         let is_idle = self.ready.is_empty() && !self.is_root_awake();

@@ -92,6 +92,11 @@ impl Tasks {
         self.scheduler.poll_inbox();
     }
 
+    /// Whether other threads have posted something.
+    pub(crate) fn has_posts(&self) -> bool {
+        self.scheduler.has_posts()
+    }
+
     /// Whether the owner may sleep now. False when a task or the root is ready, or another thread
     /// has posted something: go on with [`Tasks::poll_inbox`]. After true, nothing may run before
     /// [`Tasks::unparked`].

@@ -2,13 +2,15 @@
 
 use std::{
     cell::Cell,
-    future::pending,
+    future::{pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
+    task::Poll,
+    thread,
     time::Duration,
 };
 
-use annulus::{DriverKind, Runtime, net::TcpListener, spawn, task::yield_now, time};
+use annulus::{DriverKind, Runtime, blocking, net::TcpListener, spawn, task::yield_now, time};
 
 use crate::support::{
     Folder, guarded, pair, poll_once, recv_exact, run, settle, skip::skip, std_pair,
@@ -396,4 +398,49 @@ fn what_is_dropped_last_is_closed_when_block_on_returns() {
         .unwrap();
     assert_eq!(std::io::Read::read(&mut near, &mut [0]).unwrap(), 0);
     drop(runtime);
+}
+
+#[test]
+fn a_runtime_that_looks_before_it_sleeps_sees_every_kind_of_event() {
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        for spin in [1, 200, 1_000_000] {
+            let builder = Runtime::builder()
+                .driver(kind)
+                .spin(Duration::from_micros(spin));
+            builder.build().unwrap().block_on(guarded(async {
+                let (near, far) = pair().await;
+                let echo = spawn(async move {
+                    loop {
+                        let bytes = far.recv().await.unwrap();
+                        if bytes.is_empty() {
+                            break;
+                        }
+                        far.write_all(bytes).await.unwrap();
+                    }
+                });
+                for round in 0..50_u8 {
+                    near.write_all(vec![round; 10]).await.unwrap();
+                    assert_eq!(recv_exact(&near, 10).await, [round; 10]);
+                    // A helper thread, a timer, and another thread's wake.
+                    assert_eq!(blocking::run(move || round).await, round);
+                    time::sleep(Duration::from_micros(u64::from(round))).await;
+                    let mut thread = None;
+                    poll_fn(|context| match thread.take() {
+                        None => {
+                            let waker = context.waker().clone();
+                            thread = Some(thread::spawn(move || waker.wake()));
+                            Poll::Pending
+                        }
+                        Some(thread) => {
+                            thread.join().unwrap();
+                            Poll::Ready(())
+                        }
+                    })
+                    .await;
+                }
+                drop(near);
+                echo.await.unwrap();
+            }));
+        }
+    }
 }
