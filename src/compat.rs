@@ -12,7 +12,7 @@
 //! |---|---|---|---|
 //! | `tokio-io` | `Compat<S>` has tokio's `AsyncRead`, `AsyncBufRead`, `AsyncWrite` | [`FromTokio`] | tokio-postgres, redis, h2, tokio-tungstenite, tokio-util's codecs |
 //! | `futures-io` | `Compat<S>` has those of `futures-io` | [`FromFutures`] | futures-rustls, async-tungstenite, libp2p |
-//! | `hyper` | `Compat<S>` has hyper's `Read`, `Write` | [`FromHyper`] | hyper's servers and clients, with its [`Executor`](hyper::Executor) and [`Timer`](hyper::Timer) |
+//! | `hyper` | `Compat<S>` has hyper's `Read`, `Write` | [`FromHyper`] | hyper's servers and clients, with its [`Executor`](hyper::Executor), [`Timer`](hyper::Timer) and [`Connector`](hyper::Connector) |
 //!
 //! A library that takes a stream gets `Compat::new(stream)`. The future that drives it, if it has
 //! one, runs by [`spawn`](crate::spawn):

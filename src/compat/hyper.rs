@@ -1,4 +1,4 @@
-//! hyper's executor and timer on this runtime.
+//! hyper's executor, timer and connector on this runtime.
 //!
 //! Feature: `hyper`. hyper's I/O traits are on [`Compat`](super::Compat).
 //!
@@ -7,6 +7,7 @@
 //! | a stream: `hyper::rt::{Read, Write}` | [`Compat::new(stream)`](super::Compat) |
 //! | an executor, for HTTP/2 and for hyper-util's client | [`Executor`] |
 //! | a timer, for its timeouts | [`Timer`] |
+//! | a connector, for hyper-util's client and tonic's channel | [`Connector`] |
 //!
 //! A server with hyper, on our sockets:
 //!
@@ -33,10 +34,12 @@
 //! Both run as tests of the repository, in `examples/ecosystem`, since hyper's protocols are
 //! features of hyper that this crate does not ask for.
 
+mod connector;
 mod executor;
 mod stream;
 mod timer;
 
+pub use connector::{ClientStream, Connector};
 pub use executor::Executor;
 pub use stream::FromHyper;
 pub use timer::Timer;

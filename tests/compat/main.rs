@@ -4,6 +4,7 @@
 //! streams that go through each of the traits and back.
 
 mod allocations;
+mod connector;
 mod storm;
 mod streams;
 #[path = "../support/mod.rs"]

@@ -4,6 +4,7 @@ pub mod axum_app;
 mod database_process;
 pub mod grpc;
 pub mod http3;
+pub mod legacy_connector;
 pub mod postgres_server;
 pub mod program;
 pub mod quic;

@@ -20,20 +20,26 @@ use futures_rustls::{
 
 use crate::{listen, pattern, run_each};
 
+/// The settings of a server, and its certificate, which is for `localhost`.
+pub(crate) fn server_config() -> (ServerConfig, String) {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certified.cert.der().clone()],
+            PrivateKeyDer::Pkcs8(key),
+        )
+        .unwrap();
+    (config, certified.cert.pem())
+}
+
 #[test]
 fn a_tls_server_on_our_sockets_is_a_stream_of_ours() {
     run_each(async || {
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certified.cert.der().clone()],
-                PrivateKeyDer::Pkcs8(key),
-            )
-            .unwrap();
+        let (config, certificate) = server_config();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let addr = listen(move |stream| {
             let accepting = acceptor.accept(Compat::new(stream));
@@ -51,7 +57,7 @@ fn a_tls_server_on_our_sockets_is_a_stream_of_ours() {
         .await;
         let config = tls::Config::builder()
             .system_roots(false)
-            .add_root_certificate(certified.cert.pem().as_bytes())
+            .add_root_certificate(certificate.as_bytes())
             .build()
             .unwrap();
         let stream = TcpStream::connect(&*addr).await.unwrap();
