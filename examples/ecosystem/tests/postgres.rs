@@ -121,7 +121,7 @@ fn notifications_reach_each_client_that_watches() {
     }
     let workers = thread::available_parallelism().unwrap().get();
     for _ in 0..workers {
-        let _ = program.line("told of notes");
+        let _ = program.line("receives notifications");
     }
     let (status, _) = send("POST", &format!("http://{addr}/notes"), "by HTTP");
     assert_eq!(status, 201);
@@ -165,7 +165,7 @@ fn connections_are_made_again_when_the_server_is_back() {
     assert_eq!(send("POST", &notes, "kept").0, 201);
     let workers = thread::available_parallelism().unwrap().get();
     for _ in 0..workers {
-        let _ = program.line("told of notes");
+        let _ = program.line("receives notifications");
     }
     server.stop();
     assert_eq!(get(&format!("{notes}/1")).0, 503);
@@ -175,7 +175,7 @@ fn connections_are_made_again_when_the_server_is_back() {
     }
     // The listeners are back as well.
     for _ in 0..workers {
-        let _ = program.line("told of notes");
+        let _ = program.line("receives notifications");
     }
     let mut watcher = open(&addr, "/events");
     let _ = line_with(&mut watcher, "text/event-stream");

@@ -261,7 +261,7 @@ impl Notes {
         let (client, mut connection) = connect(&self.config).await?;
         let asked = spawn(async move {
             client.batch_execute("LISTEN notes").await?;
-            println!("the worker is told of notes");
+            println!("a worker receives notifications");
             Ok::<_, tokio_postgres::Error>(client) // It ends the connection when it is dropped.
         });
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
