@@ -1,12 +1,12 @@
-//! A gRPC service of tonic's on annulus's sockets, by hyper's HTTP/2. Its messages are written by
+//! A gRPC service of tonic's on annulus's sockets, and tonic's client. The messages are written by
 //! hand, so that no compiler of protocols is needed.
 
 use std::{
     convert::Infallible,
     future::{Ready, ready},
     io,
+    net::SocketAddr,
     pin::Pin,
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,14 +17,13 @@ use std::{
 use annulus::{
     compat::{
         Compat,
-        hyper::{Executor, Timer},
+        hyper::{Connector, Executor, Timer},
+        in_tokio,
     },
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     spawn,
-    task::{AbortHandle, ThreadBound},
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use hyper::client::conn::http2::SendRequest;
 use hyper_util::service::TowerToHyperService;
 use tonic::{
     Request, Response, Status, Streaming,
@@ -34,6 +33,8 @@ use tonic::{
         ClientStreamingService, Grpc, NamedService, ServerStreamingService, StreamingService,
         UnaryService,
     },
+    service::Routes,
+    transport::{Channel, Endpoint, Server},
 };
 use tonic_prost::ProstCodec;
 use tower_service::Service;
@@ -100,10 +101,24 @@ impl ServerStreamingService<Number> for Count {
     fn call(&mut self, request: Request<Number>) -> Self::Future {
         let counted = Arc::clone(&self.0.counted);
         let ending = Ending(Arc::clone(&self.0.ended));
-        let numbers = stream::iter(0..request.into_inner().value).map(move |value| {
+        let (mut value, end) = (0, request.into_inner().value);
+        let mut is_next_batch = false;
+        let numbers = stream::poll_fn(move |context| {
             let _ = &ending;
+            // They come a hundred at a time, as they would from a database. tonic sends what it has
+            // in between.
+            if value % 100 == 0 && !is_next_batch {
+                is_next_batch = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            is_next_batch = false;
+            if value == end {
+                return Poll::Ready(None);
+            }
             counted.fetch_add(1, Relaxed);
-            Ok(value.into())
+            value += 1;
+            Poll::Ready(Some(Ok((value - 1).into())))
         });
         ready(Ok(Response::new(numbers.boxed())))
     }
@@ -191,63 +206,46 @@ where
     }
 }
 
-/// A connection to a gRPC server, for tonic's clients.
-#[derive(Clone)]
-pub struct Channel {
-    sender: SendRequest<Body>,
-    origin: http::uri::Authority,
-    _connection: Rc<Connection>,
+/// Accepts connections for tonic's own server, until `stop` is ready and all of them have ended.
+///
+/// Each connection is a task that tonic starts by `tokio::spawn`. That task runs on tokio's thread,
+/// so the socket goes there as soon as it is accepted. The accepting itself is done here.
+pub async fn serve_by_tonic(
+    listener: TcpListener,
+    routes: Routes,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let incoming = stream::unfold(listener, async |listener| {
+        let accepted = accept_for_tokio(&listener).await;
+        Some((accepted, listener))
+    });
+    let served = Server::builder()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop);
+    in_tokio(served).await
 }
 
-/// Ends the connection's task with the last channel.
-struct Connection(AbortHandle);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+async fn accept_for_tokio(listener: &TcpListener) -> io::Result<tokio::net::TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    let (stream, received) = stream.detach().await?.into_std()?;
+    assert!(received.is_empty(), "no receive has begun");
+    stream.set_nonblocking(true)?;
+    tokio::net::TcpStream::from_std(stream)
 }
 
-impl Channel {
-    /// Connects to `addr`.
-    pub async fn connect(addr: std::net::SocketAddr) -> io::Result<Self> {
-        let stream = Compat::new(TcpStream::connect(addr).await?);
-        let connected = hyper::client::conn::http2::Builder::new(Executor)
-            .timer(Timer)
-            .handshake(stream)
-            .await;
-        let (sender, connection) = connected.map_err(io::Error::other)?;
-        let task = spawn(connection);
-        let origin = addr.to_string().parse().map_err(io::Error::other)?;
-        Ok(Self {
-            sender,
-            origin,
-            _connection: Rc::new(Connection(task.abort_handle())),
-        })
-    }
+/// A channel to `addr` by tonic's own client, whose connection and tasks are on this thread.
+///
+/// It works without a runtime of tokio's. With a time limit or a keep-alive it needs one, in which
+/// the program is by `Tokio::enter`.
+pub fn endpoint(addr: SocketAddr) -> Endpoint {
+    Endpoint::from_shared(format!("http://{addr}"))
+        .expect("an address is a URL's host")
+        .executor(Executor)
 }
 
-impl Service<http::Request<Body>> for Channel {
-    type Response = http::Response<hyper::body::Incoming>;
-    type Error = hyper::Error;
-    type Future = ThreadBound<Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>>>>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.sender.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let mut uri = parts.uri.into_parts();
-        uri.scheme = Some(http::uri::Scheme::HTTP);
-        uri.authority = Some(self.origin.clone());
-        match http::Uri::from_parts(uri) {
-            Ok(uri) => {
-                parts.uri = uri;
-                let request = http::Request::from_parts(parts, body);
-                ThreadBound::new(Box::pin(self.sender.send_request(request)))
-            }
-            Err(_) => unreachable!("a method of gRPC is a path"),
-        }
-    }
+/// Connects to `addr` by tonic's own client.
+pub async fn connect(addr: SocketAddr) -> Result<Channel, tonic::transport::Error> {
+    endpoint(addr)
+        .connect_with_connector(Connector::new())
+        .await
 }

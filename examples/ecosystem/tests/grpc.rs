@@ -2,34 +2,74 @@
 //! check.
 
 use std::{
+    net::SocketAddr,
     process::Command,
     sync::{atomic::Ordering::Relaxed, mpsc},
     thread,
     time::Duration,
 };
 
-use annulus::{net::TcpListener, spawn, task::yield_now, time::timeout};
-use ecosystem::grpc::{Channel, Number, Numbers, serve};
+use annulus::{
+    compat::{Tokio, hyper::Connector},
+    net::TcpListener,
+    spawn,
+    sync::oneshot,
+    task::yield_now,
+    time::timeout,
+};
+use ecosystem::grpc::{Number, Numbers, connect, endpoint, serve, serve_by_tonic};
 use futures_util::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
-use tonic::{Code, Request, client::Grpc, service::Routes};
+use tonic::{Code, Request, client::Grpc, service::Routes, transport::Channel};
 use tonic_prost::ProstCodec;
 
 /// How long a test waits for what must come.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Runs a test with a server of its own and a client.
-fn with_numbers(test: impl AsyncFnOnce(Numbers, Grpc<Channel>)) {
+/// Runs a test with a server of its own, of each kind.
+fn each_server(test: impl AsyncFn(Numbers, SocketAddr)) {
     annulus::run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let numbers = Numbers::default();
-        let routes = Routes::new(numbers.clone()).prepare();
-        let served = spawn(serve(listener, routes));
-        let grpc = Grpc::new(Channel::connect(addr).await.unwrap());
-        let test = timeout(BOUND, test(numbers, grpc));
-        test.await.expect("the test does not hang");
+        let (numbers, routes) = numbers_served();
+        let (listener, addr) = listen().await;
+        let served = spawn(serve(listener, routes.prepare()));
+        bounded(test(numbers, addr)).await;
         served.abort();
+
+        let (numbers, routes) = numbers_served();
+        let (listener, addr) = listen().await;
+        let (stop, stopped) = oneshot::channel();
+        let served = spawn(serve_by_tonic(listener, routes, async move {
+            let _ = stopped.await;
+        }));
+        bounded(test(numbers, addr)).await;
+        stop.send(()).unwrap();
+        // The connections of the test are closed, so that the server has none to wait for.
+        bounded(served).await.unwrap().unwrap();
+    });
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+fn numbers_served() -> (Numbers, Routes) {
+    let numbers = Numbers::default();
+    (numbers.clone(), Routes::new(numbers))
+}
+
+async fn bounded<F: Future>(future: F) -> F::Output {
+    timeout(BOUND, future)
+        .await
+        .expect("the test does not hang")
+}
+
+/// As [`each_server`], with a client.
+fn with_numbers(test: impl AsyncFn(Numbers, Grpc<Channel>)) {
+    each_server(async |numbers, addr| {
+        let grpc = Grpc::new(connect(addr).await.unwrap());
+        test(numbers, grpc).await;
     });
 }
 
@@ -94,18 +134,21 @@ fn ten_thousand_messages_come_in_order() {
 }
 
 #[test]
-fn a_stream_that_is_cancelled_half_way_ends_at_the_server() {
-    with_numbers(async |numbers, mut grpc| {
+fn ten_thousand_messages_cancelled_half_way_end_at_the_server() {
+    each_server(async |numbers, addr| {
+        // A window so small that the server has to wait for the client to read.
+        let endpoint = endpoint(addr).initial_stream_window_size(1024);
+        let channel = endpoint.connect_with_connector(Connector::new());
+        let mut grpc = Grpc::new(channel.await.unwrap());
         grpc.ready().await.unwrap();
-        // So many that the server has not sent all of them before half have come.
-        let request = Request::new(Number { value: 1 << 40 });
+        let request = Request::new(Number { value: 10_000 });
         let answer = grpc
             .server_streaming(request, method("Count"), codec())
             .await
             .unwrap();
         let mut counted = answer.into_inner();
-        for _ in 0..5_000 {
-            counted.message().await.unwrap().unwrap();
+        for expected in 0..5_000 {
+            assert_eq!(counted.message().await.unwrap().unwrap().value, expected);
         }
         drop(counted);
         // The reset reaches the server, which drops the stream of numbers.
@@ -113,7 +156,7 @@ fn a_stream_that_is_cancelled_half_way_ends_at_the_server() {
             yield_now().await;
         }
         let given = numbers.counted.load(Relaxed);
-        assert!((5_000..1 << 40).contains(&given), "{given}");
+        assert!((5_000..10_000).contains(&given), "{given}");
         // The connection goes on.
         grpc.ready().await.unwrap();
         let request = Request::new(Number { value: 4 });
@@ -123,6 +166,44 @@ fn a_stream_that_is_cancelled_half_way_ends_at_the_server() {
             .unwrap();
         assert_eq!(answer.into_inner().value, 8);
         assert_eq!(numbers.counted.load(Relaxed), given);
+    });
+}
+
+#[test]
+fn a_time_limit_of_a_channel_needs_a_context_of_tokio() {
+    let tokio = Tokio::shared().unwrap();
+    // Its tasks are in the context as well.
+    let _guard = tokio.enter();
+    each_server(async |_, addr| {
+        let endpoint = endpoint(addr).timeout(BOUND);
+        let channel = endpoint.connect_with_connector(Connector::new());
+        let mut grpc = Grpc::new(channel.await.unwrap());
+        grpc.ready().await.unwrap();
+        let request = Request::new(Number { value: 4 });
+        let answer = grpc.unary(request, method("Double"), codec());
+        assert_eq!(answer.await.unwrap().into_inner().value, 8);
+    });
+}
+
+#[test]
+fn a_server_that_is_away_is_an_error_and_found_again_when_it_is_back() {
+    annulus::run(async {
+        let (listener, addr) = listen().await;
+        drop(listener);
+        assert!(connect(addr).await.is_err());
+        let mut grpc = Grpc::new(endpoint(addr).connect_with_connector_lazy(Connector::new()));
+        let mut double = async || {
+            grpc.ready().await.unwrap();
+            let request = Request::new(Number { value: 4 });
+            grpc.unary(request, method("Double"), codec()).await
+        };
+        let away = bounded(double()).await.unwrap_err();
+        assert_eq!(away.code(), Code::Unavailable);
+        let listener = TcpListener::bind(addr).await.unwrap();
+        let served = spawn(serve(listener, numbers_served().1.prepare()));
+        let answer = bounded(double()).await.unwrap();
+        assert_eq!(answer.into_inner().value, 8);
+        served.abort();
     });
 }
 
