@@ -145,6 +145,13 @@ impl Semaphore {
         self.try_take(1)?.ok()
     }
 
+    /// Returns `amount` permits if there are so many and no task waits.
+    ///
+    /// `None` also when the semaphore was closed.
+    pub fn try_acquire_many(&self, amount: usize) -> Option<SemaphorePermit<'_>> {
+        self.try_take(amount)?.ok()
+    }
+
     /// Returns the number of free permits. Tasks in line come first for them.
     pub fn available_permits(&self) -> usize {
         self.permits.get()

@@ -21,6 +21,16 @@ impl<'a> SemaphorePermit<'a> {
     pub fn forget(mut self) {
         self.amount = 0;
     }
+
+    /// Makes two of it: the first one has `amount` permits, the second one the others.
+    pub(super) fn split(mut self, amount: usize) -> (SemaphorePermit<'a>, SemaphorePermit<'a>) {
+        assert!(
+            amount <= self.amount,
+            "a permit has no more than it was given"
+        );
+        self.amount -= amount;
+        (SemaphorePermit::new(self.semaphore, amount), self)
+    }
 }
 
 impl Drop for SemaphorePermit<'_> {

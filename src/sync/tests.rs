@@ -17,6 +17,7 @@ use super::{
     *,
 };
 
+mod locks;
 mod panics;
 
 #[derive(Default)]

@@ -75,6 +75,11 @@ impl<C: Copy> Waiters<C> {
         self.waiting_count.get() == 0
     }
 
+    /// How many futures wait. Chosen ones do not count.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting_count.get()
+    }
+
     /// Whether no future has a place, in line or chosen.
     pub(crate) fn is_unused(&self) -> bool {
         self.list.borrow().used_count == 0
@@ -107,6 +112,12 @@ impl<C: Copy> Waiters<C> {
     /// Chooses and wakes all who wait now, but none who begin to while these are woken. The panic
     /// of one waker goes on when all were woken.
     pub(crate) fn wake_all(&self, choice: C) {
+        if self.waiting_count.get() <= 1 {
+            if let Some(waker) = self.choose_first(choice) {
+                waker.wake();
+            }
+            return;
+        }
         let mut wakers = Vec::with_capacity(self.waiting_count.get());
         while let Some(waker) = self.choose_first(choice) {
             wakers.push(waker);
