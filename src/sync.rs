@@ -3,6 +3,7 @@
 //! | To | Use |
 //! |---|---|
 //! | pass values to one task | [`mpsc`], and [`oneshot`] for a single value |
+//! | share work among tasks, and wait until it is done | [`Queue`] |
 //! | hold a value over an `await` | [`Mutex`], [`RwLock`] |
 //! | limit how many tasks do something | [`Semaphore`] |
 //! | make a value once, by a future | [`OnceCell`] |
@@ -43,6 +44,7 @@ mod mutex;
 mod notify;
 mod once_cell;
 pub mod oneshot;
+mod queue;
 mod rw_lock;
 mod semaphore;
 mod semaphore_permit;
@@ -55,6 +57,7 @@ pub use closed::Closed;
 pub use mutex::{Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use once_cell::OnceCell;
+pub use queue::{Join, Queue, TaskDone};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Acquire, Semaphore};
 pub use semaphore_permit::{OwnedSemaphorePermit, SemaphorePermit};

@@ -1,56 +1,44 @@
 //! Follows the links of a site, a bounded number of pages at a time.
 //!
 //! ```text
-//! cargo run --example spider http://127.0.0.1:8080/ [pages at a time]
+//! cargo run --example spider                                     # a small site of its own
+//! cargo run --example spider http://127.0.0.1:8080/ [WORKERS]
 //! ```
 //!
-//! The set of tasks is the queue: what is found waits in a list until a page is done.
+//! Pages wait in a queue. A worker gets one and puts its links in, until all pages are done.
 
+mod counts;
+mod crawl;
 mod page;
 #[path = "../shared/plain.rs"]
 mod plain;
+mod site;
 
-use std::{collections::HashSet, env, io};
+use std::{env, rc::Rc};
 
-use annulus::{
-    http::{Client, client::Url},
-    task::JoinSet,
-};
+use annulus::{http::client::Url, task::JoinSet};
 
 fn main() -> plain::Result {
     let mut args = env::args().skip(1);
     let start = args.next();
-    let at_once = args.next().map_or(Ok(10_usize), |count| count.parse());
-    let (Some(start), Ok(at_once), None) = (start, at_once, args.next()) else {
-        plain::usage("spider URL [PAGES_AT_ONCE]");
+    let workers = args.next().map_or(Ok(10_usize), |count| count.parse());
+    let (Ok(workers @ 1..), None) = (workers, args.next()) else {
+        plain::usage("spider [URL [WORKERS]]");
     };
     annulus::run(async {
-        let client = Client::new();
-        let mut found = vec![Url::parse(&start)?];
-        let mut seen: HashSet<String> = found.iter().map(Url::to_string).collect();
+        let start = match start {
+            Some(url) => url,
+            None => site::serve().await?,
+        };
+        let crawl = Rc::new(crawl::Crawl::new(Url::parse(&start)?));
         let mut tasks = JoinSet::new();
-        let (mut pages, mut failed) = (0, 0);
-        loop {
-            while tasks.len() < at_once {
-                let Some(url) = found.pop() else { break };
-                tasks.spawn(page::visit(client.clone(), url));
-            }
-            let Some(result) = tasks.join_next().await else {
-                break;
-            };
-            let (url, links) = result.map_err(io::Error::other)?;
-            pages += 1;
-            match links {
-                Ok(links) => {
-                    found.extend(links.into_iter().filter(|url| seen.insert(url.to_string())))
-                }
-                Err(error) => {
-                    failed += 1;
-                    plain::say(format_args!("{url}: {error}"));
-                }
-            }
+        for _ in 0..workers {
+            tasks.spawn(Rc::clone(&crawl).work());
         }
-        plain::say(format_args!("{pages} pages, {failed} failed"));
+        crawl.queue.join().await;
+        // It ends the workers, which wait for more pages.
+        drop(tasks);
+        plain::say(&crawl.counts);
         Ok(())
     })
 }

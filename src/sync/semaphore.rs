@@ -196,6 +196,19 @@ impl Semaphore {
         self.waiters.choose_first(Choice::Granted)
     }
 
+    /// Takes a permit for good unless that means waiting, also from a closed semaphore.
+    pub(super) fn take_even_closed(&self) -> bool {
+        let Some(left) = self.permits.get().checked_sub(1) else {
+            return false;
+        };
+        let is_free = self.waiters.is_empty();
+        if is_free {
+            self.permits.set(left);
+            budget::spend();
+        }
+        is_free
+    }
+
     /// Whether permits can be taken without waiting.
     fn has(&self, amount: usize) -> bool {
         self.waiters.is_empty() && self.permits.get() >= amount

@@ -19,6 +19,7 @@ use super::{
 
 mod locks;
 mod panics;
+mod queues;
 
 #[derive(Default)]
 struct CountWakes(AtomicUsize);

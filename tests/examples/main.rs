@@ -226,6 +226,14 @@ fn what_cannot_be_done_is_told_in_plain_words() {
 }
 
 #[test]
+fn a_spider_without_a_site_crawls_its_own() {
+    let output = ended(piped(example("spider", &[])));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, "100 pages, 0 failed, 0 left out\n");
+    assert!(output.status.success());
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
     let mut cases = vec![
         ("conformance", &["nonsense"][..], "[PORT]"),
@@ -256,8 +264,8 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
         ("proxy", &["nonsense"], "[PORT [HOST:PORT]]"),
         ("proxy", &["0", "127.0.0.1:1", "else"], "[PORT [HOST:PORT]]"),
         ("router", &["nonsense"], "[PORT]"),
-        ("spider", &[], "URL [PAGES_AT_ONCE]"),
-        ("spider", &["http://a.test/", "few"], "URL [PAGES_AT_ONCE]"),
+        ("spider", &["http://a.test/", "0"], "[URL [WORKERS]]"),
+        ("spider", &["http://a.test/", "few"], "[URL [WORKERS]]"),
         ("timer", &["nonsense"], ""),
         ("udp_echo", &["nonsense"], "[PORT]"),
         ("upload", &["nonsense"], "[PORT [FOLDER]]"),
