@@ -4,11 +4,14 @@
 //! |---|---|
 //! | pass values to one task | [`mpsc`], and [`oneshot`] for a single value |
 //! | share work among tasks, and wait until it is done | [`Queue`] |
+//! | show the latest state to many tasks | [`watch`] |
+//! | pass each value to many tasks | [`broadcast`] |
 //! | hold a value over an `await` | [`Mutex`], [`RwLock`] |
 //! | limit how many tasks do something | [`Semaphore`] |
 //! | make a value once, by a future | [`OnceCell`] |
 //! | have tasks wait for each other | [`Barrier`] |
 //! | wake tasks without a value | [`Notify`] |
+//! | tell tasks to stop | [`CancellationToken`] |
 //!
 //! Nothing here but [`remote`] is `Send`: tasks of one runtime never run at the same time, so these
 //! types use no atomics and no locks. All of them serve waiting tasks in the order in which they
@@ -38,6 +41,8 @@
 // one in order to wait looks at the state again before it does.
 
 mod barrier;
+pub mod broadcast;
+mod cancellation_token;
 mod closed;
 pub mod mpsc;
 mod mutex;
@@ -51,8 +56,10 @@ mod semaphore_permit;
 mod try_recv_error;
 mod waiters;
 mod waker_slot;
+pub mod watch;
 
 pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
+pub use cancellation_token::{CancellationToken, DropGuard};
 pub use closed::Closed;
 pub use mutex::{Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
