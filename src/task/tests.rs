@@ -20,6 +20,7 @@ mod index_lists;
 mod join_sets;
 mod life;
 mod panics;
+mod scopes;
 mod shutdown;
 mod thread_bound;
 mod wakers;
