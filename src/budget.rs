@@ -63,6 +63,11 @@ pub(crate) fn is_spent() -> bool {
     LEFT.get() <= 0
 }
 
+/// Whether this is a poll of a task of a runtime, and not one without a limit.
+pub(crate) fn is_limited() -> bool {
+    LEFT.get() <= OPERATIONS_PER_POLL
+}
+
 /// Polls one of several futures within one task with operations of its own. They count for the
 /// task, too.
 pub(crate) fn each<R>(poll: impl FnOnce() -> R) -> R {
@@ -76,7 +81,7 @@ pub(crate) fn each<R>(poll: impl FnOnce() -> R) -> R {
 /// Leaves no operation in this poll, for a task that has done much otherwise and wakes itself:
 /// those who wait for the kernel come before it.
 pub(crate) fn exhaust() {
-    if LEFT.get() <= OPERATIONS_PER_POLL {
+    if is_limited() {
         LEFT.set(0);
     }
 }

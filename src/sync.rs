@@ -50,6 +50,7 @@ mod notify;
 mod once_cell;
 pub mod oneshot;
 mod queue;
+pub mod remote;
 mod rw_lock;
 mod semaphore;
 mod semaphore_permit;

@@ -20,6 +20,7 @@ use super::{
 mod locks;
 mod panics;
 mod queues;
+mod remote;
 mod states;
 
 #[derive(Default)]

@@ -141,6 +141,14 @@ impl<C: Copy> Waiters<C> {
         self.list.borrow_mut().take_choice(place.0)
     }
 
+    /// As [`poll_chosen`](Self::poll_chosen) for a caller under a lock, where no waker is cloned or
+    /// dropped: it sets `waker`, and returns the one that is not needed.
+    pub(crate) fn poll_or_set(&self, place: &Place, waker: Waker) -> (Poll<C>, Waker) {
+        let mut list = self.list.borrow_mut();
+        let unused = list.replace_waker(place.0, waker);
+        (list.take_choice(place.0), unused)
+    }
+
     /// Ends a place. The caller acts on what its waiter was chosen for before it drops the waker.
     pub(crate) fn remove(&self, place: Place) -> Left<C> {
         let state = self.list.borrow_mut().remove(place.0);

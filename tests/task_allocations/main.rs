@@ -10,7 +10,15 @@ use std::{
     task::{Poll, Waker},
 };
 
-use annulus::task::{self, JoinHandle, JoinSet};
+use annulus::{
+    future::join,
+    sync::{
+        CancellationToken, Mutex, Queue, RwLock,
+        broadcast::{self, SlowReceivers},
+        remote, watch,
+    },
+    task::{self, JoinHandle, JoinSet},
+};
 
 use support::counting::{self, Counting};
 
@@ -93,4 +101,36 @@ fn a_set_of_one_task_is_few_allocations() {
         .await
     });
     assert_eq!(count, 2);
+}
+
+#[test]
+fn channels_and_locks_allocate_nothing_once_they_were_used() {
+    let count = annulus::run(async {
+        let (mutex, lock, queue) = (Mutex::new(0), RwLock::new(0), Queue::bounded(4));
+        let (state, mut seen) = watch::channel(0);
+        let (said, mut heard) = broadcast::channel(4, SlowReceivers::Wait);
+        let (sender, mut receiver) = remote::mpsc::channel(4);
+        let stop = CancellationToken::new();
+        allocations(async || {
+            for number in 0..10 {
+                *mutex.lock().await += 1;
+                *lock.write().await += 1;
+                assert_eq!(*lock.read().await, *mutex.lock().await);
+                queue.put(number).await.unwrap();
+                assert_eq!(queue.get().await, Some(number));
+                queue.task_done();
+                queue.join().await;
+                // Each receiver waits when its value is sent.
+                let (changed, ()) =
+                    join(seen.changed(), async { state.send(number).unwrap() }).await;
+                let (received, sent) = join(heard.recv(), said.send(number)).await;
+                assert_eq!((changed, received, sent), (Ok(()), Ok(number), Ok(1)));
+                let (received, sent) = join(receiver.recv(), sender.send(number)).await;
+                assert_eq!((received, sent), (Some(number), Ok(())));
+                assert!(stop.run_until_cancelled(task::yield_now()).await.is_some());
+            }
+        })
+        .await
+    });
+    assert_eq!(count, 0);
 }

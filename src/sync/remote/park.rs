@@ -1,0 +1,61 @@
+//! Waits for a future on a plain thread.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+};
+
+use crate::budget;
+
+/// Wakes a thread that is parked.
+struct Unpark {
+    thread: Thread,
+    is_woken: AtomicBool,
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_woken.swap(true, Ordering::Release) {
+            self.thread.unpark();
+        }
+    }
+}
+
+/// Blocks the thread until `future` is ready.
+///
+/// # Panics
+///
+/// In a task of a runtime of this crate, which would keep all others from running.
+#[track_caller]
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    assert!(
+        !budget::is_limited(),
+        "expected a plain thread, found a task of a runtime, which awaits instead of blocking"
+    );
+    let unpark = Arc::new(Unpark {
+        thread: thread::current(),
+        is_woken: AtomicBool::new(false),
+    });
+    let waker = Waker::from(Arc::clone(&unpark));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        // Other code may unpark the thread for a reason of its own.
+        while !unpark.is_woken.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
+    }
+}
