@@ -160,12 +160,14 @@ pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod unwind;
+pub mod workers;
 
 pub use diagnosis::{Diagnosis, diagnose};
 pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;
 pub use runtime::{Cores, Runtime, RuntimeBuilder, Stats, TokioStats, pin_to_core, run, stats};
 pub use task::spawn;
+pub use workers::{Worker, Workers};
 
 /// The examples of this page run with the others.
 #[cfg(doctest)]

@@ -187,6 +187,14 @@ where
     spawn_as(future, Unnamed, Location::caller())
 }
 
+/// As [`spawn`], for code that spawns what was asked for at `location`.
+pub(crate) fn spawn_at<F>(future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    spawn_as(future, Unnamed, location)
+}
+
 /// Returns the name of the running task, or `None` if it has no name or no task is running.
 ///
 /// A name that was given as a `String` is copied.

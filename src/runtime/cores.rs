@@ -12,25 +12,20 @@ use crate::sys;
 /// to one of them:
 ///
 /// ```no_run
-/// use annulus::{Cores, net::TcpListener, pin_to_core};
-/// use std::{io, thread};
+/// use annulus::{Cores, Workers, net::TcpListener, spawn};
+/// use std::io;
 ///
 /// fn main() -> io::Result<()> {
-///     let workers = Cores::All.list().into_iter().map(|core| {
-///         thread::spawn(move || {
-///             pin_to_core(core)?;
-///             annulus::run(async {
-///                 let options = TcpListener::options().reuse_port(true);
-///                 let listener = options.bind("127.0.0.1:7000").await?;
-///                 loop {
-///                     let (stream, _peer) = listener.accept().await?;
-///                     annulus::spawn(async move { stream.write_all("hello\n").await });
-///                 }
-///             })
-///         })
-///     });
-///     let workers: Vec<thread::JoinHandle<io::Result<()>>> = workers.collect();
-///     workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
+///     let workers = Workers::builder().cores(Cores::All).start(async |_worker| -> io::Result<()> {
+///         let options = TcpListener::options().reuse_port(true);
+///         let listener = options.bind("127.0.0.1:7000").await?;
+///         loop {
+///             let (stream, _peer) = listener.accept().await?;
+///             spawn(async move { stream.write_all("hello\n").await });
+///         }
+///     })?;
+///     workers.join()?;
+///     Ok(())
 /// }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,18 +37,29 @@ pub enum Cores {
     All,
     /// The first so many of them, at least one.
     Count(usize),
+    /// These, by their numbers. The control group's quota does not cut the list. A processor that
+    /// stands there twice has two workers. An empty list is that of the first processor of `All`.
+    List(Vec<usize>),
 }
 
 impl Cores {
     /// Returns the processors' numbers, never empty.
     #[must_use]
     pub fn list(&self) -> Vec<usize> {
-        let mut cores = sys::allowed_cores();
-        if let Self::Count(count) = self {
-            cores.truncate((*count).max(1));
+        match self {
+            Self::All => sys::allowed_cores(),
+            Self::Count(count) => first(*count),
+            Self::List(cores) if cores.is_empty() => first(1),
+            Self::List(cores) => cores.clone(),
         }
-        cores
     }
+}
+
+/// The first `count` of those that this process may use, at least one.
+fn first(count: usize) -> Vec<usize> {
+    let mut cores = sys::allowed_cores();
+    cores.truncate(count.max(1));
+    cores
 }
 
 /// Keeps the calling thread on one processor.

@@ -6,13 +6,14 @@ use std::{
     io::{self, Read as _, Write as _},
     os::fd::AsRawFd as _,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use annulus::{
-    Runtime, blocking,
+    Runtime, Workers, blocking,
     fs::File,
     io::AsyncFd,
     net::{TcpListener, TcpStream, UnixStream},
@@ -491,6 +492,52 @@ fn a_call_that_the_parent_has_begun_is_no_childs() {
             });
             go_on.send(()).unwrap();
             assert!(runtime().block_on(call));
+        },
+    );
+}
+
+#[test]
+fn workers_of_the_parent_say_so_and_nothing_waits() {
+    on_each_driver(
+        "forked::workers_of_the_parent_say_so_and_nothing_waits",
+        || {
+            let workers = Workers::builder().count(2).start(async |worker| {
+                worker.stopping().await;
+                io::Result::Ok(())
+            });
+            let mut set = workers.ok();
+            let worker = set.as_ref().unwrap().worker(0).unwrap();
+            let early = worker.spawn(std::future::pending::<()>);
+            let before = descriptors();
+            fork(|| {
+                let error = worker.call(|| ()).join().unwrap_err();
+                assert!(error.has_worker_ended());
+                let text = error.to_string();
+                assert!(text.contains("was forked from"), "{text}");
+                early.abort();
+                assert!(early.join().is_err());
+                let mut workers = set.take().unwrap();
+                workers.stop(Duration::ZERO);
+                for call in workers.broadcast(|_worker| ()) {
+                    assert!(call.join().is_err());
+                }
+                let context = &mut Context::from_waker(Waker::noop());
+                let Poll::Ready(ended) = Pin::new(&mut workers).poll(context) else {
+                    panic!("it would wait for ever");
+                };
+                assert!(ended.unwrap_err().to_string().contains("was forked from"));
+                assert!(workers.join().is_err());
+                // It has workers of its own.
+                let own = Workers::builder().count(2);
+                let own = own.start(async |worker| io::Result::Ok(worker.index()));
+                assert_eq!(own.unwrap().join().unwrap(), [Some(0), Some(1)]);
+            });
+            assert_eq!(descriptors(), before);
+            let workers = set.unwrap();
+            assert!(!workers.is_stopping());
+            assert_eq!(worker.call(|| 5).join().unwrap(), 5);
+            workers.stop(Duration::ZERO);
+            workers.join().unwrap();
         },
     );
 }

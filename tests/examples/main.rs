@@ -178,6 +178,7 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
         ("doctor", &[]),
         ("download", &[&url, &copy]),
         ("echo", &["0"]),
+        ("echo_all_cores", &["0"]),
         ("fetch", &[&url]),
         ("file_copy", &["Cargo.toml", &copy]),
         ("hello", &["0"]),
@@ -220,6 +221,7 @@ fn what_cannot_be_done_is_told_in_plain_words() {
         ),
         ("hello", &[&port], "in use"),
         ("echo", &[&port], "in use"),
+        ("echo_all_cores", &[&port], "in use"),
     ] {
         fails_plainly(piped(example(name, arguments)), words);
     }
@@ -249,6 +251,7 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
             "URL FILE [PARTS]",
         ),
         ("echo", &["nonsense"], "[PORT]"),
+        ("echo_all_cores", &["nonsense"], "[PORT]"),
         ("fetch", &[], "URL.."),
         ("file_copy", &["from"], "FROM TO"),
         ("file_copy", &["from", "to", "else"], "FROM TO"),

@@ -14,7 +14,7 @@ pub(crate) const LAYERS: [&[&str]; 13] = [
     &["io", "op"],
     &["net", "fs", "process", "signal"],
     &["runtime"],
-    &["diagnosis"],
+    &["workers", "diagnosis"],
     &["tls"],
     &["http"],
     &["compat"],

@@ -1,0 +1,304 @@
+//! The state that the workers of one set share with their handles.
+//!
+//! # Life
+//!
+//! | state | what ends it |
+//! |---|---|
+//! | *starting*: each thread makes its runtime and waits | all have one: *running*; one has failed: *refused* |
+//! | *refused*: each thread gives its runtime up and ends | for ever |
+//! | *running*: each thread runs its future | each ends by itself; the set has ended with the last one |
+//!
+//! A stop goes one way: none, within a time, now. The first order says how long, the second cuts.
+//! An order goes to each worker's [`Post`], and wakes the futures that wait for it.
+
+use std::{
+    fmt, mem,
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use super::{
+    post::{Post, Stop},
+    workers_error::{Cause, WorkersError},
+};
+use crate::{
+    mailbox::Owner,
+    sys::Process,
+    unwind::{self, lock},
+};
+
+/// How long the other workers may go on when one has failed.
+const FAILED_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Group {
+    /// One for each worker.
+    pub(super) posts: Box<[Post]>,
+    /// The processor of each worker.
+    pub(super) cores: Box<[usize]>,
+    /// The threads are in this process only.
+    process: Process,
+    is_stopping: AtomicBool,
+    state: Mutex<State>,
+    /// The phase has changed, or a thread is ready.
+    has_changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    ready_count: usize,
+    /// Workers that have not ended.
+    running_count: usize,
+    stop: Option<Stop>,
+    failure: Option<WorkersError>,
+    /// Futures that wait for the order to stop.
+    stop_waiters: slab::Slab<Waker>,
+    /// The future that waits for the end of all.
+    joiner: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Starting,
+    Refused,
+    Running,
+}
+
+impl Group {
+    /// A set with a worker on each of `cores`.
+    pub(super) fn new(cores: Vec<usize>) -> Self {
+        Self {
+            posts: cores.iter().map(|_| Post::default()).collect(),
+            process: Process::current(),
+            is_stopping: AtomicBool::new(false),
+            state: Mutex::new(State {
+                running_count: cores.len(),
+                ..State::default()
+            }),
+            has_changed: Condvar::new(),
+            cores: cores.into(),
+        }
+    }
+
+    /// Whether the threads belong to the process that this one is a fork of. Locks may be held by
+    /// threads that are not here, so this is asked first.
+    pub(super) fn is_inherited(&self) -> bool {
+        !self.process.is_current()
+    }
+
+    /// Waits, on a worker's thread that has its runtime, until all have one. False when one of them
+    /// has failed.
+    pub(super) fn wait_for_others(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.ready_count += 1;
+        if state.phase == Phase::Starting && state.ready_count == self.posts.len() {
+            state.phase = Phase::Running;
+        }
+        self.has_changed.notify_all();
+        while state.phase == Phase::Starting {
+            state = self
+                .has_changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.phase == Phase::Running
+    }
+
+    /// Notes that a worker has not got its runtime, or its thread.
+    pub(super) fn refuse(&self, index: usize, cause: Cause) {
+        let error = WorkersError::new(index, cause);
+        let mut state = lock(&self.state);
+        state.phase = Phase::Refused;
+        let later = keep_first(&mut state.failure, error);
+        self.has_changed.notify_all();
+        drop(state);
+        drop(later);
+    }
+
+    /// Waits until the workers run.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the first that could not start.
+    pub(super) fn wait_until_running(&self) -> Result<(), WorkersError> {
+        let mut state = lock(&self.state);
+        while state.phase == Phase::Starting {
+            state = self
+                .has_changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        match state.phase {
+            Phase::Refused => Err(state.failure.take().expect("a refusal has its cause")),
+            Phase::Starting | Phase::Running => Ok(()),
+        }
+    }
+
+    /// Notes that a worker has ended. A failure stops the others.
+    pub(super) fn end(&self, index: usize, failure: Option<Cause>) {
+        let error = failure.map(|cause| WorkersError::new(index, cause));
+        let mut told = Told::default();
+        let mut state = lock(&self.state);
+        state.running_count -= 1;
+        let mut later = None;
+        if let Some(error) = error {
+            later = keep_first(&mut state.failure, error);
+            if state.stop.is_none() {
+                told = self.order(&mut state, Stop::Within(FAILED_TIMEOUT));
+            }
+        }
+        let joiner = match state.running_count {
+            0 => state.joiner.take(),
+            _ => None,
+        };
+        drop(state);
+        drop(later);
+        told.wake();
+        // They are code of their makers, which this thread is not.
+        unwind::swallow(|| joiner.into_iter().for_each(Waker::wake));
+    }
+
+    /// Stops the workers. A second stop cuts.
+    pub(super) fn stop(&self, timeout: Duration) {
+        if self.is_inherited() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        let stop = match state.stop {
+            None => Stop::Within(timeout),
+            Some(Stop::Within(_)) => Stop::Now,
+            Some(Stop::Now) => return,
+        };
+        let told = self.order(&mut state, stop);
+        drop(state);
+        told.wake();
+    }
+
+    /// Puts an order into each post. They and the waiting futures are to be woken when the lock is
+    /// released.
+    fn order(&self, state: &mut State, stop: Stop) -> Told {
+        state.stop = Some(stop);
+        self.is_stopping.store(true, Ordering::Release);
+        Told {
+            posts: self.posts.iter().map(|post| post.order(stop)).collect(),
+            waiters: mem::take(&mut state.stop_waiters),
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// Ready when the first order to stop has come. `key` is the place of this future's waker.
+    pub(super) fn poll_stopping(&self, key: &mut Option<usize>, context: &Context<'_>) -> Poll<()> {
+        if self.is_stopping() {
+            *key = None;
+            return Poll::Ready(());
+        }
+        if self.is_inherited() {
+            return Poll::Pending;
+        }
+        // Cloning and dropping wakers is the user's code, so the lock is not held then.
+        let waker = context.waker().clone();
+        let mut state = lock(&self.state);
+        if self.is_stopping() {
+            // The order has taken all wakers.
+            *key = None;
+            drop(state);
+            drop(waker);
+            return Poll::Ready(());
+        }
+        let before = match *key {
+            Some(key) => Some(mem::replace(&mut state.stop_waiters[key], waker)),
+            None => {
+                *key = Some(state.stop_waiters.insert(waker));
+                None
+            }
+        };
+        drop(state);
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Forgets the waker of a future that waits no more.
+    pub(super) fn leave_stopping(&self, key: usize) {
+        if self.is_inherited() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        let waker = if self.is_stopping() {
+            None
+        } else {
+            Some(state.stop_waiters.remove(key))
+        };
+        drop(state);
+        drop(waker);
+    }
+
+    /// Ready when every worker has ended, with the first failure.
+    pub(super) fn poll_ended(&self, context: &Context<'_>) -> Poll<Result<(), WorkersError>> {
+        if self.is_inherited() {
+            return Poll::Ready(Err(WorkersError::inherited()));
+        }
+        let waker = context.waker().clone();
+        let mut state = lock(&self.state);
+        if state.running_count == 0 {
+            let failure = state.failure.take();
+            drop(state);
+            drop(waker);
+            return Poll::Ready(failure.map_or(Ok(()), Err));
+        }
+        let before = state.joiner.replace(waker);
+        drop(state);
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Forgets the waker of the future that waits for the end.
+    pub(super) fn leave_joining(&self) {
+        if !self.is_inherited() {
+            let before = lock(&self.state).joiner.take();
+            drop(before);
+        }
+    }
+}
+
+/// Those that an order concerns.
+#[derive(Default)]
+#[must_use = "they may sleep"]
+struct Told {
+    posts: Vec<Owner>,
+    waiters: slab::Slab<Waker>,
+}
+
+impl Told {
+    fn wake(self) {
+        self.posts.into_iter().for_each(Owner::wake);
+        for (_, waker) in self.waiters {
+            unwind::swallow(|| waker.wake());
+        }
+    }
+}
+
+/// Keeps the first failure, and returns the other: it is dropped without the lock.
+fn keep_first(first: &mut Option<WorkersError>, error: WorkersError) -> Option<WorkersError> {
+    if first.is_some() {
+        return Some(error);
+    }
+    *first = Some(error);
+    None
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("cores", &self.cores)
+            .field("is_stopping", &self.is_stopping())
+            .finish_non_exhaustive()
+    }
+}
