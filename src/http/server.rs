@@ -196,6 +196,11 @@ impl Server {
     }
 
     /// Sets the cores to use; by default all that this process may use.
+    ///
+    /// The workers of several cores are those of [`workers`](crate::workers), so that
+    /// [`Worker::current`](crate::Worker::current) in a handler names its own, and a handler may
+    /// send tasks to the others. The only worker of one core runs on the calling thread, and is
+    /// none of these unless the core was named by [`Cores::List`].
     #[must_use]
     pub fn cores(mut self, cores: Cores) -> Self {
         self.cores = cores;
@@ -412,11 +417,11 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When an address cannot be bound, no thread or driver can be set up, or a listening socket
-    /// fails. An error of binding names the address or path, and has the kind of the kernel's
-    /// error, such as [`AddrInUse`](io::ErrorKind::AddrInUse), but not its number. A worker that
-    /// fails or panics while it serves stops the others, which have ten seconds for the requests
-    /// that have begun; the first error is returned then.
+    /// When an address cannot be bound, no thread or driver can be set up, a listed core may not be
+    /// used, or a listening socket fails. An error of binding names the address or path, and has
+    /// the kind of the kernel's error, such as [`AddrInUse`](io::ErrorKind::AddrInUse), but not its
+    /// number. A worker that fails or panics while it serves stops the others, which have ten
+    /// seconds for the requests that have begun; the first error is returned then.
     ///
     /// # Panics
     ///
@@ -531,8 +536,9 @@ impl Server {
             "annulus is already running on this thread, which `Server::run` would block: inside a \
              runtime, `.await` `Server::serve` instead"
         );
+        let are_listed = matches!(self.cores, Cores::List(_));
         let (workers, listeners) = self.prepare(cores.len())?;
-        workers.run(&cores, listeners, makes)
+        workers.run(&cores, are_listed, listeners, makes)
     }
 
     /// Listens, and returns the listening sockets of each of `count` workers.

@@ -4,9 +4,9 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     io,
-    pin::Pin,
-    sync::Arc,
-    thread::{self, JoinHandle},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
@@ -24,9 +24,10 @@ use super::{
 };
 use crate::{
     net::Acceptor,
-    runtime::{Runtime, pin_to_core},
+    runtime::{Cores, Runtime},
     task::{self, JoinSet},
-    unwind,
+    unwind::{self, lock},
+    workers,
 };
 
 /// Resolves when the server is to stop, or fails when that will never be known.
@@ -71,10 +72,12 @@ struct Start<M> {
 }
 
 impl Workers {
-    /// Runs a worker on each of `cores`, and returns when all have ended.
+    /// Runs a worker on each of `cores`, and returns when all have ended. Where they are in no
+    /// list of the user's, the only one runs on the calling thread.
     pub(super) fn run<M, H>(
         self,
         cores: &[usize],
+        are_listed: bool,
         listeners: Vec<Vec<Listening>>,
         makes: impl Iterator<Item = M>,
     ) -> io::Result<Report>
@@ -97,12 +100,11 @@ impl Workers {
                 jobs,
             })
             .collect();
-        let report = match (starts.pop(), starts.is_empty()) {
-            (Some(only), true) => only.run(self.stop_when.follow(&self.control)),
-            (last, _) => {
-                starts.extend(last);
-                run_threads(cores, starts, self.stop_when, &self.control)?
-            }
+        let report = if starts.len() == 1 && !are_listed {
+            let only = starts.pop().expect("there is one");
+            only.run(self.stop_when.follow(&self.control))
+        } else {
+            run_threads(cores, starts, self.stop_when, &self.control)?
         };
         match self.control.take_failure() {
             Some(failure) => Err(failure),
@@ -141,7 +143,7 @@ impl Workers {
     }
 }
 
-/// Runs each worker on a thread of its own.
+/// Runs each worker on a thread of its own, as one of a set of the crate's.
 fn run_threads<M, H>(
     cores: &[usize],
     starts: Vec<Start<M>>,
@@ -152,33 +154,22 @@ where
     M: FnOnce() -> H + Send + 'static,
     H: Handler,
 {
-    let mut threads: Vec<JoinHandle<Report>> = Vec::new();
+    let starts: Vec<_> = starts.into_iter().map(Some).map(Mutex::new).collect();
+    let set = workers::Workers::builder().cores(Cores::List(cores.to_vec()));
+    let set = set.start(async move |worker| {
+        let start = lock(&starts[worker.index()]).take();
+        Ok::<_, io::Error>(start.expect("each starts once").run_in(&worker).await)
+    })?;
     let mut failed = None;
-    for (&core, start) in cores.iter().zip(starts) {
-        let work = move || {
-            // A core that went away meanwhile is no reason not to serve.
-            let _ = pin_to_core(core);
-            start.run(None)
-        };
-        let name = format!("annulus-worker-{core}");
-        match thread::Builder::new().name(name).spawn(work) {
-            Ok(thread) => threads.push(thread),
-            Err(error) => {
-                control.stop(Stop::Now);
-                failed = Some(error);
-                break;
-            }
-        }
-    }
-    if let (Some(stop_when), None) = (stop_when.follow(control), &failed) {
+    if let Some(stop_when) = stop_when.follow(control) {
         if let Err(error) = watch_for_stop(stop_when, control) {
             control.stop(Stop::Now);
             failed = Some(error);
         }
     }
+    let reports = set.join()?;
     let mut report = Report::default();
-    for thread in threads {
-        let ended = thread.join().expect("a worker catches its panics");
+    for ended in reports.into_iter().flatten() {
         report.add(&ended);
     }
     match failed {
@@ -238,32 +229,61 @@ where
     fn run(self, stop_when: Option<Watching>) -> Report {
         let control = Arc::clone(&self.control);
         let serve = || self.serve(stop_when);
-        match unwind::caught(serve) {
-            Some(Ok(report)) => return report,
-            Some(Err(error)) => control.fail(error),
-            None => control.fail(io::Error::other("a worker has panicked")),
+        match unwind::caught(serve).unwrap_or_else(panicked) {
+            Ok(report) => report,
+            Err(error) => {
+                control.fail(error);
+                Report::default()
+            }
         }
-        Report::default()
     }
 
     fn serve(self, stop_when: Option<Watching>) -> io::Result<Report> {
-        // Its end is the worker's, after everything else is dropped.
-        let inbox = self.inbox;
+        // The control hears of the end after everything else is dropped.
         let runtime = Runtime::builder().build()?;
         // A waker or a future of a handler may panic, which is no other connection's concern.
         runtime.block_on_regardless(async {
             if let Some(stop_when) = stop_when {
                 drop(task::spawn(stop_when));
             }
-            let listeners: io::Result<Vec<Acceptor>> = self
-                .listeners
-                .into_iter()
-                .map(Listening::into_acceptor)
-                .collect();
-            let listeners = listeners?;
-            let (settings, admission, jobs) = (self.settings, self.admission, self.jobs);
-            let handler = (self.make)();
-            Ok(worker::serve(listeners, handler, settings, admission, inbox, jobs).await)
+            self.serve_here().await
         })
     }
+
+    /// The life of a worker that is one of a set, which has made its runtime. Its failure goes to
+    /// the control, which stops the others in good order.
+    async fn run_in(self, worker: &workers::Worker) -> Report {
+        // Should the set stop, requests have their time.
+        let _ = worker.is_stopping();
+        let control = Arc::clone(&self.control);
+        let mut serve = pin!(self.serve_here());
+        let served = poll_fn(|context| {
+            unwind::caught(|| serve.as_mut().poll(context))
+                .unwrap_or_else(|| Poll::Ready(panicked()))
+        });
+        match served.await {
+            Ok(report) => report,
+            Err(error) => {
+                control.fail(error);
+                Report::default()
+            }
+        }
+    }
+
+    /// Serves in the runtime that this is awaited in.
+    async fn serve_here(self) -> io::Result<Report> {
+        let listeners: io::Result<Vec<Acceptor>> = self
+            .listeners
+            .into_iter()
+            .map(Listening::into_acceptor)
+            .collect();
+        let listeners = listeners?;
+        let (settings, admission, jobs) = (self.settings, self.admission, self.jobs);
+        let handler = (self.make)();
+        Ok(worker::serve(listeners, handler, settings, admission, self.inbox, jobs).await)
+    }
+}
+
+fn panicked() -> io::Result<Report> {
+    Err(io::Error::other("a worker has panicked"))
 }
