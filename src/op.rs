@@ -60,7 +60,7 @@ pub(crate) use in_flight::InFlight;
 pub(crate) use open::Open;
 pub(crate) use read::Read;
 pub(crate) use ready::Readiness;
-pub(crate) use recv::{Recv, recv_now};
+pub(crate) use recv::{Recv, recv_into, recv_now};
 pub(crate) use recv_datagrams::{recv_datagrams_now, recvmsg_multi};
 pub(crate) use recv_multi::{AbandonedRecv, recv_multi, recv_one};
 pub(crate) use send::{SendBytes, send_now, send_vectored_now, sends_at_once};

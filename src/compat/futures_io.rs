@@ -13,6 +13,7 @@ use super::{
     foreign::{READ_BYTES_MAX, foreign},
 };
 use crate::{
+    buf::Room,
     io::{ByteRead, ByteWrite},
     pool::ManagedBuf,
 };
@@ -24,9 +25,9 @@ impl<S: ByteRead> AsyncRead for Compat<S> {
         context: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::into_inner(self).poll_take(context, buf.len(), |bytes| {
-            buf[..bytes.len()].copy_from_slice(bytes);
-        })
+        let this = Pin::into_inner(self);
+        let (result, count) = Room::lend(buf, |room| this.poll_fill(context, room));
+        result.map_ok(|()| count)
     }
 }
 

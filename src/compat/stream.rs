@@ -2,8 +2,9 @@
 //!
 //! By the time a poll is woken, the kernel has put the bytes into a buffer of the pool. So a read
 //! takes what is there and copies it once, and nothing has to be kept for it while the stream is
-//! idle. A write goes from the caller's memory to the kernel; it is copied only when the kernel
-//! takes nothing at once, which the stream's own poll does.
+//! idle. A flood is received straight into the caller's memory, during the poll. A write goes from
+//! the caller's memory to the kernel; it is copied only when the kernel takes nothing at once,
+//! which the stream's own poll does.
 
 use std::{
     fmt,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use crate::{
+    buf::Room,
     io::{ByteRead, ByteWrite},
     pool::ManagedBuf,
     task::ThreadBound,
@@ -35,10 +37,12 @@ use crate::{
 /// # Memory
 ///
 /// An idle stream holds no buffer. A read takes the bytes that have come, in the kernel's pieces,
-/// and keeps the part that the caller has no room for. It allocates nothing, but for a peer that
-/// sends as fast as it is taken: such a flood comes in pieces of some 120 KB, in memory of their
-/// own. A write that the kernel takes at once is neither copied nor allocated for. One of which it
-/// takes nothing is copied, up to 64 KiB, and goes on in the background. A flush waits for that.
+/// and keeps the part that the caller has no room for. From a peer that sends as fast as it is
+/// taken, a socket receives straight into the caller's memory when that has room for 16 KiB. A
+/// smaller read of such a flood, and `AsyncBufRead`, get it in pieces of some 120 KB, in memory of
+/// their own; no other read allocates. A write that the kernel takes at once is neither copied nor
+/// allocated for. One of which it takes nothing is copied, up to 64 KiB, and goes on in the
+/// background. A flush waits for that.
 /// A vectored write to a socket is one such call for all slices, so that a library sends a head and
 /// a body without copying them together.
 ///
@@ -165,21 +169,25 @@ impl<S: ByteRead + 'static> Compat<S> {
         }
     }
 
-    /// Gives up to `room` bytes to `put` and takes them.
-    pub(super) fn poll_take(
+    /// Puts the next bytes into `room`. None at the end, or when it has no room.
+    pub(super) fn poll_fill(
         &mut self,
         context: &mut Context<'_>,
-        room: usize,
-        put: impl FnOnce(&[u8]),
-    ) -> Poll<io::Result<usize>> {
-        if room == 0 {
-            return Poll::Ready(Ok(0));
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<()>> {
+        if room.remaining() == 0 {
+            return Poll::Ready(Ok(()));
         }
-        let bytes = ready!(self.poll_peek(context))?;
-        let count = bytes.len().min(room);
-        put(&bytes[..count]);
-        self.take(count);
-        Poll::Ready(Ok(count))
+        let polled = self.0.get_mut();
+        if polled.unread.is_none() {
+            let received = ready!(polled.stream.poll_recv_into(context, room))?;
+            polled.unread = received.filter(|bytes| !bytes.is_empty());
+        }
+        if let Some(bytes) = &polled.unread {
+            let count = room.put(bytes);
+            self.take(count);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     foreign::{READ_BYTES_MAX, foreign},
 };
 use crate::{
+    buf,
     io::{ByteRead, ByteWrite},
     pool::ManagedBuf,
 };
@@ -25,10 +26,8 @@ impl<S: ByteRead> AsyncRead for Compat<S> {
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let room = buf.remaining();
-        self.get_mut()
-            .poll_take(context, room, |bytes| buf.put_slice(bytes))
-            .map_ok(drop)
+        let this = Pin::into_inner(self);
+        buf::lend_read_buf(buf, |room| this.poll_fill(context, room))
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 };
 
 use crate::{
-    buf::{Interleaved, IoBuf},
+    buf::{Interleaved, IoBuf, Room},
     driver,
     future::Either,
     io::ByteStream,
@@ -97,6 +97,18 @@ impl Transport {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_recv_in_turn(context),
             Kind::Other(other) => other.poll_recv(context),
+        }
+    }
+
+    /// As `poll_recv_in_turn`, into `room` where that saves a copy.
+    fn poll_recv_into(
+        &self,
+        context: &mut Context<'_>,
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_recv_into_in_turn(context, room),
+            Kind::Other(other) => other.poll_recv(context).map_ok(Some),
         }
     }
 

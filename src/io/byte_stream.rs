@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{budget, pool::ManagedBuf};
+use crate::{budget, buf::Room, pool::ManagedBuf};
 
 /// A source of bytes: the reading direction of a stream.
 ///
@@ -71,6 +71,26 @@ pub trait ByteRead {
     ///
     /// The errors of the source, behind all bytes that came before.
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>>;
+
+    /// Takes the next bytes into `room` where that saves a copy: the result is `None` then, and
+    /// `room` has at least one byte more. Otherwise it is as [`poll_recv`](Self::poll_recv), which
+    /// is the default.
+    ///
+    /// Sockets do so while their peer sends as fast as it is taken; see
+    /// [`TcpStream::poll_recv_into`](crate::net::TcpStream::poll_recv_into). An implementation
+    /// puts bytes there during the poll alone, and does not return `None` without any.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_recv`](Self::poll_recv). Nothing was put into `room` then.
+    fn poll_recv_into(
+        &mut self,
+        context: &mut Context<'_>,
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        let _ = room;
+        self.poll_recv(context).map_ok(Some)
+    }
 
     /// Waits for the next bytes. An empty buffer is the end of the stream.
     ///
@@ -285,6 +305,14 @@ macro_rules! forward {
             fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
                 (**self).poll_recv(context)
             }
+
+            fn poll_recv_into(
+                &mut self,
+                context: &mut Context<'_>,
+                room: &mut Room<'_>,
+            ) -> Poll<io::Result<Option<ManagedBuf>>> {
+                (**self).poll_recv_into(context, room)
+            }
         }
 
         impl<$S: ByteWrite + ?Sized> ByteWrite for $Type {
@@ -330,6 +358,14 @@ where
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         (&mut &**self).poll_recv(context)
     }
+
+    fn poll_recv_into(
+        &mut self,
+        context: &mut Context<'_>,
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        (&mut &**self).poll_recv_into(context, room)
+    }
 }
 
 /// A shared stream writes as a reference to it does.
@@ -362,7 +398,7 @@ where
     }
 }
 
-/// Gives a type and references to it the reading trait, by the type's own method that takes
+/// Gives a type and references to it the reading trait, by the type's own methods that take
 /// `&self`.
 macro_rules! reads_by_method {
     ($Type:ty $(, $($bound:tt)+)?) => {
@@ -376,6 +412,14 @@ macro_rules! reads_by_method {
                 context: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<crate::pool::ManagedBuf>> {
                 <$Type>::poll_recv(self, context)
+            }
+
+            fn poll_recv_into(
+                &mut self,
+                context: &mut std::task::Context<'_>,
+                room: &mut crate::buf::Room<'_>,
+            ) -> std::task::Poll<std::io::Result<Option<crate::pool::ManagedBuf>>> {
+                <$Type>::poll_recv_into(self, context, room)
             }
         }
     };

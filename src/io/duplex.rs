@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{ByteWrite, reads_by_method, writes_by_method};
-use crate::{budget, pool::ManagedBuf, unwind};
+use crate::{budget, buf::Room, pool::ManagedBuf, unwind};
 
 /// Makes the two ends of a connection in memory. Each end takes up to `bytes_max` bytes ahead of
 /// its reader. It serves the tests of a protocol: there is no socket and no kernel.
@@ -198,6 +198,15 @@ impl Duplex {
         }
         drop(pipe.reader.replace(Some(waker)));
         Poll::Pending
+    }
+
+    /// As `poll_recv`: the bytes are handed over in the memory that they are in.
+    pub(crate) fn poll_recv_into(
+        &self,
+        context: &mut Context<'_>,
+        _room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        self.poll_recv(context).map_ok(Some)
     }
 
     /// Takes as many of `bytes` as there is room for.

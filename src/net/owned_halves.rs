@@ -9,7 +9,7 @@ use std::{
 
 use super::{TcpStream, socket::Stream};
 use crate::{
-    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
+    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, Room},
     io::{reads_by_method, writes_by_method},
     pool::ManagedBuf,
 };
@@ -78,6 +78,19 @@ impl<S: Stream> OwnedReadHalf<S> {
     /// As there.
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         self.stream.socket().poll_recv_in_turn(context)
+    }
+
+    /// Polls for the next bytes; see [`TcpStream::poll_recv_into`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_recv_into(
+        &self,
+        context: &mut Context<'_>,
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        self.stream.socket().poll_recv_into_in_turn(context, room)
     }
 
     /// Returns the whole connection, for what both directions share.

@@ -12,14 +12,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{
-    receive::{BULK_BYTES_MAX, Flood},
-    send_queue::SendQueue,
-    socket::Socket,
-    turns::Ticket,
-};
+use super::{receive::Flood, send_queue::SendQueue, socket::Socket, turns::Ticket};
 use crate::{
     budget::{self, PutOff},
+    buf::Room,
     op::{InFlight, SendBytes},
     pool::ManagedBuf,
     sys::{self, Completion, option},
@@ -32,20 +28,39 @@ const BACKGROUND_BYTES_MAX: usize = 64 * 1024;
 impl Socket {
     /// See `TcpStream::poll_recv`.
     pub(crate) fn poll_recv_in_turn(&self, context: &Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        ready!(self.poll_receive_turn(context))?;
         let shared = self.shared();
         let receive = &shared.extra.receive;
-        shared.driver().check_current()?;
-        if !receive.turns().poll_free(context) || is_put_off(&shared.extra.receive_put_off, context)
-        {
-            return Poll::Pending;
-        }
-        let flood = Flood {
-            bytes_max: BULK_BYTES_MAX as u32,
-            gather_bytes: 0,
-        };
-        let received = ready!(receive.poll_next_up_to(flood, shared, context));
+        let received = ready!(receive.poll_next_up_to(Flood::ANYTHING, shared, context));
         budget::spend();
         Poll::Ready(received)
+    }
+
+    /// See `TcpStream::poll_recv_into`.
+    pub(crate) fn poll_recv_into_in_turn(
+        &self,
+        context: &Context<'_>,
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        ready!(self.poll_receive_turn(context))?;
+        let shared = self.shared();
+        let receive = &shared.extra.receive;
+        let received = ready!(receive.poll_next_into(room, shared, context));
+        budget::spend();
+        Poll::Ready(received)
+    }
+
+    /// Whether no other receive has the turn, and the task has operations left in this poll.
+    fn poll_receive_turn(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        let shared = self.shared();
+        shared.driver().check_current()?;
+        let extra = &shared.extra;
+        if extra.receive.turns().poll_free(context) && !is_put_off(&extra.receive_put_off, context)
+        {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
     /// See `TcpStream::poll_write`.

@@ -13,15 +13,17 @@
 //! After several receives in a row that filled their buffers, `read` receives straight into the
 //! caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in flight,
 //! it keeps its turn in a task of the runtime's until the kernel has let go of the memory, and what
-//! it received is parked. `poll_next_up_to` does so by plain receives into memory of its own, so
-//! that nothing is in flight when it is dropped. Its waits may last until some amount has gathered
-//! (`SO_RCVLOWAT`): a receive that does not ask for that takes it back first.
+//! it received is parked. The polls do so by plain receives, so that nothing is in flight when they
+//! return: `poll_next_up_to` into memory of its own, and `poll_next_into` into the caller's. Waits
+//! of the former may last until some amount has gathered (`SO_RCVLOWAT`): a receive that does not
+//! ask for that takes it back first.
 //!
 //! One future at a time has the turn; the others queue in [`Turns`]. The state outlives them all:
 //! dropping a future leaves it as it is, and the next one goes on from there.
 
 mod bulk;
 mod gone;
+mod into;
 mod read;
 mod try_next;
 
@@ -92,6 +94,7 @@ enum WhenIdle<'a> {
     Ask,
     /// That many bytes at once, of a flood.
     AskForMany(&'a Flood),
+    /// That it stays so: the task receives by itself.
     Stop,
 }
 
@@ -198,7 +201,8 @@ impl Receive {
                             WhenIdle::AskForMany(flood) => {
                                 self.attempt_bulk(shared, flood.bytes_max as usize)
                             }
-                            WhenIdle::Ask | WhenIdle::Stop => self.attempt(shared),
+                            WhenIdle::Ask => self.attempt(shared),
+                            WhenIdle::Stop => Step::Again,
                         }
                     }
                     Poll::Pending => {
@@ -211,12 +215,7 @@ impl Receive {
             };
             match step {
                 Step::Bytes(bytes) => return Poll::Ready(Ok(Some(bytes))),
-                Step::End => {
-                    return Poll::Ready(match self.take_error() {
-                        Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-                        None => Ok(Some(ManagedBuf::empty())),
-                    });
-                }
+                Step::End => return Poll::Ready(self.tell_end().map(Some)),
                 Step::Again => without_buffer = false,
                 Step::NoBuffer => without_buffer = true,
                 Step::Pending => return Poll::Pending,
@@ -254,6 +253,8 @@ impl Receive {
         let (raw, source) = (shared.raw(), shared.source());
         let waker = context.waker().clone();
         let driver = shared.driver();
+        // The others have their turn meanwhile.
+        self.bulk_receives.set(0);
         let key = driver.submit_ready(raw, source, PollEvents::READ, waker)?;
         self.state.set(State::Ready(key));
         Ok(Step::Pending)
@@ -294,11 +295,20 @@ impl Receive {
 
     /// Receives without waiting; what came instead of bytes otherwise.
     fn receive_now<B: IoBufMut>(&self, shared: &Rc<Shared>, buf: &mut B) -> Result<usize, Step> {
+        self.receive_by(shared, buf.capacity(), |raw| op::recv_now(raw, buf))
+    }
+
+    /// As `receive_now`, by a call that receives up to `capacity` bytes.
+    fn receive_by(
+        &self,
+        shared: &Rc<Shared>,
+        capacity: usize,
+        mut recv: impl FnMut(i32) -> i32,
+    ) -> Result<usize, Step> {
         let driver = shared.driver();
         driver.count_attempt();
-        let capacity = buf.capacity();
         loop {
-            return match op::recv_now(shared.raw(), buf) {
+            return match recv(shared.raw()) {
                 0 => Err(self.end(None)),
                 result if result > 0 => {
                     let count = result as usize;
@@ -476,6 +486,14 @@ impl Receive {
                 Step::End => return Poll::Ready(Ok(())),
                 Step::Again | Step::NoBuffer | Step::Pending => {}
             }
+        }
+    }
+
+    /// Takes the result of a receive at the end: the error, once, and no bytes from then on.
+    fn tell_end(&self) -> io::Result<ManagedBuf> {
+        match self.take_error() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Ok(ManagedBuf::empty()),
         }
     }
 

@@ -252,6 +252,65 @@ macro_rules! stream_methods {
                 self.socket.poll_recv_in_turn(context)
             }
 
+            /// As [`poll_recv`](Self::poll_recv), into `room` where that saves a copy. The result
+            /// is `None` then, and `room` has at least one byte more.
+            ///
+            /// It does so for a peer that sends as fast as it is taken, when `room` has 16 KiB or
+            /// more. Bytes that are received already still come in the memory that has them. `room`
+            /// is written to during the poll alone, and never after it has returned.
+            ///
+            /// # Errors
+            ///
+            /// As [`poll_recv`](Self::poll_recv).
+            ///
+            /// # Examples
+            ///
+            /// A read into memory of the caller's, which a type with such a method is made of:
+            ///
+            /// ```
+            /// use annulus::{ManagedBuf, buf::Room, net::UnixStream};
+            /// use std::{future::poll_fn, io, task::{Context, Poll, ready}};
+            ///
+            /// /// Reads into `memory`. `unread` has the bytes that had no room the last time.
+            /// fn poll_read(
+            ///     stream: &UnixStream,
+            ///     unread: &mut Option<ManagedBuf>,
+            ///     context: &mut Context<'_>,
+            ///     memory: &mut [u8],
+            /// ) -> Poll<io::Result<usize>> {
+            ///     let (result, filled) = Room::lend(memory, |room| {
+            ///         if unread.is_none() {
+            ///             *unread = ready!(stream.poll_recv_into(context, room))?;
+            ///         }
+            ///         if let Some(bytes) = unread {
+            ///             let count = room.put(bytes);
+            ///             bytes.advance(count);
+            ///         }
+            ///         *unread = unread.take().filter(|bytes| !bytes.is_empty());
+            ///         Poll::Ready(io::Result::Ok(()))
+            ///     });
+            ///     result.map_ok(|()| filled)
+            /// }
+            ///
+            /// annulus::run(async {
+            ///     let (near, far) = UnixStream::pair()?;
+            ///     near.write_all("hello").await?;
+            ///     let (mut unread, mut memory) = (None, [0; 3]);
+            ///     let read = poll_fn(|cx| poll_read(&far, &mut unread, cx, &mut memory));
+            ///     assert_eq!(read.await?, 3);
+            ///     assert_eq!((&memory, unread.as_deref()), (b"hel", Some(&b"lo"[..])));
+            ///     io::Result::Ok(())
+            /// })
+            /// # .unwrap();
+            /// ```
+            pub fn poll_recv_into(
+                &self,
+                context: &mut Context<'_>,
+                room: &mut Room<'_>,
+            ) -> Poll<io::Result<Option<ManagedBuf>>> {
+                self.socket.poll_recv_into_in_turn(context, room)
+            }
+
             /// Takes the first bytes of `bytes`, and returns how many; at least one, unless there
             /// are none. For adapters and for futures that are written by hand.
             ///

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     budget,
-    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
+    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, Room},
     driver::{self, Driver},
     op::{Connect, InFlight},
     pool::ManagedBuf,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     budget,
-    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored},
+    buf::{BufError, BufResult, IoBuf, IoBufMut, IoVectored, Room},
     driver,
     pool::ManagedBuf,
     sys::{self, SocketAddress, errno},

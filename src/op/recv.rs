@@ -4,7 +4,7 @@ use std::io;
 
 use super::{AnyFd, Op, WithoutRing, held::Held};
 use crate::{
-    buf::{BufError, BufResult, IoBufMut},
+    buf::{BufError, BufResult, IoBufMut, Room},
     sys::{self, Entry, PollEvents, opcode},
 };
 
@@ -77,6 +77,18 @@ pub(crate) fn recv_now<B: IoBufMut>(fd: i32, buf: &mut B) -> i32 {
     if let Ok(count) = usize::try_from(result) {
         // SAFETY: the kernel has written that many bytes from the start.
         unsafe { buf.set_len(count) };
+    }
+    result
+}
+
+/// Receives what is there into `room`, without waiting: a count, or minus the errno.
+pub(crate) fn recv_into(fd: i32, room: &mut Room<'_>) -> i32 {
+    let len = room.remaining().min(LEN_MAX);
+    // SAFETY: the room has that many writable bytes, and is borrowed mutably.
+    let result = unsafe { sys::recv_now(fd, room.as_mut_ptr(), len) };
+    if let Ok(count) = usize::try_from(result) {
+        // SAFETY: the kernel has written that many bytes from the start of the room.
+        unsafe { room.advance(count) };
     }
     result
 }

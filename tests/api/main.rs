@@ -14,6 +14,7 @@ mod fairness;
 mod files;
 mod foreign;
 mod halves;
+mod lent_room;
 mod listener;
 #[expect(unsafe_code, reason = "FIFOs and leases are made by raw system calls")]
 mod opening;

@@ -19,11 +19,16 @@ mod upgraded;
 mod writing;
 
 use std::{
+    future::poll_fn,
+    io,
     task::{Context, Poll},
     thread,
 };
 
-use annulus::io::{ByteRead, ByteStream, ByteWrite as _};
+use annulus::{
+    buf::Room,
+    io::{ByteRead, ByteStream, ByteWrite as _},
+};
 
 use kinds::{Ends, Far, Kind};
 use support::run_each;
@@ -88,4 +93,25 @@ async fn recv_to_end(stream: &mut Box<dyn ByteStream>) -> Vec<u8> {
 fn recv_once(stream: &mut impl ByteRead, context: &mut Context<'_>) -> Poll<Vec<u8>> {
     let recv = std::pin::pin!(stream.recv());
     recv.poll(context).map(|piece| piece.unwrap().into_vec())
+}
+
+/// Receives into lent memory of `bytes_max` bytes, or what comes instead.
+async fn recv_into(stream: &mut impl ByteRead, bytes_max: usize) -> io::Result<Vec<u8>> {
+    poll_fn(|context| {
+        let mut memory = vec![0; bytes_max];
+        let (received, filled) =
+            Room::lend(&mut memory, |room| stream.poll_recv_into(context, room));
+        received.map_ok(|received| match received {
+            Some(piece) => {
+                assert_eq!(filled, 0, "the bytes come in one way");
+                piece.into_vec()
+            }
+            None => {
+                assert!(filled > 0, "there are bytes");
+                memory.truncate(filled);
+                memory
+            }
+        })
+    })
+    .await
 }

@@ -9,7 +9,7 @@ use annulus::{
 };
 
 use crate::{
-    each, recv_exact, recv_once,
+    each, recv_exact, recv_into, recv_once,
     support::{counted::Counted, is_pattern, pattern, settle, until},
 };
 
@@ -116,7 +116,7 @@ fn bytes_come_once_and_in_order_however_they_are_polled() {
         let (mut len, mut round) = (0, 0);
         loop {
             round += 1;
-            let piece = match round % 3 {
+            let piece = match round % 4 {
                 // By a waker whose wakes are ignored, and in a future that is dropped.
                 0 => match recv_once(&mut near, &mut others.context()) {
                     Poll::Ready(piece) => piece,
@@ -126,6 +126,7 @@ fn bytes_come_once_and_in_order_however_they_are_polled() {
                     }
                 },
                 1 => poll_fn(|cx| near.poll_recv(cx)).await.unwrap().into_vec(),
+                2 => recv_into(&mut near, 20_000).await.unwrap(),
                 _ => near.recv().await.unwrap().into_vec(),
             };
             if piece.is_empty() {

@@ -1,12 +1,12 @@
 //! Reads and writes allocate nothing once the stream is there, unless the kernel takes nothing.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, io::Write as _, thread};
 
-use annulus::{DriverKind, Runtime, compat::Compat, net::TcpStream, spawn};
+use annulus::{DriverKind, Runtime, compat::Compat, net::TcpStream, spawn, task::yield_now};
 
 use crate::{
     Family, Futures, Hyper, Tokio,
-    support::{counting, echo, guarded, pair},
+    support::{counting, echo, guarded, pair, std_pair},
 };
 
 /// How many allocations `act` makes, after it was done once to warm up. It is done again while it
@@ -115,4 +115,38 @@ fn peeking_allocates_nothing() {
 fn an_adapter_adds_a_few_words_to_its_stream() {
     let words = (size_of::<Compat<TcpStream>>() - size_of::<TcpStream>()) / size_of::<usize>();
     assert!(words <= 7, "found {words}");
+}
+
+/// Reads so many bytes by reads of 64 KiB.
+async fn read_flood<F: Family<Compat<TcpStream>>>(near: &mut Compat<TcpStream>, mut left: usize) {
+    let mut buf = [0; 64 << 10];
+    while left > 0 {
+        let len = left.min(buf.len());
+        let read = poll_fn(|context| F::poll_read(near, context, &mut buf[..len]));
+        left -= read.await.unwrap();
+    }
+}
+
+#[test]
+fn large_reads_of_a_flood_allocate_nothing() {
+    const BYTES: usize = 3 << 20;
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let runtime = Runtime::builder().driver(kind).build().unwrap();
+        runtime.block_on(guarded(async {
+            let (near, mut far) = std_pair().await;
+            let peer = thread::spawn(move || while far.write_all(&[1; 100_000]).is_ok() {});
+            let mut near = Compat::new(near);
+            let count = allocations(async || {
+                read_flood::<Tokio>(&mut near, BYTES).await;
+                read_flood::<Futures>(&mut near, BYTES).await;
+                read_flood::<Hyper>(&mut near, BYTES).await;
+            });
+            assert_eq!(count.await, 0, "{kind:?}");
+            drop(near);
+            while !peer.is_finished() {
+                yield_now().await;
+            }
+            peer.join().unwrap();
+        }));
+    }
 }

@@ -10,6 +10,7 @@ use std::{
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use crate::{
+    buf,
     compat::{
         Compat,
         foreign::{READ_BYTES_MAX, foreign},
@@ -23,11 +24,10 @@ impl<S: ByteRead> Read for Compat<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
+        buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::into_inner(self)
-            .poll_take(context, buf.remaining(), |bytes| buf.put_slice(bytes))
-            .map_ok(drop)
+        let this = Pin::into_inner(self);
+        buf::lend_cursor(buf, |room| this.poll_fill(context, room))
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use super::Transport;
 use crate::{
     budget,
-    buf::IoBuf,
+    buf::{IoBuf, Room},
     http::stop_notice::StopNotice,
     io::{reads_by_method, writes_by_method},
     pool::ManagedBuf,
@@ -135,6 +135,24 @@ impl Upgraded {
             return Poll::Ready(Ok(unread));
         }
         let received = ready!(self.transport().poll_recv_in_turn(context));
+        Poll::Ready(self.note(received))
+    }
+
+    /// As [`poll_recv`](Self::poll_recv), into `room` where that saves a copy. See
+    /// [`ByteRead::poll_recv_into`](crate::io::ByteRead::poll_recv_into).
+    ///
+    /// # Errors
+    ///
+    /// The errors of the connection.
+    pub fn poll_recv_into(
+        &self,
+        context: &mut Context<'_>,
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        if let Some(unread) = self.unread.take() {
+            return Poll::Ready(Ok(Some(unread)));
+        }
+        let received = ready!(self.transport().poll_recv_into(context, room));
         Poll::Ready(self.note(received))
     }
 

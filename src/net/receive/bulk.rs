@@ -20,8 +20,8 @@ const FULL_RECEIVES_BEFORE_BULK: u8 = 4;
 /// costs an enter, which has to bring that much.
 const BULK_RECEIVE_BUFFERS_MIN: usize = 4;
 
-/// Plain receives of a flood before the other tasks get their turn: the peer may send as fast as
-/// they take, so that they never have to wait.
+/// Plain receives of a flood, of `BULK_BYTES_MAX` each, before the other tasks get their turn: the
+/// peer may send as fast as they take, so that they never have to wait.
 const BULK_RECEIVES_PER_TURN: u8 = 8;
 
 /// The bytes of one receive from a peer that sends as fast as it is taken. From 128 KiB on the C
@@ -44,6 +44,14 @@ pub(crate) struct Flood {
     pub(crate) gather_bytes: u32,
 }
 
+impl Flood {
+    /// All that is there, in large pieces.
+    pub(in crate::net) const ANYTHING: Self = Self {
+        bytes_max: BULK_BYTES_MAX as u32,
+        gather_bytes: 0,
+    };
+}
+
 impl Receive {
     /// As `poll_next`, by larger receives while the peer sends a flood.
     pub(in crate::net) fn poll_next_up_to(
@@ -59,15 +67,24 @@ impl Receive {
             // Bytes that it still brings are taken first; its last completion leaves us idle.
             shared.driver().cancel_multi(key);
         }
-        if self.bulk_receives.get() >= BULK_RECEIVES_PER_TURN {
-            self.bulk_receives.set(0);
-            budget::exhaust();
-            context.waker().wake_by_ref();
+        if self.has_had_its_turn(context) {
             return Poll::Pending;
         }
         let many = WhenIdle::AskForMany(&flood);
         let received = ready!(self.poll_next_or_idle(shared, context, many)?);
         Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
+    }
+
+    /// Whether the other tasks come before the next receive of a flood. The context's task is woken
+    /// then, and queues with them.
+    pub(super) fn has_had_its_turn(&self, context: &Context<'_>) -> bool {
+        if self.bulk_receives.get() < BULK_RECEIVES_PER_TURN {
+            return false;
+        }
+        self.bulk_receives.set(0);
+        budget::exhaust();
+        context.waker().wake_by_ref();
+        true
     }
 
     /// Takes what is there of a flood, and waits for readiness when that is nothing.
@@ -77,13 +94,7 @@ impl Receive {
         context: &Context<'_>,
         flood: &Flood,
     ) -> io::Result<Step> {
-        let driver = shared.driver();
-        let has_more = if driver.uses_ring() {
-            !self.drained.replace(false)
-        } else {
-            driver.maybe_ready(shared.source(), PollEvents::READ)
-        };
-        if has_more {
+        if self.may_have_more(shared) {
             match self.attempt_bulk(shared, flood.bytes_max as usize) {
                 Step::Again => {}
                 step => return Ok(step),
@@ -93,6 +104,16 @@ impl Receive {
             self.set_gather_bytes(flood.gather_bytes, shared);
         }
         self.start_ready(shared, context)
+    }
+
+    /// Whether a receive is worth its call, which may find nothing.
+    pub(super) fn may_have_more(&self, shared: &Rc<Shared>) -> bool {
+        let driver = shared.driver();
+        if driver.uses_ring() {
+            !self.drained.replace(false)
+        } else {
+            driver.maybe_ready(shared.source(), PollEvents::READ)
+        }
     }
 
     /// Lowers the amount that the kernel waits for to `bytes`, if it would wait for more.
@@ -123,12 +144,21 @@ impl Receive {
             Ok(count) => count,
             Err(step) => return step,
         };
-        self.bulk_receives.set(self.bulk_receives.get() + 1);
-        self.drained.set(count < bytes_max);
-        self.count_bulk(count >= self.pool.buffer_bytes());
+        self.count_receive(count, bytes_max);
         // A caller that keeps the bytes keeps no more memory than they need.
         bytes.shrink_to_fit();
         Step::Bytes(ManagedBuf::own(bytes))
+    }
+
+    /// Counts a plain receive of a flood, which has brought `count` of at most `bytes_max` bytes.
+    pub(super) fn count_receive(&self, count: usize, bytes_max: usize) {
+        let pieces = count
+            .div_ceil(BULK_BYTES_MAX)
+            .min(BULK_RECEIVES_PER_TURN.into());
+        self.bulk_receives
+            .set(self.bulk_receives.get() + pieces as u8);
+        self.drained.set(count < bytes_max);
+        self.count_bulk(count >= self.pool.buffer_bytes());
     }
 
     /// As `count_full`, in a flood: where two sends meet there is a small receive now and then, and
@@ -143,7 +173,12 @@ impl Receive {
     }
 
     pub(super) fn wants_bulk(&self, capacity: usize) -> bool {
-        self.full_receives.get() >= FULL_RECEIVES_BEFORE_BULK && self.is_much(capacity)
+        self.is_flooded() && self.is_much(capacity)
+    }
+
+    /// Whether the peer sends as fast as it is taken.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.full_receives.get() >= FULL_RECEIVES_BEFORE_BULK
     }
 
     fn is_much(&self, bytes: usize) -> bool {

@@ -44,10 +44,7 @@ impl Receive {
             };
             return match step {
                 Step::Bytes(bytes) => Ok(bytes),
-                Step::End => match self.take_error() {
-                    Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-                    None => Ok(ManagedBuf::empty()),
-                },
+                Step::End => self.tell_end(),
                 Step::Again | Step::NoBuffer => continue,
                 Step::Pending => Err(io::ErrorKind::WouldBlock.into()),
             };
