@@ -38,8 +38,9 @@
 //!
 //! reqwest, sqlx, mongodb and the large SDKs make tokio's sockets and start tokio's tasks. With the
 //! feature `tokio-context` they run unmodified: [`in_tokio`] polls a future of theirs here, inside
-//! the context of a runtime of tokio's, and [`on_tokio`] runs it on that runtime's thread. The
-//! other way round, [`InsideTokio`] is a runtime of ours in the loop of a program of tokio's.
+//! the context of a runtime of tokio's, and [`on_tokio`] runs it on that runtime's thread.
+//! [`run_with_tokio`] has both runtimes on one thread. The other way round, [`InsideTokio`] is a
+//! runtime of ours in the loop of a program of tokio's.
 //!
 //! # Libraries that spawn
 //!
@@ -72,7 +73,9 @@ mod tokio_io;
 pub mod tower;
 
 #[cfg(feature = "tokio-context")]
-pub use context::{InTokio, InsideTokio, OnTokio, RunInside, Tokio, in_tokio, on_tokio};
+pub use context::{
+    InTokio, InsideTokio, OnTokio, RunInside, Tokio, in_tokio, on_tokio, run_with_tokio,
+};
 #[cfg(feature = "futures-io")]
 pub use futures_io::FromFutures;
 #[cfg(feature = "hyper")]

@@ -4,6 +4,7 @@
 mod in_tokio;
 mod inside_tokio;
 mod on_tokio;
+mod run_with_tokio;
 mod threads;
 mod tokio;
 
@@ -13,6 +14,7 @@ pub use self::{
     in_tokio::InTokio,
     inside_tokio::{InsideTokio, RunInside},
     on_tokio::OnTokio,
+    run_with_tokio::run_with_tokio,
     tokio::Tokio,
 };
 
@@ -40,6 +42,8 @@ pub use self::{
 /// | one more wake between threads | for each event that the future waits for | for the whole call |
 ///
 /// So `in_tokio` suits the root of a task, whatever it does, and `on_tokio` a call with many steps.
+/// A program that lives of such a library has both runtimes on one thread by
+/// [`run_with_tokio`]: no wake crosses between threads then.
 /// Libraries that keep their connections in tasks of their own, as most do, are on tokio's thread
 /// with those either way.
 ///

@@ -9,6 +9,7 @@ mod context;
 mod inside;
 mod life;
 mod on_tokio;
+mod one_thread;
 
 use std::{
     any::Any,
