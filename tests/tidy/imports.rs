@@ -77,7 +77,7 @@ impl Imports {
         let sources: Vec<Source> = sources
             .into_iter()
             .filter(|source| !source.is_tests())
-            .map(Source::without_tests)
+            .map(|source| source.without_tests())
             .collect();
         let names: BTreeSet<String> = sources.iter().map(path_of).collect();
         let mut modules = BTreeMap::new();

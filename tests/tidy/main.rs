@@ -17,6 +17,7 @@ mod words;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use source::Source;
@@ -85,14 +86,12 @@ fn the_drawing_of_the_modules_is_what_the_sources_give() {
 
 #[test]
 fn raw_names_stand_in_sys() {
-    check(&["src"], |source, _| rules::raw_names(&source));
+    check(&["src"], |source, _| rules::raw_names(source));
 }
 
 #[test]
 fn unsafe_code_stands_in_its_modules() {
-    check(&["src", "examples"], |source, _| {
-        rules::unsafe_code(&source)
-    });
+    check(&["src", "examples"], |source, _| rules::unsafe_code(source));
     check(&["src"], |source, _| {
         if source.path == Path::new("src/lib.rs") {
             rules::unsafe_expectations(&source.without_tests())
@@ -104,27 +103,27 @@ fn unsafe_code_stands_in_its_modules() {
 
 #[test]
 fn lints_are_silenced_with_a_reason() {
-    check(&ALL, |source, _| rules::silenced_lints(&source));
+    check(&ALL, |source, _| rules::silenced_lints(source));
 }
 
 #[test]
 fn nothing_is_left_behind() {
-    check(&ALL, |source, _| rules::leftovers(&source));
+    check(&ALL, |source, _| rules::leftovers(source));
 }
 
 #[test]
 fn features_stand_on_modules() {
-    check(&["src"], |source, _| rules::feature_places(&source));
+    check(&["src"], |source, _| rules::feature_places(source));
 }
 
 #[test]
 fn layers_below_http_do_not_name_it() {
-    check(&["src"], |source, text| rules::below_http(&source, text));
+    check(&["src"], rules::below_http);
 }
 
 #[test]
 fn examples_use_this_crate_only() {
-    check(&["examples"], |source, _| rules::example_uses(&source));
+    check(&["examples"], |source, _| rules::example_uses(source));
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn files_are_small() {
         if source.path.starts_with("src") && source.is_tests() {
             return Vec::new();
         }
-        rules::size(&source, text, FILE_LINES_MAX)
+        rules::size(source, text, FILE_LINES_MAX)
     });
     check(&["examples"], |source, text| {
         // A package of programs and tests, as the crate is.
@@ -143,7 +142,7 @@ fn files_are_small() {
         } else {
             EXAMPLE_LINES_MAX
         };
-        rules::size(&source, text, lines_max)
+        rules::size(source, text, lines_max)
     });
 }
 
@@ -201,7 +200,7 @@ fn docs_begin_with_the_thing() {
 #[test]
 fn sentences_begin_with_their_subject() {
     check(&["src", "examples"], |source, _| {
-        words::clauses_as_sentences(&source.path, &words::prose(&source))
+        words::clauses_as_sentences(&source.path, &words::prose(source))
     });
     let texts = texts().into_iter();
     // The page about style shows both.
@@ -216,7 +215,7 @@ fn sentences_begin_with_their_subject() {
 #[test]
 fn after_is_for_order() {
     check(&ALL, |source, _| {
-        words::order(&source.path, &words::prose(&source))
+        words::order(&source.path, &words::prose(source))
     });
     let texts = texts().into_iter();
     // The page about style shows both.
@@ -231,7 +230,7 @@ fn after_is_for_order() {
 #[test]
 fn tasks_and_callers_are_no_persons() {
     check(&ALL, |source, _| {
-        words::persons(&source.path, &words::prose(&source))
+        words::persons(&source.path, &words::prose(source))
     });
     let texts = texts().into_iter();
     // The page about style names the words.
@@ -290,8 +289,8 @@ fn root() -> &'static Path {
 
 /// The files of the library.
 fn library() -> Vec<Source> {
-    let files = files("src", "rs").into_iter();
-    files.map(|(path, text)| Source::new(path, &text)).collect()
+    let files = sources("src").iter();
+    files.map(|(source, _)| source.clone()).collect()
 }
 
 /// The files below `folder` whose names end with `extension`, with their texts.
@@ -319,15 +318,27 @@ fn files(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// The Rust files below one of the folders of [`ALL`], and their texts. They are read once.
+fn sources(folder: &str) -> &'static [(Source, String)] {
+    static READ: [OnceLock<Vec<(Source, String)>>; ALL.len()] =
+        [const { OnceLock::new() }; ALL.len()];
+    let index = ALL.iter().position(|name| *name == folder);
+    READ[index.expect("it is one of them")].get_or_init(|| {
+        let files = files(folder, "rs").into_iter();
+        files
+            .map(|(path, text)| (Source::new(path, &text), text))
+            .collect()
+    })
+}
+
 /// Fails with all findings of `rule` in the Rust files of `folders`.
-fn check(folders: &[&str], rule: impl Fn(Source, &str) -> Vec<String>) {
-    let mut findings = Vec::new();
-    for folder in folders {
-        for (path, text) in files(folder, "rs") {
-            findings.extend(rule(Source::new(path, &text), &text));
-        }
-    }
-    fail_with(findings);
+fn check(folders: &[&str], rule: impl Fn(&Source, &str) -> Vec<String>) {
+    let files = folders.iter().flat_map(|folder| sources(folder));
+    fail_with(
+        files
+            .flat_map(|(source, text)| rule(source, text))
+            .collect(),
+    );
 }
 
 fn fail_with(findings: Vec<String>) {

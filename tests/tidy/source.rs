@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A file of ours, seen as its code and as its comments.
+#[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     /// The code, with spaces in place of comments and of what stands in quotes.
@@ -43,18 +44,20 @@ impl Source {
     }
 
     /// The same without items that only tests have.
-    pub(crate) fn without_tests(mut self) -> Self {
-        let ranges = test_items(&self.code);
+    pub(crate) fn without_tests(&self) -> Self {
         let mut code: Vec<char> = self.code.chars().collect();
-        for (start, end) in ranges {
+        for (start, end) in test_items(&self.code) {
             for letter in &mut code[start..end] {
                 if *letter != '\n' {
                     *letter = ' ';
                 }
             }
         }
-        self.code = code.into_iter().collect();
-        self
+        Self {
+            path: self.path.clone(),
+            code: code.into_iter().collect(),
+            comments: self.comments.clone(),
+        }
     }
 
     /// The module of the crate's root that this file of src belongs to; none for lib.rs.
@@ -177,12 +180,24 @@ pub(crate) fn words(code: &str) -> Vec<(usize, String)> {
 
 /// The places in `code` where `needle` stands and is not the end of a longer name.
 pub(crate) fn find_all(code: &str, needle: &str) -> Vec<usize> {
-    let chars: Vec<char> = code.chars().collect();
-    let needle: Vec<char> = needle.chars().collect();
-    (0..chars.len())
-        .filter(|&start| chars[start..].starts_with(&needle))
-        .filter(|&start| start == 0 || !is_name(needle[0]) || !is_name(chars[start - 1]))
-        .collect()
+    let begins_a_name = needle.starts_with(is_name);
+    let mut places = Vec::new();
+    let (mut from, mut count) = (0, 0);
+    while let Some(at) = code[from..].find(needle) {
+        let before = &code[..from + at];
+        count += before[from..].chars().count();
+        if !begins_a_name || !before.ends_with(is_name) {
+            places.push(count);
+        }
+        // The next may begin within this one.
+        from = before.len()
+            + code[before.len()..]
+                .chars()
+                .next()
+                .map_or(1, char::len_utf8);
+        count += 1;
+    }
+    places
 }
 
 /// The end of the brackets that open at `start`, behind the closing one.
