@@ -41,7 +41,7 @@ async fn stuff(far: &mut net::TcpStream) -> usize {
 }
 
 #[test]
-fn a_socket_that_nobody_reads_stops_the_peer_and_keeps_every_byte() {
+fn a_socket_without_a_reader_stops_the_peer_and_keeps_every_byte() {
     let (counts, stops_early) = (rings_since(6, 0), rings_since(6, 8));
     run(async {
         let (near, mut far) = std_pair().await;
@@ -97,7 +97,7 @@ fn it_stops_and_goes_on_many_times() {
 }
 
 #[test]
-fn many_sockets_that_nobody_reads_do_not_stop_one_that_is_read() {
+fn many_sockets_without_a_reader_do_not_stop_one_that_is_read() {
     let runtime = Runtime::builder()
         .receive_buffers(8)
         .receive_buffer_bytes(256)

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, net, task::Poll, thread, time::Duration};
 
-use annulus::{task::yield_now, time};
+use annulus::{net::TcpStream, task::yield_now, time};
 
 use crate::support::{is_pattern, pattern, poll_once, recv_exact, run, settle, std_pair};
 
@@ -11,6 +11,18 @@ const LEN: usize = 48 << 20;
 /// Sends the pattern as fast as it goes, and closes.
 fn flood(mut far: net::TcpStream, len: usize) -> thread::JoinHandle<()> {
     thread::spawn(move || far.write_all(&pattern(len)).unwrap())
+}
+
+/// Brings a stream into bulk mode, and to the end of what there is.
+async fn into_bulk_mode(near: &TcpStream, far: &mut net::TcpStream) {
+    const SENT: usize = 1 << 20;
+    far.write_all(&pattern(SENT)).unwrap();
+    let mut total = 0;
+    while total < SENT {
+        let (count, buf) = near.read(Vec::with_capacity(64 << 10)).await.unwrap();
+        assert!(is_pattern(&buf[..count], total));
+        total += count;
+    }
 }
 
 #[test]
@@ -136,14 +148,7 @@ fn every_way_of_receiving_can_be_mixed_in_a_flood() {
 fn a_large_read_that_was_dropped_keeps_the_order() {
     run(async {
         let (near, mut far) = std_pair().await;
-        // Into bulk mode, and to the end of what there is.
-        far.write_all(&pattern(1 << 20)).unwrap();
-        let mut total = 0;
-        while total < 1 << 20 {
-            let (count, buf) = near.read(Vec::with_capacity(64 << 10)).await.unwrap();
-            assert!(is_pattern(&buf[..count], total));
-            total += count;
-        }
+        into_bulk_mode(&near, &mut far).await;
         for round in 0..20_u8 {
             // Several reads wait, and all are dropped, the one that has its turn first.
             {
@@ -167,13 +172,7 @@ fn a_large_read_that_was_dropped_keeps_the_order() {
 fn an_error_in_a_flood_comes_once() {
     run(async {
         let (near, mut far) = std_pair().await;
-        far.write_all(&pattern(1 << 20)).unwrap();
-        let mut total = 0;
-        while total < 1 << 20 {
-            let (count, buf) = near.read(Vec::with_capacity(64 << 10)).await.unwrap();
-            assert!(is_pattern(&buf[..count], total));
-            total += count;
-        }
+        into_bulk_mode(&near, &mut far).await;
         // Unread bytes at the other end make its close a reset.
         near.write_all("unread").await.unwrap();
         let read = near.read(Vec::with_capacity(64 << 10));
@@ -191,12 +190,7 @@ fn an_error_in_a_flood_comes_once() {
 fn a_large_read_that_was_dropped_with_its_result_parks_that_and_no_more() {
     run(async {
         let (near, mut far) = std_pair().await;
-        far.write_all(&pattern(1 << 20)).unwrap();
-        let mut total = 0;
-        while total < 1 << 20 {
-            let (count, _) = near.read(Vec::with_capacity(64 << 10)).await.unwrap();
-            total += count;
-        }
+        into_bulk_mode(&near, &mut far).await;
         for round in 1..20_u8 {
             // A slice has no length of its own: only the count says what came.
             let mut read = Box::pin(near.read(vec![0xEE; 64 << 10].into_boxed_slice()));

@@ -39,7 +39,7 @@ fn it_resolves_when_the_connection_is_reset() {
 }
 
 #[test]
-fn bytes_that_nobody_took_do_not_make_it_resolve() {
+fn bytes_without_a_reader_do_not_make_it_resolve() {
     run(async {
         let (near, far) = pair().await;
         {

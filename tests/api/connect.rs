@@ -13,7 +13,7 @@ fn closed_addr() -> net::SocketAddr {
 }
 
 #[test]
-fn nobody_listening_is_connection_refused() {
+fn a_port_without_a_listener_refuses_the_connection() {
     run(async {
         let error = TcpStream::connect(closed_addr()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);

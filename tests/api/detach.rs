@@ -70,7 +70,7 @@ fn parked_bytes_go_along_to_std() {
 }
 
 #[test]
-fn a_stream_that_nobody_received_from_is_detached_with_nothing() {
+fn a_stream_without_a_receive_is_detached_with_no_bytes() {
     run(async {
         let (near, far) = pair().await;
         far.write_all("in the kernel").await.unwrap();

@@ -37,7 +37,7 @@ async fn check<T>(what: &str, mut operation: impl AsyncFnMut() -> T) {
     while !flag.get() {
         operation().await;
         count += 1;
-        assert!(count < MANY, "{what}: nobody else has had a turn");
+        assert!(count < MANY, "{what}: no other task has had a turn");
     }
     // A file waits for a helper thread on the poll driver, and a sleep that ends now for the next
     // tick where the machine took one since the last turn.
@@ -180,7 +180,7 @@ fn accepts_leave_the_others_their_turn() {
 /// One member floods. The sockets and the places of the others have room for all of it, if they
 /// have their turns.
 #[test]
-fn in_a_chat_of_four_nobody_loses_his_place_to_a_flood() {
+fn in_a_chat_of_four_a_flood_takes_no_place_of_another_member() {
     const LINES: usize = 90;
     const LINE_BYTES: usize = 4096;
     run(async {

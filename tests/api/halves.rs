@@ -2,7 +2,7 @@
 
 use std::{net::Shutdown, time::Duration};
 
-use annulus::{spawn, time};
+use annulus::{net::TcpStream, spawn, time};
 
 use crate::support::{pair, pattern, poll_once, recv_exact, recv_to_end, run, settle};
 
@@ -85,28 +85,32 @@ fn the_end_comes_behind_a_write_that_was_dropped_in_flight() {
     });
 }
 
+/// Drops a stream or its halves with a write of 20 MiB that was dropped in the middle.
+async fn drop_with_a_large_write(near: TcpStream, split: bool) {
+    let dropped = pattern(20 << 20);
+    if split {
+        let (reader, writer) = near.into_split();
+        let mut write = Box::pin(writer.write_all(dropped));
+        assert!(poll_once(&mut write).await.is_pending());
+        settle().await;
+        drop(write);
+        drop((reader, writer));
+    } else {
+        let mut write = Box::pin(near.write_all(dropped));
+        assert!(poll_once(&mut write).await.is_pending());
+        settle().await;
+        drop(write);
+        drop(near);
+    }
+}
+
 #[test]
 fn a_peer_that_does_not_read_holds_dropped_halves_no_longer_than_a_dropped_stream() {
     // Without a guard: this test moves the clock by itself.
     annulus::run(async {
         for split in [false, true] {
             let (near, far) = pair().await;
-            let dropped = pattern(20 << 20);
-            if split {
-                let (reader, writer) = near.into_split();
-                {
-                    let mut write = Box::pin(writer.write_all(dropped));
-                    assert!(poll_once(&mut write).await.is_pending());
-                    settle().await;
-                }
-                drop((reader, writer));
-            } else {
-                let mut write = Box::pin(near.write_all(dropped));
-                assert!(poll_once(&mut write).await.is_pending());
-                settle().await;
-                drop(write);
-                drop(near);
-            }
+            drop_with_a_large_write(near, split).await;
             settle().await;
             time::pause();
             time::advance(Duration::from_secs(6)).await;
@@ -134,21 +138,7 @@ fn a_stream_whose_last_write_is_done_leaves_nothing_running() {
     run(async {
         for split in [false, true] {
             let (near, far) = pair().await;
-            let dropped = pattern(20 << 20);
-            if split {
-                let (reader, writer) = near.into_split();
-                let mut write = Box::pin(writer.write_all(dropped));
-                assert!(poll_once(&mut write).await.is_pending());
-                settle().await;
-                drop(write);
-                drop((writer, reader));
-            } else {
-                let mut write = Box::pin(near.write_all(dropped));
-                assert!(poll_once(&mut write).await.is_pending());
-                settle().await;
-                drop(write);
-                drop(near);
-            }
+            drop_with_a_large_write(near, split).await;
             assert_eq!(recv_to_end(&far).await.len(), 20 << 20);
             settle().await;
             // The end of a runtime waits for tasks of its own, so none may linger for nothing.

@@ -310,7 +310,7 @@ fn an_ipv6_peer_that_has_reset_has_its_address() {
 }
 
 #[test]
-fn a_dropped_listener_closes_what_nobody_accepted() {
+fn a_dropped_listener_closes_connections_that_were_not_accepted() {
     run(async {
         let (listener, addr) = listen().await;
         {

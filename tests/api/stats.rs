@@ -60,7 +60,7 @@ fn an_abandoned_operation_is_counted_and_its_slot_comes_back() {
 }
 
 #[test]
-fn nothing_happens_while_nobody_does_anything() {
+fn idle_connections_cost_no_visits_to_the_kernel() {
     for driver in [DriverKind::Auto, DriverKind::Poll] {
         let runtime = Runtime::builder().driver(driver).build().unwrap();
         runtime.block_on(guarded(async {

@@ -88,7 +88,7 @@ fn a_panic_stays_in_its_task() {
 }
 
 #[test]
-fn the_hook_sees_the_panics_that_nobody_awaits_and_no_others() {
+fn the_hook_sees_the_panics_of_detached_tasks_and_no_others() {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let log = Rc::clone(&seen);
     let runtime = Runtime::builder()

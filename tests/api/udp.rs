@@ -26,13 +26,15 @@ fn loopbacks() -> Vec<&'static str> {
     addrs
 }
 
-async fn bind() -> (UdpSocket, SocketAddr) {
+/// A socket on a free port, and its address.
+pub(crate) async fn bind() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let addr = socket.local_addr().unwrap();
     (socket, addr)
 }
 
-fn std_socket() -> (StdSocket, SocketAddr) {
+/// As [`bind`], of std.
+pub(crate) fn std_socket() -> (StdSocket, SocketAddr) {
     let socket = StdSocket::bind("127.0.0.1:0").unwrap();
     let addr = socket.local_addr().unwrap();
     (socket, addr)

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::{SocketAddr, UdpSocket as StdSocket},
     os::fd::{AsFd as _, AsRawFd as _},
     task::Poll,
     time::Duration,
@@ -13,19 +12,10 @@ use annulus::{
     net::{Datagram, UdpSocket},
 };
 
-use crate::support::{counted::Counted, guarded, poll_once, run, settle};
-
-async fn bind() -> (UdpSocket, SocketAddr) {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let addr = socket.local_addr().unwrap();
-    (socket, addr)
-}
-
-fn std_socket() -> (StdSocket, SocketAddr) {
-    let socket = StdSocket::bind("127.0.0.1:0").unwrap();
-    let addr = socket.local_addr().unwrap();
-    (socket, addr)
-}
+use crate::{
+    support::{counted::Counted, guarded, poll_once, run, settle},
+    udp::{bind, std_socket},
+};
 
 #[test]
 fn a_socket_goes_to_std_and_back_with_what_it_had_received() {

@@ -14,17 +14,10 @@ use annulus::{
 };
 use futures_util::StreamExt as _;
 
-use crate::support::{Folder, poll_once, run, settle};
+use crate::support::{Folder, poll_once, run, settle, to_end};
 
 async fn recv_to_end(stream: &UnixStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let piece = stream.recv().await.unwrap();
-        if piece.is_empty() {
-            return bytes;
-        }
-        bytes.extend_from_slice(&piece);
-    }
+    to_end(async || stream.recv().await).await
 }
 
 #[test]

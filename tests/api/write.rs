@@ -9,7 +9,12 @@ use std::{
     time::Duration,
 };
 
-use annulus::{buf::IoBuf as _, spawn, task::JoinSet};
+use annulus::{
+    buf::IoBuf as _,
+    net::TcpStream,
+    spawn,
+    task::{JoinHandle, JoinSet},
+};
 use bytes::{Bytes, BytesMut};
 
 use crate::support::{
@@ -249,17 +254,26 @@ fn many_writers_are_sent_in_the_order_of_asking_and_never_mixed() {
     });
 }
 
+/// The two ends of a connection, and a task that has begun to write 20 MB to the first.
+async fn with_a_large_write() -> (Rc<TcpStream>, TcpStream, JoinHandle<io::Result<()>>) {
+    let (near, far) = pair().await;
+    let near = Rc::new(near);
+    let writer = spawn({
+        let near = Rc::clone(&near);
+        async move {
+            let write = near.write_all(pattern(20 * MEGABYTE)).await;
+            write.map(drop).map_err(io::Error::from)
+        }
+    });
+    settle().await;
+    assert!(!writer.is_finished(), "so much does not fit anywhere");
+    (near, far, writer)
+}
+
 #[test]
 fn shutdown_and_flush_wait_for_the_writes_before_them() {
     run(async {
-        let (near, far) = pair().await;
-        let near = Rc::new(near);
-        let writer = spawn({
-            let near = Rc::clone(&near);
-            async move { near.write_all(pattern(20 * MEGABYTE)).await.map(drop) }
-        });
-        settle().await;
-        assert!(!writer.is_finished(), "so much does not fit anywhere");
+        let (near, far, writer) = with_a_large_write().await;
         let mut flush = Box::pin(near.flush());
         assert!(poll_once(&mut flush).await.is_pending());
         let mut shutdown = Box::pin(near.shutdown(Shutdown::Write));
@@ -279,13 +293,7 @@ fn shutdown_and_flush_wait_for_the_writes_before_them() {
 #[test]
 fn a_dropped_shutdown_has_ended_nothing() {
     run(async {
-        let (near, far) = pair().await;
-        let near = Rc::new(near);
-        let writer = spawn({
-            let near = Rc::clone(&near);
-            async move { near.write_all(pattern(20 * MEGABYTE)).await.map(drop) }
-        });
-        settle().await;
+        let (near, far, writer) = with_a_large_write().await;
         {
             let mut shutdown = Box::pin(near.shutdown(Shutdown::Both));
             assert!(poll_once(&mut shutdown).await.is_pending());
@@ -363,13 +371,7 @@ fn a_buffer_comes_back_when_the_peer_is_gone() {
 #[test]
 fn a_write_dropped_before_its_turn_has_sent_nothing() {
     run(async {
-        let (near, far) = pair().await;
-        let near = Rc::new(near);
-        let writer = spawn({
-            let near = Rc::clone(&near);
-            async move { near.write_all(pattern(20 * MEGABYTE)).await.map(drop) }
-        });
-        settle().await;
+        let (near, far, writer) = with_a_large_write().await;
         {
             let mut dropped = Box::pin(near.write_all("never"));
             assert!(poll_once(&mut dropped).await.is_pending());

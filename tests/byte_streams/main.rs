@@ -31,7 +31,7 @@ use annulus::{
 };
 
 use kinds::{Ends, Far, Kind};
-use support::run_each;
+use support::{at_least, run_each, to_end};
 
 /// A stream under test.
 type Near = Box<dyn ByteStream>;
@@ -67,26 +67,14 @@ fn each(test: impl AsyncFn(&Kind, Near, Far)) {
 
 /// Receives so many bytes, which is all that was sent.
 async fn recv_exact(stream: &mut Box<dyn ByteStream>, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while bytes.len() < len {
-        let piece = stream.recv().await.unwrap();
-        assert!(!piece.is_empty(), "it ended after {} bytes", bytes.len());
-        bytes.extend_from_slice(&piece);
-    }
+    let bytes = at_least(len, async || stream.recv().await).await;
     assert_eq!(bytes.len(), len, "more came than was sent");
     bytes
 }
 
 /// Receives to the end.
 async fn recv_to_end(stream: &mut Box<dyn ByteStream>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let piece = stream.recv().await.unwrap();
-        if piece.is_empty() {
-            return bytes;
-        }
-        bytes.extend_from_slice(&piece);
-    }
+    to_end(async || stream.recv().await).await
 }
 
 /// Receives in a future that is dropped after its first poll, by the waker of `context`.

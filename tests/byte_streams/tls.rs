@@ -21,7 +21,7 @@ use crate::{
     kinds::{self, Ends, Far, Kind, kind},
     support::{
         certificates::Certificates,
-        tls::{EACH, Kind as Server, trusting},
+        tls::{Kind as Server, trusting},
     },
 };
 
@@ -29,26 +29,38 @@ pub(crate) fn kinds() -> Vec<Kind> {
     const RESET: Option<ErrorKind> = Some(ErrorKind::ConnectionReset);
     const CUT: Option<ErrorKind> = Some(ErrorKind::UnexpectedEof);
     vec![
-        kind!("TLS 1.2 over TCP", over(0, kinds::tcp().await).await, RESET),
-        kind!("TLS 1.3 over TCP", over(1, kinds::tcp().await).await, RESET),
-        kind!("TLS 1.2 over Unix", over(0, kinds::unix()).await, RESET),
-        kind!("TLS 1.3 over Duplex", over(1, kinds::memory()).await, CUT),
+        kind!(
+            "TLS 1.2 over TCP",
+            over(Server::tls12(), kinds::tcp().await).await,
+            RESET
+        ),
+        kind!(
+            "TLS 1.3 over TCP",
+            over(Server::tls13(), kinds::tcp().await).await,
+            RESET
+        ),
+        kind!(
+            "TLS 1.2 over Unix",
+            over(Server::tls12(), kinds::unix()).await,
+            RESET
+        ),
+        kind!(
+            "TLS 1.3 over Duplex",
+            over(Server::tls13(), kinds::memory()).await,
+            CUT
+        ),
     ]
 }
 
 /// TLS 1.3 over TCP.
 #[cfg(all(feature = "futures-io", feature = "hyper", feature = "tokio-io"))]
 pub(crate) async fn by_tls_13() -> Option<Ends> {
-    over(1, kinds::tcp().await).await
+    over(Server::tls13(), kinds::tcp().await).await
 }
 
-/// A version of TLS over a stream.
-async fn over<S: Into<Carrier>>(version: usize, (near, far): (S, Far)) -> Option<Ends> {
+/// TLS over a stream, in the version that the server speaks.
+async fn over<S: Into<Carrier>>(server: Server, (near, far): (S, Far)) -> Option<Ends> {
     let certificates = Certificates::get()?;
-    let server = Server {
-        versions: EACH[version].0,
-        ..Server::default()
-    };
     let config = trusting(certificates).build().unwrap();
     let mut far = far.map(|stream| TlsPeer::new(stream, server.config(certificates)));
     let near = tls::connect(near, "localhost", &config);

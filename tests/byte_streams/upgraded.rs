@@ -189,16 +189,16 @@ fn a_write_that_ends_while_a_waker_is_cloned_gives_its_turn_to_the_poll() {
             let writer = Rc::clone(&near);
             let mut write =
                 Box::pin(async move { Upgraded::write_all(&writer, vec![0; 1000]).await });
-            let nobody = &mut Context::from_waker(Waker::noop());
-            assert!(write.as_mut().poll(nobody).is_pending());
-            assert!(near.poll_write(nobody, b"more").is_pending());
+            let no_waker = &mut Context::from_waker(Waker::noop());
+            assert!(write.as_mut().poll(no_waker).is_pending());
+            assert!(near.poll_write(no_waker, b"more").is_pending());
             let peer = Rc::clone(&far);
             nosy::at_clone(move || {
-                let nobody = &mut Context::from_waker(Waker::noop());
+                let no_waker = &mut Context::from_waker(Waker::noop());
                 let mut far = peer.take().unwrap();
-                while far.stream.poll_recv(nobody).is_ready() {}
+                while far.stream.poll_recv(no_waker).is_ready() {}
                 peer.set(Some(far));
-                assert!(write.as_mut().poll(nobody).is_ready());
+                assert!(write.as_mut().poll(no_waker).is_ready());
             });
             let waker = nosy();
             let polled = call(&near, &mut Context::from_waker(&waker));

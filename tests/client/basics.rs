@@ -375,7 +375,7 @@ fn trailers_follow_on_a_body_in_chunks() {
             sent.ends_with("1\r\na\r\n2\r\nbc\r\n0\r\nx-sum: 3\r\n\r\n"),
             "{sent}"
         );
-        let none = || unreachable!("nobody has room for them");
+        let none = || unreachable!("a whole body has no room for them");
         assert_eq!(post(Body::from("whole").with_trailers(none)).await, "whole");
     });
 }

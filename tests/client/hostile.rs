@@ -93,7 +93,7 @@ fn informational_responses_are_skipped_up_to_sixteen() {
 }
 
 #[test]
-fn a_change_of_protocol_that_nobody_asked_for_is_an_error() {
+fn a_change_of_protocol_without_a_request_for_it_is_an_error() {
     let seen = get("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nabc");
     assert_eq!(seen, Seen::Refused("unexpected-upgrade"));
 }

@@ -209,7 +209,7 @@ fn stalling(head: &'static str) -> Script {
 }
 
 #[test]
-fn a_body_that_nobody_wants_is_not_waited_for() {
+fn the_body_of_an_answer_that_is_not_the_last_is_not_waited_for() {
     for head in [
         "302 Found",
         "302 Found\r\nConnection: close\r\nContent-Length: 5",

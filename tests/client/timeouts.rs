@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     script::Script,
-    support::{BOUND, http::ok, run, run_each},
+    support::{BOUND, http::ok, run, run_both, run_each},
 };
 
 const SHORT: Duration = Duration::from_millis(60);
@@ -183,7 +183,7 @@ fn a_server_that_reads_slowly_reads() {
             thread::spawn(|| read_slowly(stream.unwrap()));
         }
     });
-    run_each(|| async {
+    run_both(async || {
         let by_path = builder().unix(&path).build();
         let tcp = sent(builder().build(), server.url("/"));
         annulus::future::join(tcp, sent(by_path, "http://a.test/".to_owned())).await;

@@ -85,6 +85,35 @@ trait Family<S> {
     }
 }
 
+/// The methods that write, which have the same names and arguments in each family but for the end.
+macro_rules! writes_by {
+    ($poll_end:ident) => {
+        fn poll_write(
+            stream: &mut S,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(stream).poll_write(context, bytes)
+        }
+
+        fn poll_write_vectored(
+            stream: &mut S,
+            context: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(stream).poll_write_vectored(context, slices)
+        }
+
+        fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(stream).poll_flush(context)
+        }
+
+        fn poll_end(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(stream).$poll_end(context)
+        }
+    };
+}
+
 /// tokio's traits.
 struct Tokio;
 /// Those of `futures-io`.
@@ -106,29 +135,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Sync + Unpin> Fami
             .map_ok(|()| buf.filled().len())
     }
 
-    fn poll_write(
-        stream: &mut S,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        stream: &mut S,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(stream).poll_write_vectored(context, slices)
-    }
-
-    fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(stream).poll_flush(context)
-    }
-
-    fn poll_end(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(stream).poll_shutdown(context)
-    }
+    writes_by!(poll_shutdown);
 }
 
 impl<S: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> Family<S>
@@ -144,29 +151,7 @@ impl<S: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> Fa
         Pin::new(stream).poll_read(context, buf)
     }
 
-    fn poll_write(
-        stream: &mut S,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        stream: &mut S,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(stream).poll_write_vectored(context, slices)
-    }
-
-    fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(stream).poll_flush(context)
-    }
-
-    fn poll_end(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(stream).poll_close(context)
-    }
+    writes_by!(poll_close);
 }
 
 impl<S: hyper::rt::Read + hyper::rt::Write + Send + Sync + Unpin> Family<S> for Hyper {
@@ -183,27 +168,5 @@ impl<S: hyper::rt::Read + hyper::rt::Write + Send + Sync + Unpin> Family<S> for 
             .map_ok(|()| buf.filled().len())
     }
 
-    fn poll_write(
-        stream: &mut S,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        stream: &mut S,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(stream).poll_write_vectored(context, slices)
-    }
-
-    fn poll_flush(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(stream).poll_flush(context)
-    }
-
-    fn poll_end(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(stream).poll_shutdown(context)
-    }
+    writes_by!(poll_shutdown);
 }

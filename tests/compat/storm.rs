@@ -109,8 +109,8 @@ impl<S: ByteStream> End<S> {
                 0 => self.step(&random).await,
                 // One poll, whose future and waker are gone after it.
                 1 => {
-                    let mut nobody = Context::from_waker(Waker::noop());
-                    let _ = self.poll_direction(&mut nobody, &random, reads);
+                    let mut no_waker = Context::from_waker(Waker::noop());
+                    let _ = self.poll_direction(&mut no_waker, &random, reads);
                 }
                 // One poll by this task.
                 2 => {

@@ -196,9 +196,9 @@ fn what_is_about_one_connection_stays_there() {
 #[test]
 fn a_server_that_is_not_there_is_502() {
     run(async {
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = nobody.local_addr().unwrap();
-        drop(nobody);
+        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = unused.local_addr().unwrap();
+        drop(unused);
         let proxy = Proxy::to(addr);
         let response = Client::new().get(proxy.url("/")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);

@@ -209,7 +209,7 @@ fn a_handler_that_keeps_running_is_not_dropped() {
             runs.notify_one();
             opened.notified().await;
             done.take().unwrap().send(()).unwrap();
-            "nobody hears it"
+            "an answer without a client"
         })
         .await;
         send(&client, GET).await;
@@ -241,12 +241,12 @@ fn a_request_behind_one_that_keeps_running_ends_with_the_connection() {
                     return Response::writer(async move |mut out: BodyWriter| {
                         runs.notify_one();
                         opened.notified().await;
-                        out.write("nobody reads it").await
+                        out.write("an answer without a client").await
                     });
                 }
                 runs.notify_one();
                 opened.notified().await;
-                Response::text("nobody reads it")
+                Response::text("an answer without a client")
             })
             .await;
             let requests = "GET /first HTTP/1.1\r\nHost: t\r\n\r\n\

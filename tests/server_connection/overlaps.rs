@@ -138,7 +138,7 @@ fn a_tunnel_begins_behind_the_body_of_its_request() {
 }
 
 #[test]
-fn time_in_which_nobody_waits_for_a_body_does_not_count() {
+fn time_in_which_the_handler_does_not_wait_for_a_body_does_not_count() {
     annulus::run(async {
         time::pause();
         let mut client = Client::of(Connection::new(), async |mut request: Request| {

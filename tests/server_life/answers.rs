@@ -163,7 +163,7 @@ fn a_content_type_is_dropped_while_nothing_is_borrowed() {
 }
 
 #[test]
-fn a_client_of_ours_goes_on_after_an_upload_that_nobody_read() {
+fn a_client_of_ours_goes_on_after_an_upload_that_was_not_read() {
     let handler = async |request: Request| match request.path() {
         "/ignore" => Response::text("early"),
         _ => Response::text("next"),

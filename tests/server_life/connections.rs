@@ -11,20 +11,9 @@ use std::{
 use annulus::http::{ConnectionInfo, Phase, Request, Response, Server, ServerHandle};
 
 use crate::{
-    running::{Gate, NEVER, Running, block, get, reset},
+    running::{Gate, NEVER, Running, block, get, reset, waiting},
     support::{BOUND, http::read_answer},
 };
-
-/// Answers `/wait` when the gate opens, and everything else at once.
-fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
-    let gate = gate.clone();
-    async move |request: Request| {
-        if request.path() == "/wait" {
-            gate.pass().await;
-        }
-        Response::text(request.path().to_owned())
-    }
-}
 
 fn connections(handle: &ServerHandle) -> Vec<ConnectionInfo> {
     annulus::run(handle.connections())
@@ -128,7 +117,7 @@ fn a_handler_may_ask_for_the_connections() {
 }
 
 #[test]
-fn a_question_that_nobody_can_answer_has_an_empty_answer() {
+fn a_question_to_a_server_without_workers_has_an_empty_answer() {
     let server = Server::new().listen("127.0.0.1:0");
     let handle = server.handle();
     assert_eq!(connections(&handle), []);

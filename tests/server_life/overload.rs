@@ -21,23 +21,12 @@ use annulus::{
 };
 
 use crate::{
-    running::{Child, Gate, NEVER, Running, block, expect_fin, get},
+    running::{Child, Gate, NEVER, Running, block, expect_fin, get, waiting},
     support::{
         BOUND,
         http::{connect, read_answer},
     },
 };
-
-/// Answers `/wait` when the gate opens, and everything else at once.
-fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
-    let gate = gate.clone();
-    async move |request: Request| {
-        if request.path() == "/wait" {
-            gate.pass().await;
-        }
-        Response::text(request.path().to_owned())
-    }
-}
 
 #[test]
 fn the_longest_idle_connection_makes_room() {

@@ -13,7 +13,7 @@ use std::{
 
 use annulus::{
     Cores,
-    http::{Handler, Report, Server, ServerHandle},
+    http::{Handler, Report, Request, Response, Server, ServerHandle},
 };
 
 use crate::support::{
@@ -305,8 +305,19 @@ impl Gate {
     pub(crate) fn wait_for(&self, count: usize) {
         let start = Instant::now();
         while self.arrived() < count {
-            assert!(start.elapsed() < BOUND, "nobody comes");
+            assert!(start.elapsed() < BOUND, "no connection comes");
             thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// A handler that answers `/wait` when the gate opens, and everything else at once.
+pub(crate) fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
+    let gate = gate.clone();
+    async move |request: Request| {
+        if request.path() == "/wait" {
+            gate.pass().await;
+        }
+        Response::text(request.path().to_owned())
     }
 }

@@ -21,20 +21,9 @@ use annulus::{
 use bytes::Bytes;
 
 use crate::{
-    running::{Gate, NEVER, Running, expect_fin, get, wait_refused},
+    running::{Gate, NEVER, Running, expect_fin, get, wait_refused, waiting},
     support::{BOUND, http::read_answer},
 };
-
-/// Answers `/wait` when `gate` opens, and everything else at once.
-fn waiting(gate: &Gate) -> impl AsyncFn(Request) -> Response + Clone + Send + use<> {
-    let gate = gate.clone();
-    async move |request: Request| {
-        if request.path() == "/wait" {
-            gate.pass().await;
-        }
-        Response::text(request.path().to_owned())
-    }
-}
 
 fn unchanged(server: Server) -> Server {
     server
@@ -265,7 +254,7 @@ fn the_second_stop_cuts_at_once() {
 }
 
 #[test]
-fn an_answer_that_nobody_reads_is_cut_too() {
+fn an_answer_without_a_reader_is_cut_too() {
     let handler = async |_request: Request| Response::bytes(vec![b'x'; 64 << 20]);
     let server = Running::start(1, unchanged, handler);
     let mut client = server.send(&get("/"));

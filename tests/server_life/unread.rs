@@ -165,7 +165,7 @@ fn who_does_not_read_is_cut_after_the_write_timeout() {
     });
     let start = Instant::now();
     while annulus::run(unread.server.handle.connections()).len() > 1 {
-        assert!(start.elapsed() < BOUND, "nobody is cut");
+        assert!(start.elapsed() < BOUND, "no connection is cut");
         thread::sleep(Duration::from_millis(10));
     }
     for client in &mut unread.clients {

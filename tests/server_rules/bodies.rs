@@ -44,7 +44,7 @@ fn a_client_that_does_not_wait_may_be_told_and_is_answered_once() {
 }
 
 #[test]
-fn nobody_is_told_to_send_what_is_not_read() {
+fn a_client_is_not_told_to_send_a_body_that_is_not_read() {
     let server = Server::start(&["--max-body", "100"]);
     // The handler answers without the body: the client cannot know whether to send it.
     let mut client = Client::connect(server.addr());

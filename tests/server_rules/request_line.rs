@@ -153,28 +153,13 @@ fn targets_have_the_form_that_their_method_allows() {
         "/a?b#c",
         "http://h/#a",
     ] {
-        refused_open_or_not(&table, &line(format!("GET {target} HTTP/1.1")));
+        table.refused_open_or_not(line(format!("GET {target} HTTP/1.1")));
     }
     table.served(line("OPTIONS * HTTP/1.1"), "OPTIONS *");
-    refused_open_or_not(&table, &line("OPTIONS *a HTTP/1.1"));
+    table.refused_open_or_not(line("OPTIONS *a HTTP/1.1"));
     table.refused(line("CONNECT h:443 HTTP/1.1"), 501);
     for target in ["h", "/", "http://h:1/", "u@h:1", "*", ":443", "h:99999"] {
         table.refused(line(format!("CONNECT {target} HTTP/1.1")), 400);
-    }
-}
-
-/// Checks a request whose end is certain: the answer is 400, and it may close the connection or
-/// not, but must say so.
-#[track_caller]
-fn refused_open_or_not(table: &Table, input: &[u8]) {
-    let mut client = Client::connect(table.server.addr());
-    client.send(input);
-    let answer = client.answer();
-    assert_eq!(answer.status, 400, "{}", input.escape_ascii());
-    if answer.closes() {
-        table.refused(input, 400);
-    } else {
-        table.answered(input, 400);
     }
 }
 

@@ -161,7 +161,7 @@ fn every_kind_of_slow_sender_is_ended_and_told_why() {
 }
 
 #[test]
-fn an_answer_that_nobody_reads_is_cut_and_fills_no_memory() {
+fn an_answer_without_a_reader_is_cut_and_fills_no_memory() {
     let server = Server::start(&TIMEOUTS);
     let sockets = server.socket_count();
     let before = server.memory_bytes();

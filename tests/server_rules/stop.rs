@@ -175,7 +175,7 @@ fn stop_under_load(round: usize) {
     });
     assert!(
         TcpStream::connect(server.addr()).is_err(),
-        "nobody listens any more"
+        "the server does not listen any more"
     );
     let (status, report) = server.end(&written);
     assert!(status.success(), "{status} {report}");

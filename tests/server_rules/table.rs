@@ -49,6 +49,22 @@ impl Table {
         self.check(input.as_ref(), Then::Answered(status));
     }
 
+    /// Checks a request whose end is certain: the answer is 400, and it may close the connection or
+    /// not, but must say so.
+    #[track_caller]
+    pub(crate) fn refused_open_or_not(&self, input: impl AsRef<[u8]>) {
+        let input = input.as_ref();
+        let mut client = Client::connect(self.server.addr());
+        client.send(input);
+        let answer = client.answer();
+        assert_eq!(answer.status, 400, "{}", input.escape_ascii());
+        if answer.closes() {
+            self.refused(input, 400);
+        } else {
+            self.answered(input, 400);
+        }
+    }
+
     #[track_caller]
     pub(crate) fn served(&self, input: impl AsRef<[u8]>, echo: &str) {
         self.check(input.as_ref(), Then::Served(echo));

@@ -161,13 +161,13 @@ fn a_receive_dropped_in_flight_loses_no_byte() {
 }
 
 #[test]
-fn a_connection_that_nobody_takes_is_refused_or_ended_with_its_listener() {
+fn a_connection_that_is_not_accepted_is_refused_or_ended_with_its_listener() {
     on_both_drivers(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let addr = listener.local_addr()?;
             let dropped = time::timeout(Duration::from_millis(1), listener.accept()).await;
-            assert!(dropped.is_err(), "nobody has connected yet");
+            assert!(dropped.is_err(), "no client has connected yet");
             let client = TcpStream::connect(addr).await?;
             drop(listener);
             // The end of the stream, or a reset: in any case it resolves.

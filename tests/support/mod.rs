@@ -31,11 +31,12 @@ pub(crate) mod skip;
 pub(crate) mod tls;
 
 use std::{
-    future::Future, net, path::PathBuf, pin::pin, sync::OnceLock, task::Poll, time::Duration,
+    future::Future, io, net, path::PathBuf, pin::pin, sync::OnceLock, task::Poll, thread,
+    time::Duration,
 };
 
 use annulus::{
-    DriverKind, Runtime,
+    DriverKind, ManagedBuf, Runtime,
     net::{TcpListener, TcpStream},
     task::yield_now,
     time,
@@ -43,6 +44,11 @@ use annulus::{
 
 /// How long a test waits for what must come. Only a test that fails waits so long.
 pub(crate) const BOUND: Duration = Duration::from_secs(100);
+
+/// A variable for programs that allocate megabytes again and again: so many free bytes stay at the
+/// end of glibc's heap. Without it their pages are given back and made anew each time, which takes
+/// half of the processor time of such a test.
+pub(crate) const FREE_MEMORY_KEPT: (&str, &str) = ("MALLOC_TOP_PAD_", "67108864");
 
 /// Runs a test on the runtime that the environment chooses.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
@@ -59,9 +65,23 @@ pub(crate) async fn guarded<F: Future>(future: F) -> F::Output {
 /// Runs a test on a runtime of each driver.
 pub(crate) fn run_each(mut test: impl AsyncFnMut()) {
     for kind in [DriverKind::Auto, DriverKind::Poll] {
-        let runtime = Runtime::builder().driver(kind).build().unwrap();
-        runtime.block_on(guarded(test()));
+        run_on(kind, test());
     }
+}
+
+/// As [`run_each`], at the same time, for a test that waits.
+pub(crate) fn run_both(test: impl AsyncFn() + Sync) {
+    thread::scope(|scope| {
+        for kind in [DriverKind::Auto, DriverKind::Poll] {
+            let test = &test;
+            scope.spawn(move || run_on(kind, test()));
+        }
+    });
+}
+
+fn run_on<F: Future>(kind: DriverKind, future: F) -> F::Output {
+    let runtime = Runtime::builder().driver(kind).build().unwrap();
+    runtime.block_on(guarded(future))
 }
 
 /// A listener on a free port, and its address.
@@ -87,6 +107,9 @@ pub(crate) async fn std_pair() -> (TcpStream, net::TcpStream) {
     (near, far)
 }
 
+/// The output of a stream's `recv`.
+pub(crate) type Received = io::Result<ManagedBuf>;
+
 /// Receives `len` bytes, which is all that was sent.
 pub(crate) async fn recv_exact(stream: &TcpStream, len: usize) -> Vec<u8> {
     let bytes = recv_at_least(stream, len).await;
@@ -96,9 +119,14 @@ pub(crate) async fn recv_exact(stream: &TcpStream, len: usize) -> Vec<u8> {
 
 /// Receives until there are at least `len` bytes.
 pub(crate) async fn recv_at_least(stream: &TcpStream, len: usize) -> Vec<u8> {
+    at_least(len, async || stream.recv().await).await
+}
+
+/// Calls `recv` until there are at least `len` bytes.
+pub(crate) async fn at_least(len: usize, mut recv: impl AsyncFnMut() -> Received) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < len {
-        let piece = stream.recv().await.unwrap();
+        let piece = recv().await.unwrap();
         assert!(
             !piece.is_empty(),
             "the stream ended after {} bytes",
@@ -111,9 +139,14 @@ pub(crate) async fn recv_at_least(stream: &TcpStream, len: usize) -> Vec<u8> {
 
 /// Receives to the end of the stream.
 pub(crate) async fn recv_to_end(stream: &TcpStream) -> Vec<u8> {
+    to_end(async || stream.recv().await).await
+}
+
+/// Calls `recv` until the stream has ended.
+pub(crate) async fn to_end(mut recv: impl AsyncFnMut() -> Received) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
-        let piece = stream.recv().await.unwrap();
+        let piece = recv().await.unwrap();
         if piece.is_empty() {
             return bytes;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annulus::tls::{
     self,
     rustls::{
-        ProtocolVersion, RootCertStore, ServerConfig, SupportedProtocolVersion,
+        RootCertStore, ServerConfig, SupportedProtocolVersion,
         crypto::ring::default_provider,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
         server::WebPkiClientVerifier,
@@ -20,10 +20,14 @@ pub(crate) type Versions = &'static [&'static SupportedProtocolVersion];
 static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 static TLS12_ONLY: [&SupportedProtocolVersion; 1] = [&TLS12];
 static TLS13_ONLY: [&SupportedProtocolVersion; 1] = [&TLS13];
-pub(crate) const EACH: [(Versions, ProtocolVersion); 2] = [
-    (&TLS12_ONLY, ProtocolVersion::TLSv1_2),
-    (&TLS13_ONLY, ProtocolVersion::TLSv1_3),
-];
+
+/// Runs a test with a server of each version, if there are certificates.
+pub(crate) fn each_version(mut test: impl FnMut(&'static Certificates, Kind)) {
+    if let Some(certificates) = Certificates::get() {
+        test(certificates, Kind::tls12());
+        test(certificates, Kind::tls13());
+    }
+}
 
 /// The settings of a server.
 #[derive(Clone)]
@@ -46,6 +50,22 @@ impl Default for Kind {
 }
 
 impl Kind {
+    /// A server that speaks TLS 1.2 only.
+    pub(crate) fn tls12() -> Self {
+        Self {
+            versions: &TLS12_ONLY,
+            ..Self::default()
+        }
+    }
+
+    /// A server that speaks TLS 1.3 only.
+    pub(crate) fn tls13() -> Self {
+        Self {
+            versions: &TLS13_ONLY,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn config(&self, certificates: &Certificates) -> Arc<ServerConfig> {
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))

@@ -10,21 +10,14 @@ use crate::{
         certificates::Certificates,
         http::ok,
         run_each,
-        tls::{EACH, Kind},
+        tls::{Kind, each_version},
     },
     trusting::client,
 };
 
 #[test]
 fn a_page_comes_by_each_version() {
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, version) in EACH {
-        let kind = Kind {
-            versions,
-            ..Kind::default()
-        };
+    each_version(|certificates, kind| {
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
         run_each(async || {
             let client = client(certificates);
@@ -43,7 +36,7 @@ fn a_page_comes_by_each_version() {
             assert_eq!(client.pool_state().opened, 1);
         });
         for seen in server.seen() {
-            assert_eq!(seen.version, Some(version));
+            assert_eq!(seen.version, Some(kind.versions[0].version));
             assert_eq!(seen.alpn.as_deref(), Some("http/1.1"));
             assert_eq!(seen.name.as_deref(), Some("localhost"));
         }
@@ -52,7 +45,7 @@ fn a_page_comes_by_each_version() {
         let host = format!("\r\nHost: localhost:{}\r\n", server.addr.port());
         assert!(requests[0].starts_with("GET /x HTTP/1.1\r\n"));
         assert!(requests[0].contains(&host), "{}", requests[0]);
-    }
+    });
 }
 
 #[test]
@@ -74,14 +67,7 @@ fn an_address_is_verified_and_not_named_to_the_server() {
 #[test]
 fn large_bodies_go_both_ways() {
     const LEN: usize = 12_000_000;
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, _) in EACH {
-        let kind = Kind {
-            versions,
-            ..Kind::default()
-        };
+    each_version(|certificates, kind| {
         // Sends back what it got.
         let server = TlsServer::new(certificates, &kind, |conn| {
             while let Ok(request) = conn.request() {
@@ -114,7 +100,7 @@ fn large_bodies_go_both_ways() {
             assert!(received == body);
             assert_eq!(client.pool_state().opened, 1);
         });
-    }
+    });
 }
 
 #[test]

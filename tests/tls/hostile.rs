@@ -25,25 +25,12 @@ use crate::{
         certificates::Certificates,
         http::ok,
         run_each,
-        tls::{EACH, Kind, trusting},
+        tls::{Kind, each_version, trusting},
     },
     trusting::client,
 };
 
 const SHORT: Duration = Duration::from_millis(60);
-
-fn each(test: impl Fn(&'static Certificates, Kind)) {
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, _) in EACH {
-        let kind = Kind {
-            versions,
-            ..Kind::default()
-        };
-        test(certificates, kind);
-    }
-}
 
 async fn body(client: &Client, server: &TlsServer) -> Result<String, Error> {
     client.get(server.url("/")).send().await?.text().await
@@ -63,7 +50,7 @@ const UNTIL_CLOSE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello";
 
 #[test]
 fn a_body_that_only_the_end_delimits_has_to_end_with_a_word() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         let cut = TlsServer::new(certificates, &kind, |conn| {
             conn.request()?;
             conn.send(UNTIL_CLOSE)?;
@@ -89,7 +76,7 @@ fn a_body_that_only_the_end_delimits_has_to_end_with_a_word() {
 
 #[test]
 fn a_body_of_known_length_may_end_without_a_word() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         for answer in [
             ok("hello"),
             "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello".to_owned(),
@@ -117,7 +104,7 @@ fn a_body_of_known_length_may_end_without_a_word() {
 
 #[test]
 fn a_connection_that_ends_before_its_answer_is_an_error() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         let server = TlsServer::new(certificates, &kind, |conn| {
             conn.request()?;
             conn.finish()
@@ -159,7 +146,7 @@ fn half_and(
 
 #[test]
 fn an_alert_in_a_body_is_the_reason_that_is_told() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         let server = half_and(certificates, &kind, |conn| {
             // It takes this for what the client has sent.
             conn.tls.read_tls(&mut &b"no record at all"[..]).unwrap();
@@ -184,7 +171,7 @@ fn an_alert_in_a_body_is_the_reason_that_is_told() {
 
 #[test]
 fn a_record_that_was_changed_is_refused() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         for say in [
             |conn: &mut TlsConn| {
                 let mut records = conn.records(b"and more");
@@ -209,7 +196,7 @@ fn a_record_that_was_changed_is_refused() {
 
 #[test]
 fn what_comes_byte_by_byte_is_understood() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         let server = TlsServer::new(certificates, &kind, |conn| {
             while conn.request().is_ok() {
                 let records = conn.records(ok("hello").as_bytes());
@@ -231,7 +218,7 @@ fn what_comes_byte_by_byte_is_understood() {
 
 #[test]
 fn large_records_in_odd_pieces_are_understood() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         let text = "0123456789abcdef".repeat(40_000);
         let server = TlsServer::answering(certificates, &kind, ok(&text));
         for bytes_max in [997, 16_400, 70_001] {
@@ -247,7 +234,7 @@ fn large_records_in_odd_pieces_are_understood() {
 
 #[test]
 fn a_byte_that_was_changed_on_the_way_does_no_harm() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         let server = TlsServer::new(certificates, &kind, |conn| {
             conn.request()?;
             conn.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello")?;
@@ -342,10 +329,7 @@ fn tickets_without_end_are_refused() {
     let Some(certificates) = Certificates::get() else {
         return;
     };
-    let kind = Kind {
-        versions: EACH[1].0,
-        ..Kind::default()
-    };
+    let kind = Kind::tls13();
     for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"] {
         let server = TlsServer::new(certificates, &kind, move |conn| {
             conn.request()?;
@@ -374,7 +358,7 @@ fn tickets_without_end_are_refused() {
 
 #[test]
 fn a_server_that_speaks_another_protocol_only_is_refused() {
-    each(|certificates, kind| {
+    each_version(|certificates, kind| {
         let kind = Kind {
             alpn: &["h2"],
             ..kind

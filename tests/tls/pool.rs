@@ -18,7 +18,7 @@ use crate::{
         certificates::Certificates,
         http::ok,
         run_each,
-        tls::{EACH, Kind, trusting},
+        tls::{Kind, each_version, trusting},
     },
     trusting::client,
 };
@@ -49,14 +49,7 @@ async fn get(client: &Client, url: String) {
 
 #[test]
 fn a_session_is_resumed_by_the_next_connection_of_the_client() {
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, _) in EACH {
-        let kind = Kind {
-            versions,
-            ..Kind::default()
-        };
+    each_version(|certificates, kind| {
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
         let config = trusting(certificates).build().unwrap();
         run_each(async || {
@@ -81,7 +74,7 @@ fn a_session_is_resumed_by_the_next_connection_of_the_client() {
         });
         let seen = server.seen().split_off(count);
         assert_eq!((seen[0].is_resumed, seen[1].is_resumed), (false, true));
-    }
+    });
 }
 
 #[test]
@@ -90,10 +83,7 @@ fn what_tls_says_to_an_idle_connection_leaves_it_alone() {
         return;
     };
     // Only 1.3 has new keys, and tickets after the handshake.
-    let kind = Kind {
-        versions: EACH[1].0,
-        ..Kind::default()
-    };
+    let kind = Kind::tls13();
     let (bell, echo) = (Bell::default(), Bell::default());
     let (heard, said) = (bell.clone(), echo.clone());
     let server = TlsServer::new(certificates, &kind, move |conn| {
@@ -130,14 +120,7 @@ fn what_tls_says_to_an_idle_connection_leaves_it_alone() {
 
 #[test]
 fn an_idle_connection_that_ends_leaves_the_pool() {
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, _) in EACH {
-        let kind = Kind {
-            versions,
-            ..Kind::default()
-        };
+    each_version(|certificates, kind| {
         // It says that it has finished and closes; says so and stays; closes without a word; sends
         // bytes without a request; sends bytes that are no record.
         for how in 0..5 {
@@ -171,19 +154,12 @@ fn an_idle_connection_that_ends_leaves_the_pool() {
                 assert_eq!(client.pool_state().died, 1);
             });
         }
-    }
+    });
 }
 
 #[test]
 fn what_came_to_an_idle_connection_while_the_thread_worked_answers_nothing() {
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, _) in EACH {
-        let kind = Kind {
-            versions,
-            ..Kind::default()
-        };
+    each_version(|certificates, kind| {
         for how in 0..3 {
             run_each(async || {
                 let (bell, echo) = (Bell::default(), Bell::default());
@@ -223,19 +199,12 @@ fn what_came_to_an_idle_connection_while_the_thread_worked_answers_nothing() {
                 assert_eq!((state.opened, state.reused, state.died), (2, 0, 1));
             });
         }
-    }
+    });
 }
 
 #[test]
 fn a_connection_that_the_client_closes_ends_with_a_word() {
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, _) in EACH {
-        let kind = Kind {
-            versions,
-            ..Kind::default()
-        };
+    each_version(|certificates, kind| {
         let (send, told) = std::sync::mpsc::channel();
         let send = Mutex::new(send);
         let server = TlsServer::new(certificates, &kind, move |conn| {
@@ -250,5 +219,5 @@ fn a_connection_that_the_client_closes_ends_with_a_word() {
             client.close_idle();
         });
         assert_eq!(told.iter().take(2).collect::<Vec<bool>>(), [true, true]);
-    }
+    });
 }

@@ -20,7 +20,7 @@ use crate::{
         certificates::Certificates,
         http::ok,
         run_each,
-        tls::{EACH, Kind, trusting},
+        tls::{Kind, each_version, trusting},
     },
     trusting::{client, client_of},
 };
@@ -136,14 +136,10 @@ fn a_certificate_for_another_name_is_refused() {
 
 #[test]
 fn a_client_shows_its_certificate_where_one_is_asked_for() {
-    let Some(certificates) = Certificates::get() else {
-        return;
-    };
-    for (versions, _) in EACH {
+    each_version(|certificates, kind| {
         let kind = Kind {
-            versions,
             wants_client: true,
-            ..Kind::default()
+            ..kind
         };
         let server = TlsServer::answering(certificates, &kind, ok("hello"));
         run_each(async || {
@@ -167,7 +163,7 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
                 assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
             }
         });
-    }
+    });
 }
 
 #[test]
@@ -175,10 +171,7 @@ fn a_version_that_is_too_old_is_refused() {
     let Some(certificates) = Certificates::get() else {
         return;
     };
-    let kind = Kind {
-        versions: EACH[0].0,
-        ..Kind::default()
-    };
+    let kind = Kind::tls12();
     let server = TlsServer::answering(certificates, &kind, ok("hello"));
     run_each(async || {
         let client = client_of(trusting(certificates).version_min(tls::Version::Tls13));
