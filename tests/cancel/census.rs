@@ -1,10 +1,13 @@
 //! Counts what a test may have lost: descriptors, operations in flight, buffers.
 
 use std::{
+    cell::Cell,
+    env,
     future::Future,
     io::Write as _,
     net::TcpStream as StdStream,
-    sync::{Mutex, MutexGuard, PoisonError},
+    process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,12 +17,35 @@ use annulus::{
     time::{sleep, timeout},
 };
 
-use crate::support::BOUND;
-/// Keeps other tests of this process from running until it is dropped: they would be counted.
-pub(super) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    // A test that failed before this one has nothing to say here.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+use crate::support::{BOUND, FREE_MEMORY_KEPT};
+
+/// Runs a test, or a part of one, in a process without other tests: they would be counted.
+///
+/// The process is this program, run again for the test. It does the whole test, so the other parts
+/// do nothing here.
+#[track_caller]
+pub(super) fn alone(part: impl FnOnce()) {
+    const ONE_BY_ONE: &str = "--test-threads=1";
+    thread_local! {
+        static IS_DONE: Cell<bool> = const { Cell::new(false) };
+    }
+    if env::args().any(|argument| argument == ONE_BY_ONE) {
+        return part();
+    }
+    // Each test has a thread of its own.
+    if IS_DONE.replace(true) {
+        return;
+    }
+    let thread = thread::current();
+    let name = thread.name().expect("the harness names it by the test");
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", ONE_BY_ONE])
+        .envs([FREE_MEMORY_KEPT])
+        .output()
+        .unwrap();
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    let has_passed = output.status.success() && out.contains("\nrunning 1 test\n");
+    assert!(has_passed, "{name} alone: {}\n{out}{err}", output.status);
 }
 
 /// How many descriptors this process has.
@@ -77,7 +103,7 @@ pub(super) fn descriptors_settle_at(count: usize) {
             "expected {count} descriptors, found {}",
             descriptors()
         );
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -40,20 +40,21 @@ async fn open(path: &Path) -> File {
 }
 
 fn at_every_moment(name: &str, scenario: impl AsyncFn(Moment, &Path)) {
-    let _alone = alone();
-    let folder = Folder::new(name);
-    let path = folder.0.join("file");
-    runtime(2).block_on(async {
-        let mut growth = Growth::default();
-        for round in 0..rounds() {
-            for moment in Moment::ALL {
-                let census = Census::take();
-                scenario(moment, &path).await;
-                census.settled(&format!("{moment:?}")).await;
+    alone(|| {
+        let folder = Folder::new(name);
+        let path = folder.0.join("file");
+        runtime(2).block_on(async {
+            let mut growth = Growth::default();
+            for round in 0..rounds() {
+                for moment in Moment::ALL {
+                    let census = Census::take();
+                    scenario(moment, &path).await;
+                    census.settled(&format!("{moment:?}")).await;
+                }
+                growth.note(round);
             }
-            growth.note(round);
-        }
-        growth.check();
+            growth.check();
+        });
     });
 }
 
@@ -70,27 +71,28 @@ fn a_dropped_open_leaves_no_descriptor() {
 
 #[test]
 fn an_open_dropped_while_it_blocks_leaves_no_descriptor() {
-    let _alone = alone();
-    let folder = Folder::new("fifo");
-    let path = folder.0.join("fifo");
-    let made = Command::new("mkfifo").arg(&path).status().unwrap();
-    assert!(made.success());
-    runtime(2).block_on(async {
-        for moment in Moment::ALL {
-            let census = Census::take();
-            // The open waits for a writer, on a thread of the kernel's or of ours.
-            let writer = Cell::new(None);
-            let event = async || {
-                let file = fs::OpenOptions::new().read(true).write(true).open(&path);
-                writer.set(Some(file.unwrap()));
-            };
-            let output = drop_at(moment, File::open(&path), event).await;
-            assert!(output.is_none(), "nobody writes yet");
-            let mut writer = writer.take().unwrap();
-            writer.write_all(b"bytes").unwrap();
-            // An open that is still under way needs the writer.
-            census_but_for(census, writer).await;
-        }
+    alone(|| {
+        let folder = Folder::new("fifo");
+        let path = folder.0.join("fifo");
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        runtime(2).block_on(async {
+            for moment in Moment::ALL {
+                let census = Census::take();
+                // The open waits for a writer, on a thread of the kernel's or of ours.
+                let writer = Cell::new(None);
+                let event = async || {
+                    let file = fs::OpenOptions::new().read(true).write(true).open(&path);
+                    writer.set(Some(file.unwrap()));
+                };
+                let output = drop_at(moment, File::open(&path), event).await;
+                assert!(output.is_none(), "the peer has not written yet");
+                let mut writer = writer.take().unwrap();
+                writer.write_all(b"bytes").unwrap();
+                // An open that is still under way needs the writer.
+                census_but_for(census, writer).await;
+            }
+        });
     });
 }
 

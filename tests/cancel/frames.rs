@@ -112,7 +112,6 @@ fn head(bytes: &[u8]) -> Option<(u32, usize)> {
 
 #[test]
 fn frames_are_taken_apart_at_any_place() {
-    let _alone = super::census::alone();
     let all: Vec<u8> = [encode(1, 5), encode(2, 0), encode(7, 300)].concat();
     for step in [1, 2, 7, 100, 1000] {
         let mut decoder = Decoder::default();
@@ -126,7 +125,6 @@ fn frames_are_taken_apart_at_any_place() {
 
 #[test]
 fn a_wrong_a_repeated_and_a_missing_frame_are_found() {
-    let _alone = super::census::alone();
     let fails = |bytes: Vec<u8>, fates: &[Fate]| {
         let result = std::panic::catch_unwind(|| {
             let mut decoder = Decoder::default();

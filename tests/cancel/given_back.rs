@@ -28,22 +28,23 @@ const KEPT_MAX: i64 = 512 * 1024;
 /// Expects that `burst` needs memory, and that little of it is left when it is over and the thread
 /// has slept.
 fn is_given_back(burst: impl AsyncFn(&mut i64)) {
-    let _alone = alone();
-    runtime(16).block_on(async {
-        for round in 0..3 {
-            turns(3).await;
-            let before = live();
-            let mut peak = 0;
-            burst(&mut peak).await;
-            // Tables are tried now and then.
-            turns(40).await;
-            let (peak, kept) = (peak - before, live() - before);
-            assert!(peak > 4 * KEPT_MAX, "the burst needs {peak} bytes only");
-            assert!(
-                kept < KEPT_MAX,
-                "{kept} of {peak} bytes are left, round {round}"
-            );
-        }
+    alone(|| {
+        runtime(16).block_on(async {
+            for round in 0..3 {
+                turns(3).await;
+                let before = live();
+                let mut peak = 0;
+                burst(&mut peak).await;
+                // Tables are tried now and then.
+                turns(40).await;
+                let (peak, kept) = (peak - before, live() - before);
+                assert!(peak > 4 * KEPT_MAX, "the burst needs {peak} bytes only");
+                assert!(
+                    kept < KEPT_MAX,
+                    "{kept} of {peak} bytes are left, round {round}"
+                );
+            }
+        });
     });
 }
 
@@ -150,26 +151,27 @@ fn the_queue_of_a_socket_gives_back_what_a_burst_needed() {
 
 #[test]
 fn nothing_is_given_back_that_steady_traffic_needs() {
-    let _alone = alone();
-    runtime(16).block_on(async {
-        let (sender, mut receiver) = mpsc::unbounded::<u64>();
-        let mut round = || {
-            for number in 0..1000 {
-                sender.try_send(number).unwrap();
-            }
-            while receiver.try_recv().is_ok() {}
-        };
-        // The harness has other threads, which may end within one try. What is given back shows in
-        // each.
-        let is_steady = (0..5).any(|_| {
-            round();
-            let before = live();
-            (0..10).all(|_| {
+    alone(|| {
+        runtime(16).block_on(async {
+            let (sender, mut receiver) = mpsc::unbounded::<u64>();
+            let mut round = || {
+                for number in 0..1000 {
+                    sender.try_send(number).unwrap();
+                }
+                while receiver.try_recv().is_ok() {}
+            };
+            // The harness has other threads, which may end within one try. What is given back shows
+            // in each.
+            let is_steady = (0..5).any(|_| {
                 round();
-                (live() - before).abs() < 1000
-            })
+                let before = live();
+                (0..10).all(|_| {
+                    round();
+                    (live() - before).abs() < 1000
+                })
+            });
+            assert!(is_steady);
+            poll_fn(|_| Poll::Ready(())).await;
         });
-        assert!(is_steady);
-        poll_fn(|_| Poll::Ready(())).await;
     });
 }

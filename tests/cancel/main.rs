@@ -2,7 +2,7 @@
 //!
 //! The driver and the emulated kernel are the environment's choice (`ANNULUS_DRIVER`,
 //! `ANNULUS_KERNEL`), and every test holds for each of them. They count the descriptors and the
-//! memory of the whole process, so they run one after the other.
+//! memory of the whole process, so each test has a process of its own.
 #![expect(
     unsafe_code,
     reason = "the sizes of socket buffers are set by raw system calls"

@@ -141,14 +141,15 @@ fn seeds() -> std::ops::Range<u64> {
 
 /// Runs `one` for each seed, and counts what it leaves.
 fn for_each_seed(one: impl AsyncFn(u64)) {
-    let _alone = alone();
-    for seed in seeds() {
-        runtime([2, 16, 128][seed as usize % 3]).block_on(async {
-            let census = Census::take();
-            soon(&format!("seed {seed}"), one(seed)).await;
-            census.settled(&format!("seed {seed}")).await;
-        });
-    }
+    alone(|| {
+        for seed in seeds() {
+            runtime([2, 16, 128][seed as usize % 3]).block_on(async {
+                let census = Census::take();
+                soon(&format!("seed {seed}"), one(seed)).await;
+                census.settled(&format!("seed {seed}")).await;
+            });
+        }
+    });
 }
 
 #[test]

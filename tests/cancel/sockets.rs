@@ -33,20 +33,21 @@ pub(super) fn at_every_moment(scenario: impl AsyncFn(Moment)) {
 }
 
 fn at_every_moment_with(buffers: u16, scenario: impl AsyncFn(Moment)) {
-    let _alone = alone();
-    let runtime = runtime(buffers);
-    runtime.block_on(async {
-        let mut growth = Growth::default();
-        for round in 0..rounds() {
-            for moment in Moment::ALL {
-                let census = Census::take();
-                scenario(moment).await;
-                census.settled(&format!("{moment:?}")).await;
+    alone(|| {
+        let runtime = runtime(buffers);
+        runtime.block_on(async {
+            let mut growth = Growth::default();
+            for round in 0..rounds() {
+                for moment in Moment::ALL {
+                    let census = Census::take();
+                    scenario(moment).await;
+                    census.settled(&format!("{moment:?}")).await;
+                }
+                growth.note(round);
             }
-            growth.note(round);
-        }
-        growth.check();
-        has_all_buffers(usize::from(buffers)).await;
+            growth.check();
+            has_all_buffers(usize::from(buffers)).await;
+        });
     });
 }
 
@@ -370,24 +371,25 @@ fn a_dropped_connect_closes_its_socket() {
 }
 
 #[test]
-fn a_connect_dropped_while_nobody_answers_closes_its_socket() {
-    let _alone = alone();
-    runtime(BUFFERS).block_on(async {
-        let listener = TcpListener::options();
-        let listener = listener.backlog(1).bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let _queue = [
-            StdStream::connect(addr).unwrap(),
-            StdStream::connect(addr).unwrap(),
-        ];
-        let census = Census::take();
-        let connects: Vec<_> = (0..100)
-            .map(|_| annulus::spawn(TcpStream::connect(addr)))
-            .collect();
-        turns(5).await;
-        assert!(Census::take() != census);
-        connects.iter().for_each(|connect| connect.abort());
-        census.settled("a hundred connects").await;
+fn a_connect_dropped_before_its_answer_closes_its_socket() {
+    alone(|| {
+        runtime(BUFFERS).block_on(async {
+            let listener = TcpListener::options();
+            let listener = listener.backlog(1).bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let _queue = [
+                StdStream::connect(addr).unwrap(),
+                StdStream::connect(addr).unwrap(),
+            ];
+            let census = Census::take();
+            let connects: Vec<_> = (0..100)
+                .map(|_| annulus::spawn(TcpStream::connect(addr)))
+                .collect();
+            turns(5).await;
+            assert!(Census::take() != census);
+            connects.iter().for_each(|connect| connect.abort());
+            census.settled("a hundred connects").await;
+        });
     });
 }
 

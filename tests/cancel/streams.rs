@@ -315,23 +315,24 @@ fn operations() -> usize {
 
 #[test]
 fn streams_stay_exact_when_futures_are_dropped_at_random() {
-    let _alone = alone();
-    let wanted = operations();
-    let mut done = 0;
-    for seed in 1.. {
-        // With few buffers, with many, and in between.
-        let buffers = [2, 16, 128][seed as usize % 3];
-        println!("seed {seed}: {buffers} buffers, {done} operations so far");
-        done += runtime(buffers).block_on(async {
-            let census = Census::take();
-            let count = one_runtime(seed).await;
-            census.settled(&format!("seed {seed}")).await;
-            count
-        });
-        if done >= wanted {
-            return;
+    alone(|| {
+        let wanted = operations();
+        let mut done = 0;
+        for seed in 1.. {
+            // With few buffers, with many, and in between.
+            let buffers = [2, 16, 128][seed as usize % 3];
+            println!("seed {seed}: {buffers} buffers, {done} operations so far");
+            done += runtime(buffers).block_on(async {
+                let census = Census::take();
+                let count = one_runtime(seed).await;
+                census.settled(&format!("seed {seed}")).await;
+                count
+            });
+            if done >= wanted {
+                return;
+            }
         }
-    }
+    });
 }
 
 /// Some streams at once, with their own numbers.

@@ -91,43 +91,46 @@ async fn begin_hundreds(submitted: bool) -> Vec<StdStream> {
 
 #[test]
 fn a_runtime_that_ends_with_hundreds_in_flight_leaves_no_descriptor() {
-    let _alone = alone();
-    let before = descriptors();
-    for submitted in [false, true] {
-        let peers = runtime(16).block_on(begin_hundreds(submitted));
-        drop(peers);
-        descriptors_settle_at(before);
-    }
+    alone(|| {
+        let before = descriptors();
+        for submitted in [false, true] {
+            let peers = runtime(16).block_on(begin_hundreds(submitted));
+            drop(peers);
+            descriptors_settle_at(before);
+        }
+    });
 }
 
 #[test]
 fn a_runtime_that_ends_by_a_panic_with_hundreds_in_flight_leaves_no_descriptor() {
-    let _alone = alone();
-    let before = descriptors();
-    for submitted in [false, true] {
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            runtime(16).block_on(async {
-                let _peers = begin_hundreds(submitted).await;
-                resume_unwind(Box::new("on purpose"));
-            });
-        }));
-        assert!(result.is_err());
-        descriptors_settle_at(before);
-    }
+    alone(|| {
+        let before = descriptors();
+        for submitted in [false, true] {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                runtime(16).block_on(async {
+                    let _peers = begin_hundreds(submitted).await;
+                    resume_unwind(Box::new("on purpose"));
+                });
+            }));
+            assert!(result.is_err());
+            descriptors_settle_at(before);
+        }
+    });
 }
 
 #[test]
 fn runtimes_that_come_and_go_leave_no_descriptor() {
-    let _alone = alone();
-    let before = descriptors();
-    for _ in 0..50 {
-        runtime(16).block_on(async {
-            let (ours, mut std) = std_pair();
-            std.write_all(b"bytes").unwrap();
-            assert_eq!(&*ours.recv().await.unwrap(), b"bytes");
-            let _ = impatient(ours.recv(), 1).await;
-            turns(1).await;
-        });
-    }
-    descriptors_settle_at(before);
+    alone(|| {
+        let before = descriptors();
+        for _ in 0..50 {
+            runtime(16).block_on(async {
+                let (ours, mut std) = std_pair();
+                std.write_all(b"bytes").unwrap();
+                assert_eq!(&*ours.recv().await.unwrap(), b"bytes");
+                let _ = impatient(ours.recv(), 1).await;
+                turns(1).await;
+            });
+        }
+        descriptors_settle_at(before);
+    });
 }

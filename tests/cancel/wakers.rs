@@ -109,34 +109,35 @@ async fn ten_operations(waker: &Waker) -> Vec<Operation> {
 }
 
 fn havoc(submitted: bool, rouse: impl AsyncFn(TcpStream, std::net::TcpStream, Arc<OnDrop>)) {
-    let _alone = alone();
-    runtime(4).block_on(async {
-        let census = Census::take();
-        RUNS.store(0, Ordering::Relaxed);
-        SPAWNED.set(0);
-        for _ in 0..5 {
-            let operations = ten_operations(Waker::noop()).await;
-            if submitted {
-                turns(3).await;
+    alone(|| {
+        runtime(4).block_on(async {
+            let census = Census::take();
+            RUNS.store(0, Ordering::Relaxed);
+            SPAWNED.set(0);
+            for _ in 0..5 {
+                let operations = ten_operations(Waker::noop()).await;
+                if submitted {
+                    turns(3).await;
+                }
+                OPERATIONS.set(operations);
+                let (ours, std) = std_pair();
+                rouse(ours, std, Arc::new(OnDrop)).await;
+                let ran = async {
+                    while !OPERATIONS.with_borrow(Vec::is_empty) {
+                        turns(1).await;
+                    }
+                };
+                soon("the waker was neither woken nor dropped", ran).await;
             }
-            OPERATIONS.set(operations);
-            let (ours, std) = std_pair();
-            rouse(ours, std, Arc::new(OnDrop)).await;
-            let ran = async {
-                while !OPERATIONS.with_borrow(Vec::is_empty) {
+            let spawned = async {
+                while SPAWNED.get() < 50 {
                     turns(1).await;
                 }
             };
-            soon("the waker was neither woken nor dropped", ran).await;
-        }
-        let spawned = async {
-            while SPAWNED.get() < 50 {
-                turns(1).await;
-            }
-        };
-        soon("tasks that a waker spawned do not run", spawned).await;
-        census.settled("havoc").await;
-        assert_eq!(RUNS.load(Ordering::Relaxed), 5);
+            soon("tasks that a waker spawned do not run", spawned).await;
+            census.settled("havoc").await;
+            assert_eq!(RUNS.load(Ordering::Relaxed), 5);
+        });
     });
 }
 
@@ -214,34 +215,35 @@ fn a_waker_may_drop_operations_and_spawn_when_it_leaves_a_queue() {
 }
 
 #[test]
-fn a_waker_that_panics_loses_nobody_elses_completion() {
+fn a_waker_that_panics_loses_no_other_completion() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
             std::panic::resume_unwind(Box::new("a waker's panic"));
         }
     }
-    let _alone = alone();
-    let runtime = runtime(4);
-    let (first, mut first_peer, second, mut second_peer) = runtime.block_on(async {
-        let (first, first_peer) = std_pair();
-        let (second, second_peer) = std_pair();
-        (first, first_peer, second, second_peer)
-    });
-    let mut operation: Operation = Box::pin(async move { drop(first.recv().await) });
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        runtime.block_on(async {
-            poll(&mut operation, &Waker::from(Arc::new(Panics)));
-            turns(2).await;
-            first_peer.write_all(b"first").unwrap();
-            second_peer.write_all(b"second").unwrap();
-            soon("a panic", std::future::pending::<()>()).await;
+    alone(|| {
+        let runtime = runtime(4);
+        let (first, mut first_peer, second, mut second_peer) = runtime.block_on(async {
+            let (first, first_peer) = std_pair();
+            let (second, second_peer) = std_pair();
+            (first, first_peer, second, second_peer)
         });
-    }));
-    assert!(panicked.is_err());
-    runtime.block_on(async {
-        let bytes = soon("the other receive", second.recv()).await.unwrap();
-        assert_eq!(&*bytes, b"second");
-        drop(operation);
+        let mut operation: Operation = Box::pin(async move { drop(first.recv().await) });
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                poll(&mut operation, &Waker::from(Arc::new(Panics)));
+                turns(2).await;
+                first_peer.write_all(b"first").unwrap();
+                second_peer.write_all(b"second").unwrap();
+                soon("a panic", std::future::pending::<()>()).await;
+            });
+        }));
+        assert!(panicked.is_err());
+        runtime.block_on(async {
+            let bytes = soon("the other receive", second.recv()).await.unwrap();
+            assert_eq!(&*bytes, b"second");
+            drop(operation);
+        });
     });
 }

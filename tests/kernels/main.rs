@@ -9,20 +9,9 @@ use std::{path::PathBuf, process::Command, sync::OnceLock, thread};
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::build;
+use support::{FREE_MEMORY_KEPT, build};
 
 const PROGRAMS: [&str; 2] = ["api", "cancel"];
-
-/// The runs with each variable: a program and the choice of its tests.
-///
-/// Those of `cancel` count what the process holds. So they come one after the other and on one
-/// thread: a thread that ends gives things back while the next test counts. A third of their time
-/// passes in waits of `runtimes`, so two processes take half of it.
-const RUNS: [(&str, &[&str]); 3] = [
-    ("api", &[]),
-    ("cancel", &["runtimes::", "--test-threads=1"]),
-    ("cancel", &["--skip", "runtimes::", "--test-threads=1"]),
-];
 
 #[test]
 fn linux_5_6() {
@@ -64,12 +53,14 @@ fn the_poll_driver() {
     holds("ANNULUS_DRIVER", "poll");
 }
 
-/// Does all runs with one variable set, at the same time: most tests wait.
+/// Runs both programs with one variable set, at the same time: most tests wait.
 fn holds(variable: &str, value: &str) {
     let failed: Vec<_> = thread::scope(|scope| {
-        let runs = RUNS.map(|run| (run, scope.spawn(move || passes(run, variable, value))));
+        let runs = programs().iter();
+        let runs = runs.map(|run| (run, scope.spawn(move || passes(run, variable, value))));
+        let runs: Vec<_> = runs.collect();
         runs.into_iter()
-            .filter_map(|(run, passes)| (!passes.join().unwrap()).then_some(run))
+            .filter_map(|((name, _), passes)| (!passes.join().unwrap()).then_some(*name))
             .collect()
     });
     assert!(
@@ -78,26 +69,24 @@ fn holds(variable: &str, value: &str) {
     );
 }
 
-/// Whether a run has tests and they pass. If not, it prints the reason.
-fn passes((name, choice): (&str, &[&str]), variable: &str, value: &str) -> bool {
-    let (_, program) = programs().iter().find(|(other, _)| *other == name).unwrap();
+/// Whether a program has tests and they pass. If not, it prints the reason.
+fn passes((name, program): &(&str, PathBuf), variable: &str, value: &str) -> bool {
     let output = Command::new(program)
-        .args(choice)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("ANNULUS_KERNEL")
         .env_remove("ANNULUS_DRIVER")
-        .env(variable, value)
+        .envs([(variable, value), FREE_MEMORY_KEPT])
         .output()
         .unwrap_or_else(|error| panic!("{} cannot be run: {error}", program.display()));
     let out = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let err = String::from_utf8_lossy(&output.stderr);
-        eprintln!("{name} {choice:?} with {variable}={value}:\n{out}{err}");
+        eprintln!("{name} with {variable}={value}:\n{out}{err}");
         return false;
     }
     let has_tests = !out.contains("running 0 tests");
     if !has_tests {
-        eprintln!("{name} {choice:?} has no tests");
+        eprintln!("{name} has no tests");
     }
     has_tests
 }
