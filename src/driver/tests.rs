@@ -182,7 +182,7 @@ fn a_quiet_operation_wakes_by_any_result_but_the_one_that_it_names() {
 }
 
 #[test]
-fn what_nobody_waits_for_ends_with_the_driver() {
+fn an_unattended_operation_ends_with_the_driver() {
     let Some((driver, silent)) = ring() else {
         return;
     };
@@ -330,7 +330,7 @@ fn a_multishot_that_was_caught_up_with_is_not_stopped() {
 }
 
 #[test]
-fn a_multishot_over_its_limit_that_has_ended_stops_nobody_else() {
+fn a_multishot_over_its_limit_that_has_ended_stops_no_other() {
     let Some((driver, silent)) = ring() else {
         return;
     };
@@ -523,7 +523,7 @@ impl Wake for Panics {
 }
 
 #[test]
-fn a_waker_that_panics_costs_nobody_else_his_completion() {
+fn a_waker_that_panics_costs_no_other_operation_its_completion() {
     let Some((driver, ready)) = ring() else {
         return;
     };

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_send_ends_short_unless_nobody_waits_for_it() {
+    fn a_quiet_send_ends_short_and_one_that_sends_all_goes_on() {
         with_sockets(async |socket, _peer, _outbox| {
             let quiet = || SendBytes::new(socket.any_fd(), b"much".to_vec(), true).quietly();
             let mut op = quiet();

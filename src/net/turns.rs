@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_polls_without_a_ticket_is_woken_when_nobody_has_the_turn() {
+    fn a_poll_without_a_ticket_is_woken_when_the_turn_is_free() {
         struct Count(AtomicUsize);
 
         impl Wake for Count {

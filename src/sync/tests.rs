@@ -307,7 +307,7 @@ fn oneshot_sender_hears_that_the_receiver_is_gone() {
 }
 
 #[test]
-fn oneshot_drops_a_value_that_nobody_took() {
+fn oneshot_drops_a_value_that_was_not_received() {
     let (sender, receiver) = oneshot::channel();
     let value = Rc::new(());
     assert!(sender.send(value.clone()).is_ok());
@@ -749,7 +749,7 @@ fn semaphore_gives_permits_back_on_drop() {
 }
 
 #[test]
-fn semaphore_serves_in_order_and_lets_nobody_overtake() {
+fn semaphore_serves_in_order_and_lets_no_waiter_overtake() {
     let semaphore = Semaphore::new(2);
     let held = semaphore.try_acquire().unwrap();
     let mut many = Box::pin(semaphore.acquire_many(2));

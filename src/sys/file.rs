@@ -33,14 +33,14 @@ pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> i32 {
 /// As [`open`], leaving in non-blocking mode only what may wait for a peer.
 pub(crate) fn open_and_settle(path: &CStr, flags: i32, mode: u32) -> i32 {
     let fd = open(path, flags, mode);
-    if fd >= 0 && waits_for_nobody(fd) {
+    if fd >= 0 && waits_for_its_device_only(fd) {
         let _ = set_nonblocking(fd, false);
     }
     fd
 }
 
 /// Whether reads and writes of an open file wait for its device at most.
-fn waits_for_nobody(fd: i32) -> bool {
+fn waits_for_its_device_only(fd: i32) -> bool {
     metadata(fd).is_ok_and(|metadata| {
         let kind = metadata.file_type();
         kind.is_file() || kind.is_dir() || kind.is_block_device()

@@ -85,7 +85,7 @@ fn a_panic_of_an_aborted_futures_drop_goes_to_the_handle() {
 }
 
 #[test]
-fn a_panic_of_a_detached_output_is_nobodys() {
+fn a_panic_of_a_detached_output_stops_no_other_task() {
     let (tasks, _unpark) = new_tasks();
     let _entered = tasks.enter();
     drop(spawn(async { OnDrop(|| quiet_panic("in the output")) }));
