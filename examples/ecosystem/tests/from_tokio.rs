@@ -197,6 +197,28 @@ fn channels_of_other_crates_pass_values() {
     );
 }
 
+#[test]
+fn channels_of_annulus_pass_values_to_tokio_and_back() {
+    use annulus::sync::remote::{mpsc, oneshot};
+
+    let (sender, mut receiver) = mpsc::channel::<(u32, oneshot::Sender<u32>)>(1);
+    on_both(
+        async || {
+            for number in 0..1000 {
+                let (answer, answered) = oneshot::channel();
+                sender.send((number, answer)).await.unwrap();
+                assert_eq!(answered.await, Ok(number * 2));
+            }
+            drop(sender);
+        },
+        async move || {
+            while let Some((number, answer)) = receiver.recv().await {
+                answer.send(number * 2).unwrap();
+            }
+        },
+    );
+}
+
 tokio::task_local! {
     static NUMBER: Cell<u32>;
 }
