@@ -23,7 +23,7 @@ fn main() -> plain::Result {
             if datagram.is_truncated() {
                 let len = datagram.sent_len();
                 plain::note(format_args!("{from}: {len} bytes are too many\n"));
-            } else if let Err(error) = socket.send_to(datagram.into_buf(), from).await {
+            } else if let Err(error) = socket.send_to(datagram, from).await {
                 plain::note(format_args!("{from}: {error}\n"));
             }
         }

@@ -15,6 +15,7 @@
 //! readiness and a plain receive into memory of its own. So running out costs an allocation a
 //! message, counted here, and is never an error.
 
+mod datagram;
 mod managed_buf;
 
 use std::{
@@ -26,6 +27,7 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
+pub use datagram::Datagram;
 pub use managed_buf::ManagedBuf;
 
 use crate::{

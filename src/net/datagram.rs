@@ -1,69 +1,29 @@
-//! A received datagram, and what is known about it.
+//! The facts about a received datagram.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    ops,
     slice::Chunks,
     time::{Duration, SystemTime},
 };
 
 use super::EcnCodepoint;
-use crate::{
-    pool::ManagedBuf,
-    sys::{self, DatagramLayout},
-};
-
-/// A received datagram: its bytes, in memory that the kernel filled, and its sender.
-///
-/// It reads as a slice. An empty one is a datagram without bytes, and not an end.
-///
-/// There are only a few hundred receive buffers in a runtime, and each datagram that is kept is one
-/// that the kernel lacks: keep bytes for long as a `Vec`. [`into_buf`](Self::into_buf) gives bytes
-/// that can be sent on from where they are.
-///
-/// # Examples
-///
-/// ```
-/// use annulus::net::UdpSocket;
-///
-/// # fn main() -> std::io::Result<()> {
-/// annulus::run(async {
-///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
-///     socket.send_to("hello", socket.local_addr()?).await?;
-///     let datagram = socket.recv().await?;
-///     assert_eq!((&*datagram, datagram.addr()), (&b"hello"[..], socket.local_addr()?));
-///     assert!(!datagram.is_truncated());
-///     Ok(())
-/// })
-/// # }
-/// ```
-pub struct Datagram {
-    /// The header, the address and the control messages, and then the payload.
-    ///
-    /// Invariant: it is as long as `layout` says at the least.
-    bytes: ManagedBuf,
-    layout: DatagramLayout,
-}
+pub use crate::pool::Datagram;
+use crate::sys;
 
 impl Datagram {
-    /// The datagram that a receive with `layout` has put into `bytes`; `None` when it has not.
-    pub(super) fn new(bytes: ManagedBuf, layout: DatagramLayout) -> Option<Self> {
-        (bytes.len() >= layout.payload_start()).then_some(Self { bytes, layout })
-    }
-
     /// Returns the sender's address. On an IPv6 socket an IPv4 address is a mapped one.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         // The kernel always names one, except for a receive that a shutdown(2) has ended.
-        sys::datagram_addr(&self.bytes).unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
+        sys::datagram_addr(self.memory()).unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
     /// Returns the length that was sent. There are fewer bytes here when the datagram
     /// [was truncated](Self::is_truncated).
     #[must_use]
     pub fn sent_len(&self) -> usize {
-        sys::datagram_len(&self.bytes).max(self.len())
+        sys::datagram_len(self.memory()).max(self.len())
     }
 
     /// Returns whether the end of the datagram is missing, because it did not fit the memory that
@@ -85,7 +45,7 @@ impl Datagram {
     /// Returns everything that is known about it.
     #[must_use]
     pub fn meta(&self) -> RecvMeta {
-        let ancillary = sys::datagram_ancillary(&self.bytes, self.layout);
+        let ancillary = sys::datagram_ancillary(self.memory(), self.layout());
         let class = ancillary.traffic_class;
         RecvMeta {
             addr: self.addr(),
@@ -98,39 +58,10 @@ impl Datagram {
             timestamp: ancillary.timestamp.and_then(system_time),
         }
     }
-
-    /// Returns the bytes alone, in the memory where they are.
-    #[must_use]
-    pub fn into_buf(self) -> ManagedBuf {
-        let mut bytes = self.bytes;
-        bytes.advance(self.layout.payload_start());
-        bytes
-    }
 }
 
 fn system_time(since_epoch: Duration) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)
-}
-
-impl ops::Deref for Datagram {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        &self.bytes[self.layout.payload_start()..]
-    }
-}
-
-impl AsRef<[u8]> for Datagram {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl From<Datagram> for ManagedBuf {
-    fn from(datagram: Datagram) -> Self {
-        datagram.into_buf()
-    }
 }
 
 impl fmt::Debug for Datagram {

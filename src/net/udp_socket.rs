@@ -76,7 +76,7 @@ impl Owner for Udp {}
 ///
 ///     let (datagram, from) = server.recv_from().await?;
 ///     // It is sent back from the memory where it was received.
-///     server.send_to(datagram.into_buf(), from).await?;
+///     server.send_to(datagram, from).await?;
 ///     assert_eq!(&*client.recv().await?, b"hello");
 ///     Ok(())
 /// })

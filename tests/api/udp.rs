@@ -60,7 +60,8 @@ fn a_datagram_comes_with_its_sender() {
                     (datagram.sent_len(), datagram.is_truncated()),
                     (text.len(), false)
                 );
-                server.send_to(datagram.into_buf(), from).await.unwrap();
+                let sent = server.send_to(datagram, from).await.unwrap();
+                assert_eq!((&*sent, sent.addr()), (text.as_bytes(), at_client));
                 let answer = client.recv().await.unwrap();
                 assert_eq!((&*answer, answer.addr()), (text.as_bytes(), at_server));
             }
@@ -337,7 +338,7 @@ fn many_sockets_share_few_buffers() {
             spawn(async move {
                 loop {
                     let (datagram, from) = socket.recv_from().await.unwrap();
-                    socket.send_to(datagram.into_buf(), from).await.unwrap();
+                    socket.send_to(datagram, from).await.unwrap();
                 }
             });
         }
