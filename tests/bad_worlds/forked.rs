@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Forks, and runs `last` in the child. What it says when it panics is written to standard error.
-fn fork(last: impl FnOnce()) {
+pub(crate) fn fork(last: impl FnOnce()) {
     // SAFETY: the parent has no other threads that could hold a lock, but idle helper threads.
     let process = unsafe { libc::fork() };
     assert!(process >= 0, "{}", io::Error::last_os_error());
@@ -49,12 +49,12 @@ fn fork(last: impl FnOnce()) {
 }
 
 /// Runs `world` on each driver, in a process that has no other threads.
-fn on_each_driver(name: &str, world: fn()) {
+pub(crate) fn on_each_driver(name: &str, world: fn()) {
     child(name, &[], world);
     child(name, &[("ANNULUS_DRIVER", "poll")], world);
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Runtime::builder().receive_buffers(8).build().unwrap()
 }
 
@@ -69,7 +69,7 @@ fn panic_of(call: impl FnOnce()) -> String {
     (*sentence.expect("a sentence")).to_owned()
 }
 
-fn is_explained(text: &str) {
+pub(crate) fn is_explained(text: &str) {
     assert!(text.contains("made before fork(2)"), "{text}");
 }
 
