@@ -77,7 +77,7 @@ use outside::Outside;
 pub(crate) use poll::NO_SOURCE;
 use poll::PollBackend;
 use silent::Looks;
-use slot::{Slot, State};
+use slot::{Slot, SpareRests, State};
 use turn::Events;
 
 /// The kind of driver that a runtime uses.
@@ -162,6 +162,7 @@ struct Core {
     in_flight: usize,
     /// Multishots found at their limit, looked at again when the tasks have run.
     over_limit: Vec<Key>,
+    spare_rests: SpareRests,
     looks: Looks,
     /// Completions with a provided buffer that wait in slots.
     parked_buffers: usize,
@@ -199,6 +200,7 @@ impl Driver {
                 generation: 0,
                 in_flight: 0,
                 over_limit: Vec::new(),
+                spare_rests: SpareRests::default(),
                 looks: Looks::default(),
                 parked_buffers: 0,
                 parked: Vec::new(),
@@ -517,15 +519,7 @@ fn renumber(slots: &mut slab::Slab<Slot>) -> impl FnMut(Key, u64) + '_ {
 impl Core {
     #[inline]
     fn slot(&mut self, key: Key) -> &mut Slot {
-        let slot = self
-            .slots
-            .get_mut(key.index as usize)
-            .expect("a live key has a slot");
-        assert_eq!(
-            slot.generation, key.generation,
-            "a live key has its slot's generation"
-        );
-        slot
+        slot::live(&mut self.slots, key)
     }
 
     /// The key of the slot that is made next.

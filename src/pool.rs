@@ -69,6 +69,8 @@ pub(crate) struct Pool {
     /// Buffers published since the start, wrapping; the driver counts those that were taken.
     published: Cell<u32>,
     free: RefCell<Vec<u16>>,
+    /// An empty list, whose room the next receive of several datagrams uses.
+    list: Cell<Vec<ManagedBuf>>,
     exhausted: Cell<u64>,
 }
 
@@ -132,6 +134,7 @@ impl Pool {
             tail: Cell::new(0),
             published: Cell::new(0),
             free: RefCell::new(Vec::new()),
+            list: Cell::default(),
             exhausted: Cell::new(0),
         })
     }
@@ -207,6 +210,17 @@ impl Pool {
             Some(id) => ManagedBuf::pooled(Rc::clone(self), id, 0),
             None => ManagedBuf::own(Vec::with_capacity(self.buffer_bytes())),
         }
+    }
+
+    /// An empty list for buffers, which goes back by [`keep_list`](Self::keep_list).
+    pub(crate) fn take_list(&self) -> Vec<ManagedBuf> {
+        self.list.take()
+    }
+
+    /// Keeps the room of a list. The buffers in it are given back.
+    pub(crate) fn keep_list(&self, mut list: Vec<ManagedBuf>) {
+        list.clear();
+        self.list.set(list);
     }
 
     /// The address of buffer `id`.

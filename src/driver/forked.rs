@@ -46,7 +46,7 @@ impl Driver {
         core.slots.retain(|_, slot| match &mut slot.state {
             State::Done(_) => true,
             State::Multi(multi) => {
-                multi.end();
+                multi.end(&mut core.spare_rests);
                 true
             }
             State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => {

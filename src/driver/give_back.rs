@@ -39,6 +39,7 @@ impl Driver {
     pub(crate) fn shrink(&self) {
         let mut core = self.core.borrow_mut();
         core.slots.shrink_to_fit();
+        core.spare_rests.clear();
         let mut events = self.events.take();
         core.list_parked(&mut events.completions);
         drop(core);

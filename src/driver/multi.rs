@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Abandoned, Core, Driver, Item, Key,
-    slot::{Flight, Multi, Slot, State},
+    slot::{self, Flight, Multi, Slot, State},
 };
 use crate::sys::{Completion, Entry};
 
@@ -44,8 +44,9 @@ impl Driver {
     pub(crate) fn poll_multi(&self, key: Key, context: &Context<'_>) -> Poll<Item> {
         {
             let mut guard = self.core.borrow_mut();
-            let multi = guard.multi(key);
-            if let Some(item) = multi.pop() {
+            let core = &mut *guard;
+            let multi = multi_in(&mut core.slots, key);
+            if let Some(item) = multi.pop(&mut core.spare_rests) {
                 return Poll::Ready(take_item(guard, key, item));
             }
             let waker = multi.waker.as_ref();
@@ -62,7 +63,8 @@ impl Driver {
     /// The next completion of a multishot that is here already.
     pub(crate) fn try_multi(&self, key: Key) -> Option<Item> {
         let mut guard = self.core.borrow_mut();
-        let item = guard.multi(key).pop()?;
+        let core = &mut *guard;
+        let item = multi_in(&mut core.slots, key).pop(&mut core.spare_rests)?;
         Some(take_item(guard, key, item))
     }
 
@@ -129,7 +131,7 @@ impl Driver {
             unreachable!("only a multishot that has an owner is abandoned here")
         };
         let mut last = None;
-        while let Some(item) = multi.pop() {
+        while let Some(item) = multi.pop(&mut core.spare_rests) {
             if item.holds_buffer() {
                 core.parked_buffers -= 1;
             }
@@ -236,10 +238,16 @@ impl Core {
 
     #[inline]
     pub(super) fn multi(&mut self, key: Key) -> &mut Multi {
-        match &mut self.slot(key).state {
-            State::Multi(multi) => multi,
-            _ => unreachable!("a multishot's key names a multishot"),
-        }
+        multi_in(&mut self.slots, key)
+    }
+}
+
+/// The multishot that `key` names, for a borrow of the slots alone.
+#[inline]
+fn multi_in(slots: &mut slab::Slab<Slot>, key: Key) -> &mut Multi {
+    match &mut slot::live(slots, key).state {
+        State::Multi(multi) => multi,
+        _ => unreachable!("a multishot's key names a multishot"),
     }
 }
 

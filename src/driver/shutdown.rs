@@ -79,7 +79,7 @@ impl Driver {
             State::Done(_) => true,
             // So may the owner of what waits in a multishot's queue.
             State::Multi(multi) => {
-                multi.end();
+                multi.end(&mut core.spare_rests);
                 true
             }
             State::Waiting(_) | State::Quiet(..) | State::Abandoned(_) => {

@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, task::Waker};
 
 use super::silent::Heard;
-use crate::sys::{Completion, errno};
+use crate::{
+    shrink::SPARE_MAX,
+    sys::{Completion, errno},
+};
 
 /// Names a slot: an index that is used again, and a generation that is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,19 @@ pub(super) struct Slot {
     pub(super) state: State,
 }
 
+/// The slot of an operation that has not been taken yet.
+#[inline]
+pub(super) fn live(slots: &mut slab::Slab<Slot>, key: Key) -> &mut Slot {
+    let slot = slots
+        .get_mut(key.index as usize)
+        .expect("a live key has a slot");
+    assert_eq!(
+        slot.generation, key.generation,
+        "a live key has its slot's generation"
+    );
+    slot
+}
+
 pub(super) enum State {
     /// Invariant: the operation's future, which is alive, keeps what the kernel may touch.
     Waiting(Waker),
@@ -94,13 +110,42 @@ impl Item {
     }
 }
 
+/// The items of a multishot after the first. Boxed, since there are none most of the time and every
+/// slot has room for it.
+type Rest = Box<VecDeque<Item>>;
+
+/// A queue with room for more items is not kept.
+const REST_ITEMS_MAX: usize = 64;
+
+/// Empty queues, kept for the next multishots that several items wait in. So a burst of datagrams,
+/// of which one turn brings many, allocates nothing once there were others.
+#[derive(Default)]
+pub(super) struct SpareRests(Vec<Rest>);
+
+impl SpareRests {
+    fn take(&mut self) -> Rest {
+        self.0.pop().unwrap_or_default()
+    }
+
+    fn put(&mut self, rest: Option<Rest>) {
+        if self.0.len() < SPARE_MAX {
+            let rest = rest.filter(|rest| rest.capacity() <= REST_ITEMS_MAX);
+            self.0.extend(rest);
+        }
+    }
+
+    /// Drops all of them.
+    pub(super) fn clear(&mut self) {
+        self.0 = Vec::new();
+    }
+}
+
 /// The queue of a multishot. Most of the time it is empty or holds one item, so the first stands
-/// in the slot and only further ones allocate.
+/// in the slot and only further ones need memory.
 pub(super) struct Multi {
     pub(super) waker: Option<Waker>,
     first: Option<Item>,
-    #[expect(clippy::box_collection, reason = "nearly always empty, in every slot")]
-    rest: Option<Box<VecDeque<Item>>>,
+    rest: Option<Rest>,
     /// The stream that it receives from, or minus one.
     fd: i32,
     limit: u8,
@@ -135,10 +180,10 @@ impl Multi {
     }
 
     /// Ends it as cancelled, if its final completion has not come, when none will come any more.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, spares: &mut SpareRests) {
         if self.is_in_flight() {
             self.flight = Flight::Ended;
-            self.push(Completion::new(-errno::ECANCELED));
+            self.push(Completion::new(-errno::ECANCELED), spares);
         }
     }
 
@@ -159,25 +204,39 @@ impl Multi {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, completion: Completion) {
+    pub(super) fn push(&mut self, completion: Completion, spares: &mut SpareRests) {
         let item = Item::Raw(completion);
         if self.first.is_none() {
             self.first = Some(item);
         } else {
-            self.rest.get_or_insert_default().push_back(item);
+            self.push_rest(item, spares);
         }
     }
 
+    #[inline(never)]
+    fn push_rest(&mut self, item: Item, spares: &mut SpareRests) {
+        let rest = self.rest.get_or_insert_with(|| spares.take());
+        rest.push_back(item);
+    }
+
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Item> {
+    pub(super) fn pop(&mut self, spares: &mut SpareRests) -> Option<Item> {
         let item = self.first.take()?;
+        if self.rest.is_some() {
+            self.pop_rest(spares);
+        }
+        Some(item)
+    }
+
+    /// Moves the next item to the front.
+    #[inline(never)]
+    fn pop_rest(&mut self, spares: &mut SpareRests) {
         if let Some(rest) = &mut self.rest {
             self.first = rest.pop_front();
             if rest.is_empty() {
-                self.rest = None;
+                spares.put(self.rest.take());
             }
         }
-        Some(item)
     }
 
     #[inline]
@@ -225,17 +284,31 @@ mod tests {
 
     #[test]
     fn a_multishots_items_come_out_in_order() {
+        let spares = &mut SpareRests::default();
         let mut multi = Multi::new(2, None, None);
-        assert!(multi.pop().is_none());
+        assert!(multi.pop(spares).is_none());
         for res in 0..5 {
             assert_eq!(multi.is_over_limit(), res >= 2);
-            multi.push(Completion::new(res));
+            multi.push(Completion::new(res), spares);
         }
         assert_eq!(multi.items_mut().count(), 5);
         for res in 0..5 {
-            assert_eq!(multi.pop().unwrap().completion().res, res);
+            assert_eq!(multi.pop(spares).unwrap().completion().res, res);
         }
-        assert!(multi.pop().is_none() && !multi.is_over_limit());
+        assert!(multi.pop(spares).is_none() && !multi.is_over_limit());
+    }
+
+    #[test]
+    fn an_emptied_queue_is_kept_for_the_next_multishot_unless_it_is_large() {
+        let spares = &mut SpareRests::default();
+        let mut fill = |count| {
+            let mut multi = Multi::new(2, None, None);
+            (0..count).for_each(|res| multi.push(Completion::new(res), spares));
+            while multi.pop(spares).is_some() {}
+            spares.0.len()
+        };
+        assert_eq!([1, 2, 30, 30].map(&mut fill), [0, 1, 1, 1]);
+        assert_eq!(fill(1000), 0);
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Core {
                 }
             }
             State::Multi(multi) => {
-                multi.push(completion);
+                multi.push(completion, &mut self.spare_rests);
                 if completion.buffer_id().is_some() {
                     self.parked_buffers += 1;
                 }

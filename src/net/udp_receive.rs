@@ -256,9 +256,17 @@ impl UdpReceive {
     /// Takes what is there by a plain receive, and parks all but the first.
     fn attempt(&self, shared: &Rc<Shared>) -> Step {
         let is_long = self.is_long();
-        let mut bufs = self.take_bufs(is_long);
+        let mut bufs = self.pool.take_list();
+        self.take_bufs(is_long, &mut bufs);
+        let step = self.receive_into(shared, &mut bufs, is_long);
+        self.pool.keep_list(bufs);
+        step
+    }
+
+    /// Takes as many datagrams as there are and `bufs` has room for, and parks all but the first.
+    fn receive_into(&self, shared: &Rc<Shared>, bufs: &mut Vec<ManagedBuf>, is_long: bool) -> Step {
         let layout = self.layout.get();
-        let result = self.receive_now(shared, &mut bufs, layout);
+        let result = self.receive_now(shared, bufs, layout);
         let asked = bufs.len();
         let Ok(count) = usize::try_from(result) else {
             self.has_more.set(false);
@@ -273,8 +281,7 @@ impl UdpReceive {
             shared.driver().not_ready(source, PollEvents::READ, true);
         }
         self.adapt_batch(asked, count);
-        bufs.truncate(count);
-        let mut datagrams = bufs.into_iter().filter_map(|bytes| {
+        let mut datagrams = bufs.drain(..count).filter_map(|bytes| {
             let bytes = if is_long { self.fit(bytes) } else { bytes };
             Datagram::new(bytes, layout)
         });
@@ -305,20 +312,21 @@ impl UdpReceive {
         }
     }
 
-    /// Memory for the next plain receive: one piece for long datagrams, otherwise as many of the
-    /// pool's buffers as datagrams are expected, or one piece when it has none.
-    fn take_bufs(&self, is_long: bool) -> Vec<ManagedBuf> {
+    /// Adds memory for the next plain receive to `bufs`: one piece for long datagrams, otherwise as
+    /// many of the pool's buffers as datagrams are expected, or one piece when it has none.
+    fn take_bufs(&self, is_long: bool, bufs: &mut Vec<ManagedBuf>) {
         if is_long {
             let len = self.layout.get().payload_start() + self.payload_bytes();
             let kept = self.long.take().filter(|kept| kept.capacity() >= len);
-            return vec![kept.unwrap_or_else(|| ManagedBuf::own(Vec::with_capacity(len)))];
+            bufs.push(kept.unwrap_or_else(|| ManagedBuf::own(Vec::with_capacity(len))));
+            return;
         }
         let first = self.pool.take();
         if first.is_own() {
             self.pool.count_exhausted();
-            return vec![first];
+            bufs.push(first);
+            return;
         }
-        let mut bufs = Vec::with_capacity(self.batch.get());
         bufs.push(first);
         while bufs.len() < self.batch.get() {
             match self.pool.take() {
@@ -326,7 +334,6 @@ impl UdpReceive {
                 more => bufs.push(more),
             }
         }
-        bufs
     }
 
     /// A datagram that was received into memory for the longest ones, in memory of its own size.

@@ -14,7 +14,7 @@ use annulus::{
     DriverKind, Runtime,
     future::join,
     io::{AsyncFd, Interest},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     spawn,
     time::{sleep, timeout},
 };
@@ -105,6 +105,47 @@ fn a_message_by_polls_allocates_nothing() {
             })
             .await
         });
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+/// Exchanges datagrams with an echo in this runtime, so many at a time, and returns the
+/// allocations.
+async fn datagram_allocations(count: usize) -> usize {
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.connect(server.local_addr().unwrap()).await.unwrap();
+    spawn(async move {
+        loop {
+            let (datagram, from) = server.recv_from().await.unwrap();
+            server.send_to(datagram, from).await.unwrap();
+        }
+    });
+    allocations(async || {
+        for _ in 0..1000 {
+            for _ in 0..count {
+                client.send(b"0123456789".as_slice()).await.unwrap();
+            }
+            for _ in 0..count {
+                assert_eq!(client.recv().await.unwrap().len(), 10);
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+fn an_echoed_datagram_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(datagram_allocations(1));
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn datagrams_that_come_together_allocate_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(datagram_allocations(16));
         assert_eq!(count, 0, "{:?}", runtime.driver_kind());
     });
 }
