@@ -2,6 +2,7 @@
 
 mod edges;
 mod kinds;
+mod mailbox;
 
 use std::{
     cell::Cell,
