@@ -42,9 +42,8 @@ use crate::{
 /// smaller read of such a flood, and `AsyncBufRead`, get it in pieces of some 120 KB, in memory of
 /// their own; no other read allocates. A write that the kernel takes at once is neither copied nor
 /// allocated for. One of which it takes nothing is copied, up to 64 KiB, and goes on in the
-/// background. A flush waits for that.
-/// A vectored write to a socket is one such call for all slices, so that a library sends a head and
-/// a body without copying them together.
+/// background. A flush waits for that. A vectored write to a socket is one such call for all
+/// slices, so that a library sends a head and a body at once without memory to put them together.
 ///
 /// # `Send`
 ///

@@ -168,12 +168,34 @@ pub(crate) fn send_now<T: Owner + ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> i
     })
 }
 
+/// Slices of at most so many bytes together are copied to the stack and go by a plain send.
+///
+/// sendmsg(2) costs more than the copy. A pair of slices over a Unix socket and its receive, best
+/// of 9: of 150 and 13 bytes 1777 ns by copy and send, 1963 ns by sendmsg; of 150 and 1000 bytes
+/// 2094 and 2334 ns (2-vCPU guest, Linux 6.18).
+const GATHERED_BYTES_MAX: usize = 2048;
+
 /// Sends what the kernel takes at once of several slices.
 pub(crate) fn send_vectored_now<T: Owner + ?Sized>(
     fd: &Descriptor<T>,
     slices: &[io::IoSlice<'_>],
 ) -> io::Result<usize> {
+    let mut gathered = [0; GATHERED_BYTES_MAX];
+    if let Some(len) = gather(slices, &mut gathered) {
+        return send_now(fd, &gathered[..len]);
+    }
     send_by(fd, |raw| sys::send_slices_now(raw, slices))
+}
+
+/// Copies all slices to `memory`, and returns how many bytes they are. None if they are too many.
+fn gather(slices: &[io::IoSlice<'_>], memory: &mut [u8]) -> Option<usize> {
+    let mut len = 0;
+    for slice in slices {
+        let end = len + slice.len();
+        memory.get_mut(len..end)?.copy_from_slice(slice);
+        len = end;
+    }
+    Some(len)
 }
 
 #[inline]

@@ -15,7 +15,7 @@ use annulus::{
 
 use crate::{
     Family, Futures, Hyper, Tokio,
-    support::{counted::Counted, pair, run_each},
+    support::{counted::Counted, pair, pattern, run_each},
 };
 
 /// Writes slices by one poll, and returns how many bytes it took, and by how many system calls.
@@ -123,9 +123,35 @@ fn more_slices_than_one_call_takes_are_taken_in_part() {
         // Empty ones in front have no place among the 1,024 of a call.
         let mut slices = vec![&b""[..]; 2_000];
         assert_eq!(write_once::<Tokio, _>(&mut near, &slices), (0, 0));
-        slices.extend([&b"x"[..]; 2_000]);
-        assert_eq!(write_once::<Tokio, _>(&mut near, &slices), (1_024, 1));
-        assert_eq!(far.recv().await.unwrap().len(), 1_024);
+        slices.extend([&b"xy"[..]; 2_000]);
+        assert_eq!(write_once::<Tokio, _>(&mut near, &slices), (2_048, 1));
+        // So few bytes that they go together.
+        let slices = [&b"x"[..]; 2_000];
+        assert_eq!(write_once::<Tokio, _>(&mut near, &slices), (2_000, 1));
+        let mut received = 0;
+        while received < 4_048 {
+            received += far.recv().await.unwrap().len();
+        }
+    });
+}
+
+#[test]
+fn few_bytes_and_many_arrive_in_their_order() {
+    run_each(async || {
+        let (near, far) = pair().await;
+        let mut near = Compat::new(near);
+        let sent = pattern(5_000);
+        // 2,048 are copied together, and more are not.
+        for len in [1, 2_047, 2_048, 2_049, 5_000] {
+            let (first, second) = sent[..len].split_at(len / 3);
+            let written = write_once::<Hyper, _>(&mut near, &[first, second]);
+            assert_eq!(written, (len, 1));
+            let mut received = Vec::new();
+            while received.len() < len {
+                received.extend_from_slice(&far.recv().await.unwrap());
+            }
+            assert!(received == sent[..len], "{len}");
+        }
     });
 }
 
