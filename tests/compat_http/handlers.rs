@@ -145,6 +145,30 @@ fn limits_and_errors_of_a_foreign_body_reach_the_handler() {
 }
 
 #[test]
+fn a_body_of_http_1_0_needs_no_length() {
+    run_each(async || {
+        let body = || Scripted::new([Data("he"), Wait, Data("llo")]);
+        for (body, expected) in [
+            (
+                body().sized(5),
+                "POST / HTTP/1.0 - content-length=5 [hello] {}",
+            ),
+            // It has to be one of HTTP/1.1 for the handler.
+            (
+                body(),
+                "POST / HTTP/1.1 localhost host=localhost,transfer-encoding=chunked [hello] {}",
+            ),
+        ] {
+            let request = ::http::Request::post("/").version(::http::Version::HTTP_10);
+            let response = call(told, request.body(body).unwrap()).await;
+            assert_eq!(response.status(), 200);
+            let (text, _) = collect(response.into_body()).await.unwrap();
+            assert_eq!(text, expected);
+        }
+    });
+}
+
+#[test]
 fn an_answer_is_written_as_its_body_is_polled() {
     let written = Rc::new(std::cell::Cell::new(0));
     let count = Rc::clone(&written);

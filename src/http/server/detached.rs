@@ -134,7 +134,8 @@ fn encode(parts: &request::Parts, framing: Option<BodyLength>) -> Vec<u8> {
         Some(target) if moves_host => target.to_string(),
         _ => parts.uri.to_string(),
     };
-    let is_http10 = parts.version <= Version::HTTP_10;
+    // HTTP/1.0 has no chunks, and so no way to tell a length that is not known beforehand.
+    let is_http10 = parts.version <= Version::HTTP_10 && framing != Some(BodyLength::Chunked);
     for part in [parts.method.as_str(), " ", &target, " HTTP/1."] {
         out.extend_from_slice(part.as_bytes());
     }
