@@ -11,7 +11,7 @@ use annulus::{
 use http_body::Body as _;
 
 use crate::{
-    Scripted,
+    LATE_POLLS, Scripted,
     Step::{self, Data, Fail, Hang, Trailer, Wait},
     body, collect, frame, get, status,
     support::{http::field, pair, run_each},
@@ -80,6 +80,15 @@ fn an_error_of_a_body_is_a_500_or_cuts_the_answer() {
         assert_eq!(body(&short), "he");
         let long = answered(|| vec![Data("he"), Wait, Data("llo")], Some(4), "").await;
         assert_eq!(body(&long), "he");
+    });
+}
+
+#[test]
+fn a_body_that_ends_at_the_first_look_is_not_polled_again() {
+    run_each(async || {
+        let answer = answered(Vec::new, Some(5), "").await;
+        assert_eq!(status(&answer), 500, "{answer}");
+        assert_eq!(LATE_POLLS.get(), 0);
     });
 }
 

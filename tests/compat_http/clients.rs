@@ -91,6 +91,11 @@ fn an_error_of_a_body_fails_the_request() {
             };
             assert!(format!("{error:#?}").contains("torn"), "{error:#?}");
         }
+        // One that is shorter than it said is not polled again.
+        let body = Scripted::new([]).sized(5);
+        let request = ::http::Request::post(format!("http://{addr}/")).body(body);
+        let error = Client::new().call(request.unwrap()).await.unwrap_err();
+        assert!(format!("{error:#?}").contains("Short"), "{error:#?}");
     });
 }
 

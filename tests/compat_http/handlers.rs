@@ -141,6 +141,16 @@ fn limits_and_errors_of_a_foreign_body_reach_the_handler() {
         )
         .await;
         assert_eq!(response.status(), 500);
+        // One that has failed is not polled again.
+        let twice = async |mut request: Request| {
+            let mut body = request.take_body();
+            let first = body.next().await.is_err();
+            format!("{first} {}", body.next().await.is_err())
+        };
+        let request = ::http::Request::post("/").body(Scripted::new([Fail("torn")]));
+        let response = call(twice, request.unwrap()).await;
+        let (text, _) = collect(response.into_body()).await.unwrap();
+        assert_eq!(text, "true true");
     });
 }
 

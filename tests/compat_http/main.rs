@@ -9,6 +9,7 @@ mod support;
 mod upgrades;
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     pin::Pin,
     rc::Rc,
@@ -35,13 +36,19 @@ enum Step {
     Hang,
 }
 
-/// A body that follows a script.
+thread_local! {
+    /// Polls of bodies on this thread after their end. A server takes the panic for a handler's.
+    static LATE_POLLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A body that follows a script, and panics when it is polled again after its end or an error.
 #[derive(Debug, Default)]
 struct Scripted {
     steps: VecDeque<Step>,
     len: Option<u64>,
     /// It tells when it is dropped.
     alive: Option<Rc<()>>,
+    is_over: bool,
 }
 
 impl Scripted {
@@ -66,8 +73,15 @@ impl http_body::Body for Scripted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        if self.is_over {
+            LATE_POLLS.set(LATE_POLLS.get() + 1);
+            panic!("it was polled after its end");
+        }
         Poll::Ready(match self.steps.pop_front() {
-            None => None,
+            None => {
+                self.is_over = true;
+                None
+            }
             Some(Step::Data(text)) => Some(Ok(Frame::data(Bytes::from_static(text.as_bytes())))),
             Some(Step::Wait) => {
                 context.waker().wake_by_ref();
@@ -82,7 +96,10 @@ impl http_body::Body for Scripted {
                 fields.insert(name, HeaderValue::from_static(value));
                 Some(Ok(Frame::trailers(fields)))
             }
-            Some(Step::Fail(text)) => Some(Err(text.into())),
+            Some(Step::Fail(text)) => {
+                self.is_over = true;
+                Some(Err(text.into()))
+            }
         })
     }
 

@@ -119,6 +119,23 @@ struct Frames<B> {
     body: Pin<Box<B>>,
     first: Option<Bytes>,
     len: Option<u64>,
+    /// It has ended, or has failed.
+    is_over: bool,
+}
+
+/// The next frame of a body, or its error; none at its end.
+type NextFrame<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
+
+impl<B: Body> Frames<B> {
+    /// The next frame. A body that is over is not polled again.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<NextFrame<B>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.body.as_mut().poll_frame(context));
+        self.is_over = !matches!(frame, Some(Ok(_)));
+        Poll::Ready(frame)
+    }
 }
 
 /// Takes a body that is here, as most of a known length are.
@@ -134,13 +151,14 @@ where
         body: Box::pin(body),
         first: None,
         len,
+        is_over: false,
     };
     // One that is not here is polled again, by a task that can be woken.
     let mut context = Context::from_waker(Waker::noop());
     let Some(len) = len else {
         return Ok(Looked::Frames(frames));
     };
-    let Poll::Ready(frame) = frames.body.as_mut().poll_frame(&mut context) else {
+    let Poll::Ready(frame) = frames.poll_frame(&mut context) else {
         return Ok(Looked::Frames(frames));
     };
     let data = match frame.transpose()?.map(Frame::into_data) {
@@ -223,7 +241,7 @@ where
         if let Some(data) = self.first.take() {
             out.write(data).await?;
         }
-        while let Some(frame) = poll_fn(|context| self.body.as_mut().poll_frame(context)).await {
+        while let Some(frame) = poll_fn(|context| self.poll_frame(context)).await {
             let frame = frame.map_err(|error| into_error(error.into()))?;
             match frame.into_data() {
                 Ok(mut data) => out.write(data.copy_to_bytes(data.remaining())).await?,
@@ -303,7 +321,7 @@ where
             return Poll::Ready(Some(Ok(data)));
         }
         loop {
-            let frame = match ready!(self.frames.body.as_mut().poll_frame(context)) {
+            let frame = match ready!(self.frames.poll_frame(context)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 None => return Poll::Ready(None),

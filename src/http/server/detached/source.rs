@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct Source<B> {
     body: Pin<Box<B>>,
     encoder: BodyEncoder,
+    /// It is not polled again.
     is_over: bool,
 }
 
@@ -71,7 +72,10 @@ where
         while out.is_empty() && !self.is_over {
             let frame = match ready!(self.body.as_mut().poll_frame(context)) {
                 Some(Ok(frame)) => Some(frame),
-                Some(Err(error)) => return Poll::Ready(Err(into_io(error.into()))),
+                Some(Err(error)) => {
+                    self.is_over = true;
+                    return Poll::Ready(Err(into_io(error.into())));
+                }
                 None => None,
             };
             self.write(frame, &mut out)?;
