@@ -56,6 +56,18 @@ fn trailers_go_to_clients_that_accept_them() {
         assert_eq!(body(&told), "1\r\nx\r\n0\r\nx-sum: 7\r\n\r\n");
         let untold = answered(steps, None, "").await;
         assert_eq!(body(&untold), "1\r\nx\r\n0\r\n\r\n");
+        // Those of several frames are sent together.
+        let steps = || {
+            vec![
+                Trailer("x-a", "1"),
+                Data("x"),
+                Trailer("x-b", "2"),
+                Trailer("x-a", "3"),
+            ]
+        };
+        let several = answered(steps, None, "TE: trailers\r\n").await;
+        let expected = "1\r\nx\r\n0\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\n\r\n";
+        assert_eq!(body(&several), expected);
         // There is no place for them after a length.
         let sized = answered(steps, Some(1), "TE: trailers\r\n").await;
         assert_eq!(body(&sized), "x");

@@ -52,6 +52,11 @@ fn a_request_of_the_http_crate_is_sent_and_answered() {
                 None,
                 "POST /a?b false hello {\"x-a\": \"1\"}",
             ),
+            (
+                vec![Trailer("x-a", "1"), Data("hello"), Trailer("x-b", "2")],
+                None,
+                "POST /a?b false hello {\"x-a\": \"1\", \"x-b\": \"2\"}",
+            ),
         ] {
             let mut body = Scripted::new(steps);
             body.len = len;

@@ -331,7 +331,11 @@ where
                     let data = data.copy_to_bytes(data.remaining());
                     return Poll::Ready(Some(Ok(data)));
                 }
-                Err(frame) => self.trailers.set(frame.into_trailers().ok()),
+                Err(frame) => {
+                    let mut trailers = self.trailers.take().unwrap_or_default();
+                    trailers.extend(frame.into_trailers().into_iter().flatten());
+                    self.trailers.set(Some(trailers));
+                }
             }
         }
     }
