@@ -11,9 +11,10 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{self, Shutdown},
     os::unix::net::UnixStream,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::pin,
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -30,7 +31,9 @@ use crate::support::{
     BOUND,
     counted::Counted,
     descriptors::{add, eventfd, pipe, replace, take},
-    guarded, pair, poll_once, run_each, settle, settle_by, until,
+    guarded,
+    nosy::{at_clone, nosy},
+    pair, poll_once, run_each, settle, settle_by, until,
 };
 
 /// Whether a wait for `interest` ends before everything has come that the kernel has to tell now.
@@ -285,6 +288,26 @@ fn a_wait_that_is_dropped_leaves_nothing() {
         drop(wait);
         counter.readable().await.unwrap();
         assert_eq!(take(counter.get_ref()).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_waker_that_panics_as_it_is_cloned_leaves_no_wait() {
+    run_each(async || {
+        let (near, far) = UnixStream::pair().unwrap();
+        let near = AsyncFd::new(near).unwrap();
+        let counted = Counted::new();
+        assert!(near.poll_readable(&mut counted.context()).is_pending());
+        settle().await;
+        at_clone(|| resume_unwind(Box::new("a waker's panic")));
+        let waker = nosy();
+        let poll = || near.poll_readable(&mut Context::from_waker(&waker));
+        assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+        drop(near);
+        // A wait that went on would keep the socket open.
+        let far = AsyncFd::new(far).unwrap();
+        let ready = far.ready(Interest::READABLE).await.unwrap();
+        assert!(ready.is_hung_up(), "{ready:?}");
     });
 }
 

@@ -84,11 +84,18 @@ impl Registration {
             Direction::Read => (&self.readable, PollEvents::READ),
             Direction::Write => (&self.writable, PollEvents::WRITE),
         };
-        let mut wait = cell.take();
-        let polled = self.poll(&mut wait, events, context);
-        // Empty, unless the waker has polled the same direction as it was cloned.
-        self.give_up(cell.replace(wait));
-        polled.map_ok(drop)
+        /// Brings the wait back, also when a waker panics as it is cloned.
+        struct Kept<'a>(&'a Registration, &'a Cell<Wait>, Wait);
+
+        impl Drop for Kept<'_> {
+            fn drop(&mut self) {
+                // Empty, unless the waker has polled the same direction as it was cloned.
+                self.0.give_up(self.1.replace(mem::take(&mut self.2)));
+            }
+        }
+
+        let mut kept = Kept(self, cell, cell.take());
+        self.poll(&mut kept.2, events, context).map_ok(drop)
     }
 
     fn poll(
