@@ -202,7 +202,11 @@ impl UdpReceive {
     ) -> io::Result<Step> {
         let driver = shared.driver();
         if !without_buffer && self.can_multi(driver) {
-            let (layout, waker) = (self.layout.get(), context.waker().clone());
+            let waker = context.waker().clone();
+            if self.has_begun() {
+                return Ok(Step::Again);
+            }
+            let layout = self.layout.get();
             let key = op::recvmsg_multi(driver, shared.raw(), layout, waker)?;
             self.state.set(State::Multi(key, layout));
             return Ok(Step::Pending);
@@ -220,9 +224,18 @@ impl UdpReceive {
         }
         let (raw, source) = (shared.raw(), shared.source());
         let waker = context.waker().clone();
+        if self.has_begun() {
+            return Ok(Step::Again);
+        }
         let key = driver.submit_ready(raw, source, PollEvents::READ, waker)?;
         self.state.set(State::Ready(key));
         Ok(Step::Pending)
+    }
+
+    /// Whether a receive was started by a waker that was cloned for one: that is the user's code,
+    /// and may poll the same socket.
+    fn has_begun(&self) -> bool {
+        !matches!(self.state.get(), State::Idle)
     }
 
     /// Whether the kernel can receive into buffers that it picks, and has some.

@@ -6,14 +6,18 @@ use std::{
     net::{SocketAddr, UdpSocket as StdSocket},
     pin::pin,
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
 
 use annulus::{Runtime, net::UdpSocket, spawn, task::yield_now};
 
 use crate::support::{
-    counted::Counted, guarded, is_pattern, pattern, poll_once, rings_since, run, settle,
-    skip::skip, until,
+    counted::Counted,
+    guarded, is_pattern,
+    nosy::{at_clone, is_set, nosy},
+    pattern, poll_once, rings_since, run, run_each, settle,
+    skip::skip,
+    until,
 };
 
 /// A socket of either family, or of IPv4 alone where the machine has no other.
@@ -396,6 +400,29 @@ fn polls_wake_the_last_one_who_has_polled() {
             .await
             .unwrap();
         assert_eq!(&*datagram, b"two");
+    });
+}
+
+#[test]
+fn a_waker_that_polls_as_it_is_cloned_loses_no_datagram() {
+    run_each(async || {
+        let (socket, addr) = bind().await;
+        let socket = Rc::new(socket);
+        let inner = Rc::clone(&socket);
+        at_clone(move || {
+            let polled = inner.poll_recv_from(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+        });
+        let waker = nosy();
+        let polled = socket.poll_recv_from(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending() && !is_set());
+        for number in 0..100 {
+            socket.send_to(vec![number], addr).await.unwrap();
+        }
+        settle().await;
+        for number in 0..100 {
+            assert_eq!(&*socket.recv().await.unwrap(), [number]);
+        }
     });
 }
 
