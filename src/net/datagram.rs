@@ -111,6 +111,7 @@ impl RecvMeta {
     /// The same, of a copy of the first `len` bytes.
     pub(super) fn cut_to(mut self, len: usize) -> Self {
         self.len = len;
+        self.stride = self.stride.min(len);
         self
     }
 }

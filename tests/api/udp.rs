@@ -213,6 +213,7 @@ fn reading_into_ones_own_memory_tells_what_did_not_fit() {
         for _ in 0..2 {
             let (meta, buf) = socket.peek_from(Vec::with_capacity(5)).await.unwrap();
             assert_eq!((&buf[..5], meta.sent_len), (&b"hello"[..], 12));
+            assert_eq!(meta.stride, meta.len);
         }
         let (meta, buf) = socket.read_from(vec![b'-'; 100]).await.unwrap();
         assert_eq!(
