@@ -3,14 +3,15 @@
 use std::{
     cell::Cell,
     fs,
-    future::pending,
+    future::{Future as _, pending},
     io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     rc::Rc,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -20,13 +21,15 @@ use annulus::{
     compat::InsideTokio,
     fs::File,
     net::{TcpListener, TcpStream, UnixStream},
-    spawn, sync, time,
+    spawn, sync,
+    task::yield_now,
+    time,
 };
 use tokio::runtime::Builder;
 
 use crate::{
     alone,
-    support::{BOUND, Folder, recv_exact},
+    support::{BOUND, Folder, counted::Counted, recv_exact},
 };
 
 /// Runs a test in each kind of tokio's runtimes with each driver.
@@ -257,6 +260,40 @@ fn no_wake_of_another_thread_is_lost() {
         });
         inside.run(task).await.unwrap();
         sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_run_waiting() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            resume_unwind(Box::new("a waker's panic"));
+        }
+    }
+    in_each(async |inside| {
+        let panics = Waker::from(Arc::new(Panics));
+        let mut runs: Vec<_> = (0..3)
+            .map(|_| Box::pin(inside.run(pending::<()>())))
+            .collect();
+        for run in &mut runs {
+            let polled = run.as_mut().poll(&mut Context::from_waker(&panics));
+            assert!(polled.is_pending());
+        }
+        let counted = Counted::new();
+        let mut other = Box::pin(inside.run(pending::<()>()));
+        assert!(other.as_mut().poll(&mut counted.context()).is_pending());
+        // A turn that leaves work behind wakes all of them.
+        let busy = async {
+            loop {
+                yield_now().await;
+            }
+        };
+        drop(inside.runtime().enter(|| spawn(busy)));
+        let mut last = Box::pin(inside.run(pending::<()>()));
+        let poll = || last.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+        assert_eq!(counted.count(), 1);
     });
 }
 

@@ -19,7 +19,7 @@ use tokio::{
     time::Sleep,
 };
 
-use crate::{budget, runtime::Runtime};
+use crate::{budget, runtime::Runtime, unwind};
 
 /// A runtime of annulus's inside of tokio, on one thread: tokio's loop waits for the descriptor of
 /// the ring and takes the turns.
@@ -98,7 +98,7 @@ impl Wake for Waiting {
             .iter_mut()
             .filter_map(|(_, waker)| waker.take())
             .collect();
-        woken.into_iter().for_each(Waker::wake);
+        unwind::each(woken, Waker::wake);
     }
 }
 
