@@ -143,7 +143,7 @@ impl<T: AsFd> AsyncFd<T> {
         })
     }
 
-    /// Waits until a read does not wait: there is something to read, the end of the stream, or an
+    /// Waits until a read does not block: there is something to read, the end of the stream, or an
     /// error.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.ready(Interest::READABLE).await.map(drop)
     }
 
-    /// Waits until a write does not wait: there is room, or an error.
+    /// Waits until a write does not block: there is room, or an error.
     ///
     /// # Errors
     ///
@@ -288,7 +288,7 @@ impl<T: AsFd> AsyncFd<T> {
         }
     }
 
-    /// Polls for a read that does not wait.
+    /// Polls whether a read does not block.
     ///
     /// This is for adapters and for futures that are written by hand. The descriptor keeps one
     /// waker for each direction, that of the last poll, whether or not the future that has polled
@@ -303,7 +303,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.registration.poll_direction(Direction::Read, context)
     }
 
-    /// Polls for a write that does not wait, as [`poll_readable`](Self::poll_readable) does for a
+    /// Polls whether a write does not block, as [`poll_readable`](Self::poll_readable) does for a
     /// read.
     ///
     /// # Errors

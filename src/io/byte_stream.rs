@@ -69,7 +69,7 @@ pub trait ByteRead {
     ///
     /// # Errors
     ///
-    /// The errors of the source, behind all bytes that came before.
+    /// The errors of the source, after all bytes that came before them.
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>>;
 
     /// Takes the next bytes into `room` where that saves a copy: the result is `None` then, and

@@ -20,9 +20,9 @@ use crate::sys::PollEvents;
 pub struct Interest(PollEvents);
 
 impl Interest {
-    /// A read does not wait, or the peer has finished sending: `POLLIN` and `POLLRDHUP`.
+    /// A read does not block, or the peer has finished sending: `POLLIN` and `POLLRDHUP`.
     pub const READABLE: Self = Self(PollEvents::READ);
-    /// A write does not wait: `POLLOUT`.
+    /// A write does not block: `POLLOUT`.
     pub const WRITABLE: Self = Self(PollEvents::WRITE);
     /// There is something exceptional, such as urgent data of a TCP connection: `POLLPRI`.
     pub const PRIORITY: Self = Self(PollEvents::PRIORITY);
@@ -86,7 +86,7 @@ impl Ready {
         self.0.meets(PollEvents::INPUT)
     }
 
-    /// A write does not wait: `POLLOUT`.
+    /// A write does not block: `POLLOUT`.
     #[must_use]
     pub const fn is_writable(self) -> bool {
         self.0.meets(PollEvents::WRITE)

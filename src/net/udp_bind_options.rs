@@ -1,4 +1,4 @@
-//! The options of a UDP socket that is made.
+//! The options that a UDP socket is bound with.
 
 use std::{io, net::SocketAddr, os::fd::AsRawFd as _, rc::Rc};
 
@@ -9,10 +9,10 @@ use crate::{
     time,
 };
 
-/// The options of a UDP socket that is made. Made by [`UdpSocket::options`].
+/// The options that a UDP socket is bound with. Made by [`UdpSocket::options`].
 ///
-/// These are in force before the socket is bound, so that the first datagram already meets them. A
-/// socket that is there has more of them as methods, such as those for multicast groups.
+/// They are set before the socket is bound, so that they hold for the first datagram. Further
+/// options, such as those for multicast groups, are methods of [`UdpSocket`].
 ///
 /// # Examples
 ///
@@ -51,9 +51,9 @@ pub struct UdpBindOptions {
 }
 
 impl UdpBindOptions {
-    /// Sets whether the address may be that of other sockets that have this set, too
-    /// (`SO_REUSEADDR`): each gets a copy of what is sent to a group, and the last one gets the
-    /// rest. Off by default.
+    /// Sets whether other sockets that have this option may be bound to the same address
+    /// (`SO_REUSEADDR`): each gets a copy of a datagram that is sent to a group, and the last one
+    /// gets all others. Off by default.
     #[must_use]
     pub fn reuse_address(mut self, on: bool) -> Self {
         self.reuse_address = on;
@@ -68,8 +68,8 @@ impl UdpBindOptions {
         self
     }
 
-    /// Sets whether an IPv6 socket takes no part in IPv4 (`IPV6_V6ONLY`). The system decides by
-    /// default.
+    /// Sets whether an IPv6 socket sends and receives IPv6 only, and no IPv4 (`IPV6_V6ONLY`). The
+    /// system decides by default.
     #[must_use]
     pub fn only_v6(mut self, on: bool) -> Self {
         self.only_v6 = Some(on);
@@ -152,7 +152,7 @@ impl UdpBindOptions {
         self
     }
 
-    /// Sets how long a datagram may be to be received whole in any case; 2,048 bytes by default.
+    /// Sets the length up to which a datagram is always received whole; 2,048 bytes by default.
     /// See [`UdpSocket::set_datagram_bytes_max`].
     #[must_use]
     pub fn datagram_bytes_max(mut self, bytes: usize) -> Self {

@@ -1,4 +1,4 @@
-//! The options of a UDP socket that is there.
+//! The options of a UDP socket that is bound already.
 //!
 //! Those about received datagrams change what a multishot receive needs of its buffers. The one
 //! that is in flight is cancelled then, and the next receive starts another.
@@ -65,7 +65,7 @@ impl UdpSocket {
         receive.set_layout(self.shared().driver(), layout);
     }
 
-    /// Sets how long a datagram may be to be received whole in any case; 2,048 bytes by default. A
+    /// Sets the length up to which a datagram is always received whole; 2,048 bytes by default. A
     /// longer one is received whole if it fits a receive buffer, which is about 4,000 bytes.
     ///
     /// With more than fits one, datagrams are received one by one into memory of their own: a

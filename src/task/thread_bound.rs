@@ -192,7 +192,7 @@ impl<T: 'static> ThreadBound<T> {
 }
 
 impl<F: Future + 'static> ThreadBound<Pin<Box<F>>> {
-    /// Binds a future to this thread that must not move, in a box.
+    /// Puts a future into a box, and binds it to this thread. The future does not move any more.
     #[must_use]
     pub fn pin(future: F) -> Self {
         Self::new(Box::pin(future))

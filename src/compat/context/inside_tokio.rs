@@ -21,8 +21,8 @@ use tokio::{
 
 use crate::{budget, runtime::Runtime, unwind};
 
-/// A runtime of annulus's inside of tokio, on one thread: tokio's loop waits for the descriptor of
-/// the ring and takes the turns.
+/// An annulus runtime inside of a tokio runtime, on one thread. Tokio's loop waits for annulus's
+/// events, and lets annulus work when there are some.
 ///
 /// So a program whose `main` belongs to tokio uses annulus's sockets and files beside tokio's:
 /// [`run`](Self::run) awaits a future of annulus's. Annulus's tasks and operations make progress

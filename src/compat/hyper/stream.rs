@@ -66,8 +66,8 @@ foreign! {
     /// A stream with hyper's I/O traits, as a [`ByteStream`](crate::io::ByteStream) of ours: a
     /// connection that hyper has upgraded, for one.
     ///
-    /// It is to hyper's traits what [`FromTokio`](crate::compat::FromTokio) is to tokio's.
-    /// Feature: `hyper`.
+    /// It does for them what [`FromTokio`](crate::compat::FromTokio) does for tokio's. Feature:
+    /// `hyper`.
     FromHyper, Read, Write, poll_shutdown, Write::is_write_vectored
 }
 

@@ -21,7 +21,7 @@ use crate::{
     task::ThreadBound,
 };
 
-/// On its own thread a body is what it was before.
+/// A bound body is a body, and is polled on its own thread only.
 ///
 /// Feature: `tower`.
 impl<B: Body + Unpin + 'static> Body for ThreadBound<B> {

@@ -9,7 +9,8 @@ use tower_service::Service;
 
 use crate::task::ThreadBound;
 
-/// On its own thread a service is what it was before. Its futures are `Send`, too.
+/// A bound service is a service, and is called on its own thread only. Its futures are bound and
+/// `Send` as well.
 ///
 /// Feature: `tower`.
 impl<S, R> Service<R> for ThreadBound<S>
