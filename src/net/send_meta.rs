@@ -89,7 +89,8 @@ impl SendMeta {
         self
     }
 
-    /// Sets the congestion mark. Without it the socket's own is sent.
+    /// Sets the congestion mark. The rest of the type of service is zero for this datagram. Without
+    /// it the socket's own is sent, [`UdpSocket::set_tos`](super::UdpSocket::set_tos).
     #[must_use]
     pub fn ecn(mut self, ecn: EcnCodepoint) -> Self {
         self.ecn = Some(ecn);

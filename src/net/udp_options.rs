@@ -217,7 +217,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for more than 255, and for 0.
+    /// `EINVAL` for more than 255, and for 0 on an IPv4 socket.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let ttl = i32::try_from(ttl).unwrap_or(i32::MAX);
         self.set_both(option::IP_TTL, option::IPV6_UNICAST_HOPS, ttl)
