@@ -2,8 +2,10 @@
 //!
 //! quinn reads and writes the socket itself, by recvmmsg(2) and sendmsg(2) with segmentation
 //! offload, and needs to be told when it can. Its traits ask for `Send` although an endpoint that
-//! is made here stays here: [`ThreadBound`] keeps what must not leave the thread. Handles of quinn
-//! may be used from other threads, as long as the runtime runs.
+//! is made here stays here: [`ThreadBound`] keeps what must not leave the thread. Connections and
+//! streams of quinn may be used from other threads, as long as the runtime runs. Each connection
+//! has a task, which is spawned when it begins: so `Endpoint::connect` and `Incoming::accept` are
+//! called on this thread.
 
 use std::{
     fmt,
