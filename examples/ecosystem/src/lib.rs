@@ -10,7 +10,11 @@ pub mod program;
 pub mod quic;
 pub mod quic_echo;
 pub mod redis_server;
+#[cfg(feature = "aws")]
+pub mod s3;
 pub mod scripted_mongodb;
+#[cfg(feature = "aws")]
+pub mod scripted_s3;
 pub mod skip;
 pub mod watch;
 pub mod websocket;
