@@ -39,7 +39,7 @@ pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open_and_settle, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
-pub(crate) use inherited::inherited_sockets;
+pub(crate) use inherited::inherited_descriptors;
 pub(crate) use kernel::{KernelName, descriptors_possible, has_seccomp_filter, io_uring_disabled};
 pub(crate) use limits::{ResourceLimit, descriptors_max};
 pub(crate) use mapping::Mapping;
@@ -75,13 +75,14 @@ pub(crate) mod errno {
 /// Socket options and flags that code above this module passes on.
 pub(crate) mod option {
     pub(crate) use libc::{
-        AF_INET6, IP_BIND_ADDRESS_NO_PORT, IP_MTU_DISCOVER, IP_MULTICAST_TTL, IP_PKTINFO,
-        IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, IP_RECVTOS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
-        IPPROTO_TCP, IPPROTO_UDP, IPV6_MTU_DISCOVER, IPV6_MULTICAST_HOPS, IPV6_RECVPKTINFO,
-        IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_NOSIGNAL, MSG_WAITALL,
-        SHUT_RD, SHUT_RDWR, SHUT_WR, SO_BROADCAST, SO_DOMAIN, SO_KEEPALIVE, SO_RCVBUF, SO_RCVLOWAT,
-        SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TIMESTAMPNS, SOCK_CLOEXEC, SOL_SOCKET,
-        TCP_KEEPIDLE, TCP_NODELAY, UDP_GRO,
+        AF_INET, AF_INET6, AF_UNIX, IP_BIND_ADDRESS_NO_PORT, IP_MTU_DISCOVER, IP_MULTICAST_TTL,
+        IP_PKTINFO, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, IP_RECVTOS, IP_TOS, IP_TTL, IPPROTO_IP,
+        IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV6_MTU_DISCOVER, IPV6_MULTICAST_HOPS,
+        IPV6_RECVPKTINFO, IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY,
+        MSG_NOSIGNAL, MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN, SO_BROADCAST,
+        SO_DOMAIN, SO_KEEPALIVE, SO_RCVBUF, SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF,
+        SO_TIMESTAMPNS, SO_TYPE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_KEEPIDLE,
+        TCP_NODELAY, UDP_GRO,
     };
 }
 

@@ -54,10 +54,7 @@ use std::{
 };
 
 use super::h1::{Leniency, Limits};
-use crate::{
-    runtime::{self, Cores},
-    sys,
-};
+use crate::runtime::{self, Cores};
 use job::Jobs;
 use listening::{Listening, Options, Place};
 use settings::Settings;
@@ -182,12 +179,13 @@ impl Server {
     }
 
     /// Listens on the sockets that the parent process has handed over, as systemd does for a socket
-    /// unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once.
+    /// unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once. A program that has other uses
+    /// for some of them takes them by [`inherited_sockets`](crate::net::inherited_sockets).
     ///
-    /// [`run`](Self::run) fails when there are none.
+    /// [`run`](Self::run) fails when there are none, or one that does not listen.
     #[must_use]
     pub fn listen_inherited(self) -> Self {
-        self.listen_at(Place::Sockets(sys::inherited_sockets()))
+        self.listen_at(Place::inherited())
     }
 
     fn listen_at(mut self, place: Place) -> Self {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod connections;
+mod inherited;
 mod inside;
 mod jobs;
 mod listening;

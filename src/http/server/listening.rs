@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    net::{Acceptor, TcpListenOptions, UnixListenOptions},
+    net::{self, Acceptor, InheritedSocket, TcpListenOptions, UnixListenOptions},
     sys::errno,
 };
 
@@ -148,6 +148,20 @@ fn share(listening: Listening, workers: &mut [Vec<Listening>]) -> io::Result<()>
 }
 
 impl Place {
+    /// The sockets of the parent process.
+    pub(super) fn inherited() -> Self {
+        let sockets = net::inherited_sockets().and_then(|sockets| {
+            if sockets.is_empty() {
+                let text = "expected sockets from the parent process (LISTEN_FDS, LISTEN_PID), \
+                            found none that are left";
+                return Err(io::Error::new(io::ErrorKind::NotFound, text));
+            }
+            let sockets = sockets.into_iter();
+            sockets.map(InheritedSocket::into_listening).collect()
+        });
+        Self::Sockets(sockets)
+    }
+
     fn v4_ports(&self) -> impl Iterator<Item = u16> + '_ {
         let addrs = match self {
             Self::Addrs(Ok(addrs)) => addrs.as_slice(),
