@@ -151,6 +151,7 @@ mod skip;
 pub mod sync;
 #[expect(unsafe_code, reason = "the kernel's interface")]
 mod sys;
+pub mod systemd;
 #[expect(
     unsafe_code,
     reason = "a task's future is erased and its references are counted by hand"

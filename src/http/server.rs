@@ -1,6 +1,7 @@
 //! The HTTP server, from its listening sockets to its handlers' answers.
 
 mod access_log;
+mod announcer;
 mod connection;
 mod connection_info;
 #[cfg(feature = "tower")]
@@ -285,6 +286,16 @@ impl Server {
         self
     }
 
+    /// Sets whether systemd, or another manager that names its socket in `NOTIFY_SOCKET`, is told
+    /// that the server listens at all of its addresses, that it stops, and within the limit of a
+    /// watchdog that all workers are alive ([`systemd`](crate::systemd)). Off by default. Where the
+    /// manager cannot be told that the server is ready, [`run`](Self::run) fails.
+    #[must_use]
+    pub fn notify_systemd(self, on: bool) -> Self {
+        self.control.announcer.enable(on);
+        self
+    }
+
     /// Sets how many connections are kept at a time, by all workers together; each has an equal
     /// part.
     ///
@@ -542,6 +553,7 @@ impl Server {
     /// Listens, and returns the listening sockets of each of `count` workers.
     fn prepare(self, count: usize) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
         let listeners = self.options.listen(self.places, count)?;
+        self.control.announcer.ready()?;
         if let Some(mut tell) = self.on_listening {
             listeners[0]
                 .iter()

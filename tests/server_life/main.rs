@@ -14,4 +14,5 @@ mod running;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
+mod systemd;
 mod unread;

@@ -30,7 +30,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http::server",
         layers: &[
-            &["end_reason", "phase", "timeouts"],
+            &["announcer", "end_reason", "phase", "timeouts"],
             &["report", "access_log"],
             &["connection_info", "settings"],
             &["worker_shared"],

@@ -15,7 +15,7 @@ pub(crate) const LAYERS: [&[&str]; 13] = [
     &["net", "fs", "process", "signal"],
     &["runtime"],
     &["workers", "diagnosis"],
-    &["tls"],
+    &["tls", "systemd"],
     &["http"],
     &["compat"],
     // Pages, and no code.

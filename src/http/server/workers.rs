@@ -25,6 +25,7 @@ use super::{
 use crate::{
     net::Acceptor,
     runtime::{Cores, Runtime},
+    systemd,
     task::{self, JoinSet},
     unwind::{self, lock},
     workers,
@@ -133,6 +134,9 @@ impl Workers {
         if let Some(stop_when) = self.stop_when.follow(&self.control) {
             drop(following.spawn(stop_when));
         }
+        if self.control.announcer.takes_watchdog() {
+            drop(following.spawn(async { drop(systemd::watchdog().await) }));
+        }
         let jobs = self.jobs.pop().expect("there is one worker");
         let (settings, admission) = (self.settings, self.admission);
         let report = worker::serve(acceptors, handler, settings, admission, inbox, jobs).await;
@@ -161,8 +165,11 @@ where
         Ok::<_, io::Error>(start.expect("each starts once").run_in(&worker).await)
     })?;
     let mut failed = None;
-    if let Some(stop_when) = stop_when.follow(control) {
-        if let Err(error) = watch_for_stop(stop_when, control) {
+    let stop_when = stop_when.follow(control);
+    let watchdog = control.announcer.takes_watchdog();
+    if stop_when.is_some() || watchdog {
+        let watchdog = watchdog.then(|| systemd::watchdog_of(set.handle().clone()));
+        if let Err(error) = watch_over(stop_when, watchdog, control) {
             control.stop(Stop::Now);
             failed = Some(error);
         }
@@ -178,14 +185,20 @@ where
     }
 }
 
-/// Passes the orders to stop on, in a small runtime, until every worker has ended.
-fn watch_for_stop(stop_when: Watching, control: &Control) -> io::Result<()> {
+/// Passes the orders to stop on, and tells that the workers are alive, in a small runtime until
+/// every worker has ended.
+fn watch_over(
+    stop_when: Option<Watching>,
+    watchdog: Option<impl Future<Output = io::Result<()>> + 'static>,
+    control: &Control,
+) -> io::Result<()> {
     let runtime = Runtime::builder()
         .ring_entries(8)
         .receive_buffers(1)
         .build()?;
     runtime.block_on(async {
-        drop(task::spawn(stop_when));
+        stop_when.map(task::spawn).into_iter().for_each(drop);
+        watchdog.map(task::spawn).into_iter().for_each(drop);
         poll_fn(|context| control.poll_ended(context)).await;
     });
     Ok(())
@@ -245,6 +258,9 @@ where
         runtime.block_on_regardless(async {
             if let Some(stop_when) = stop_when {
                 drop(task::spawn(stop_when));
+            }
+            if self.control.announcer.takes_watchdog() {
+                drop(task::spawn(systemd::watchdog()));
             }
             self.serve_here().await
         })

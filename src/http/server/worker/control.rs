@@ -19,6 +19,7 @@ use std::{
 
 use super::connection_query::{ConnectionQuery, Reply};
 use crate::{
+    http::server::announcer::Announcer,
     mailbox::{Mailbox, Owner},
     unwind::{self, lock},
 };
@@ -40,6 +41,7 @@ pub(crate) enum Stop {
 pub(crate) struct Control {
     /// Set with the first order to stop.
     is_stopping: Arc<AtomicBool>,
+    pub(crate) announcer: Announcer,
     state: Mutex<State>,
 }
 
@@ -104,6 +106,7 @@ impl Control {
         self.is_stopping.store(true, Ordering::Relaxed);
         let owners = state.tell_all(stop);
         drop(state);
+        self.announcer.stopping();
         owners.into_iter().for_each(Owner::wake);
     }
 
@@ -119,6 +122,7 @@ impl Control {
         self.is_stopping.store(true, Ordering::Relaxed);
         let owners = state.tell_all(Stop::Within(FAILED_DEADLINE));
         drop(state);
+        self.announcer.stopping();
         owners.into_iter().for_each(Owner::wake);
     }
 
