@@ -107,6 +107,14 @@ impl WhenIdle<'_> {
     }
 }
 
+/// Whether a receive into buffers that the kernel picks was started.
+enum Started {
+    Now,
+    /// By a poll of the same socket, in the clone of the waker that this one is for.
+    Meanwhile,
+    Not,
+}
+
 /// The result of one step of receiving.
 enum Step {
     Bytes(ManagedBuf),
@@ -235,8 +243,12 @@ impl Receive {
         let driver = shared.driver();
         let features = driver.features();
         if features.buffer_ring {
-            if !without_buffer && self.start_multi(shared, context)? {
-                return Ok(Step::Pending);
+            if !without_buffer {
+                match self.start_multi(shared, context)? {
+                    Started::Now => return Ok(Step::Pending),
+                    Started::Meanwhile => return Ok(Step::Again),
+                    Started::Not => {}
+                }
             }
         } else if !driver.uses_ring() && driver.maybe_ready(shared.source(), PollEvents::READ) {
             // Epoll said that there is something, or was never asked; a ring kernel that has no
@@ -252,6 +264,9 @@ impl Receive {
     fn start_ready(&self, shared: &Rc<Shared>, context: &Context<'_>) -> io::Result<Step> {
         let (raw, source) = (shared.raw(), shared.source());
         let waker = context.waker().clone();
+        if self.has_begun() {
+            return Ok(Step::Again);
+        }
         let driver = shared.driver();
         // The others have their turn meanwhile.
         self.bulk_receives.set(0);
@@ -260,22 +275,31 @@ impl Receive {
         Ok(Step::Pending)
     }
 
+    /// Whether a receive was started by a waker that was cloned for one: that is the user's code,
+    /// and may poll the same socket.
+    fn has_begun(&self) -> bool {
+        !matches!(self.state.get(), State::Idle)
+    }
+
     /// Starts a receive into buffers that the kernel picks, if it can and there are some.
-    fn start_multi(&self, shared: &Rc<Shared>, context: &Context<'_>) -> io::Result<bool> {
+    fn start_multi(&self, shared: &Rc<Shared>, context: &Context<'_>) -> io::Result<Started> {
         let driver = shared.driver();
         let features = driver.features();
         if !features.buffer_ring || !self.pool.has_published(driver) {
-            return Ok(false);
+            return Ok(Started::Not);
         }
         self.gather_at_most(0, shared);
         let waker = Some(context.waker().clone());
+        if self.has_begun() {
+            return Ok(Started::Meanwhile);
+        }
         let key = if features.multishot_recv && self.multishot {
             op::recv_multi(driver, shared.raw(), waker)?
         } else {
             op::recv_one(driver, shared.raw(), &self.pool, waker)?
         };
         self.state.set(State::Multi(key));
-        Ok(true)
+        Ok(Started::Now)
     }
 
     /// Takes what is there by a plain receive.

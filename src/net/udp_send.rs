@@ -195,9 +195,12 @@ impl UdpSocket {
                 result => return Poll::Ready(result),
             }
             let waker = context.waker().clone();
-            let (raw, source) = (shared.raw(), shared.source());
-            let key = driver.submit_ready(raw, source, PollEvents::WRITE, waker)?;
-            udp.send_wait.set(Some(key));
+            // To clone it may run code of the user's that polls the same socket.
+            if udp.send_wait.get().is_none() {
+                let (raw, source) = (shared.raw(), shared.source());
+                let key = driver.submit_ready(raw, source, PollEvents::WRITE, waker)?;
+                udp.send_wait.set(Some(key));
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Receiving and sending by polls: `poll_recv`, `poll_write`, `poll_flush`, `poll_shutdown`.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io::{self, Read as _, Write as _},
-    task::{Context, Poll},
+    rc::Rc,
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
@@ -15,8 +17,10 @@ use annulus::{
 };
 
 use crate::support::{
-    counted::Counted, is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, run, settle,
-    std_pair, until,
+    counted::Counted,
+    is_pattern,
+    nosy::{at_clone, is_set, nosy},
+    pair, pattern, poll_once, recv_exact, recv_to_end, run, run_each, settle, std_pair, until,
 };
 
 /// More than a socket and its peer keep.
@@ -370,5 +374,61 @@ fn a_task_that_polls_a_flood_leaves_the_others_their_turn() {
         reader.abort();
         drop(reader.await);
         flood.await.unwrap();
+    });
+}
+
+#[test]
+fn a_waker_that_polls_as_it_is_cloned_loses_no_byte() {
+    run_each(async || {
+        let (near, far) = pair().await;
+        let near = Rc::new(near);
+        for round in 0..5 {
+            let inner = Rc::clone(&near);
+            at_clone(move || {
+                let polled = inner.poll_recv(&mut Context::from_waker(Waker::noop()));
+                assert!(polled.is_pending());
+            });
+            let waker = nosy();
+            let polled = near.poll_recv(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending() && !is_set());
+            for piece in pattern(round + 5000).split_off(round).chunks(50) {
+                far.write_all(piece.to_vec()).await.unwrap();
+                settle().await;
+            }
+            assert!(is_pattern(&recv_exact(&near, 5000).await, round));
+        }
+    });
+}
+
+#[test]
+fn a_waker_that_writes_as_it_is_cloned_loses_no_byte() {
+    run_each(async || {
+        let (near, far) = pair().await;
+        let near = Rc::new(near);
+        let taken = Rc::new(Cell::new(0));
+        let write = move |stream: &TcpStream, taken: &Cell<usize>, waker: &Waker| {
+            let polled = stream.poll_write(&mut Context::from_waker(waker), &[b'x'; 10_000]);
+            if let Poll::Ready(result) = &polled {
+                taken.set(taken.get() + result.as_ref().unwrap());
+                assert!(taken.get() < MUCH, "it has to wait some time");
+            }
+            polled.is_pending()
+        };
+        while !write(&near, &taken, Waker::noop()) {}
+        let inner = (Rc::clone(&near), Rc::clone(&taken));
+        at_clone(move || {
+            write(&inner.0, &inner.1, Waker::noop());
+        });
+        let waker = nosy();
+        // A poll is put off after many in one task.
+        while is_set() {
+            write(&near, &taken, &waker);
+            yield_now().await;
+        }
+        let reader = spawn(async move { recv_to_end(&far).await });
+        poll_fn(|cx| near.poll_flush(cx)).await.unwrap();
+        poll_fn(|cx| near.poll_shutdown(cx)).await.unwrap();
+        let all = reader.await.unwrap();
+        assert_eq!(all.len(), taken.get());
     });
 }

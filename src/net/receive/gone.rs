@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Receive, Shared, State, says_go_on};
+use super::{Receive, Shared, Started, State, says_go_on};
 use crate::{
     driver::{Driver, MultiState},
     op::{AnyFd, Descriptor, Readiness},
@@ -123,9 +123,10 @@ impl Receive {
         }
         match self.state.get() {
             State::Idle => match self.start_multi(shared, context) {
-                Ok(true) => Known::Watched,
+                Ok(Started::Now) => Known::Watched,
+                Ok(Started::Meanwhile) => self.known(shared, context),
                 // Without an entry in the queue the wait for readiness fails in the same way.
-                Ok(false) | Err(_) => Known::Look,
+                Ok(Started::Not) | Err(_) => Known::Look,
             },
             State::Multi(key) => match driver.watch_multi(key, context) {
                 MultiState::InFlight => Known::Watched,
