@@ -236,6 +236,20 @@ fn an_answer_keeps_its_promise_or_fails() {
 }
 
 #[test]
+fn a_length_with_a_sign_promises_nothing() {
+    let handler = async |_request: Request| {
+        Response::writer(async |mut out: BodyWriter| out.write(vec![b'a'; 4]).await)
+            .try_with_field("content-length", "+5")
+    };
+    run_each(async || {
+        let request = ::http::Request::get("/").body(String::new());
+        let body = call(handler, request.unwrap()).await.into_body();
+        assert_eq!(body.size_hint().exact(), None);
+        assert_eq!(collect(body).await.unwrap().0.len(), 4);
+    });
+}
+
+#[test]
 fn a_dropped_call_or_body_drops_the_handler() {
     let alive = Rc::new(());
     let held = Rc::clone(&alive);

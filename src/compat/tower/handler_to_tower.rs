@@ -182,6 +182,8 @@ fn give_out(
             let promised = out.headers().get(header::CONTENT_LENGTH);
             let promised = promised
                 .and_then(|value| value.to_str().ok())
+                // `parse` would take a sign.
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|text| text.parse().ok());
             *out.body_mut() = AnswerBody::written(make, detached, promised, lease);
         }
