@@ -2,7 +2,7 @@
 
 use std::io;
 
-use annulus::{DriverKind, Runtime};
+use annulus::{DriverKind, Runtime, Workers};
 
 use crate::{
     child::{child, descriptors, everything_works},
@@ -208,4 +208,29 @@ fn hundreds_of_runtimes_one_after_the_other_leave_nothing() {
         }
         assert_eq!(descriptors(), before);
     });
+}
+
+#[test]
+fn workers_without_descriptors_do_not_start_and_leave_none_behind() {
+    let name = "limits::workers_without_descriptors_do_not_start_and_leave_none_behind";
+    for variables in [&[][..], &[("ANNULUS_DRIVER", "poll")]] {
+        let written = child(name, variables, || {
+            let start = |count| {
+                Workers::builder()
+                    .count(count)
+                    .start(async |worker| io::Result::Ok(worker.index()))
+            };
+            start(1).unwrap().join().unwrap();
+            let before = descriptors();
+            set_descriptors_max(before.len() as u64 + 12);
+            let error = start(20).unwrap_err();
+            let number = error.worker().expect("a worker has failed");
+            let text = format!("worker {number} cannot start: ");
+            assert!(error.to_string().starts_with(&text), "{error}");
+            assert_eq!(descriptors(), before);
+            assert_eq!(start(1).unwrap().join().unwrap(), [Some(0)]);
+            println!("as it should be");
+        });
+        assert!(written.out.contains("as it should be"), "{written:?}");
+    }
 }

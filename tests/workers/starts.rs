@@ -1,4 +1,4 @@
-//! Starts that fail. `bad_worlds` has one without descriptors.
+//! Starts that fail. `bad_worlds` has the one without descriptors.
 
 use std::{
     fs, io,
