@@ -47,6 +47,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod turn;
+pub(crate) mod watched;
 
 use std::{
     any::Any,

@@ -166,7 +166,9 @@ pub mod workers;
 pub use diagnosis::{Diagnosis, diagnose};
 pub use driver::{DriverKind, DriverStats};
 pub use pool::ManagedBuf;
-pub use runtime::{Cores, Runtime, RuntimeBuilder, Stats, TokioStats, pin_to_core, run, stats};
+pub use runtime::{
+    Cores, Runtime, RuntimeBuilder, Stall, Stats, TokioStats, pin_to_core, run, stats,
+};
 pub use task::spawn;
 pub use workers::{Worker, Workers};
 

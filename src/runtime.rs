@@ -6,7 +6,9 @@ mod catch_up;
 mod cores;
 mod outside;
 mod spin;
+mod stall;
 mod stats;
+mod watchdog;
 
 use std::{
     cell::Cell,
@@ -21,12 +23,14 @@ use std::{
 pub(crate) use block_on::is_inside;
 pub use builder::RuntimeBuilder;
 pub use cores::{Cores, pin_to_core};
+pub use stall::Stall;
 #[cfg(feature = "tokio-context")]
 pub(crate) use stats::tokio_counts;
 pub use stats::{Stats, TokioStats, stats};
 
 use catch_up::CatchUp;
 use spin::Spin;
+use watchdog::Watch;
 
 use crate::{
     driver::{Driver, DriverKind, Remote},
@@ -114,6 +118,8 @@ pub fn run<F: Future>(future: F) -> F::Output {
 /// # }
 /// ```
 pub struct Runtime {
+    /// Dropped before the tasks, which it looks at.
+    watch: Option<Watch>,
     driver: Rc<Driver>,
     pool: Rc<Pool>,
     timers: Rc<Timers>,

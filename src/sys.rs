@@ -16,13 +16,13 @@ mod limits;
 mod mapping;
 mod memory;
 mod monotonic;
-#[cfg(feature = "tokio-context")]
 mod per_process;
 mod poll;
 mod process;
 mod ring;
 pub(crate) mod signal;
 mod socket;
+mod thread;
 mod version;
 mod wake_fd;
 mod wake_set;
@@ -45,7 +45,6 @@ pub(crate) use limits::{ResourceLimit, descriptors_max};
 pub(crate) use mapping::Mapping;
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::monotonic_nanos;
-#[cfg(feature = "tokio-context")]
 pub(crate) use per_process::PerProcess;
 pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state, poll_now};
 pub(crate) use process::{Process, call_in_children};
@@ -58,6 +57,7 @@ pub(crate) use socket::{
     socket_error, socket_option, tcp_bytes, unacknowledged, unix_local_addr, unix_peer_addr,
     with_udp_socket,
 };
+pub(crate) use thread::{RESTARTED, Thread, code_place};
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;
 pub(crate) use wake_set::WakeSet;

@@ -113,8 +113,10 @@ mod join_set;
 mod local_key;
 mod on_task_panic;
 mod primitives;
+mod pulse;
 mod queue;
 mod raw;
+mod running;
 mod scheduler;
 mod scope;
 mod task_ref;
@@ -151,6 +153,7 @@ pub use yield_now::{YieldNow, yield_now};
 pub(crate) use current::leave;
 pub(crate) use inbox::Unpark;
 pub(crate) use index_wakes::IndexWakes;
+pub(crate) use pulse::{Beat, Note, Pulse};
 
 pub(crate) use tasks::{SystemSpawner, Tasks};
 pub(crate) use waker::wake_all;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Runtime;
+use super::{Runtime, watchdog::Watch};
 use crate::{
     budget, driver, shrink,
     sys::Wait,
@@ -103,6 +103,7 @@ impl Runtime {
             "{}",
             driver::inherited_runtime()
         );
+        let _visit = self.watch.as_ref().map(Watch::enter);
         let _inside = Inside::enter();
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
@@ -145,7 +146,10 @@ impl Runtime {
                 let mut is_spent = false;
                 if self.tasks.take_root_wake() {
                     budget::refill();
-                    if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                    self.tasks.begin_root();
+                    let polled = future.as_mut().poll(&mut context);
+                    self.tasks.end_root();
+                    if let Poll::Ready(output) = polled {
                         return output;
                     }
                     is_spent = budget::is_spent();
@@ -239,6 +243,7 @@ impl Runtime {
     /// Ends the user's tasks, and lets the runtime's own finish what they have begun, whatever
     /// panics meanwhile.
     pub(super) fn wind_down(&self, panic: &mut FirstPanic) {
+        let _visit = self.watch.as_ref().map(Watch::enter);
         let _inside = Inside::enter();
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();

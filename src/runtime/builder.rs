@@ -1,8 +1,13 @@
 //! The builder of a runtime.
 
-use std::{cell::Cell, io, rc::Rc, time::Duration};
+use std::{cell::Cell, io, rc::Rc, sync::Arc, time::Duration};
 
-use super::{Runtime, WakeDriver, catch_up::CatchUp, spin::Spin};
+use super::{
+    Runtime, Stall, WakeDriver,
+    catch_up::CatchUp,
+    spin::Spin,
+    watchdog::{StallHook, Watch},
+};
 use crate::{
     blocking::{self, Work},
     driver::{Driver, DriverError, DriverKind, Helpers, Job, RingSize},
@@ -32,6 +37,8 @@ pub struct RuntimeBuilder {
     pool: PoolSize,
     shutdown_timeout: Duration,
     spin: Duration,
+    stall_limit: Duration,
+    stall_hook: Option<StallHook>,
     on_task_panic: OnTaskPanic,
     task_panic_hook: Option<PanicHook>,
 }
@@ -55,6 +62,8 @@ impl RuntimeBuilder {
             },
             shutdown_timeout: Duration::from_secs(5),
             spin: Duration::ZERO,
+            stall_limit: Duration::ZERO,
+            stall_hook: None,
             on_task_panic: OnTaskPanic::default(),
             task_panic_hook: None,
         }
@@ -140,6 +149,85 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Has a watchdog report this thread when it is stuck for `limit`; zero by default, which is
+    /// never.
+    ///
+    /// A thread is stuck when it is inside of its runtime, does not sleep there, and neither ends a
+    /// poll nor begins one for the limit: a task, a handler or the future of
+    /// [`block_on`](Runtime::block_on) computes for too long, or waits in a call that blocks. All
+    /// other tasks of the thread wait meanwhile. The report comes while the thread is still stuck,
+    /// also when that never ends. It goes to standard error, or to the
+    /// [`stall_hook`](Self::stall_hook): the thread, the running task with the place where it was
+    /// spawned, the system call that the thread is in, and a backtrace. When the thread goes on, a
+    /// second report tells how long that was, to a quarter of the limit. [`Stall`] has the parts.
+    ///
+    /// A limit of 100 milliseconds finds what users notice. Below 4 milliseconds it counts as 4,
+    /// and a time that the thread may [`spin`](Self::spin) is added. The report also comes when the
+    /// machine has no processor for the thread.
+    ///
+    /// # Cost
+    ///
+    /// The watchdog is one thread a process. It wakes four times in each limit and reads two words
+    /// of each runtime. The watched threads do nothing for it but at the beginning and the end of
+    /// a `block_on`.
+    ///
+    /// To learn which task runs, the watchdog interrupts a stuck thread by a signal, once for each
+    /// stall: the highest real-time signal (see signal(7)) without a handler at that time. Calls
+    /// that signals end, such as poll(2) and nanosleep(2), end with `EINTR` then; std's go on by
+    /// themselves. A thread that has the signal blocked is reported without its code.
+    ///
+    /// A runtime that a foreign loop drives is watched during its [`turn`](Runtime::turn). A child
+    /// that fork(2) makes has a watchdog of its own for runtimes of its own.
+    ///
+    /// # Examples
+    ///
+    /// A sleep that blocks keeps all tasks of the thread from running, and one that does not
+    /// blocks none:
+    ///
+    /// ```
+    /// use std::{sync::mpsc, time::Duration};
+    ///
+    /// use annulus::{Runtime, spawn, time::sleep};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (reports, reported) = mpsc::channel();
+    /// let runtime = Runtime::builder()
+    ///     .stall_limit(Duration::from_millis(20))
+    ///     .stall_hook(move |stall| {
+    ///         let _ = reports.send(stall.location());
+    ///     })
+    ///     .build()?;
+    /// runtime.block_on(async move {
+    ///     let good = spawn(async { sleep(Duration::from_millis(50)).await });
+    ///     let bad = spawn(async { std::thread::sleep(Duration::from_millis(500)) });
+    ///     (good.await.unwrap(), bad.await.unwrap());
+    /// });
+    /// // The place is that of the second `spawn`.
+    /// let place = reported.recv().unwrap();
+    /// println!("stuck in the task that was spawned at {place:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Source
+    ///
+    /// tgkill(2), proc_pid_syscall(5), backtrace(3).
+    #[must_use]
+    pub fn stall_limit(mut self, limit: Duration) -> Self {
+        self.stall_limit = limit;
+        self
+    }
+
+    /// Sets a function that is called with each report of a stall, in place of standard error.
+    ///
+    /// It is called on the watchdog's thread, which looks at no runtime meanwhile, and shortly
+    /// after the end of a runtime that was stuck until then. A panic of the function is ignored.
+    #[must_use]
+    pub fn stall_hook(mut self, hook: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
+        self.stall_hook = Some(Arc::new(hook));
+        self
+    }
+
     /// Sets the reaction to a panic of a task that has no join handle; by default the others go on.
     #[must_use]
     pub fn on_task_panic(mut self, on_task_panic: OnTaskPanic) -> Self {
@@ -161,7 +249,8 @@ impl RuntimeBuilder {
     ///
     /// When no driver can be set up: the ring is forbidden and was asked for, this process is out
     /// of descriptors or of locked memory, or an environment variable makes no sense. The error's
-    /// text says what to do; `annulus::diagnose` tells more.
+    /// text says what to do; `annulus::diagnose` tells more. So it is when the thread of
+    /// [`stall_limit`](Self::stall_limit) cannot be started.
     pub fn build(self) -> io::Result<Runtime> {
         let (runtime, refusal) = self.build_silently()?;
         if let Some(refusal) = refusal {
@@ -177,14 +266,21 @@ impl RuntimeBuilder {
         let driver = Rc::new(driver);
         driver.set_helpers(Rc::new(BlockingThreads));
         let pool = Pool::new(&driver, self.pool)?;
-        let tasks = Tasks::new(std::sync::Arc::new(WakeDriver(driver.remote().clone())));
+        let tasks = Tasks::new(Arc::new(WakeDriver(driver.remote().clone())));
         driver.set_system_tasks(tasks.system_spawner());
         tasks.set_on_task_panic(self.on_task_panic);
         if let Some(hook) = self.task_panic_hook {
             tasks.set_task_panic_hook(hook);
         }
+        let watch = if self.stall_limit.is_zero() {
+            None
+        } else {
+            let limit = self.stall_limit.saturating_add(self.spin);
+            Some(Watch::new(&tasks, limit, self.stall_hook)?)
+        };
         let shutdown_timeout = self.shutdown_timeout;
         let runtime = Runtime {
+            watch,
             driver,
             pool,
             timers: Timers::new(Some(sys::monotonic_nanos)),

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Runtime,
     block_on::{Inside, POLLS_PER_LOOK, is_inside, refuse_nesting},
+    watchdog::Watch,
 };
 use crate::{driver, sys::Wait, unwind};
 
@@ -74,6 +75,7 @@ impl Runtime {
     /// # }
     /// ```
     pub fn turn(&self) -> Option<Instant> {
+        let _visit = self.watch.as_ref().map(Watch::enter);
         let _current = self.make_current();
         let latest = self.turn_outside();
         self.told_deadline.set(self.timers.next_deadline());

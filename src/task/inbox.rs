@@ -55,6 +55,11 @@ impl Inbox {
         is_list(self.word.load(Ordering::Relaxed))
     }
 
+    /// Whether the owner sleeps, as far as another thread can tell.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == ASLEEP
+    }
+
     /// Says that the owner is about to sleep. False, and no sleep, when something was posted.
     pub(super) fn fall_asleep(&self) -> bool {
         self.word

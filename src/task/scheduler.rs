@@ -19,8 +19,10 @@ use super::{
     inbox::{Inbox, Posts, Unpark},
     on_task_panic::{OnTaskPanic, TaskPanic},
     primitives::Arc,
+    pulse::{Beat, Count},
     queue::ReadyQueue,
     raw::{self, MaybeName, Outcome, Unnamed},
+    running::Running,
     task_ref::{self, TaskRef},
     thread_bound::Home,
     waker::BorrowedWaker,
@@ -44,9 +46,12 @@ pub struct TaskCounters {
 #[derive(Debug, Default)]
 struct Counters {
     spawned: Cell<u64>,
-    polled: Cell<u64>,
-    completed: Cell<u64>,
+    polled: Count,
+    completed: Count,
     panicked: Cell<u64>,
+    /// Polls of the root that have begun, and those that have ended.
+    root_begun: Count,
+    root_ended: Count,
 }
 
 fn count(counter: &Cell<u64>) {
@@ -75,7 +80,7 @@ pub(super) struct Scheduler {
     ///
     /// It runs for ever, so that a wake marks it as scheduled and puts it into no queue.
     root: TaskRef,
-    running: Cell<Option<TaskRef>>,
+    running: Running,
     phase: Cell<Phase>,
     system_count: Cell<usize>,
     counters: Counters,
@@ -104,7 +109,7 @@ impl Scheduler {
             inbox,
             ready: ReadyQueue::default(),
             root,
-            running: Cell::new(None),
+            running: Running::new(),
             phase: Cell::new(Phase::Open),
             system_count: Cell::new(0),
             counters: Counters::default(),
@@ -164,9 +169,36 @@ impl Scheduler {
 
     /// The task that is being polled or dropped.
     pub(super) fn running(&self) -> Option<TaskRef> {
-        let running = self.running.take();
-        self.running.set(running.clone());
-        running
+        self.running.get()
+    }
+
+    /// Shows the running task to `look`, also when the thread was interrupted by a signal.
+    pub(super) fn look_at_running(&self, look: impl FnOnce(&TaskRef)) {
+        self.running.look(look);
+    }
+
+    /// Notes that the root is about to be polled.
+    pub(super) fn begin_root(&self) {
+        self.counters.root_begun.add_one();
+    }
+
+    /// Notes that the poll of the root has ended.
+    pub(super) fn end_root(&self) {
+        self.counters.root_ended.set(&self.counters.root_begun);
+    }
+
+    pub(super) fn is_root_running(&self) -> bool {
+        self.counters.root_begun.get() != self.counters.root_ended.get()
+    }
+
+    /// The state of the tasks for another thread. It reads atomics alone.
+    pub(super) fn beat(&self) -> Beat {
+        let counts = &self.counters;
+        let ended = counts.completed.get() + counts.root_ended.get();
+        Beat {
+            count: counts.polled.get() + counts.root_begun.get() + ended,
+            is_asleep: self.inbox.is_asleep(),
+        }
     }
 
     /// Spawns a task. `state` is `SYSTEM`, `DETACHED` or `JOINABLE`. The result of a joinable task
@@ -295,7 +327,7 @@ impl Scheduler {
             return false;
         }
         task.set_state(state.without(State::SCHEDULED).with(State::RUNNING));
-        count(&self.counters.polled);
+        self.counters.polled.add_one();
         let running = self.running.replace(Some(task.clone()));
         budget::refill();
         let outcome = {
@@ -305,7 +337,7 @@ impl Scheduler {
             // it is marked as running.
             unsafe { poll(task.as_raw(), &mut Context::from_waker(&waker)) }
         };
-        self.running.set(running);
+        drop(self.running.replace(running));
         if outcome != Outcome::Pending {
             self.finish(&task, outcome);
             return false;
@@ -328,7 +360,7 @@ impl Scheduler {
         let cancel = task.vtable.cancel;
         // SAFETY: as in `turn`.
         let outcome = unsafe { cancel(task.as_raw()) };
-        self.running.set(running);
+        drop(self.running.replace(running));
         self.finish(task, outcome);
     }
 
@@ -340,7 +372,7 @@ impl Scheduler {
                 .without(State::RUNNING.with(State::SCHEDULED))
                 .with(State::FINISHED.with(State::OUTPUT)),
         );
-        count(&self.counters.completed);
+        self.counters.completed.add_one();
         if state.has(State::SYSTEM) {
             self.system_count.set(self.system_count.get() - 1);
         }

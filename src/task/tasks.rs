@@ -1,6 +1,7 @@
 //! The tasks of one thread, as the runtime holds them.
 
 use std::{
+    cell::OnceCell,
     fmt,
     future::Future,
     mem::ManuallyDrop,
@@ -15,6 +16,7 @@ use super::{
     header::State,
     inbox::Unpark,
     on_task_panic::{OnTaskPanic, TaskPanic},
+    pulse::Pulse,
     raw::Unnamed,
     scheduler::{Scheduler, TaskCounters},
     waker::BorrowedWaker,
@@ -33,6 +35,8 @@ use super::{
 pub(crate) struct Tasks {
     /// Invariant: it is not dropped before `close_for_all` has returned.
     scheduler: Rc<Scheduler>,
+    /// Made when it is first asked for.
+    pulse: OnceCell<Pulse>,
 }
 
 impl Tasks {
@@ -40,6 +44,7 @@ impl Tasks {
     pub(crate) fn new(unpark: Arc<dyn Unpark>) -> Self {
         Self {
             scheduler: Scheduler::new(unpark),
+            pulse: OnceCell::new(),
         }
     }
 
@@ -57,6 +62,26 @@ impl Tasks {
     /// Makes these tasks the current ones of this thread until the guard is dropped.
     pub(crate) fn enter(&self) -> Entered {
         Entered::new(Rc::clone(&self.scheduler))
+    }
+
+    /// A view of these tasks for other threads. Close it before the tasks are dropped: if not,
+    /// some of their memory is leaked.
+    pub(crate) fn pulse(&self) -> Pulse {
+        // SAFETY: the drop leaks the scheduler when the pulse is not closed.
+        let pulse = self
+            .pulse
+            .get_or_init(|| unsafe { Pulse::new(&self.scheduler) });
+        pulse.clone()
+    }
+
+    /// Notes that the root is about to be polled.
+    pub(crate) fn begin_root(&self) {
+        self.scheduler.begin_root();
+    }
+
+    /// Notes that the poll of the root has ended.
+    pub(crate) fn end_root(&self) {
+        self.scheduler.end_root();
     }
 
     /// Polls at most `polls_max` ready tasks, first come, first served, and returns how many. Tasks
@@ -178,7 +203,9 @@ impl Drop for Tasks {
         // Tasks that are not shut down must keep their scheduler: if this panics, they leak.
         let scheduler = ManuallyDrop::new(Rc::clone(&self.scheduler));
         self.shutdown();
-        drop(ManuallyDrop::into_inner(scheduler));
+        if self.pulse.get().is_none_or(Pulse::is_closed) {
+            drop(ManuallyDrop::into_inner(scheduler));
+        }
     }
 }
 

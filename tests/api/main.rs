@@ -32,6 +32,7 @@ mod runtime;
     reason = "descriptors and urgent data are sent by raw system calls"
 )]
 mod short_reads;
+mod stalls;
 mod stats;
 mod streams;
 #[path = "../support/mod.rs"]

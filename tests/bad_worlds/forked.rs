@@ -8,6 +8,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -540,4 +545,53 @@ fn workers_of_the_parent_say_so_and_nothing_waits() {
             workers.join().unwrap();
         },
     );
+}
+
+/// Builds a runtime with a watchdog, gets stuck, and returns when that was reported.
+fn stuck_until_reported() {
+    let (sender, reports) = mpsc::channel();
+    let is_reported = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&is_reported);
+    let runtime = Runtime::builder()
+        .receive_buffers(8)
+        .stall_limit(Duration::from_millis(40))
+        .stall_hook(move |stall| {
+            flag.store(true, Ordering::Release);
+            let _ = sender.send(stall.clone());
+        })
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let task = task::Builder::new().name("stuck");
+        let work = async move {
+            while !is_reported.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+        };
+        task.spawn(work).await.unwrap();
+    });
+    drop(runtime);
+    assert!(reports.iter().any(|stall| stall.task() == Some("stuck")));
+}
+
+#[test]
+fn a_forked_child_has_a_watchdog_of_its_own() {
+    on_each_driver("forked::a_forked_child_has_a_watchdog_of_its_own", || {
+        stuck_until_reported();
+        let watched = Runtime::builder()
+            .receive_buffers(8)
+            .stall_limit(Duration::from_millis(4))
+            .build();
+        let watched = Cell::new(watched.ok());
+        // Several, since the watchdog may be in the middle of a look at the moment of the fork.
+        for _ in 0..10 {
+            fork(|| {
+                stuck_until_reported();
+                drop(watched.take());
+                stuck_until_reported();
+            });
+        }
+        drop(watched.take());
+        stuck_until_reported();
+    });
 }
