@@ -298,7 +298,6 @@ const CALL_NAMES: &[(libc::c_long, &str)] = &[
     (libc::SYS_futex, "futex"),
     (libc::SYS_io_uring_enter, "io_uring_enter"),
     (libc::SYS_madvise, "madvise"),
-    (libc::SYS_mmap, "mmap"),
     (libc::SYS_munmap, "munmap"),
     (libc::SYS_nanosleep, "nanosleep"),
     (libc::SYS_openat, "openat"),

@@ -1,10 +1,22 @@
 //! Signals: each listener hears them, in whatever thread, and the process goes on.
 
-use std::{collections::BTreeSet, thread};
+use std::{
+    collections::BTreeSet,
+    mem::MaybeUninit,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use annulus::{
+    Runtime, Stall,
     future::join,
     signal::{self, Signal, SignalKind},
+    spawn,
 };
 use futures_util::StreamExt as _;
 
@@ -133,4 +145,57 @@ fn what_cannot_be_handled_is_an_error() {
         let error = signal::stream(SignalKind::from_raw(number)).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{number}");
     }
+}
+
+/// Runs a runtime that is stuck until that was reported, and returns the reports.
+fn reports_of_a_stall() -> Vec<Stall> {
+    let (sender, reports) = mpsc::channel();
+    let is_reported = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&is_reported);
+    let runtime = Runtime::builder()
+        .stall_limit(Duration::from_millis(40))
+        .stall_hook(move |stall| {
+            let _ = sender.send(stall.clone());
+            flag.store(true, Ordering::Release);
+        })
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let work = async move {
+            while !is_reported.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+        };
+        spawn(work).await.unwrap();
+    });
+    drop(runtime);
+    reports.iter().collect()
+}
+
+/// Blocks all signals of this thread, or lets them through again, as `how` says.
+fn block_signals(how: i32) {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: the call fills in the set.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: the set was filled in.
+    let result = unsafe { libc::pthread_sigmask(how, all.as_ptr(), std::ptr::null_mut()) };
+    assert_eq!(result, 0);
+}
+
+#[test]
+fn a_stuck_thread_that_blocks_all_signals_is_reported_without_its_code() {
+    on_each_driver(
+        "signals::a_stuck_thread_that_blocks_all_signals_is_reported_without_its_code",
+        || {
+            block_signals(libc::SIG_BLOCK);
+            let reports = reports_of_a_stall();
+            assert!(reports.iter().all(|stall| stall.location().is_none()));
+            let text = reports[0].to_string();
+            assert!(text.contains("did not answer to a signal"), "{text}");
+            // The signal that has waited comes now, and asks for nothing any more.
+            block_signals(libc::SIG_UNBLOCK);
+            let reports = reports_of_a_stall();
+            assert!(reports.iter().any(|stall| stall.location().is_some()));
+        },
+    );
 }
