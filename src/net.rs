@@ -58,7 +58,7 @@ pub use addr::ToAddrs;
 pub use datagram::{Datagram, RecvMeta, Segments};
 pub use detached::Detached;
 pub use incoming::Incoming;
-pub use inherited::{InheritedKind, InheritedSocket, inherited_sockets};
+pub use inherited::{InheritedKind, InheritedSocket, inherited_sockets, spawn_with_sockets};
 pub use owned_halves::{OwnedReadHalf, OwnedWriteHalf};
 pub use send_meta::{EcnCodepoint, SendMeta};
 pub use tcp_listen_options::TcpListenOptions;

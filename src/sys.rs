@@ -10,6 +10,7 @@ mod entry;
 mod epoll;
 mod features;
 mod file;
+mod handover;
 mod inherited;
 mod kernel;
 mod limits;
@@ -39,6 +40,7 @@ pub(crate) use features::Features;
 pub(crate) use file::{
     OpenFlags, close, metadata, open_and_settle, pread, preadv2_nowait, pwrite, sync, write_fd,
 };
+pub(crate) use handover::spawn_with_descriptors;
 pub(crate) use inherited::inherited_descriptors;
 pub(crate) use kernel::{KernelName, descriptors_possible, has_seccomp_filter, io_uring_disabled};
 pub(crate) use limits::{ResourceLimit, descriptors_max};

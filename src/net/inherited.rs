@@ -3,10 +3,14 @@
 use std::{
     fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    process::{Child, Command},
 };
 
 use super::{TcpListener, UdpSocket, UnixListener};
-use crate::sys::{self, option};
+use crate::{
+    driver,
+    sys::{self, option},
+};
 
 /// Takes the sockets that the parent process has handed over, in its order, as systemd does for
 /// socket units (sd_listen_fds(3)). There are none unless `LISTEN_PID` names this process and
@@ -47,6 +51,53 @@ pub fn inherited_sockets() -> io::Result<Vec<InheritedSocket>> {
         .into_iter()
         .map(|(name, fd)| InheritedSocket { name, fd })
         .collect())
+}
+
+/// Starts `command` and hands the sockets over to it, each with a name, so that it takes them by
+/// [`inherited_sockets`] or as a service of systemd's does.
+///
+/// Both processes have each socket then, and take connections from one queue. So a program starts
+/// its next version in this way, waits until that is ready, and stops: no connection is refused.
+/// Hand over listening sockets that a server was given by `listen_on`, or the clones of std's
+/// listeners.
+///
+/// The process has the variables of this one, with the changes of `command`, apart from those of
+/// the protocol and `WATCHDOG_PID`. [`Command::env_clear`] and [`CommandExt::arg0`] have no effect.
+/// Other descriptors are inherited as always, that is, only those without the flag close-on-exec.
+///
+/// [`CommandExt::arg0`]: std::os::unix::process::CommandExt::arg0
+///
+/// # Errors
+///
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a name with a colon, a line break or a zero.
+/// Those of [`Command::spawn`]: when the program cannot be started the error says why.
+///
+/// # Examples
+///
+/// ```
+/// use std::{io, net::TcpListener, process::Command};
+///
+/// # fn main() -> io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut command = Command::new("sh");
+/// command.args(["-c", "test $LISTEN_PID = $$ && test $LISTEN_FDNAMES = web"]);
+/// let mut next = annulus::net::spawn_with_sockets(command, [("web", &listener)])?;
+/// assert!(next.wait()?.success());
+/// # Ok(())
+/// # }
+/// ```
+pub fn spawn_with_sockets<N: AsRef<str>, S: AsFd>(
+    command: Command,
+    sockets: impl IntoIterator<Item = (N, S)>,
+) -> io::Result<Child> {
+    let sockets: Vec<(N, S)> = sockets.into_iter().collect();
+    let names: Vec<&str> = sockets.iter().map(|(name, _)| name.as_ref()).collect();
+    if let Some(name) = names.iter().find(|name| name.contains([':', '\n', '\0'])) {
+        let text = format!("expected a name without a colon, line break or zero, found {name:?}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let fds: Vec<BorrowedFd<'_>> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
+    sys::spawn_with_descriptors(command, &fds, &names.join(":"))
 }
 
 /// A socket that the parent process has handed over. [`inherited_sockets`] takes them.
@@ -108,7 +159,8 @@ impl InheritedSocket {
     /// a runtime.
     pub fn into_tcp_listener(self) -> io::Result<TcpListener> {
         self.expect(&[InheritedKind::TcpListener])?;
-        TcpListener::from_std(self.fd.into())
+        // Not by way of std, which would set a mode that the socket has in other processes, too.
+        TcpListener::from_fd(self.fd, &driver::current()?)
     }
 
     /// Turns it into a listener of the current runtime.
@@ -119,7 +171,7 @@ impl InheritedSocket {
     /// Outside a runtime.
     pub fn into_unix_listener(self) -> io::Result<UnixListener> {
         self.expect(&[InheritedKind::UnixListener])?;
-        UnixListener::from_std(self.fd.into())
+        UnixListener::from_fd(self.fd, &driver::current()?)
     }
 
     /// Turns it into a socket of the current runtime.

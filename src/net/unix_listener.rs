@@ -3,10 +3,11 @@
 use std::{
     fmt, io,
     os::{
-        fd::{AsRawFd, RawFd},
+        fd::{AsRawFd, OwnedFd, RawFd},
         unix::net::{self as std_unix, SocketAddr},
     },
     path::Path,
+    rc::Rc,
 };
 
 use super::{
@@ -14,7 +15,10 @@ use super::{
     acceptor::Acceptor,
     socket::{Family, Stream as _},
 };
-use crate::{driver, sys};
+use crate::{
+    driver::{self, Driver},
+    sys,
+};
 
 /// A Unix socket that accepts connections.
 ///
@@ -74,7 +78,11 @@ impl UnixListener {
     pub fn from_std(listener: std_unix::UnixListener) -> io::Result<Self> {
         let driver = driver::current()?;
         listener.set_nonblocking(false)?;
-        let acceptor = Acceptor::from_fd(listener.into(), Family::Unix, &driver)?;
+        Self::from_fd(listener.into(), &driver)
+    }
+
+    pub(super) fn from_fd(socket: OwnedFd, driver: &Rc<Driver>) -> io::Result<Self> {
+        let acceptor = Acceptor::from_fd(socket, Family::Unix, driver)?;
         Ok(Self { acceptor })
     }
 

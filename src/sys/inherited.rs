@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The first descriptor handed over (systemd's sd_listen_fds(3)).
-const FIRST: i32 = 3;
+pub(super) const FIRST: i32 = 3;
 
 /// Takes the descriptors that were handed over, by `LISTEN_FDS` for the process `LISTEN_PID`, once,
 /// with their names of `LISTEN_FDNAMES`. They do not go on to processes that this one starts.

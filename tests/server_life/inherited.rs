@@ -5,14 +5,14 @@ use std::{
     io::{self, Read as _},
     net::{TcpListener, TcpStream, UdpSocket},
     os::{
-        fd::{AsRawFd as _, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
         linux::net::SocketAddrExt as _,
         unix::net::{SocketAddr, UnixListener, UnixStream},
     },
     process::{self, Command},
 };
 
-use annulus::net::{InheritedKind, InheritedSocket, inherited_sockets};
+use annulus::net::{InheritedKind, InheritedSocket, inherited_sockets, spawn_with_sockets};
 
 use crate::support::BOUND;
 
@@ -200,4 +200,32 @@ fn sockets_for_another_process_are_not_taken() {
         .envs([(CHILD, "1"), ("LISTEN_FDS", "1"), ("LISTEN_PID", "1")])
         .status();
     assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_an_error() {
+    let sockets = Sockets::new("absent");
+    for program in ["annulus-no-such-program", "/proc/nothing/program"] {
+        let named = [("tcp", &sockets.tcp); 5];
+        let error = spawn_with_sockets(Command::new(program), named).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "{program}: {error}");
+    }
+    let error = spawn_with_sockets(Command::new("true"), [("a:b", &sockets.udp)]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+}
+
+#[test]
+fn a_program_gets_the_sockets_in_order_and_the_variables_of_its_command() {
+    let sockets = Sockets::new("handed");
+    let script = "test $LISTEN_PID = $$ && test $LISTEN_FDS = 2 && test $LISTEN_FDNAMES = udp:tcp \
+                  && test $GREETING = hello && test -z \"$HOME\" \
+                  && test -S /dev/fd/3 && test -S /dev/fd/4 && ! test -e /dev/fd/5";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .env("GREETING", "hello")
+        .env_remove("HOME");
+    let handed = [("udp", sockets.udp.as_fd()), ("tcp", sockets.tcp.as_fd())];
+    let mut child = spawn_with_sockets(command, handed).unwrap();
+    assert!(child.wait().unwrap().success());
 }

@@ -10,6 +10,7 @@ mod listening;
 mod overload;
 mod panics;
 mod paused;
+mod restart;
 mod running;
 mod stop;
 #[path = "../support/mod.rs"]

@@ -63,11 +63,13 @@ impl Options {
                     let options = self.unix.clone().remove_stale(true);
                     let socket = options.listen(&path);
                     let socket = socket.map_err(|error| failed(path.display(), &error))?;
-                    share(Listening::Unix(socket), &mut workers)?;
+                    share(&Listening::Unix(socket), &mut workers)?;
                 }
                 Place::Sockets(sockets) => {
                     for socket in sockets? {
-                        share(Listening::of(socket), &mut workers)?;
+                        // Its mode stays: it is that of other processes as well, which may be about
+                        // to accept what must not block.
+                        share(&Listening::of(socket), &mut workers)?;
                     }
                 }
             }
@@ -139,8 +141,7 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// Gives every worker a handle to one socket, whose connections they take from one queue.
-fn share(listening: Listening, workers: &mut [Vec<Listening>]) -> io::Result<()> {
-    listening.set_blocking()?;
+fn share(listening: &Listening, workers: &mut [Vec<Listening>]) -> io::Result<()> {
     for worker in &mut *workers {
         worker.push(listening.try_clone()?);
     }
@@ -181,13 +182,6 @@ impl Listening {
         match listener.local_addr() {
             Ok(_) => Self::Tcp(listener),
             Err(_) => Self::Unix(OwnedFd::from(listener).into()),
-        }
-    }
-
-    fn set_blocking(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener) => listener.set_nonblocking(false),
-            Self::Unix(listener) => listener.set_nonblocking(false),
         }
     }
 
