@@ -5,7 +5,7 @@ use std::{
     fs,
     future::{Future as _, pending},
     io,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::resume_unwind,
     rc::Rc,
     sync::{
         Arc, Mutex,
@@ -291,8 +291,8 @@ fn a_waker_that_panics_keeps_no_other_run_waiting() {
         };
         drop(inside.runtime().enter(|| spawn(busy)));
         let mut last = Box::pin(inside.run(pending::<()>()));
-        let poll = || last.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+        let polled = last.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
         assert_eq!(counted.count(), 1);
     });
 }
@@ -326,7 +326,8 @@ fn its_end_leaves_no_descriptor() {
                     .await;
                 drop((inside, waits));
             }
-            assert_eq!(descriptors(), before);
+            // A helper thread of another test may have ended meanwhile.
+            assert!(descriptors() <= before, "{} of {before}", descriptors());
         });
     }
 }

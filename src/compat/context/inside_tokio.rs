@@ -98,7 +98,10 @@ impl Wake for Waiting {
             .iter_mut()
             .filter_map(|(_, waker)| waker.take())
             .collect();
-        unwind::each(woken, Waker::wake);
+        for waker in woken {
+            // Its panic does not concern the caller, which is tokio's reactor or another run.
+            unwind::swallow(|| waker.wake());
+        }
     }
 }
 
