@@ -2,8 +2,8 @@
 //! for.
 //!
 //! On the ring an epoll of its own stands for two descriptors. One is the eventfd of other threads'
-//! wakes. It is told of each write once: nothing reads the count, so a sleep in between, of
-//! `block_on`, is not disturbed. The other tells of completions:
+//! wakes. The epoll reports each write to it once. Nothing reads the eventfd's count, which a sleep
+//! of `block_on` waits for as well. The other descriptor reports completions:
 //!
 //! - With `DEFER_TASKRUN` (6.1) it is an eventfd that the kernel writes to at each completion, and
 //!   also when it has work that waits for this thread, which poll(2) of the ring does not tell on

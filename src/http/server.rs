@@ -286,10 +286,10 @@ impl Server {
         self
     }
 
-    /// Sets whether systemd, or another manager that names its socket in `NOTIFY_SOCKET`, is told
-    /// that the server listens at all of its addresses, that it stops, and within the limit of a
-    /// watchdog that all workers are alive ([`systemd`](crate::systemd)). Off by default. Where the
-    /// manager cannot be told that the server is ready, [`run`](Self::run) fails.
+    /// Sets whether the server sends messages to systemd, or to another manager that names its
+    /// socket in `NOTIFY_SOCKET` ([`systemd`](crate::systemd)). Off by default. The messages say
+    /// that it listens at all of its addresses, that it stops, and, for a watchdog, that all
+    /// workers are alive. [`run`](Self::run) fails when the first of them cannot be sent.
     #[must_use]
     pub fn notify_systemd(self, on: bool) -> Self {
         self.control.announcer.enable(on);

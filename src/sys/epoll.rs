@@ -73,7 +73,7 @@ impl Epoll {
         self.add_for(fd, token, (libc::EPOLLIN | libc::EPOLLET) as u32)
     }
 
-    /// Watches `fd` for something to read, level-triggered: it is told for as long as there is.
+    /// Watches `fd` for something to read, level-triggered: each wait reports it until it was read.
     pub(crate) fn add_readable(&self, fd: i32, token: u64) -> io::Result<()> {
         self.add_for(fd, token, libc::EPOLLIN as u32)
     }

@@ -73,7 +73,7 @@ fn paragraphs(report: &str, label: &str) -> Vec<String> {
     found
 }
 
-/// Expects that the ring is refused for a reason with these words, and that everything is told.
+/// Expects a whole report, which says that the ring is refused for a reason with these words.
 fn is_refused(report: &str, status: Option<i32>, reason: &str) {
     assert_eq!(status, Some(1), "{report}");
     assert!(

@@ -43,7 +43,7 @@ fn an_error_has_its_workers_number_and_stops_the_others() {
         let workers = builder.count(3).start(async |worker| -> io::Result<()> {
             match worker.index() {
                 1 => Err(io::Error::new(io::ErrorKind::AddrInUse, "planned")),
-                // This one is told, and the other would not ask.
+                // This one waits for the stop, and the last one would not notice it.
                 0 => {
                     worker.stopping().await;
                     Ok(())
