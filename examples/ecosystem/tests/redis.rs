@@ -25,15 +25,25 @@ fn post(url: &str, body: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().unwrap())
 }
 
-/// Asks and leaves the answer to be read line by line. The connection ends with it.
+/// Asks and leaves the events to be read line by line. The connection ends with them.
 fn open(addr: &str, path: &str) -> BufReader<TcpStream> {
+    try_open(addr, path).expect("events are sent")
+}
+
+/// As `open`. None if the status is not 200.
+fn try_open(addr: &str, path: &str) -> Option<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(addr).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     stream.set_read_timeout(Some(BOUND)).unwrap();
     let mut reader = BufReader::new(stream);
+    let mut status = String::new();
+    let _ = reader.read_line(&mut status).unwrap();
+    if status != "HTTP/1.1 200 OK\r\n" {
+        return None;
+    }
     let _ = line_with(&mut reader, "text/event-stream");
-    reader
+    Some(reader)
 }
 
 fn line_with(reader: &mut BufReader<TcpStream>, text: &str) -> String {
@@ -48,7 +58,7 @@ fn line_with(reader: &mut BufReader<TcpStream>, text: &str) -> String {
 }
 
 /// Asks until the answer is yes.
-fn until(is_so: impl Fn() -> bool) {
+fn until(mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < BOUND, "it is never so");
@@ -111,6 +121,8 @@ fn messages_reach_the_clients_that_watch_their_channel() {
     until(|| publish("news", "is any client there?") == "0 connections\n");
     let _ = publish("sport", "2:0");
     assert_eq!(line_with(&mut sport, "data:"), "data: 2:0\n");
+    // The stop would wait for it.
+    drop(sport);
     let _ = program.interrupt();
 }
 
@@ -130,10 +142,17 @@ fn the_connection_is_made_again_when_the_server_is_back() {
     while watcher.read_line(&mut line).unwrap() > 0 {}
     assert_eq!(get(&visits).0, 503);
     server.resume();
-    // A worker finds out by its next command that its connection has ended.
-    until(|| post(&visits, "").0 == 200);
-    let mut watcher = open(&addr, "/events/news");
-    let _ = post(&format!("http://{addr}/publish/news"), "again");
+    // Each worker has its own connection and connects again for itself: a request may reach one
+    // that does not know yet.
+    let mut watcher = None;
+    until(|| {
+        watcher = try_open(&addr, "/events/news");
+        watcher.is_some()
+    });
+    let mut watcher = watcher.expect("it is open");
+    let publish = format!("http://{addr}/publish/news");
+    until(|| post(&publish, "again").0 == 200);
     assert_eq!(line_with(&mut watcher, "data:"), "data: again\n");
+    drop(watcher);
     let _ = program.interrupt();
 }

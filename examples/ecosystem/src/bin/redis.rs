@@ -14,7 +14,13 @@
 //! call `tokio::spawn`, are not used: messages come over the same connection by RESP3, and
 //! `Link::open` connects again.
 
-use std::{cell::RefCell, collections::HashMap, env, io, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    env, io,
+    rc::Rc,
+    time::Duration,
+};
 
 use annulus::{
     compat::Compat,
@@ -45,6 +51,8 @@ struct Link {
     info: ConnectionInfo,
     /// Made when it is first needed, and again when it has failed.
     open: RefCell<Option<Open>>,
+    /// How many connections have been made. It tells one from those before it.
+    made: Cell<u64>,
     /// One task connects, and the others wait for it.
     turn: Semaphore,
     /// How many clients watch a channel.
@@ -53,11 +61,15 @@ struct Link {
 
 #[derive(Clone)]
 struct Open {
+    /// Which of the worker's connections it is.
+    number: u64,
     connection: MultiplexedConnection,
     messages: broadcast::Sender<PushInfo>,
 }
 
-async fn connect(info: &ConnectionInfo) -> RedisResult<Open> {
+/// Connects. A task moves the connection's bytes, and tells the link when it has ended.
+async fn connect(link: &Rc<Link>, number: u64) -> RedisResult<Open> {
+    let info = &link.info;
     let stream: Box<dyn ByteStream> = match info.addr() {
         ConnectionAddr::Tcp(name, port) => {
             Box::new(TcpStream::connect(format!("{name}:{port}")).await?)
@@ -80,8 +92,13 @@ async fn connect(info: &ConnectionInfo) -> RedisResult<Open> {
     let stream = Compat::new(stream);
     let (connection, driver) =
         MultiplexedConnection::new_with_config(&settings, stream, config).await?;
-    spawn(driver);
+    let link = Rc::clone(link);
+    spawn(async move {
+        driver.await;
+        link.forget(number);
+    });
     Ok(Open {
+        number,
         connection,
         messages,
     })
@@ -92,35 +109,49 @@ impl Link {
         Rc::new(Self {
             info,
             open: RefCell::new(None),
+            made: Cell::new(0),
             turn: Semaphore::new(1),
             watched: RefCell::default(),
         })
     }
 
-    async fn open(&self) -> http::Result<Open> {
+    async fn open(self: &Rc<Self>) -> http::Result<Open> {
         let _turn = self.turn.acquire().await.expect("it is never closed");
         if let Some(open) = &*self.open.borrow() {
             return Ok(open.clone());
         }
-        let made = time::timeout(COMMAND_TIMEOUT, connect(&self.info)).await;
+        let number = self.made.get() + 1;
+        self.made.set(number);
+        let made = time::timeout(COMMAND_TIMEOUT, connect(self, number)).await;
         let made = made.map_err(|_| away("Redis does not answer"))?;
         let made = made.map_err(|error| away("Redis is away").with_source(error))?;
         *self.open.borrow_mut() = Some(made.clone());
         Ok(made)
     }
 
+    /// The connection has ended: the next command connects again.
+    fn forget(&self, number: u64) {
+        let _ended = self.open.borrow_mut().take_if(|open| open.number == number);
+    }
+
     /// Runs a command, with a limit on its time.
     async fn run<T>(
-        &self,
+        self: &Rc<Self>,
         command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> http::Result<T> {
-        let mut connection = self.open().await?.connection;
-        let done = time::timeout(COMMAND_TIMEOUT, command(&mut connection)).await;
+        self.run_on(self.open().await?, command).await
+    }
+
+    async fn run_on<T>(
+        &self,
+        mut open: Open,
+        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> http::Result<T> {
+        let done = time::timeout(COMMAND_TIMEOUT, command(&mut open.connection)).await;
         let done = done.map_err(|_| away("Redis does not answer"))?;
         done.map_err(|error| {
             if error.is_io_error() || error.is_connection_dropped() {
-                // The next command connects again.
-                *self.open.borrow_mut() = None;
+                self.forget(open.number);
                 return away("Redis is away").with_source(error);
             }
             Error::new(StatusCode::INTERNAL_SERVER_ERROR, "the command failed").with_source(error)
@@ -128,7 +159,7 @@ impl Link {
     }
 
     /// Counts a visit. Both commands of the pipeline go out in one write, as one transaction.
-    async fn visit(&self, request: Request) -> http::Result<String> {
+    async fn visit(self: &Rc<Self>, request: Request) -> http::Result<String> {
         let page = format!("visits:{}", request.param_str("page")?);
         let pipeline = async |connection: &mut MultiplexedConnection| {
             let mut pipeline = redis::pipe();
@@ -143,14 +174,14 @@ impl Link {
         Ok(format!("{count}\n"))
     }
 
-    async fn visits(&self, request: Request) -> http::Result<String> {
+    async fn visits(self: &Rc<Self>, request: Request) -> http::Result<String> {
         let page = format!("visits:{}", request.param_str("page")?);
         let get = async |connection: &mut MultiplexedConnection| connection.get(&page).await;
         let count: Option<u64> = self.run(get).await?;
         Ok(format!("{}\n", count.unwrap_or(0)))
     }
 
-    async fn publish(&self, mut request: Request) -> http::Result<String> {
+    async fn publish(self: &Rc<Self>, mut request: Request) -> http::Result<String> {
         let text = text_of(&mut request).await?;
         let channel = request.param_str("channel")?;
         let publish =
@@ -162,11 +193,12 @@ impl Link {
     /// Sends the messages of a channel until the client leaves, or the connection to Redis ends.
     async fn watch(self: Rc<Self>, request: Request) -> http::Result<Response> {
         let channel = request.param_str("channel")?.into_owned();
-        let mut messages = self.open().await?.messages.subscribe();
+        let open = self.open().await?;
+        let mut messages = open.messages.subscribe();
         let watch = Watch::begin(self, channel.clone());
         let subscribe =
             async |connection: &mut MultiplexedConnection| connection.subscribe(&channel).await;
-        watch.link.run(subscribe).await?;
+        watch.link.run_on(open, subscribe).await?;
         Ok(Response::sse(async move |mut events: EventSender| {
             let watch = watch;
             loop {
