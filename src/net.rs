@@ -20,7 +20,7 @@
 //! # Which runtime
 //!
 //! A socket belongs to the runtime that it was made in. Used inside another it answers with an
-//! error that says so; [`TcpStream::detach`] hands it over.
+//! error that says so; [`TcpStream::detach`] takes a connection out, to be moved to another.
 
 mod acceptor;
 mod addr;

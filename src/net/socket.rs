@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     io,
     net::{Shutdown, SocketAddr},
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd as _, OwnedFd},
     rc::Rc,
     task::{Context, Poll},
     time::Instant,
@@ -61,13 +61,15 @@ pub struct Socket {
 
 /// A public type over a [`Socket`]. It has this name inside of the crate only.
 pub trait Stream: Sized {
+    const FAMILY: Family;
+
     fn from_socket(socket: Socket) -> Self;
     fn socket(&self) -> &Socket;
 }
 
 /// The socket's owner, where the kernel makes a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub enum Family {
     Tcp,
     /// From 6.17 until it was repaired in 2026, a multishot receive of a Unix socket misses the end
     /// of the stream when the last bytes and the end arrive together, and then waits for ever
@@ -100,6 +102,13 @@ impl Socket {
         // The ring waits by itself, and old kernels only do so for a socket in blocking mode.
         set_nonblocking(&stream, !driver.uses_ring())?;
         Ok(Self::from_fd(stream.into(), family, &driver))
+    }
+
+    /// Takes over a connected socket that belongs to no runtime.
+    pub(super) fn attach(fd: OwnedFd, family: Family) -> io::Result<Self> {
+        Self::from_std(fd, family, |fd, on| {
+            sys::set_nonblocking(fd.as_raw_fd(), on)
+        })
     }
 
     pub(crate) fn raw(&self) -> i32 {
@@ -401,14 +410,15 @@ impl Socket {
         Ok((fd, bytes, error))
     }
 
-    /// Puts bytes in front of what will be received.
-    pub(super) fn unread(&self, bytes: Vec<u8>) {
-        self.shared.extra.receive.unread(ManagedBuf::own(bytes));
-    }
-
-    /// Ends the receiving direction with an error, behind the bytes put in front.
-    pub(super) fn end_receives_with(&self, errno: i32) {
-        self.shared.extra.receive.end_with(errno);
+    /// Puts bytes in front of what will be received, which is an error if there is an `errno`.
+    pub(super) fn unread(&self, bytes: Vec<u8>, errno: Option<i32>) {
+        let receive = &self.shared.extra.receive;
+        if !bytes.is_empty() {
+            receive.unread(ManagedBuf::own(bytes));
+        }
+        if let Some(errno) = errno {
+            receive.end_with(errno);
+        }
     }
 
     /// Sends what the kernel takes at once, where that is the cheapest way and no other write would

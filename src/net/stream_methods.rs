@@ -8,7 +8,7 @@
 /// The compiler shows a caller whose buffer is a borrow the line of the bound, with its comment.
 /// `use` keeps it from advising to change the signature here.
 macro_rules! stream_methods {
-    ($Stream:ident) => {
+    ($Stream:ident, $family:expr) => {
         impl $Stream {
             /// Receives the next bytes, in memory that the kernel filled. Empty means that the peer
             /// has finished sending.
@@ -381,6 +381,26 @@ macro_rules! stream_methods {
                 super::owned_halves::split(self)
             }
 
+            /// Takes the connection out of this runtime, with the bytes that were received and not
+            /// taken: for another worker, or for std. [`Detached`] has an example.
+            ///
+            /// It waits for writes under way, however slow the peer takes them, and for the kernel
+            /// to end its receive. If the peer has finished sending, the stream that it becomes
+            /// reads its bytes and then the end.
+            ///
+            /// # Errors
+            ///
+            /// The error of a write whose future was dropped, or of the receive when no bytes came
+            /// before it. The connection is closed then. An error that came after bytes goes along
+            /// with them.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping the future closes the connection.
+            pub async fn detach(self) -> io::Result<Detached<Self>> {
+                Detached::of(self.socket).await
+            }
+
             /// Returns the socket below the public type.
             pub(crate) fn into_socket(self) -> Socket {
                 self.socket
@@ -388,6 +408,8 @@ macro_rules! stream_methods {
         }
 
         impl Stream for $Stream {
+            const FAMILY: Family = $family;
+
             fn from_socket(socket: Socket) -> Self {
                 Self { socket }
             }

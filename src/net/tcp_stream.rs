@@ -52,7 +52,7 @@ pub struct TcpStream {
     socket: Socket,
 }
 
-stream_methods!(TcpStream);
+stream_methods!(TcpStream, Family::Tcp);
 
 impl TcpStream {
     /// Connects to the first of `addrs` that answers, trying them in turn.
@@ -141,34 +141,6 @@ impl TcpStream {
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         let socket = Socket::from_std(stream, Family::Tcp, std::net::TcpStream::set_nonblocking)?;
         Ok(Self { socket })
-    }
-
-    /// Takes the connection out of this runtime, with the bytes that were received and not taken:
-    /// for another worker, or for std.
-    ///
-    /// It waits for writes under way and for the kernel to end its receive.
-    ///
-    /// # Errors
-    ///
-    /// The error of a write whose future was dropped, or of the receive when no bytes came before
-    /// it. The connection is closed then.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future closes the connection.
-    pub async fn detach(self) -> io::Result<Detached> {
-        let (fd, bytes, error) = self.socket.detach().await?;
-        Ok(Detached::new(fd, bytes, error))
-    }
-
-    /// Puts bytes, and the errno behind them, in front of what will be received.
-    pub(super) fn unread(&self, bytes: Vec<u8>, error: Option<i32>) {
-        if !bytes.is_empty() {
-            self.socket.unread(bytes);
-        }
-        if let Some(errno) = error {
-            self.socket.end_receives_with(errno);
-        }
     }
 
     /// Returns the address of this end.

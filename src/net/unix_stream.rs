@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    OwnedReadHalf, OwnedWriteHalf, UCred,
+    Detached, OwnedReadHalf, OwnedWriteHalf, UCred,
     socket::{Family, Socket, Stream},
     stream_methods::stream_methods,
 };
@@ -58,7 +58,7 @@ pub struct UnixStream {
     socket: Socket,
 }
 
-stream_methods!(UnixStream);
+stream_methods!(UnixStream, Family::Unix);
 
 impl UnixStream {
     /// Connects to the socket file at `path`.
@@ -180,7 +180,7 @@ impl UnixStream {
 
 impl AsRawFd for UnixStream {
     /// The descriptor. Reading from it races with the receive that the kernel may be doing for
-    /// this stream.
+    /// this stream; take the stream out by [`detach`](Self::detach) first.
     fn as_raw_fd(&self) -> RawFd {
         self.socket.raw()
     }

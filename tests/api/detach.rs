@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
-use annulus::{net::Detached, spawn, time};
+use annulus::{
+    net::{Detached, UnixStream},
+    spawn, time,
+};
 
 use crate::support::{
-    is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, run, settle, std_pair,
+    is_pattern, pair, pattern, poll_once, recv_exact, recv_to_end, run, settle, std_pair, to_end,
 };
 
 fn is_send<T: Send>(value: T) -> T {
@@ -231,5 +234,71 @@ fn an_error_behind_parked_bytes_goes_along() {
             };
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         }
+    });
+}
+
+#[test]
+fn a_unix_stream_takes_its_parked_bytes_along() {
+    run(async {
+        let (near, far) = UnixStream::pair().unwrap();
+        assert!(time::timeout(Duration::ZERO, near.recv()).await.is_err());
+        far.write_all("parked, ").await.unwrap();
+        settle().await;
+        let (count, _) = near.read(vec![0; 1].into_boxed_slice()).await.unwrap();
+        assert_eq!(count, 1);
+        far.write_all("unread, ").await.unwrap();
+        let detached: Detached<UnixStream> = is_send(near.detach().await.unwrap());
+        assert!(b"arked, unread, ".starts_with(detached.received()));
+        far.write_all("later").await.unwrap();
+        far.shutdown(Shutdown::Write).await.unwrap();
+        let other = thread::spawn(move || {
+            run(async {
+                let stream = detached.attach().unwrap();
+                let bytes = to_end(async || stream.recv().await).await;
+                stream.write_all("answer").await.unwrap();
+                bytes
+            })
+        });
+        assert_eq!(to_end(async || far.recv().await).await, b"answer");
+        assert_eq!(other.join().unwrap(), b"arked, unread, later");
+    });
+}
+
+#[test]
+fn a_unix_stream_goes_to_std_with_its_parked_bytes() {
+    run(async {
+        let (near, far) = UnixStream::pair().unwrap();
+        far.write_all("parked").await.unwrap();
+        near.peek(Vec::with_capacity(10)).await.unwrap();
+        let (mut stream, parked) = near.detach().await.unwrap().into_std().unwrap();
+        assert_eq!(parked, b"parked");
+        let writing = thread::spawn(move || stream.write_all(b"std").unwrap());
+        assert_eq!(to_end(async || far.recv().await).await, b"std");
+        writing.join().unwrap();
+    });
+}
+
+#[test]
+fn the_error_of_a_dropped_write_is_the_error_of_detaching() {
+    run(async {
+        let (near, far) = pair().await;
+        {
+            let mut dropped = Box::pin(near.write_all(pattern(20 << 20)));
+            assert!(poll_once(&mut dropped).await.is_pending());
+        }
+        far.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(far);
+        assert!(near.detach().await.is_err());
+    });
+}
+
+#[test]
+fn a_connection_that_is_attached_outside_of_a_runtime_is_closed() {
+    run(async {
+        let (near, far) = pair().await;
+        let detached = near.detach().await.unwrap();
+        let attached = thread::spawn(move || detached.attach().map(drop));
+        assert!(attached.join().unwrap().is_err());
+        assert!(far.recv().await.unwrap().is_empty());
     });
 }

@@ -3,6 +3,7 @@
 mod cores;
 mod ends;
 mod messages;
+mod moves;
 mod sockets;
 mod starts;
 #[path = "../support/mod.rs"]
