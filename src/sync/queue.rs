@@ -118,12 +118,14 @@ impl<T> Queue<T> {
     /// A future that is dropped before it is ready has not put its value in, and drops it.
     pub async fn put(&self, value: T) -> Result<(), SendError<T>> {
         match self.places.acquire().await {
-            Ok(place) => {
+            // A task that was given its place just before the close comes too late: those that get
+            // values may have been told that there are no more.
+            Ok(place) if !self.is_closed() => {
                 place.forget();
                 self.push(value);
                 Ok(())
             }
-            Err(Closed) => Err(SendError(value)),
+            Ok(_) | Err(Closed) => Err(SendError(value)),
         }
     }
 

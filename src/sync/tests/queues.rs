@@ -124,6 +124,21 @@ fn queue_close_gives_values_back_and_keeps_those_that_are_in() {
     assert_eq!(poll_with(&mut getting, &waker), Poll::Ready(None));
 }
 
+/// Those that get values have been told by then that no more will come.
+#[test]
+fn queue_refuses_a_value_whose_place_was_free_just_before_the_close() {
+    let queue = Queue::bounded(1);
+    queue.try_put(1).unwrap();
+    let mut putting = Box::pin(queue.put(2));
+    assert!(!is_ready(&mut putting));
+    assert_eq!(queue.try_get(), Ok(1));
+    queue.close();
+    assert_eq!(poll_once(&mut Box::pin(queue.get())), Poll::Ready(None));
+    assert_eq!(poll_once(&mut putting), Poll::Ready(Err(SendError(2))));
+    queue.task_done();
+    assert!(is_ready(&mut Box::pin(queue.join())));
+}
+
 #[test]
 fn queue_keeps_a_value_whose_getter_was_chosen_and_dropped_after_the_close() {
     let queue = Queue::unbounded();
