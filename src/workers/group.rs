@@ -8,8 +8,9 @@
 //! | *refused*: each thread gives its runtime up and ends | for ever |
 //! | *running*: each thread runs its future | each ends by itself; the set has ended with the last one |
 //!
-//! A stop goes one way: none, within a time, now. The first order says how long, the second cuts.
-//! An order goes to each worker's [`Post`], and wakes the futures that wait for it.
+//! A stop goes one way: none, within a time, now. The first call says how long, also when a failure
+//! has stopped the set before it, and the second cuts. An order goes to each worker's [`Post`], and
+//! wakes the futures that wait for it.
 
 use std::{
     fmt, mem,
@@ -54,6 +55,8 @@ struct State {
     /// Workers that have not ended.
     running_count: usize,
     stop: Option<Stop>,
+    /// Whether `stop` was called. Otherwise the order is that of a failure.
+    is_stop_called: bool,
     failure: Option<WorkersError>,
     /// Futures that wait for the order to stop.
     stop_waiters: slab::Slab<Waker>,
@@ -117,7 +120,7 @@ impl Group {
         let later = keep_first(&mut state.failure, error);
         self.has_changed.notify_all();
         drop(state);
-        drop(later);
+        unwind::swallow(|| drop(later));
     }
 
     /// Waits until the workers run.
@@ -157,10 +160,10 @@ impl Group {
             _ => None,
         };
         drop(state);
-        drop(later);
         told.wake();
         // They are code of their makers, which this thread is not.
         unwind::swallow(|| joiner.into_iter().for_each(Waker::wake));
+        unwind::swallow(|| drop(later));
     }
 
     /// Stops the workers. A second stop cuts.
@@ -169,10 +172,11 @@ impl Group {
             return;
         }
         let mut state = lock(&self.state);
+        let is_first = !mem::replace(&mut state.is_stop_called, true);
         let stop = match state.stop {
-            None => Stop::Within(timeout),
-            Some(Stop::Within(_)) => Stop::Now,
             Some(Stop::Now) => return,
+            _ if is_first => Stop::Within(timeout),
+            _ => Stop::Now,
         };
         let told = self.order(&mut state, stop);
         drop(state);

@@ -93,7 +93,8 @@ impl WorkersHandle {
     /// others, and what is left then, are dropped. A worker ends with its future, and drops its
     /// tasks.
     ///
-    /// A second call drops them at once; its time does not count. This call does not wait.
+    /// A second call drops them at once; its time does not count. If the set stops because a worker
+    /// has failed, the first call sets the time anew. This call does not wait.
     pub fn stop(&self, timeout: Duration) {
         self.group.stop(timeout);
     }

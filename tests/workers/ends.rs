@@ -115,7 +115,33 @@ fn the_first_failure_is_the_one_that_is_told() {
     assert_eq!(error.to_string(), "worker 0 failed: the first");
 }
 
+/// An error that panics as it is dropped.
+#[derive(Debug)]
+struct BombError(Bomb);
+
+impl std::fmt::Display for BombError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("planned")
+    }
+}
+
+impl std::error::Error for BombError {}
+
+#[test]
+fn an_error_that_is_not_told_and_panics_as_it_is_dropped_keeps_no_join_waiting() {
+    let workers = Workers::builder().count(2).start(async |worker| {
+        if worker.index() == 1 {
+            worker.stopping().await;
+        }
+        Err::<(), _>(BombError(Bomb))
+    });
+    let error = joined(workers.unwrap()).unwrap_err();
+    assert_eq!(error.worker(), Some(0));
+    std::mem::forget(error);
+}
+
 /// Panics as it is dropped.
+#[derive(Debug)]
 struct Bomb;
 
 impl Drop for Bomb {
@@ -198,6 +224,27 @@ fn a_second_stop_drops_at_once() {
         handle.stop(BOUND * 10);
         handle.stop(BOUND * 10);
         assert_eq!(joined(workers).unwrap(), [None, None]);
+    });
+}
+
+#[test]
+fn the_first_stop_after_a_failure_leaves_its_time() {
+    on_each_driver(|builder| {
+        let (tell, told) = mpsc::channel();
+        let workers = builder.count(2).start(async move |worker| {
+            if worker.index() == 0 {
+                return Err("planned");
+            }
+            worker.stopping().await;
+            time::sleep(Duration::from_millis(20)).await;
+            let _ = tell.send(());
+            Ok(())
+        });
+        let workers = workers.unwrap();
+        until(|| workers.is_stopping());
+        workers.stop(BOUND);
+        assert!(joined(workers).is_err());
+        assert_eq!(told.try_recv(), Ok(()));
     });
 }
 
