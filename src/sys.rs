@@ -29,7 +29,9 @@ mod wake_fd;
 mod wake_set;
 
 pub(crate) use addr::SocketAddress;
-pub(crate) use cpu::{affine_cores, allowed_cores, pin_to_core, quota_cores};
+pub(crate) use cpu::{
+    affine_cores, allowed_cores, pin_to_core, quota_cores, unpinned, unpinned_core_count,
+};
 pub(crate) use datagram::{
     BATCH_MAX, DatagramHeader, DatagramLayout, Destination, SendControl, datagram_addr,
     datagram_ancillary, datagram_len, recvmmsg_now, send_message_now, send_to_now,

@@ -18,7 +18,7 @@ use std::{
 
 use super::work::WorkStats;
 use crate::{
-    sys::Process,
+    sys::{self, Process},
     unwind::{self, lock},
 };
 
@@ -135,7 +135,8 @@ impl Threads {
     /// Starts a thread, which is counted already.
     fn start(&'static self, is_nested: bool) {
         let builder = thread::Builder::new().name(self.name.to_owned());
-        if builder.spawn(|| self.serve()).is_ok() {
+        // They do the jobs of all workers, each of which is on a processor of its own.
+        if builder.spawn(sys::unpinned(|| self.serve())).is_ok() {
             return;
         }
         // No thread can be had. A job waits for one that is there, unless there is none or it waits

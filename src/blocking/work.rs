@@ -1,8 +1,9 @@
 //! The kinds of work that helper threads do.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use super::threads::Threads;
+use crate::sys;
 
 /// The threads that calls of the user's may take.
 const CALL_THREADS_MAX: usize = 512;
@@ -49,8 +50,7 @@ impl Work {
             Self::Calls => CALL_THREADS_MAX,
             Self::Names => NAME_THREADS_MAX,
             Self::Files => {
-                let cores = thread::available_parallelism().map_or(1, usize::from);
-                (cores * FILE_THREADS_PER_CORE).max(FILE_THREADS_MIN)
+                (sys::unpinned_core_count() * FILE_THREADS_PER_CORE).max(FILE_THREADS_MIN)
             }
         }
     }

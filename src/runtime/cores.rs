@@ -31,8 +31,9 @@ use crate::sys;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cores {
-    /// Those that this process may use: its affinity mask, cut to what its control group's quota
-    /// pays for. Under `taskset -c 1` that is one.
+    /// Those that the calling thread may use: its affinity mask, cut to what the control group's
+    /// quota pays for. Under `taskset -c 1` that is one, and so it is on a thread that is pinned,
+    /// such as a worker.
     #[default]
     All,
     /// The first so many of them, at least one.
@@ -64,9 +65,16 @@ fn first(count: usize) -> Vec<usize> {
 
 /// Keeps the calling thread on one processor.
 ///
+/// Threads that it starts afterwards begin on that processor as well, apart from the helper threads
+/// of this crate, which go where the thread might run before.
+///
 /// # Errors
 ///
 /// `EINVAL` when this process may not use that processor.
+///
+/// # Source
+///
+/// sched_setaffinity(2).
 pub fn pin_to_core(core: usize) -> io::Result<()> {
     sys::pin_to_core(core)
 }

@@ -1,51 +1,103 @@
 //! The processors that this process may use.
 
-use std::{fs, io};
+use std::{cell::Cell, fs, io};
+
+thread_local! {
+    /// The affinity mask of this thread before it was pinned; none while it is not.
+    static BEFORE_PIN: Cell<Option<CoreSet>> = const { Cell::new(None) };
+}
+
+/// A set of processors, as the kernel has them.
+#[derive(Clone, Copy)]
+struct CoreSet(libc::cpu_set_t);
+
+impl CoreSet {
+    fn empty() -> Self {
+        // SAFETY: all zeros are a valid, empty set.
+        Self(unsafe { std::mem::zeroed() })
+    }
+
+    /// The affinity mask of the calling thread; none on a machine with more processors than a set
+    /// has room for.
+    fn of_this_thread() -> Option<Self> {
+        let mut set = Self::empty();
+        let bytes = size_of::<libc::cpu_set_t>();
+        // SAFETY: the kernel writes at most the size given.
+        let result = unsafe { libc::sched_getaffinity(0, bytes, &raw mut set.0) };
+        (result == 0).then_some(set)
+    }
+
+    /// Makes this the affinity mask of the calling thread.
+    fn bind(&self) -> io::Result<()> {
+        let bytes = size_of::<libc::cpu_set_t>();
+        // SAFETY: the kernel reads the set during the call.
+        let result = unsafe { libc::sched_setaffinity(0, bytes, &raw const self.0) };
+        super::as_result(result).map(drop)
+    }
+
+    /// The numbers of the processors, in order; never none.
+    fn list(&self) -> Vec<usize> {
+        let numbers = 0..libc::CPU_SETSIZE as usize;
+        // SAFETY: the index is below the set's size.
+        let has = |core: &usize| unsafe { libc::CPU_ISSET(*core, &self.0) };
+        let mut cores: Vec<usize> = numbers.filter(has).collect();
+        if cores.is_empty() {
+            cores.push(0);
+        }
+        cores
+    }
+}
 
 /// The processors in this thread's affinity mask, in order, at most as many as the control
 /// group's quota pays for.
 pub(crate) fn allowed_cores() -> Vec<usize> {
-    let mut cores = affine_cores();
+    cut_to_quota(affine_cores())
+}
+
+/// The processors in this thread's affinity mask, in order; never none.
+pub(crate) fn affine_cores() -> Vec<usize> {
+    let set = CoreSet::of_this_thread();
+    set.unwrap_or_else(CoreSet::empty).list()
+}
+
+/// How many processors there are for threads that are not pinned, as the calling thread may be.
+pub(crate) fn unpinned_core_count() -> usize {
+    let cores = BEFORE_PIN.get().map_or_else(affine_cores, |set| set.list());
+    cut_to_quota(cores).len()
+}
+
+fn cut_to_quota(mut cores: Vec<usize>) -> Vec<usize> {
     if let Some(quota) = quota_cores() {
         cores.truncate(quota.max(1));
     }
     cores
 }
 
-/// The processors in this thread's affinity mask, in order; never none.
-pub(crate) fn affine_cores() -> Vec<usize> {
-    // SAFETY: all zeros are a valid, empty set.
-    let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
-    // SAFETY: the kernel writes at most the size given.
-    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
-    let mut cores = Vec::new();
-    if result == 0 {
-        for core in 0..libc::CPU_SETSIZE as usize {
-            // SAFETY: the index is below the set's size.
-            if unsafe { libc::CPU_ISSET(core, &set) } {
-                cores.push(core);
-            }
-        }
-    }
-    if cores.is_empty() {
-        cores.push(0);
-    }
-    cores
-}
-
 /// Keeps the calling thread on one processor.
 pub(crate) fn pin_to_core(core: usize) -> io::Result<()> {
-    // SAFETY: all zeros are a valid, empty set.
-    let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
     if core >= libc::CPU_SETSIZE as usize {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
+    let mut set = CoreSet::empty();
     // SAFETY: the index is below the set's size.
-    unsafe { libc::CPU_SET(core, &mut set) };
-    // SAFETY: the kernel reads the set during the call.
-    let result =
-        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
-    super::as_result(result).map(drop)
+    unsafe { libc::CPU_SET(core, &mut set.0) };
+    let before = CoreSet::of_this_thread();
+    set.bind()?;
+    BEFORE_PIN.set(BEFORE_PIN.get().or(before));
+    Ok(())
+}
+
+/// Returns `call` for a thread that the calling one starts. A new thread is pinned as the one that
+/// starts it; this one may run wherever that one might before it was pinned.
+pub(crate) fn unpinned<R>(call: impl FnOnce() -> R + Send) -> impl FnOnce() -> R + Send {
+    let cores = BEFORE_PIN.get();
+    move || {
+        if let Some(cores) = cores {
+            // Processors that went away meanwhile are no reason not to run.
+            let _ = cores.bind();
+        }
+        call()
+    }
 }
 
 /// The number of whole processors that the control group's quota pays for, rounded up.

@@ -95,8 +95,8 @@ impl WorkersBuilder {
     ///
     /// When a worker gets no thread or no runtime, with its number and a sentence that says why
     /// ([`RuntimeBuilder::build`]). No future has run then, and no worker is left. When the list of
-    /// [`Cores::List`] has a processor that this process may not use, or does not fit a thread
-    /// name.
+    /// [`Cores::List`] has a processor that the calling thread may not use, and when the thread
+    /// name has a zero byte.
     pub fn start<T, E, M>(self, run: M) -> Result<Workers<T>, WorkersError>
     where
         M: AsyncFn(Worker) -> Result<T, E> + Send + Sync + 'static,
@@ -151,7 +151,7 @@ impl WorkersBuilder {
             let usable = sys::affine_cores();
             if let Some(core) = cores.iter().find(|core| !usable.contains(core)) {
                 return Err(WorkersError::of_options(format!(
-                    "expected cores among {usable:?}, which this process may use, found {core}"
+                    "expected cores among {usable:?}, which this thread may use, found {core}"
                 )));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fs, io, thread};
 
-use annulus::{Cores, Workers, pin_to_core};
+use annulus::{Cores, Workers, blocking, pin_to_core};
 
 use crate::{joined, on_each_driver, stop, support::skip::leave_out, waiting, within_bound};
 
@@ -117,4 +117,17 @@ fn each_worker_has_a_thread_and_a_runtime_of_its_own() {
         assert_eq!(ids.len(), 4);
         assert!(annulus::Worker::current().is_none());
     });
+}
+
+#[test]
+fn helper_threads_run_on_all_cores() {
+    let own = kernel_view().0;
+    let workers = Workers::builder().start(async |_worker| {
+        let (cores, name) = blocking::run(kernel_view).await;
+        assert_eq!(name, "annulus-blockin", "the kernel shows 15 bytes");
+        io::Result::Ok(cores)
+    });
+    for cores in joined(workers.unwrap()).unwrap() {
+        assert_eq!(cores.as_deref(), Some(&*own));
+    }
 }
