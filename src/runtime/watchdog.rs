@@ -9,7 +9,7 @@
 //! machine that had no time for the watchdog, are too few for a report.
 
 use std::{
-    io,
+    io::{self, Write as _},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +21,7 @@ use std::{
 use super::stall::{Stall, StalledCode};
 use crate::{
     driver::watched::Watched,
-    sys::{PerProcess, Process},
+    sys::{self, PerProcess, Process},
     task::{Beat, Tasks},
     unwind::{lock, swallow},
 };
@@ -59,12 +59,15 @@ struct Watchdog {
 #[derive(Default)]
 struct State {
     entries: Vec<Arc<Entry>>,
+    /// An entry came that the watchdog's thread has not seen.
+    is_new: bool,
     has_thread: bool,
 }
 
 static WATCHDOG: PerProcess<Watchdog> = PerProcess::new(Watchdog {
     state: Mutex::new(State {
         entries: Vec::new(),
+        is_new: false,
         has_thread: false,
     }),
     changed: Condvar::new(),
@@ -104,10 +107,11 @@ impl Watch {
         if !state.has_thread {
             thread::Builder::new()
                 .name("annulus-stalls".to_owned())
-                .spawn(move || watchdog.run())?;
+                .spawn(sys::unpinned(move || watchdog.run()))?;
             state.has_thread = true;
         }
         state.entries.push(Arc::clone(&entry));
+        state.is_new = true;
         watchdog.changed.notify_one();
         Ok(Self { entry, process })
     }
@@ -152,8 +156,10 @@ impl Watchdog {
                 .min();
             if let Some(pause) = pause {
                 // A new entry may have a shorter limit.
-                let guard = lock(&self.state);
-                drop(self.changed.wait_timeout(guard, pause.max(SHORTEST_PAUSE)));
+                let state = lock(&self.state);
+                let pause = pause.max(SHORTEST_PAUSE);
+                let wait = |state: &mut State| !state.is_new;
+                drop(self.changed.wait_timeout_while(state, pause, wait));
             }
         }
     }
@@ -166,6 +172,7 @@ impl Watchdog {
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
         let entries = state.entries.clone();
+        state.is_new = false;
         drop(state);
         subjects.retain_mut(|subject| {
             let is_there = entries
@@ -292,7 +299,8 @@ impl Subject {
     fn tell(&self, stall: &Stall) {
         match &self.entry.hook {
             Some(hook) => swallow(|| hook(stall)),
-            None => eprintln!("annulus: {stall}"),
+            // A program whose standard error is closed is watched all the same.
+            None => drop(writeln!(io::stderr(), "annulus: {stall}")),
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeSet,
+    io::{self, Write as _},
     mem::MaybeUninit,
+    os::{fd::AsRawFd as _, unix::net::UnixStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use annulus::{
@@ -20,7 +22,10 @@ use annulus::{
 };
 use futures_util::StreamExt as _;
 
-use crate::child::{child, descriptors};
+use crate::{
+    child::{child, descriptors},
+    support::BOUND,
+};
 
 /// Runs `world` in a child on each driver.
 fn on_each_driver(name: &str, world: fn()) {
@@ -170,6 +175,45 @@ fn reports_of_a_stall() -> Vec<Stall> {
     });
     drop(runtime);
     reports.iter().collect()
+}
+
+/// Writes to standard error fail from now on.
+fn break_standard_error() {
+    let (near, far) = UnixStream::pair().unwrap();
+    drop(far);
+    // SAFETY: the call takes no address.
+    assert_eq!(unsafe { libc::dup2(near.as_raw_fd(), 2) }, 2);
+    assert!(io::stderr().write_all(b"lost").is_err());
+}
+
+#[test]
+fn a_report_that_cannot_be_written_does_not_end_the_watchdog() {
+    let name = "signals::a_report_that_cannot_be_written_does_not_end_the_watchdog";
+    child(name, &[], || {
+        break_standard_error();
+        let is_reported = Arc::new(AtomicBool::new(false));
+        let start = Instant::now();
+        let is_over =
+            move |flag: &AtomicBool| flag.load(Ordering::Acquire) || start.elapsed() > BOUND;
+        // Its report goes to standard error, and comes first.
+        let unheard = Runtime::builder()
+            .stall_limit(Duration::from_millis(40))
+            .build()
+            .unwrap();
+        let flag = Arc::clone(&is_reported);
+        let heard = thread::spawn(move || {
+            let set = Arc::clone(&flag);
+            let runtime = Runtime::builder()
+                .stall_limit(Duration::from_millis(80))
+                .stall_hook(move |_| set.store(true, Ordering::Release))
+                .build()
+                .unwrap();
+            runtime.block_on(async { while !is_over(&flag) {} });
+        });
+        unheard.block_on(async { while !is_over(&is_reported) {} });
+        heard.join().unwrap();
+        assert!(is_reported.load(Ordering::Acquire));
+    });
 }
 
 /// Blocks all signals of this thread, or lets them through again, as `how` says.
