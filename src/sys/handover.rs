@@ -6,7 +6,7 @@ use std::{
     io,
     os::{
         fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
-        unix::{ffi::OsStrExt as _, process::CommandExt as _},
+        unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, process::CommandExt as _},
     },
     path::Path,
     process::{Child, Command},
@@ -17,6 +17,9 @@ use super::{as_result, inherited::FIRST};
 
 /// The room for the digits of a process number and the zero at the end.
 const PID_ROOM: usize = 12;
+
+/// The folders of programs where the environment names none (execvp(3)).
+const PATH_BY_DEFAULT: &str = "/bin:/usr/bin";
 
 /// Starts `command` with copies of `fds` from descriptor 3 on, named `names`.
 pub(crate) fn spawn_with_descriptors(
@@ -102,7 +105,7 @@ impl Image {
         // The first is set when the number is known.
         variables.extend([ptr::null(); 2]);
         Ok(Self {
-            path: text(&find(program))?,
+            path: text(&find(command)?)?,
             arguments: arguments.iter().copied().chain([ptr::null()]).collect(),
             _texts: texts,
             pid,
@@ -169,14 +172,32 @@ fn variables(command: &Command, count: i32, names: &str) -> Vec<OsString> {
     all.into_iter().map(join).collect()
 }
 
-/// The file of a program, which is looked for in `PATH` when it is a plain name.
-fn find(program: &OsStr) -> OsString {
-    if !program.as_bytes().contains(&b'/') {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let mut folders = env::split_paths(&path);
-        if let Some(folder) = folders.find(|folder| folder.join(program).is_file()) {
-            return folder.join(Path::new(program)).into();
-        }
+/// The file of a program. A plain name is looked for in the folders of the child's `PATH`, as
+/// execvp(3) does.
+///
+/// # Errors
+///
+/// When no folder has it. A file of that name in the working directory is not meant.
+fn find(command: &Command) -> io::Result<OsString> {
+    let program = command.get_program();
+    if program.as_bytes().contains(&b'/') {
+        return Ok(program.to_owned());
     }
-    program.to_owned()
+    let changed = command.get_envs().find(|(name, _)| *name == "PATH");
+    let path = match changed {
+        Some((_, path)) => path.map(OsStr::to_owned),
+        None => env::var_os("PATH"),
+    };
+    let path = path.unwrap_or_else(|| PATH_BY_DEFAULT.into());
+    let mut files = env::split_paths(&path).map(|folder| folder.join(program));
+    let found = files.find(|file| is_executable(file)).ok_or_else(|| {
+        let text = format!("expected the program {program:?} in a folder of PATH, found none");
+        io::Error::new(io::ErrorKind::NotFound, text)
+    })?;
+    Ok(found.into())
+}
+
+fn is_executable(file: &Path) -> bool {
+    let metadata = file.metadata();
+    metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

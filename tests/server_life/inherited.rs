@@ -7,8 +7,12 @@ use std::{
     os::{
         fd::{AsFd as _, AsRawFd as _, OwnedFd},
         linux::net::SocketAddrExt as _,
-        unix::net::{SocketAddr, UnixListener, UnixStream},
+        unix::{
+            fs::symlink,
+            net::{SocketAddr, UnixListener, UnixStream},
+        },
     },
+    path::Path,
     process::{self, Command},
 };
 
@@ -212,6 +216,40 @@ fn a_program_that_cannot_be_started_is_an_error() {
     }
     let error = spawn_with_sockets(Command::new("true"), [("a:b", &sockets.udp)]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+}
+
+/// A plain name is that of a program in `PATH`, and never that of a file in the working directory.
+#[test]
+fn a_program_is_looked_for_as_the_shell_does() {
+    let folder = env::temp_dir().join(format!("annulus-programs-{}", process::id()));
+    let named = folder.join("annulus-named");
+    fs::create_dir_all(&named).unwrap();
+    symlink("/bin/sh", folder.join("annulus-program")).unwrap();
+    let start = |path: &[&Path]| {
+        let mut command = Command::new("annulus-program");
+        command
+            .args(["-c", "exit 3"])
+            .current_dir(&folder)
+            .env("PATH", env::join_paths(path).unwrap());
+        spawn_with_sockets(
+            command,
+            [("tcp", TcpListener::bind("127.0.0.1:0").unwrap())],
+        )
+    };
+    let absent = Path::new("/nothing");
+    let error = start(&[absent]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+    assert!(error.to_string().contains("in a folder of PATH"), "{error}");
+    // A file that cannot be executed is passed over.
+    let first = named.join("annulus-program");
+    fs::write(&first, "").unwrap();
+    let status = |path: &[&Path]| start(path).unwrap().wait().unwrap().code();
+    assert_eq!(status(&[absent, &named, &folder]), Some(3));
+    // This program does not know the arguments.
+    fs::remove_file(&first).unwrap();
+    symlink(env::current_exe().unwrap(), &first).unwrap();
+    assert_ne!(status(&[absent, &named, &folder]), Some(3));
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
