@@ -190,6 +190,12 @@ fn send(state: &str, nonblocking: bool) -> io::Result<bool> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(nonblocking)?;
-    socket.send_to_addr(state.as_bytes(), &address)?;
-    Ok(true)
+    loop {
+        match socket.send_to_addr(state.as_bytes(), &address) {
+            Ok(_) => return Ok(true),
+            // A signal came while the manager's socket was full.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -2,7 +2,12 @@
 
 use std::{
     io,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     sync::atomic::{AtomicU64, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -133,4 +138,31 @@ fn a_storm_of_signals_interrupts_nothing() {
 fn a_storm_of_signals_interrupts_nothing_on_epoll() {
     let name = "interrupted::a_storm_of_signals_interrupts_nothing_on_epoll";
     a_storm_on(name, DriverKind::Poll);
+}
+
+/// The manager reads so late that the messages wait for it, in calls that signals end.
+#[test]
+fn a_message_to_a_service_manager_waits_through_signals() {
+    const MESSAGES: usize = 40;
+    let name = "interrupted::a_message_to_a_service_manager_waits_through_signals";
+    let address = format!("@annulus-late-manager-{}", std::process::id());
+    child(name, &[("NOTIFY_SOCKET", &address)], || {
+        let address = std::env::var("NOTIFY_SOCKET").unwrap();
+        let address = SocketAddr::from_abstract_name(&address[1..]).unwrap();
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        let reading = thread::spawn(move || {
+            for _ in 0..MESSAGES {
+                let signals = SIGNALS.load(Ordering::Relaxed);
+                while SIGNALS.load(Ordering::Relaxed) < signals + 2 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                assert_eq!(manager.recv(&mut [0; 16]).unwrap(), 7);
+            }
+        });
+        start_storm();
+        for _ in 0..MESSAGES {
+            assert!(annulus::systemd::notify("READY=1").unwrap());
+        }
+        reading.join().unwrap();
+    });
 }
