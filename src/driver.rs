@@ -401,10 +401,12 @@ impl Driver {
         {
             let mut core = self.core.borrow_mut();
             let slot = core.slot(key);
-            // A waker that was cloned may have run a turn.
-            if !matches!(slot.state, State::Done(_)) {
-                std::mem::swap(&mut slot.state, &mut state);
+            // To clone a waker is code of the user's, in which completions may have been handled.
+            if let State::Done(completion) = slot.state {
+                core.slots.remove(key.index as usize);
+                return Poll::Ready(completion);
             }
+            std::mem::swap(&mut slot.state, &mut state);
         }
         drop(state);
         Poll::Pending

@@ -134,6 +134,13 @@ pub mod http;
 pub mod io;
 mod mailbox;
 pub mod net;
+#[cfg(test)]
+#[expect(
+    unsafe_code,
+    reason = "a waker that runs code as it is cloned is a raw one"
+)]
+#[path = "../tests/support/nosy.rs"]
+mod nosy;
 #[expect(
     unsafe_code,
     reason = "entries point to memory that the operation keeps"

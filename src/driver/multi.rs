@@ -55,7 +55,16 @@ impl Driver {
             }
         }
         let waker = context.waker().clone();
-        let old = self.core.borrow_mut().multi(key).waker.replace(waker);
+        let mut guard = self.core.borrow_mut();
+        let core = &mut *guard;
+        let multi = multi_in(&mut core.slots, key);
+        // To clone a waker is code of the user's, in which completions may have been handled.
+        if let Some(item) = multi.pop(&mut core.spare_rests) {
+            let item = take_item(guard, key, item);
+            return Poll::Ready(item);
+        }
+        let old = multi.waker.replace(waker);
+        drop(guard);
         drop(old);
         Poll::Pending
     }
@@ -100,7 +109,13 @@ impl Driver {
             }
         }
         let waker = context.waker().clone();
-        let old = self.core.borrow_mut().multi(key).waker.replace(waker);
+        let mut core = self.core.borrow_mut();
+        let multi = core.multi(key);
+        if let (Some(last), false) = (multi.last(), multi.is_in_flight()) {
+            return MultiState::Ended(last);
+        }
+        let old = multi.waker.replace(waker);
+        drop(core);
         drop(old);
         MultiState::InFlight
     }

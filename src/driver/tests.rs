@@ -14,9 +14,12 @@ use std::{
 
 use super::{
     Abandoned, Driver, DriverKind, Helpers, Item, Job, Key, NO_SOURCE, RingSize, Withdrawn,
-    backend, multi, turn::After,
+    backend,
+    multi::{self, MultiState},
+    turn::After,
 };
 use crate::{
+    nosy::{self, at_clone, nosy},
     skip,
     sys::{Completion, Entry, PollEvents, Version, Wait, WakeFd, errno},
 };
@@ -179,6 +182,47 @@ fn a_quiet_operation_wakes_by_any_result_but_the_one_that_it_names() {
     complete(&driver, key, 7, 0);
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     assert_eq!(poll_op(&driver, key), Poll::Ready(7));
+}
+
+/// Polls with a waker whose clone makes up a completion of the same operation.
+fn while_it_is_cloned<T>(
+    driver: &Rc<Driver>,
+    key: Key,
+    flags: u32,
+    poll: impl Fn(&mut Context<'_>) -> T,
+) -> T {
+    let cloning = Rc::clone(driver);
+    at_clone(move || complete(&cloning, key, 5, flags));
+    let polled = poll(&mut Context::from_waker(&nosy()));
+    assert!(!nosy::is_set(), "the waker was cloned");
+    polled
+}
+
+#[test]
+fn a_completion_that_comes_as_a_waker_is_cloned_is_returned_by_that_poll() {
+    let Some((driver, silent)) = ring() else {
+        return;
+    };
+    let key = submit(&driver, &silent, Waker::noop().clone());
+    let polled = while_it_is_cloned(&driver, key, 0, |context| driver.poll_op(key, context));
+    assert!(matches!(polled, Poll::Ready(Completion { res: 5, .. })));
+
+    let key = submit_multi(&driver, &silent, 8);
+    for flags in [MORE, 0] {
+        let polled = while_it_is_cloned(&driver, key, flags, |context| {
+            driver.poll_multi(key, context)
+        });
+        assert!(matches!(polled, Poll::Ready(item) if item.completion().res == 5));
+    }
+
+    let key = submit_multi(&driver, &silent, 8);
+    let watched = while_it_is_cloned(&driver, key, 0, |context| driver.watch_multi(key, context));
+    assert!(matches!(
+        watched,
+        MultiState::Ended(Completion { res: 5, .. })
+    ));
+    assert_eq!(results(&driver, key), [5]);
+    assert_eq!(driver.stats().in_flight, 0);
 }
 
 #[test]

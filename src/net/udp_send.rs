@@ -103,7 +103,9 @@ impl UdpSocket {
             return op::send_to_now(self.shared(), bytes, destination.as_ref());
         }
         let mut header = self.header(meta, bytes.len());
-        op::send_with_header_now(self.shared(), bytes, &mut header)
+        let sent = op::send_with_header_now(self.shared(), bytes, &mut header);
+        self.shared().extra.spare_header.set(Some(header));
+        sent
     }
 
     /// Sends `bytes` as one datagram to `addr`, if the kernel takes it at once.

@@ -410,11 +410,15 @@ impl DatagramHeader {
         family: i32,
     ) {
         self.destination = destination;
+        let spare = self.control.take();
         self.control = (!control.is_empty()).then(|| {
-            let mut messages = Box::new(ControlMessages {
-                bytes: [0; SEND_CONTROL_BYTES],
-                len: 0,
+            let mut messages = spare.unwrap_or_else(|| {
+                Box::new(ControlMessages {
+                    bytes: [0; SEND_CONTROL_BYTES],
+                    len: 0,
+                })
             });
+            messages.len = 0;
             control.write(family, &mut messages);
             messages
         });

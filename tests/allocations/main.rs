@@ -14,7 +14,7 @@ use annulus::{
     DriverKind, Runtime,
     future::join,
     io::{AsyncFd, Interest},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{EcnCodepoint, SendMeta, TcpListener, TcpStream, UdpSocket},
     spawn,
     time::{sleep, timeout},
 };
@@ -146,6 +146,29 @@ fn an_echoed_datagram_allocates_nothing() {
 fn datagrams_that_come_together_allocate_nothing() {
     on_both_drivers(|runtime| {
         let count = runtime.block_on(datagram_allocations(16));
+        assert_eq!(count, 0, "{:?}", runtime.driver_kind());
+    });
+}
+
+#[test]
+fn a_datagram_with_a_control_message_allocates_nothing() {
+    on_both_drivers(|runtime| {
+        let count = runtime.block_on(async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let marked = SendMeta::to(server.local_addr().unwrap()).ecn(EcnCodepoint::Ect0);
+            allocations(async || {
+                for _ in 0..3_000 {
+                    let sent = client.send_message(b"0123456789".as_slice(), &marked);
+                    sent.await.unwrap();
+                    client.try_send_message(b"0123456789", &marked).unwrap();
+                    for _ in 0..2 {
+                        assert_eq!(server.recv_from().await.unwrap().0.len(), 10);
+                    }
+                }
+            })
+            .await
+        });
         assert_eq!(count, 0, "{:?}", runtime.driver_kind());
     });
 }
