@@ -48,26 +48,36 @@ struct Entry {
     hook: Option<StallHook>,
 }
 
+impl Entry {
+    /// The time between two looks.
+    fn pause(&self) -> Duration {
+        (self.limit / LOOKS_PER_STALL).max(SHORTEST_PAUSE)
+    }
+}
+
 /// The watchdog of a process.
 #[derive(Default)]
 struct Watchdog {
     state: Mutex<State>,
-    /// Tells the thread of a new entry.
+    /// Wakes the thread for a new entry, if its next look is too late for that.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     entries: Vec<Arc<Entry>>,
-    /// An entry came that the watchdog's thread has not seen.
-    is_new: bool,
+    /// Counts what came and went.
+    changes: u64,
+    /// The time to the next look. None while the thread waits for a runtime.
+    pause: Option<Duration>,
     has_thread: bool,
 }
 
 static WATCHDOG: PerProcess<Watchdog> = PerProcess::new(Watchdog {
     state: Mutex::new(State {
         entries: Vec::new(),
-        is_new: false,
+        changes: 0,
+        pause: None,
         has_thread: false,
     }),
     changed: Condvar::new(),
@@ -111,8 +121,10 @@ impl Watch {
             state.has_thread = true;
         }
         state.entries.push(Arc::clone(&entry));
-        state.is_new = true;
-        watchdog.changed.notify_one();
+        state.changes += 1;
+        if state.pause.is_none_or(|pause| pause > entry.pause()) {
+            watchdog.changed.notify_one();
+        }
         Ok(Self { entry, process })
     }
 
@@ -134,9 +146,12 @@ impl Drop for Watch {
         // A child has no watchdog yet, and its copy of the lock may be taken for ever.
         if self.process.is_current() {
             let watchdog = WATCHDOG.of_this_process();
-            lock(&watchdog.state)
+            let mut state = lock(&watchdog.state);
+            state
                 .entries
                 .retain(|entry| !Arc::ptr_eq(entry, &self.entry));
+            state.changes += 1;
+            drop(state);
             self.entry.watched.close();
         }
     }
@@ -145,34 +160,46 @@ impl Drop for Watch {
 impl Watchdog {
     fn run(&self) {
         let mut subjects: Vec<Subject> = Vec::new();
+        let mut changes = 0;
+        let mut pause = None;
         loop {
-            self.update(&mut subjects);
+            self.update(&mut subjects, &mut changes);
             for subject in &mut subjects {
                 subject.look(Instant::now());
             }
-            let pause = subjects
-                .iter()
-                .map(|subject| subject.entry.limit / LOOKS_PER_STALL)
-                .min();
-            if let Some(pause) = pause {
-                // A new entry may have a shorter limit.
-                let state = lock(&self.state);
-                let pause = pause.max(SHORTEST_PAUSE);
-                let wait = |state: &mut State| !state.is_new;
-                drop(self.changed.wait_timeout_while(state, pause, wait));
-            }
+            let next = subjects.iter().map(|subject| subject.entry.pause()).min();
+            // After the last runtime it looks once more: the next that comes in that time need not
+            // wake it.
+            self.wait(next.or(pause), changes);
+            pause = next;
         }
     }
 
-    /// Follows the entries that came and went. It waits while there are none.
-    fn update(&self, subjects: &mut Vec<Subject>) {
+    /// Waits for the time of the next look, or without one until there is a runtime.
+    fn wait(&self, pause: Option<Duration>, changes: u64) {
         let mut state = lock(&self.state);
-        while state.entries.is_empty() && subjects.is_empty() {
+        state.pause = pause;
+        if state.changes != changes {
+            return;
+        }
+        if let Some(pause) = pause {
+            drop(self.changed.wait_timeout(state, pause));
+            return;
+        }
+        while state.entries.is_empty() {
             let woken = self.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Follows the entries that came and went.
+    fn update(&self, subjects: &mut Vec<Subject>, changes: &mut u64) {
+        let state = lock(&self.state);
+        if state.changes == *changes {
+            return;
+        }
+        *changes = state.changes;
         let entries = state.entries.clone();
-        state.is_new = false;
         drop(state);
         subjects.retain_mut(|subject| {
             let is_there = entries

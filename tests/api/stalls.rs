@@ -64,6 +64,17 @@ fn is_from(stall: &Stall, line: u32) -> bool {
         .is_some_and(|place| place.file() == file!() && (line..line + 2).contains(&place.line()))
 }
 
+#[cfg(debug_assertions)]
+#[test]
+fn a_debug_build_reports_without_being_asked() {
+    let (sender, reports) = mpsc::channel();
+    let hook = move |stall: &Stall| sender.send(stall.is_over()).unwrap_or_default();
+    let runtime = Runtime::builder().stall_hook(hook).build().unwrap();
+    // The thread is stuck until the report has come.
+    let is_over = runtime.block_on(async { reports.recv_timeout(BOUND) });
+    assert_eq!(is_over, Ok(false));
+}
+
 #[test]
 fn a_sleep_that_blocks_is_reported_with_its_place_while_it_lasts() {
     let (runtime, reports, is_reported) = watched();
