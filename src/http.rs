@@ -133,7 +133,8 @@
 //! [`ServerHandle`] does: it finishes what has begun, and cuts what is left at a deadline.
 //!
 //! Work beside the requests, such as to write counts once a minute, is a job of
-//! [`Server::background`]: it starts and stops with the server.
+//! [`Server::background`]: it starts and stops with the server. Several servers and other services
+//! live in one set of [`Workers`](crate::Workers), with one stop for all, by [`Server::share`].
 //!
 //! [`Server::access_log`] is called for each request, [`ServerHandle::connections`] lists the
 //! connections, and [`Report`] counts the whole.
@@ -189,7 +190,7 @@ pub(crate) use server::detached;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
     Handler, IntoResponse, Job, MakeHandler, Pairs, Phase, Report, Request, Response, Router,
-    Server, ServerHandle, Timeouts, WorkerClone,
+    Server, ServerHandle, SharedServer, Timeouts, WorkerClone,
 };
 pub use transport::{Transport, upgraded::Upgraded};
 

@@ -32,7 +32,8 @@
 //! | Its future returns `Ok` | ends, and drops its tasks | go on |
 //! | Its future returns an error, or panics | the same | are stopped, with ten seconds |
 //! | A task panics, or a call | goes on: the join handle has the panic | go on |
-//! | [`stop`](WorkersHandle::stop) | sees [`Worker::stopping`], and is dropped at the deadline | the same |
+//! | [`stop`](WorkersHandle::stop) | sees [`Worker::stopping`] | the same |
+//! | The time of a stop is over | sees [`Worker::cutting`], and is dropped | the same |
 //! | [`Workers`] is dropped | goes on | go on |
 //!
 //! # Forks
@@ -67,6 +68,7 @@ use std::{
     thread::JoinHandle,
 };
 
+pub(crate) use thread::Configure;
 use thread::Outputs;
 use waiting::wait_for;
 

@@ -16,8 +16,10 @@ mod message;
 mod phase;
 mod report;
 mod router;
+mod runtime_options;
 mod serve;
 mod settings;
+mod shared_server;
 mod stop_signal;
 mod timeouts;
 mod worker;
@@ -40,6 +42,7 @@ pub use message::{
 pub use phase::Phase;
 pub use report::Report;
 pub use router::Router;
+pub use shared_server::SharedServer;
 pub use timeouts::Timeouts;
 pub use worker_clone::WorkerClone;
 
@@ -55,7 +58,10 @@ use std::{
 };
 
 use super::h1::{Leniency, Limits};
-use crate::runtime::{self, Cores};
+use crate::{
+    runtime::{self, Cores},
+    workers::Configure,
+};
 use job::Jobs;
 use listening::{Listening, Options, Place};
 use settings::Settings;
@@ -121,6 +127,7 @@ pub struct Server {
     control: Arc<Control>,
     stop_when: StopWhen,
     jobs: Jobs,
+    configure: Option<Configure>,
 }
 
 impl Server {
@@ -149,6 +156,7 @@ impl Server {
             control: Arc::default(),
             stop_when: StopWhen::default(),
             jobs: Jobs::default(),
+            configure: None,
         }
     }
 
@@ -567,6 +575,7 @@ impl Server {
             control: self.control,
             stop_when: self.stop_when,
             jobs: self.jobs.share(count),
+            configure: self.configure,
         };
         Ok((workers, listeners))
     }

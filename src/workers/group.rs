@@ -10,7 +10,8 @@
 //!
 //! A stop goes one way: none, within a time, now. The first call says how long, also when a failure
 //! has stopped the set before it, and the second cuts. An order goes to each worker's [`Post`], and
-//! wakes the futures that wait for it.
+//! wakes the futures that wait for it. The first worker whose time is over tells all futures that
+//! wait for the cut.
 
 use std::{
     fmt, mem,
@@ -35,6 +36,15 @@ use crate::{
 /// How long the other workers may go on when one has failed.
 const FAILED_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The two events of a stop that futures wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The first order to stop.
+    Stop,
+    /// The end of its time, or a second order.
+    Cut,
+}
+
 pub(super) struct Group {
     /// One for each worker.
     pub(super) posts: Box<[Post]>,
@@ -42,7 +52,8 @@ pub(super) struct Group {
     pub(super) cores: Box<[usize]>,
     /// The threads are in this process only.
     process: Process,
-    is_stopping: AtomicBool,
+    /// The events that have come.
+    has_come: [AtomicBool; 2],
     state: Mutex<State>,
     /// The phase has changed, or a thread is ready.
     has_changed: Condvar,
@@ -58,8 +69,8 @@ struct State {
     /// Whether `stop` was called. Otherwise the order is that of a failure.
     is_stop_called: bool,
     failure: Option<WorkersError>,
-    /// Futures that wait for the order to stop.
-    stop_waiters: slab::Slab<Waker>,
+    /// Futures that wait for each event.
+    waiters: [slab::Slab<Waker>; 2],
     /// The future that waits for the end of all.
     joiner: Option<Waker>,
 }
@@ -78,7 +89,7 @@ impl Group {
         Self {
             posts: cores.iter().map(|_| Post::default()).collect(),
             process: Process::current(),
-            is_stopping: AtomicBool::new(false),
+            has_come: [const { AtomicBool::new(false) }; 2],
             state: Mutex::new(State {
                 running_count: cores.len(),
                 ..State::default()
@@ -187,20 +198,47 @@ impl Group {
     /// released.
     fn order(&self, state: &mut State, stop: Stop) -> Told {
         state.stop = Some(stop);
-        self.is_stopping.store(true, Ordering::Release);
         Told {
             posts: self.posts.iter().map(|post| post.order(stop)).collect(),
-            waiters: mem::take(&mut state.stop_waiters),
+            waiters: self.note(state, Event::Stop),
         }
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Acquire)
+    /// Notes that the time of a stop is over for one of the workers.
+    pub(super) fn cut(&self) {
+        if self.has_come(Event::Cut) {
+            return;
+        }
+        let waiters = self.note(&mut lock(&self.state), Event::Cut);
+        let told = Told {
+            posts: Vec::new(),
+            waiters,
+        };
+        told.wake();
     }
 
-    /// Ready when the first order to stop has come. `key` is the place of this future's waker.
-    pub(super) fn poll_stopping(&self, key: &mut Option<usize>, context: &Context<'_>) -> Poll<()> {
-        if self.is_stopping() {
+    /// Notes that an event has come, and returns the futures that wait for it.
+    fn note(&self, state: &mut State, event: Event) -> slab::Slab<Waker> {
+        self.has_come[event as usize].store(true, Ordering::Release);
+        mem::take(&mut state.waiters[event as usize])
+    }
+
+    pub(super) fn has_come(&self, event: Event) -> bool {
+        self.has_come[event as usize].load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.has_come(Event::Stop)
+    }
+
+    /// Ready when `event` has come. `key` is the place of this future's waker.
+    pub(super) fn poll_event(
+        &self,
+        event: Event,
+        key: &mut Option<usize>,
+        context: &Context<'_>,
+    ) -> Poll<()> {
+        if self.has_come(event) {
             *key = None;
             return Poll::Ready(());
         }
@@ -210,17 +248,18 @@ impl Group {
         // Cloning and dropping wakers is the user's code, so the lock is not held then.
         let waker = context.waker().clone();
         let mut state = lock(&self.state);
-        if self.is_stopping() {
-            // The order has taken all wakers.
+        if self.has_come(event) {
+            // It has taken all wakers.
             *key = None;
             drop(state);
             drop(waker);
             return Poll::Ready(());
         }
+        let waiters = &mut state.waiters[event as usize];
         let before = match *key {
-            Some(key) => Some(mem::replace(&mut state.stop_waiters[key], waker)),
+            Some(key) => Some(mem::replace(&mut waiters[key], waker)),
             None => {
-                *key = Some(state.stop_waiters.insert(waker));
+                *key = Some(waiters.insert(waker));
                 None
             }
         };
@@ -230,15 +269,15 @@ impl Group {
     }
 
     /// Forgets the waker of a future that waits no more.
-    pub(super) fn leave_stopping(&self, key: usize) {
+    pub(super) fn leave(&self, event: Event, key: usize) {
         if self.is_inherited() {
             return;
         }
         let mut state = lock(&self.state);
-        let waker = if self.is_stopping() {
+        let waker = if self.has_come(event) {
             None
         } else {
-            Some(state.stop_waiters.remove(key))
+            Some(state.waiters[event as usize].remove(key))
         };
         drop(state);
         drop(waker);

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use super::group::Group;
+use super::group::{Event, Group};
 use crate::{
     mailbox::{Mailbox, Owner},
     shrink,
@@ -40,11 +40,15 @@ pub(super) enum Stop {
 /// instead tells its sender that the worker has ended.
 pub(super) type Message = Box<dyn FnOnce() + Send>;
 
+/// The time that a worker's future has after a cut for which it has asked: to return what it has to
+/// tell.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 pub(super) struct Post {
     mailbox: Mailbox<Letters>,
-    /// Whether the worker's code has asked for the order to stop, and so will notice one.
-    asks_for_stop: AtomicBool,
+    /// Whether the worker's code has asked for each event, and so will notice it.
+    asks_for: [AtomicBool; 2],
 }
 
 #[derive(Default)]
@@ -73,16 +77,19 @@ impl Post {
         self.mailbox.change(|letters| letters.stop = Some(stop))
     }
 
-    /// Notes that the worker's code asks for the order to stop.
-    pub(super) fn ask_for_stop(&self) {
-        // A load in most cases, so that a check in a loop shares the line.
-        if !self.asks_for_stop.load(Ordering::Relaxed) {
-            self.asks_for_stop.store(true, Ordering::Relaxed);
+    /// Notes that the worker's code asks for an event. Code that asks for the cut goes on until
+    /// then.
+    pub(super) fn ask_for(&self, event: Event) {
+        for asks in &self.asks_for[..=event as usize] {
+            // A load in most cases, so that a check in a loop shares the line.
+            if !asks.load(Ordering::Relaxed) {
+                asks.store(true, Ordering::Relaxed);
+            }
         }
     }
 
-    fn asks_for_stop(&self) -> bool {
-        self.asks_for_stop.load(Ordering::Relaxed)
+    fn asks_for(&self, event: Event) -> bool {
+        self.asks_for[event as usize].load(Ordering::Relaxed)
     }
 
     /// Refuses further messages, and returns those that wait.
@@ -162,8 +169,9 @@ pub(super) struct Keeper {
     index: usize,
     cut: Rc<Cut>,
     is_owner: bool,
-    /// The time that a stop leaves to the worker's future.
+    /// The time that a stop, and then the cut, leaves to the worker's future.
     deadline: Option<Pin<Box<Sleep>>>,
+    has_told_cut: bool,
     /// Messages taken; empty between two polls.
     messages: Vec<Message>,
 }
@@ -176,18 +184,36 @@ impl Keeper {
             cut,
             is_owner: false,
             deadline: None,
+            has_told_cut: false,
             messages: Vec::new(),
         }
     }
 
     fn obey(&mut self, stop: Stop) {
         match stop {
-            Stop::Within(timeout)
-                if timeout > Duration::ZERO && self.group.posts[self.index].asks_for_stop() =>
-            {
-                self.deadline = Some(Box::pin(sleep(timeout)));
+            Stop::Within(timeout) if timeout > Duration::ZERO && self.asks_for(Event::Stop) => {
+                // After the cut an order of its own has come too late to give more time.
+                if !self.has_told_cut {
+                    self.deadline = Some(Box::pin(sleep(timeout)));
+                }
             }
-            Stop::Within(_) | Stop::Now => self.cut.cut(),
+            Stop::Within(_) | Stop::Now => self.cut(),
+        }
+    }
+
+    fn asks_for(&self, event: Event) -> bool {
+        self.group.posts[self.index].asks_for(event)
+    }
+
+    /// The time is over: the worker's future is told, and dropped later, or at once.
+    fn cut(&mut self) {
+        self.deadline = None;
+        if !self.has_told_cut && self.asks_for(Event::Cut) {
+            self.has_told_cut = true;
+            self.deadline = Some(Box::pin(sleep(CUT_GRACE)));
+            self.group.cut();
+        } else {
+            self.cut.cut();
         }
     }
 }
@@ -215,11 +241,11 @@ impl Future for Keeper {
         if let Some(stop) = stop.flatten() {
             this.obey(stop);
         }
-        if let Some(deadline) = &mut this.deadline {
-            if deadline.as_mut().poll(context).is_ready() {
-                this.deadline = None;
-                this.cut.cut();
+        while let Some(deadline) = &mut this.deadline {
+            if deadline.as_mut().poll(context).is_pending() {
+                break;
             }
+            this.cut();
         }
         Poll::Pending
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Changes the options of each worker's runtime, on its thread.
-pub(super) type Configure = Arc<dyn Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync>;
+pub(crate) type Configure = Arc<dyn Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync>;
 
 /// The outputs of the workers' futures, by the workers' numbers. `None` is for those that have not
 /// ended, and those that were dropped.

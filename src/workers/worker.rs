@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    group::Group,
+    group::{Event, Group},
     post::Message,
     remote_join_handle::RemoteJoinHandle,
     remote_task::{self, Finisher, Slot},
@@ -202,7 +202,7 @@ impl Worker {
     /// not notice, and its future is dropped at once.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.group.posts[self.index].ask_for_stop();
+        self.group.posts[self.index].ask_for(Event::Stop);
         self.group.is_stopping()
     }
 
@@ -214,9 +214,45 @@ impl Worker {
     ///
     /// Nothing is lost.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
-        self.group.posts[self.index].ask_for_stop();
-        Stopping {
+        self.wait_for(Event::Stop)
+    }
+
+    /// Waits until the time of a stop is over: its deadline has passed, or a second order has come.
+    /// The worker's future should end what it does and return, with what it has to tell. It has a
+    /// second for that. The future of a worker that has not asked for this is dropped at once, and
+    /// [`Workers`](super::Workers) has no output of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    ///
+    /// # Examples
+    ///
+    /// Jobs that have the time of a stop to end, and the number of those that had not:
+    ///
+    /// ```
+    /// use annulus::{Worker, future::race, task::JoinSet};
+    /// use std::io;
+    ///
+    /// /// Returns how many jobs were cut off.
+    /// async fn work(worker: Worker) -> io::Result<usize> {
+    ///     let mut jobs: JoinSet<()> = JoinSet::new();
+    ///     // Spawn jobs until the stop.
+    ///     worker.stopping().await;
+    ///     let ended = async { while jobs.join_next().await.is_some() {} };
+    ///     race(ended, worker.cutting()).await;
+    ///     Ok(jobs.len())
+    /// }
+    /// ```
+    pub fn cutting(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        self.wait_for(Event::Cut)
+    }
+
+    fn wait_for(&self, event: Event) -> WaitFor {
+        self.group.posts[self.index].ask_for(event);
+        WaitFor {
             group: Arc::clone(&self.group),
+            event,
             key: None,
         }
     }
@@ -240,26 +276,27 @@ impl PartialEq for Worker {
 
 impl Eq for Worker {}
 
-/// Waits for the order to stop.
-struct Stopping {
+/// Waits for an event of the stop.
+struct WaitFor {
     group: Arc<Group>,
+    event: Event,
     /// The place of its waker in the group.
     key: Option<usize>,
 }
 
-impl Future for Stopping {
+impl Future for WaitFor {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.group.poll_stopping(&mut this.key, context)
+        this.group.poll_event(this.event, &mut this.key, context)
     }
 }
 
-impl Drop for Stopping {
+impl Drop for WaitFor {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.group.leave_stopping(key);
+            self.group.leave(self.event, key);
         }
     }
 }

@@ -54,6 +54,12 @@ impl WorkersBuilder {
         self
     }
 
+    /// Returns how many workers [`start`](Self::start) will start.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        self.count.unwrap_or_else(|| self.cores.list().len())
+    }
+
     /// Sets the beginning of the threads' names, to which a hyphen and the worker's number are
     /// added; `annulus` by default, so that the first is `annulus-0`. Tools such as top(1) show 15
     /// bytes.
@@ -155,7 +161,7 @@ impl WorkersBuilder {
                 )));
             }
         }
-        let count = self.count.unwrap_or(cores.len());
+        let count = self.worker_count();
         Ok(cores.into_iter().cycle().take(count).collect())
     }
 }

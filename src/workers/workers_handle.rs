@@ -91,10 +91,30 @@ impl WorkersHandle {
     /// Orders the workers to stop. The futures of those that have asked for it, by
     /// [`Worker::stopping`] or [`Worker::is_stopping`], have so much time to come to their end. The
     /// others, and what is left then, are dropped. A worker ends with its future, and drops its
-    /// tasks.
+    /// tasks. One that has asked for the cut ([`Worker::cutting`]) has a second more, to return
+    /// what it has to tell.
     ///
-    /// A second call drops them at once; its time does not count. If the set stops because a worker
-    /// has failed, the first call sets the time anew. This call does not wait.
+    /// A second call ends the time at once; its own does not count. If the set stops because a
+    /// worker has failed, the first call sets the time anew. This call does not wait, so any thread
+    /// may make it, and a task or handler of the set as well.
+    ///
+    /// # Examples
+    ///
+    /// A handler that stops the whole set, an HTTP server and all else that the workers do:
+    ///
+    /// ```
+    /// use annulus::Worker;
+    /// use std::time::Duration;
+    ///
+    /// fn stop_all() -> &'static str {
+    ///     let Some(worker) = Worker::current() else {
+    ///         return "this thread is no worker\n";
+    ///     };
+    ///     worker.workers().stop(Duration::from_secs(10));
+    ///     "stopping\n"
+    /// }
+    /// # assert_eq!(stop_all(), "this thread is no worker\n");
+    /// ```
     pub fn stop(&self, timeout: Duration) {
         self.group.stop(timeout);
     }

@@ -12,6 +12,8 @@ mod panics;
 mod paused;
 mod restart;
 mod running;
+mod runtime_options;
+mod shared;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;

@@ -41,6 +41,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["listening"],
             &["workers"],
             &["stop_signal", "handle"],
+            &["shared_server"],
         ],
         exceptions: &[],
     },

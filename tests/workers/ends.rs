@@ -249,6 +249,55 @@ fn the_first_stop_after_a_failure_leaves_its_time() {
 }
 
 #[test]
+fn one_that_asks_for_the_cut_has_time_to_return_and_the_others_are_dropped() {
+    for timeout in [Duration::ZERO, Duration::from_millis(10), BOUND] {
+        on_each_driver(|builder| {
+            let builder = builder.count(2);
+            let (tell, told) = mpsc::channel();
+            let workers = builder.start(async move |worker| -> io::Result<&str> {
+                // Both go on until the deadline, and one of them is told of it.
+                if worker.index() == 0 {
+                    let cutting = worker.cutting();
+                    tell.send(()).unwrap();
+                    cutting.await;
+                    assert!(worker.is_stopping());
+                    return Ok("what it has");
+                }
+                let stopping = worker.stopping();
+                tell.send(()).unwrap();
+                stopping.await;
+                pending().await
+            });
+            let workers = workers.unwrap();
+            told.recv_timeout(BOUND).unwrap();
+            told.recv_timeout(BOUND).unwrap();
+            workers.stop(timeout);
+            if timeout == BOUND {
+                workers.stop(timeout);
+            }
+            assert_eq!(joined(workers).unwrap(), [Some("what it has"), None]);
+        });
+    }
+}
+
+#[test]
+fn a_second_stop_drops_one_that_does_not_return_after_the_cut() {
+    on_each_driver(|builder| {
+        let (tell, told) = mpsc::channel();
+        let workers = builder.count(1).start(async move |worker| {
+            worker.cutting().await;
+            tell.send(()).unwrap();
+            pending::<io::Result<()>>().await
+        });
+        let workers = workers.unwrap();
+        workers.stop(Duration::ZERO);
+        told.recv_timeout(BOUND).unwrap();
+        workers.stop(Duration::ZERO);
+        assert_eq!(joined(workers).unwrap(), [None]);
+    });
+}
+
+#[test]
 fn a_worker_stops_all_of_them_from_inside() {
     on_each_driver(|builder| {
         let workers = builder.count(4).start(async |worker| -> io::Result<()> {

@@ -40,6 +40,11 @@ impl Announcer {
         }
     }
 
+    /// Whether tasks shall say that the server is alive.
+    pub(crate) fn has_watchdog(&self) -> bool {
+        self.watchdog.load(Ordering::Relaxed)
+    }
+
     /// Whether a task shall say that the server is alive. True once.
     pub(crate) fn takes_watchdog(&self) -> bool {
         self.watchdog.swap(false, Ordering::Relaxed)

@@ -1,6 +1,6 @@
 //! The counts of a server.
 
-use std::fmt;
+use std::{fmt, iter::Sum};
 
 use super::end_reason::EndReason;
 use crate::task::JoinError;
@@ -111,6 +111,15 @@ impl Report {
             Some((_, count)) => *count += added,
             None => self.refusals.push((reason, added)),
         }
+    }
+}
+
+/// The counts of several workers, or of several servers, together.
+impl Sum for Report {
+    fn sum<I: Iterator<Item = Self>>(reports: I) -> Self {
+        let mut sum = Self::default();
+        reports.for_each(|report| sum.add(&report));
+        sum
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     systemd,
     task::{self, JoinSet},
     unwind::{self, lock},
-    workers,
+    workers::{self, Configure},
 };
 
 /// Resolves when the server is to stop, or fails when that will never be known.
@@ -59,17 +59,24 @@ pub(super) struct Workers {
     pub(super) stop_when: StopWhen,
     /// The background jobs of each worker.
     pub(super) jobs: Vec<Vec<job::Start>>,
+    /// Changes the options of the runtimes that are made for it.
+    pub(super) configure: Option<Configure>,
 }
 
-/// The parts that one worker is made from.
-struct Start<M> {
+/// One worker's part of a server, which any thread may take.
+pub(super) struct Part {
     listeners: Vec<Listening>,
-    make: M,
     settings: Settings,
     admission: Admission,
     control: Arc<Control>,
     inbox: Inbox,
     jobs: Vec<job::Start>,
+}
+
+/// A worker before it begins: its part, and the maker of its handler.
+struct Start<M> {
+    part: Part,
+    make: M,
 }
 
 impl Workers {
@@ -86,28 +93,18 @@ impl Workers {
         M: FnOnce() -> H + Send + 'static,
         H: Handler,
     {
-        let posts = self.control.open(cores.len());
-        let mut starts: Vec<Start<M>> = posts
-            .into_iter()
-            .zip(listeners.into_iter().zip(makes))
-            .zip(self.jobs)
-            .map(|((inbox, (listeners, make)), jobs)| Start {
-                listeners,
-                make,
-                settings: self.settings.clone(),
-                admission: self.admission.clone(),
-                control: Arc::clone(&self.control),
-                inbox,
-                jobs,
-            })
-            .collect();
+        let control = Arc::clone(&self.control);
+        let configure = self.configure.clone();
+        let (parts, stop_when) = self.parts(listeners);
+        let parts = parts.into_iter().zip(makes);
+        let mut starts: Vec<Start<M>> = parts.map(|(part, make)| Start { part, make }).collect();
         let report = if starts.len() == 1 && !are_listed {
             let only = starts.pop().expect("there is one");
-            only.run(self.stop_when.follow(&self.control))
+            only.run(configure, stop_when.follow(&control))
         } else {
-            run_threads(cores, starts, self.stop_when, &self.control)?
+            run_threads(cores, starts, configure, stop_when, &control)?
         };
-        match self.control.take_failure() {
+        match control.take_failure() {
             Some(failure) => Err(failure),
             None => Ok(report),
         }
@@ -115,35 +112,85 @@ impl Workers {
 
     /// Runs one worker in the runtime that this is awaited in.
     pub(super) async fn serve<H: Handler>(
-        mut self,
+        self,
         listeners: Vec<Listening>,
         handler: H,
     ) -> io::Result<Report> {
-        let inbox = self
-            .control
-            .open(1)
-            .pop()
-            .expect("one mailbox was asked for");
-        let acceptors: io::Result<Vec<Acceptor>> = listeners
+        let control = Arc::clone(&self.control);
+        let (mut parts, stop_when) = self.parts(vec![listeners]);
+        let part = parts.pop().expect("there is one worker");
+        let orders = stop_when.follow(&control);
+        let says_alive = control.announcer.takes_watchdog();
+        let report = part.serve(|| handler, orders, says_alive).await;
+        match control.take_failure() {
+            Some(failure) => Err(failure),
+            None => report,
+        }
+    }
+
+    /// The part of each worker, by the listening sockets that each has.
+    pub(super) fn parts(self, listeners: Vec<Vec<Listening>>) -> (Vec<Part>, StopWhen) {
+        let inboxes = self.control.open(listeners.len());
+        let parts = inboxes.into_iter().zip(listeners).zip(self.jobs);
+        let parts = parts.map(|((inbox, listeners), jobs)| Part {
+            listeners,
+            settings: self.settings.clone(),
+            admission: self.admission.clone(),
+            control: Arc::clone(&self.control),
+            inbox,
+            jobs,
+        });
+        (parts.collect(), self.stop_when)
+    }
+}
+
+impl Part {
+    /// Serves in the runtime that this is awaited in. `orders` stop the server, as does the set of
+    /// workers that the thread is of; `says_alive` is for one that tells the service manager.
+    pub(super) async fn serve<H: Handler>(
+        self,
+        make: impl FnOnce() -> H,
+        orders: Option<Watching>,
+        says_alive: bool,
+    ) -> io::Result<Report> {
+        let listeners: io::Result<Vec<Acceptor>> = self
+            .listeners
             .into_iter()
             .map(Listening::into_acceptor)
             .collect();
-        let acceptors = acceptors?;
-        // They end with the server, and when this is dropped.
-        let mut following = JoinSet::new();
-        if let Some(stop_when) = self.stop_when.follow(&self.control) {
-            drop(following.spawn(stop_when));
+        let listeners = listeners?;
+        // They end with the part, and when this is dropped.
+        let mut beside = JoinSet::new();
+        if let Some(worker) = workers::Worker::current() {
+            drop(beside.spawn(follow_set(&worker, self.control, orders.is_some())));
         }
-        if self.control.announcer.takes_watchdog() {
-            drop(following.spawn(async { drop(systemd::watchdog().await) }));
+        if let Some(orders) = orders {
+            drop(beside.spawn(orders));
         }
-        let jobs = self.jobs.pop().expect("there is one worker");
-        let (settings, admission) = (self.settings, self.admission);
-        let report = worker::serve(acceptors, handler, settings, admission, inbox, jobs).await;
-        match self.control.take_failure() {
-            Some(failure) => Err(failure),
-            None => Ok(report),
+        if says_alive {
+            drop(beside.spawn(async { drop(systemd::watchdog().await) }));
         }
+        let (settings, admission, jobs) = (self.settings, self.admission, self.jobs);
+        let handler = make();
+        Ok(worker::serve(listeners, handler, settings, admission, self.inbox, jobs).await)
+    }
+}
+
+/// Stops the server with the set of workers that serves it. The set has the deadline. Where the
+/// server has orders of its own, only the end of the set's time cuts it.
+fn follow_set(
+    worker: &workers::Worker,
+    control: Arc<Control>,
+    has_orders: bool,
+) -> impl Future<Output = ()> + use<> {
+    let (stopping, cutting) = (worker.stopping(), worker.cutting());
+    async move {
+        if !has_orders {
+            stopping.await;
+            control.stop_first(Stop::Within(Duration::MAX));
+        }
+        cutting.await;
+        control.stop(Stop::Now);
     }
 }
 
@@ -151,6 +198,7 @@ impl Workers {
 fn run_threads<M, H>(
     cores: &[usize],
     starts: Vec<Start<M>>,
+    configure: Option<Configure>,
     stop_when: StopWhen,
     control: &Arc<Control>,
 ) -> io::Result<Report>
@@ -159,10 +207,13 @@ where
     H: Handler,
 {
     let starts: Vec<_> = starts.into_iter().map(Some).map(Mutex::new).collect();
-    let set = workers::Workers::builder().cores(Cores::List(cores.to_vec()));
+    let mut set = workers::Workers::builder().cores(Cores::List(cores.to_vec()));
+    if let Some(configure) = configure {
+        set = set.runtime(move |builder| configure(builder));
+    }
     let set = set.start(async move |worker| {
         let start = lock(&starts[worker.index()]).take();
-        Ok::<_, io::Error>(start.expect("each starts once").run_in(&worker).await)
+        Ok::<_, io::Error>(start.expect("each starts once").run_in_set().await)
     })?;
     let mut failed = None;
     let stop_when = stop_when.follow(control);
@@ -239,9 +290,9 @@ where
     H: Handler,
 {
     /// The whole life of a worker, on this thread. Its failure goes to the control.
-    fn run(self, stop_when: Option<Watching>) -> Report {
-        let control = Arc::clone(&self.control);
-        let serve = || self.serve(stop_when);
+    fn run(self, configure: Option<Configure>, orders: Option<Watching>) -> Report {
+        let control = Arc::clone(&self.part.control);
+        let serve = || self.serve(configure, orders);
         match unwind::caught(serve).unwrap_or_else(panicked) {
             Ok(report) => report,
             Err(error) => {
@@ -251,28 +302,24 @@ where
         }
     }
 
-    fn serve(self, stop_when: Option<Watching>) -> io::Result<Report> {
+    fn serve(self, configure: Option<Configure>, orders: Option<Watching>) -> io::Result<Report> {
         // The control hears of the end after everything else is dropped.
-        let runtime = Runtime::builder().build()?;
+        let builder = Runtime::builder();
+        let builder = match configure {
+            Some(configure) => configure(builder),
+            None => builder,
+        };
+        let runtime = builder.build()?;
+        let says_alive = self.part.control.announcer.takes_watchdog();
         // A waker or a future of a handler may panic, which is no other connection's concern.
-        runtime.block_on_regardless(async {
-            if let Some(stop_when) = stop_when {
-                drop(task::spawn(stop_when));
-            }
-            if self.control.announcer.takes_watchdog() {
-                drop(task::spawn(systemd::watchdog()));
-            }
-            self.serve_here().await
-        })
+        runtime.block_on_regardless(self.part.serve(self.make, orders, says_alive))
     }
 
     /// The life of a worker that is one of a set, which has made its runtime. Its failure goes to
     /// the control, which stops the others in good order.
-    async fn run_in(self, worker: &workers::Worker) -> Report {
-        // Should the set stop, requests have their time.
-        let _ = worker.is_stopping();
-        let control = Arc::clone(&self.control);
-        let mut serve = pin!(self.serve_here());
+    async fn run_in_set(self) -> Report {
+        let control = Arc::clone(&self.part.control);
+        let mut serve = pin!(self.part.serve(self.make, None, false));
         let served = poll_fn(|context| {
             unwind::caught(|| serve.as_mut().poll(context))
                 .unwrap_or_else(|| Poll::Ready(panicked()))
@@ -284,19 +331,6 @@ where
                 Report::default()
             }
         }
-    }
-
-    /// Serves in the runtime that this is awaited in.
-    async fn serve_here(self) -> io::Result<Report> {
-        let listeners: io::Result<Vec<Acceptor>> = self
-            .listeners
-            .into_iter()
-            .map(Listening::into_acceptor)
-            .collect();
-        let listeners = listeners?;
-        let (settings, admission, jobs) = (self.settings, self.admission, self.jobs);
-        let handler = (self.make)();
-        Ok(worker::serve(listeners, handler, settings, admission, self.inbox, jobs).await)
     }
 }
 

@@ -10,7 +10,7 @@
 use std::{
     fmt, io, mem,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -97,17 +97,21 @@ impl Control {
 
     /// Stops the server. A second stop cuts, whatever it says.
     pub(crate) fn stop(&self, stop: Stop) {
-        let mut state = lock(&self.state);
+        let state = lock(&self.state);
         let stop = match state.stop {
             None => stop,
             Some(Stop::Within(_)) => Stop::Now,
             Some(Stop::Now) => return,
         };
-        self.is_stopping.store(true, Ordering::Relaxed);
-        let owners = state.tell_all(stop);
-        drop(state);
-        self.announcer.stopping();
-        owners.into_iter().for_each(Owner::wake);
+        self.order(state, stop);
+    }
+
+    /// Stops the server unless it is stopping already.
+    pub(crate) fn stop_first(&self, stop: Stop) {
+        let state = lock(&self.state);
+        if state.stop.is_none() {
+            self.order(state, stop);
+        }
     }
 
     /// Notes that a worker has failed, and stops the others unless they are stopping already.
@@ -116,11 +120,14 @@ impl Control {
         if state.failure.is_none() {
             state.failure = Some(error);
         }
-        if state.stop.is_some() {
-            return;
+        if state.stop.is_none() {
+            self.order(state, Stop::Within(FAILED_DEADLINE));
         }
+    }
+
+    fn order(&self, mut state: MutexGuard<'_, State>, stop: Stop) {
         self.is_stopping.store(true, Ordering::Relaxed);
-        let owners = state.tell_all(Stop::Within(FAILED_DEADLINE));
+        let owners = state.tell_all(stop);
         drop(state);
         self.announcer.stopping();
         owners.into_iter().for_each(Owner::wake);
