@@ -88,6 +88,7 @@
 //! | `tokio-io` | tokio's I/O traits without its runtime, in `compat` |
 //! | `tokio-context` | A runtime of tokio beside ours, for libraries that need one, in `compat` |
 //! | `tower` | tower's services and layers, axum's router among them, in `compat` |
+//! | `tracing` | Spans of tasks, connections and requests, and events, for the crate `tracing` |
 //!
 //! An item that needs one says so: "Feature: `json`."
 //!
@@ -167,6 +168,7 @@ pub mod task;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod trace;
 mod unwind;
 pub mod workers;
 

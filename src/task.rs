@@ -122,7 +122,11 @@ mod scope;
 mod task_ref;
 mod tasks;
 mod thread_bound;
+#[cfg(feature = "tracing")]
+mod traced;
 mod unconstrained;
+#[cfg(not(feature = "tracing"))]
+mod untraced;
 mod waker;
 mod word;
 mod yield_now;
@@ -136,6 +140,10 @@ use std::{borrow::Cow, future::Future, panic::Location};
 
 use header::State;
 use raw::{MaybeName, Unnamed};
+#[cfg(feature = "tracing")]
+use traced::traced;
+#[cfg(not(feature = "tracing"))]
+use untraced::traced;
 
 pub use abort_handle::AbortHandle;
 pub use builder::Builder;

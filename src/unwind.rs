@@ -109,6 +109,14 @@ pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
+/// The message of a panic, if its payload is a string, as that of `panic!` is.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
+    match payload.downcast_ref::<&'static str>() {
+        Some(message) => Some(message),
+        None => payload.downcast_ref::<String>().map(String::as_str),
+    }
+}
+
 /// Locks a mutex under which no code panics, so that it is never poisoned. The user's code runs
 /// after the lock is released.
 #[inline]

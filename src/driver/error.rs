@@ -6,7 +6,10 @@ use std::{
     sync::Once,
 };
 
-use crate::sys::{self, errno};
+use crate::{
+    sys::{self, errno},
+    trace,
+};
 
 /// Why a driver could not be made.
 pub(crate) enum DriverError {
@@ -43,12 +46,14 @@ impl DriverError {
         }
     }
 
-    /// Says on standard error that epoll takes the ring's place, and why: once a process.
+    /// Says that epoll takes the ring's place, and why, on standard error and to a subscriber: once
+    /// a process.
     pub(crate) fn warn_once(&self) {
         static WARNING: Once = Once::new();
         WARNING.call_once(|| {
             // A program whose standard error is closed goes on without the warning.
             let _ = writeln!(io::stderr(), "annulus: {self}; using epoll instead");
+            trace::note_fallback(self);
         });
     }
 

@@ -15,6 +15,7 @@ use crate::{
     sys,
     task::{OnTaskPanic, TaskPanic, Tasks},
     time::Timers,
+    trace,
 };
 
 /// Builds a [`Runtime`]; [`Runtime::builder`] returns one. Each option has a default that suits a
@@ -269,6 +270,7 @@ impl RuntimeBuilder {
         if let Some(refusal) = refusal {
             refusal.warn_once();
         }
+        trace::note_runtime(runtime.driver.uses_ring(), || runtime.features().missing());
         Ok(runtime)
     }
 

@@ -23,6 +23,7 @@ use crate::{
     driver::watched::Watched,
     sys::{self, PerProcess, Process},
     task::{Beat, Tasks},
+    trace,
     unwind::{lock, swallow},
 };
 
@@ -324,6 +325,13 @@ impl Subject {
     }
 
     fn tell(&self, stall: &Stall) {
+        trace::note_stall(
+            stall.thread(),
+            stall.duration(),
+            stall.is_over(),
+            (stall.task(), stall.location()),
+            stall.system_call(),
+        );
         match &self.entry.hook {
             Some(hook) => swallow(|| hook(stall)),
             // A program whose standard error is closed is watched all the same.

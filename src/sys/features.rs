@@ -125,6 +125,25 @@ impl Features {
         code < 64 && self.opcodes & 1 << code != 0
     }
 
+    /// The names of what a ring lacks here, but for the operations that do not exist.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let all = [
+            ("FAST_POLL", self.fast_poll),
+            ("EXT_ARG", self.ext_arg),
+            ("SUBMIT_ALL", self.setup.submit_all),
+            ("REG_REG_RING", self.registered_ring),
+            ("COOP_TASKRUN", self.setup.coop_taskrun),
+            ("PBUF_RING", self.buffer_ring),
+            ("ACCEPT_MULTISHOT", self.multishot_accept),
+            ("RECV_MULTISHOT", self.multishot_recv),
+            ("DEFER_TASKRUN", self.setup.defer_taskrun),
+            ("NO_SQARRAY", self.setup.no_sqarray),
+            ("NO_IOWAIT", self.no_iowait),
+        ];
+        let missing = all.into_iter().filter(|(_, is_there)| !is_there);
+        missing.map(|(name, _)| name).collect()
+    }
+
     /// Without everything that is newer than `version`.
     pub(crate) fn masked(mut self, version: Version) -> Self {
         let has = |major, minor| version >= Version::new(major, minor);

@@ -7,6 +7,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use crate::unwind;
+
 /// The reason why a task ended without an output: it was cancelled or it panicked.
 pub struct JoinError {
     /// The payload of the panic, in a mutex because the payload need not be `Sync`.
@@ -70,17 +72,9 @@ impl JoinError {
     }
 }
 
-/// The message of a panic, if its payload is a string, as that of `panic!` is.
-pub(super) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
-    match payload.downcast_ref::<&'static str>() {
-        Some(message) => Some(message),
-        None => payload.downcast_ref::<String>().map(String::as_str),
-    }
-}
-
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let described = self.with_payload(|payload| match message(payload) {
+        let described = self.with_payload(|payload| match unwind::message(payload) {
             Some(message) => write!(f, "the task panicked: {message}"),
             None => f.write_str("the task panicked"),
         });

@@ -2,10 +2,8 @@
 
 use std::{any::Any, fmt, panic::Location};
 
-use super::{
-    join_error::{JoinError, message},
-    task_ref::TaskRef,
-};
+use super::{join_error::JoinError, task_ref::TaskRef};
+use crate::unwind::message;
 
 /// The reaction to a panic of a task without a join handle.
 ///

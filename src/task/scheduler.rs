@@ -25,6 +25,7 @@ use super::{
     running::Running,
     task_ref::{self, TaskRef},
     thread_bound::Home,
+    traced,
     waker::BorrowedWaker,
 };
 use crate::{budget, unwind::swallow};
@@ -245,6 +246,7 @@ impl Scheduler {
         F: Future + 'static,
         N: MaybeName,
     {
+        let future = traced(future, name.name(), state, location);
         let task = raw::allocate(future, name, state, self.inbox(), location);
         task.link_before(&self.root);
         // An unfinished task keeps itself; `finish` gives this reference back.

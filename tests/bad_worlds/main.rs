@@ -28,3 +28,5 @@ mod profile;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tracing")]
+mod traced;

@@ -22,6 +22,8 @@ pub(crate) mod program;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod quarantine;
 pub(crate) mod random;
+#[cfg(feature = "tracing")]
+pub(crate) mod recorder;
 #[expect(unsafe_code, reason = "a filter is installed by raw system calls")]
 pub(crate) mod seccomp;
 #[cfg(feature = "http")]

@@ -7,7 +7,7 @@ use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
 pub(crate) const LAYERS: [&[&str]; 13] = [
     &["unwind", "budget", "shrink"],
-    &["mailbox"],
+    &["mailbox", "trace"],
     &["sys", "buf", "task", "time", "sync", "future"],
     &["driver", "blocking"],
     &["pool"],
