@@ -84,6 +84,7 @@ mod shared;
 #[doc(alias = "blocking")]
 pub mod synchronous;
 mod timings;
+mod trace;
 mod url;
 
 use std::{fmt, rc::Rc};

@@ -22,6 +22,9 @@ mod settings;
 mod shared_server;
 mod stop_signal;
 mod timeouts;
+mod trace;
+#[cfg(feature = "tracing")]
+mod trace_hook;
 mod worker;
 mod worker_clone;
 mod worker_shared;

@@ -18,4 +18,6 @@ mod stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;
+#[cfg(feature = "tracing")]
+mod traced;
 mod unread;

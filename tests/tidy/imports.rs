@@ -31,7 +31,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         module: "http::server",
         layers: &[
             &["announcer", "end_reason", "phase", "timeouts"],
-            &["report", "access_log"],
+            &["report", "access_log", "trace"],
             &["connection_info", "settings"],
             &["worker_shared"],
             &["exchange", "job"],
@@ -40,7 +40,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["connection", "worker"],
             &["listening"],
             &["workers"],
-            &["stop_signal", "handle"],
+            &["stop_signal", "handle", "trace_hook"],
             &["shared_server"],
         ],
         exceptions: &[],
@@ -50,7 +50,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         layers: &[
             &["phase"],
             &["error url", "timings"],
-            &["body", "informational", "retry"],
+            &["body", "informational", "retry", "trace"],
             &["options"],
             &["pool"],
             &["exchange"],

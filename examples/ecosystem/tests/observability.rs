@@ -43,22 +43,36 @@ fn each_line_of_tracing_knows_its_request() {
     assert_eq!(missing.status(), 404);
     assert!(send_nonsense(&addr).starts_with("HTTP/1.1 400 "));
     let lines = program.interrupt();
-    let span = r#"request{method="GET" route="/users/{id}" path="/users/"#;
     for id in 0..20 {
-        let of_this = format!("{span}{id}\"}}: ");
-        let looking = format!("looking the user up id={id}");
-        assert_eq!(count(&lines, &[&of_this, &looking]), 1, "{id}: {lines:#?}");
+        let of_this = format!(
+            r#"request{{otel.kind="server" http.request.method="GET" url.path="/users/{id}" "#
+        );
+        let route = r#"http.route="/users/{id}""#;
+        let looking = format!("}}: looking the user up id={id}");
+        assert_eq!(
+            count(&lines, &[&of_this, route, &looking]),
+            1,
+            "{id}: {lines:#?}"
+        );
         // On a helper thread.
-        let hashing = format!("hashing name=\"user-{id}\"");
+        let hashing = format!("}}: hashing name=\"user-{id}\"");
         assert_eq!(count(&lines, &[&of_this, &hashing]), 1, "{id}: {lines:#?}");
-        let closed = format!("{span}{id}\" status=200}}: close time.busy");
-        assert_eq!(count(&lines, &[&closed]), 1, "{id}: {lines:#?}");
+        let closed = ["http.response.status_code=200 ", "}: close time.busy"];
+        assert_eq!(
+            count(&lines, &[&of_this, closed[0], closed[1]]),
+            1,
+            "{id}: {lines:#?}"
+        );
     }
     // In a task of its own.
-    let of_zero = format!("{span}0\"}}: there is no such user");
-    assert_eq!(count(&lines, &["WARN", &of_zero]), 1);
-    let none = r#"request{method="GET" route="none" path="/nothing" status=404}: close"#;
-    assert_eq!(count(&lines, &[none]), 1, "{lines:#?}");
+    let of_zero = [r#"url.path="/users/0" "#, "}: there is no such user"];
+    assert_eq!(count(&lines, &["WARN", of_zero[0], of_zero[1]]), 1);
+    let none = [
+        r#"url.path="/nothing" "#,
+        "http.response.status_code=404 ",
+        "}: close",
+    ];
+    assert_eq!(count(&lines, &none), 1, "{lines:#?}");
     assert_eq!(count(&lines, &["INFO answered /users/", "sent="]), 20);
     assert_eq!(count(&lines, &["WARN ended  reason="]), 1, "{lines:#?}");
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tracing")]
+mod trace_hook;
 
 use std::{
     fmt,

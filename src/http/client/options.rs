@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{informational::Informational, retry::Retry, url::Url};
+use super::{informational::Informational, retry::Retry, trace::Hooks, url::Url};
 
 /// Is told of each informational response.
 pub(super) type Tell = Rc<dyn Fn(&Informational<'_>)>;
@@ -28,6 +28,7 @@ pub(super) struct Options {
     pub(super) decompresses: bool,
     pub(super) retry: Option<Rc<Retry>>,
     pub(super) on_informational: Option<Tell>,
+    pub(super) hooks: Hooks,
 }
 
 impl Default for Options {
@@ -44,6 +45,7 @@ impl Default for Options {
             decompresses: true,
             retry: None,
             on_informational: None,
+            hooks: Hooks::default(),
         }
     }
 }

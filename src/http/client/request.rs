@@ -11,6 +11,7 @@ use super::{
     informational::Informational,
     response::Response,
     retry::Retry,
+    trace::RequestSpan,
     url::{IntoUrl, base64},
 };
 use crate::http::{HeaderName, HeaderValue, Method, header};
@@ -228,7 +229,16 @@ impl Request {
                 HeaderValue::from_static("identity"),
             ));
         }
-        flow::send(self.client.shared(), message).await
+        let Message {
+            method,
+            url,
+            fields,
+            options,
+            ..
+        } = &mut *message;
+        let span = RequestSpan::begin(method, url, fields, &options.hooks);
+        let sending = flow::send(self.client.shared(), message);
+        span.around(sending, Response::status).await
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     serve::{closing::close_gently, serve_all},
     settings::Settings,
     timeouts::Timeouts,
+    trace::ConnectionSpan,
     worker_shared::Shared,
 };
 use crate::{
@@ -51,7 +52,7 @@ use crate::{
 /// ```
 #[derive(Clone, Default)]
 pub struct Connection {
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 impl Connection {
@@ -101,6 +102,8 @@ impl Connection {
         let exchange = Exchange::new(Rc::clone(&shared));
         let mut serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::new(handler)));
         let mut transport = stream.into();
+        let span = ConnectionSpan::begin(&transport);
+        exchange.set_span(span.id());
         loop {
             budget::turn().await;
             let receive = poll_fn(|context| transport.poll_recv(context));

@@ -36,7 +36,7 @@ pub(crate) use line::Written;
 
 use super::{
     connection_info::ConnectionInfo, end_reason::EndReason, phase::Phase, settings::WhenGone,
-    worker_shared::Shared,
+    trace::ConnectionId, worker_shared::Shared,
 };
 use crate::{
     budget,
@@ -68,6 +68,8 @@ pub(crate) struct Exchange {
     incoming: Incoming,
     outgoing: Outgoing,
     when_gone: Cell<WhenGone>,
+    /// The span of the connection.
+    span: Cell<ConnectionId>,
     ended: RefCell<Option<Ended>>,
 }
 
@@ -90,6 +92,7 @@ impl Exchange {
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
             when_gone: Cell::new(when_gone),
+            span: Cell::default(),
             ended: RefCell::new(None),
         })
     }
@@ -109,6 +112,18 @@ impl Exchange {
         self.incoming.push(bytes);
         let is_logged = self.shared.settings.access_log.is_some();
         self.line.begin(transport, is_logged);
+    }
+
+    /// Says which span belongs to the connection that it is given.
+    #[inline]
+    pub(crate) fn set_span(&self, span: ConnectionId) {
+        self.span.set(span);
+    }
+
+    /// The span of the connection.
+    #[inline]
+    pub(crate) fn span(&self) -> ConnectionId {
+        self.span.get()
     }
 
     pub(crate) fn take_ended(&self) -> Option<Ended> {
@@ -330,6 +345,11 @@ impl Exchange {
     #[inline]
     pub(crate) fn body_failed(&self) -> Option<BodyFailure> {
         self.incoming.failed()
+    }
+
+    /// The bytes of both bodies: those that have come, and those that were sent or are under way.
+    pub(crate) fn body_bytes(&self) -> (u64, u64) {
+        (self.incoming.received(), self.outgoing.body_bytes())
     }
 
     pub(crate) fn set_body_timeout(&self, timeout: Duration) {

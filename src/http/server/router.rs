@@ -237,6 +237,7 @@ impl Router {
             return self.find_fallback(request);
         };
         request.params().replace(params);
+        request.note_route(route.path());
         route
             .handler(request.method())
             .ok_or_else(|| without_handler(route.allowed(), request.method()))

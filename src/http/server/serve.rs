@@ -17,9 +17,14 @@ use super::{
     message::{handler::Handler, received::Received, request::Request, response::Response},
     phase::Phase,
     settings::WhenGone,
+    trace::{self, RequestSpan},
 };
 use crate::{
-    http::h1::{AnswerTo, RequestHead},
+    http::{
+        StatusCode,
+        error::Error,
+        h1::{AnswerTo, RequestHead},
+    },
     time,
 };
 use answer::{Answered, Next, answer, answer_at_once};
@@ -95,12 +100,13 @@ async fn serve<H: Handler>(
             }
             Err(NoRequest::Refused(reason)) => refuse(exchange, storage, reason),
             Ok(()) => {
+                let span = begin_span(exchange, received);
                 let (request, mut record) = begin(exchange, received);
                 // The answer is written once, where it is, since it is large. An async function
                 // around this would cost a request 55 instructions.
                 let mut driven = None;
                 let handled = {
-                    let mut answer = pin!(handler.handle(request));
+                    let mut answer = pin!(span.around(handler.handle(request)));
                     let poll = |context: &mut Context<'_>| {
                         Poll::Ready(exchange.poll_inside(answer.as_mut(), context, &mut driven))
                     };
@@ -111,12 +117,14 @@ async fn serve<H: Handler>(
                         drive(exchange, answer, &mut driven, &mut gathered).await
                     }
                 };
+                span.note_error(|| error_of(&driven));
                 take_error(&mut record, &mut driven);
                 let answered = match answer_at_once(exchange, &received.head, &mut driven) {
                     Some(answered) => Ok(answered),
                     None => answer_late(exchange, received, handled, driven, &mut gathered).await,
                 };
                 finish(exchange, received, record, &answered);
+                span.finish(|| outcome(&answered), || exchange.body_bytes());
                 answered?.2
             }
         };
@@ -169,6 +177,7 @@ fn refuse(exchange: &Exchange, head: &RequestHead, reason: EndReason) -> Next {
     let known = (!reason.closes()).then_some(head);
     let shared = exchange.shared();
     shared.note_refusal(|| exchange.peer(), reason, known);
+    trace::note_refused(exchange.span(), reason, known);
     if reason.closes() {
         exchange.refuse(reason, AnswerTo::unreadable());
         return Next::Close;
@@ -179,6 +188,21 @@ fn refuse(exchange: &Exchange, head: &RequestHead, reason: EndReason) -> Next {
     answer_to.keeps_alive &= !shared.is_stopping() && exchange.can_skip_body();
     exchange.refuse(reason, answer_to);
     answer::next_after(answer_to.keeps_alive)
+}
+
+/// Begins the span of the request whose head was read.
+#[inline]
+fn begin_span(exchange: &Exchange, received: &mut Rc<Received>) -> RequestSpan {
+    let span = RequestSpan::begin(|| {
+        let hooks = &exchange.shared().settings.hooks;
+        (&received.head, exchange.span(), hooks)
+    });
+    span.hand_over(|handle| {
+        if let Some(current) = Rc::get_mut(received) {
+            current.span = handle;
+        }
+    });
+    span
 }
 
 /// Begins the request whose head was read, and the record of it for the access log.
@@ -219,11 +243,28 @@ async fn answer_late(
     answered
 }
 
+/// The error that a handler has returned.
+fn error_of(driven: &Option<Driven<Response>>) -> Option<&Error> {
+    match driven {
+        Some(Driven::Done(response)) => response.error(),
+        _ => None,
+    }
+}
+
 /// Moves the error of a failed handler to the record of the access log.
 #[inline]
 fn take_error(record: &mut Option<Exchanged>, driven: &mut Option<Driven<Response>>) {
     if let (Some(record), Some(Driven::Done(response))) = (record, driven) {
         record.error = response.take_error();
+    }
+}
+
+/// The status of the answer, and the reason where it was not the handler's.
+#[inline]
+fn outcome(answered: &Result<Answered, Gone>) -> (Option<StatusCode>, Option<EndReason>) {
+    match answered {
+        Ok((status, reason, _)) => (Some(*status), *reason),
+        Err(Gone(reason)) => (None, Some(*reason)),
     }
 }
 
@@ -238,10 +279,7 @@ fn finish(
 ) {
     exchange.retire();
     if let Some(record) = record {
-        let (status, reason) = match answered {
-            Ok((status, reason, _)) => (Some(*status), *reason),
-            Err(Gone(reason)) => (None, Some(*reason)),
-        };
+        let (status, reason) = outcome(answered);
         record.tell(exchange, &received.head, status, reason);
     }
     let shared = exchange.shared();

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{access_log::AccessLog, timeouts::Timeouts};
+use super::{access_log::AccessLog, timeouts::Timeouts, trace::Hooks};
 use crate::http::h1::{RequestHead, Rules};
 
 /// When a handler's future is dropped because its client left.
@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) keeps_running: bool,
     /// The names that are served, where it is not all of them.
     pub(crate) hosts: Option<Arc<[String]>>,
+    pub(crate) hooks: Hooks,
 }
 
 impl Settings {

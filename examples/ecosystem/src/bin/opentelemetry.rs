@@ -11,7 +11,7 @@
 use std::{error::Error, io, net::SocketAddr, sync::mpsc, thread, time::Duration};
 
 use annulus::{
-    http::{self, Handler, Request, Response, Router, Server, StatusCode, client::synchronous},
+    http::{self, Request, Router, Server, StatusCode, client::synchronous},
     signal, time,
 };
 use opentelemetry::{propagation::TextMapPropagator as _, trace::TracerProvider as _};
@@ -20,7 +20,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use prost::Message as _;
-use tracing::{Instrument as _, field, info_span, instrument};
+use tracing::{instrument, level_filters::LevelFilter, subscriber::NoSubscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -51,28 +51,6 @@ impl HttpClient for Exporting {
     }
 }
 
-/// A handler whose requests have a span each, under the caller's where it has sent `traceparent`.
-fn traced(route: &'static str, inner: impl Handler) -> impl Handler {
-    async move |request: Request| -> Response {
-        let method = request.method().as_str();
-        let span = info_span!(
-            "request",
-            otel.name = format!("{method} {route}"),
-            otel.kind = "server",
-            http.request.method = method,
-            http.route = route,
-            http.response.status_code = field::Empty,
-        );
-        let fields = request.field_map();
-        let parent = TraceContextPropagator::new().extract(&HeaderExtractor(&fields));
-        // It fails where no layer of OpenTelemetry is there: then there is nothing to tie.
-        let _ = span.set_parent(parent);
-        let response = inner.handle(request).instrument(span.clone()).await;
-        span.record("http.response.status_code", response.status().as_u16());
-        response
-    }
-}
-
 async fn user(request: Request) -> http::Result<String> {
     Ok(name_of(request.param("id")?).await)
 }
@@ -88,25 +66,28 @@ async fn name_of(id: u32) -> String {
 fn collect() -> io::Result<SocketAddr> {
     let (tell, addr) = mpsc::channel();
     thread::spawn(move || {
-        Server::new()
+        let server = Server::new()
             .listen("127.0.0.1:0")
-            .on_listening(move |addr| tell.send(addr).expect("it is awaited below"))
-            .run(async |mut request: Request| -> http::Result<StatusCode> {
-                let body = request.take_body().bytes().await?;
-                let export = ExportTraceServiceRequest::decode(&*body);
-                let export = export.map_err(|_| StatusCode::BAD_REQUEST)?;
-                let scopes = export
-                    .resource_spans
-                    .into_iter()
-                    .flat_map(|one| one.scope_spans);
-                for span in scopes.flat_map(|one| one.spans) {
-                    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();
-                    let (trace, parent): (String, String) =
-                        (hex(&span.trace_id), hex(&span.parent_span_id));
-                    println!("collected {:?} trace={trace} parent={parent}", span.name);
-                }
-                Ok(StatusCode::OK)
-            })
+            .on_listening(move |addr| tell.send(addr).expect("it is awaited below"));
+        let serving = server.serve(async |mut request: Request| -> http::Result<StatusCode> {
+            let body = request.take_body().bytes().await?;
+            let export = ExportTraceServiceRequest::decode(&*body);
+            let export = export.map_err(|_| StatusCode::BAD_REQUEST)?;
+            let scopes = export
+                .resource_spans
+                .into_iter()
+                .flat_map(|one| one.scope_spans);
+            for span in scopes.flat_map(|one| one.spans) {
+                let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();
+                let (trace, parent): (String, String) =
+                    (hex(&span.trace_id), hex(&span.parent_span_id));
+                println!("collected {:?} trace={trace} parent={parent}", span.name);
+            }
+            Ok(StatusCode::OK)
+        });
+        // Its own requests would be exported to it for ever.
+        let nothing = NoSubscriber::default();
+        tracing::subscriber::with_default(nothing, || annulus::run(serving))
     });
     addr.recv().map_err(io::Error::other)
 }
@@ -123,14 +104,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_resource(Resource::builder().with_service_name("users").build())
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("users"));
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))?;
+    // The spans of connections are debug, and would make one trace of all requests on each.
+    let registry = tracing_subscriber::registry().with(LevelFilter::INFO);
+    tracing::subscriber::set_global_default(registry.with(layer))?;
 
     let port = std::env::args().nth(1).unwrap_or("8080".into());
+    let propagator = TraceContextPropagator::new();
     Server::new()
         .listen(format!("127.0.0.1:{port}"))
+        // The request's span goes under the caller's, where it has sent `traceparent`.
+        .on_request_span(move |span, fields| {
+            // It fails where no layer of OpenTelemetry is there: then there is nothing to tie.
+            let _ = span.set_parent(propagator.extract(&HeaderExtractor(fields)));
+        })
         .on_listening(|addr| println!("listening on {addr}"))
         .shutdown_on(signal::ctrl_c(), Duration::from_secs(10))
-        .run_each(|| Router::new().get("/users/{id}", traced("/users/{id}", user)))?;
+        .run_each(|| Router::new().get("/users/{id}", user))?;
     // It blocks until the last spans are sent: after the server, and on no thread of its own.
     provider.shutdown()?;
     Ok(())

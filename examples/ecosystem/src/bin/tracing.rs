@@ -1,4 +1,4 @@
-//! A span for each request, with its method, route and status, and lines that know their request.
+//! The spans of requests, with method, route and status, and lines that know their request.
 //!
 //! ```text
 //! cargo run --bin tracing          # then, elsewhere: curl http://127.0.0.1:8080/users/7
@@ -10,31 +10,17 @@ use std::time::Duration;
 
 use annulus::{
     blocking,
-    http::{self, Handler, Request, Response, Router, Server, StatusCode},
+    http::{self, Request, Router, Server},
     signal, spawn, time,
 };
-use tracing::{Instrument as _, Span, field, info, info_span, warn};
+use tracing::{Instrument as _, Span, info, warn};
 use tracing_subscriber::fmt::format::FmtSpan;
-
-/// A handler whose requests have a span each.
-///
-/// `Instrument` enters the span at each poll and leaves it after: other requests of the thread run
-/// between two polls, and theirs is another one. A guard of `Span::enter` that is held over an
-/// `await` would mix them up.
-fn traced(route: &'static str, inner: impl Handler) -> impl Handler {
-    async move |request: Request| -> Response {
-        let (method, path) = (request.method().as_str(), request.path());
-        let span = info_span!("request", method, route, path, status = field::Empty);
-        let response = inner.handle(request).instrument(span.clone()).await;
-        span.record("status", response.status().as_u16());
-        response
-    }
-}
 
 async fn user(request: Request) -> http::Result<String> {
     let id: u32 = request.param("id")?;
     info!(id, "looking the user up");
-    // A task and a call on another thread have no span, unless they are given one.
+    // A task and a call on another thread are not inside of the request's span, unless they are
+    // told to be.
     let name = spawn(name_of(id).in_current_span());
     let name = name.await.expect("it does not panic");
     let span = Span::current();
@@ -59,9 +45,7 @@ fn hash_of(name: &str) -> u32 {
 }
 
 fn router() -> Router {
-    Router::new()
-        .get("/users/{id}", traced("/users/{id}", user))
-        .fallback(traced("none", async |_| StatusCode::NOT_FOUND))
+    Router::new().get("/users/{id}", user)
 }
 
 fn main() -> std::io::Result<()> {

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::params::Params;
-use crate::http::{h1::RequestHead, server::exchange::Exchange};
+use crate::http::{
+    h1::RequestHead,
+    server::{exchange::Exchange, trace::SpanHandle},
+};
 
 /// The state that an exchange shares with the [`Request`](crate::http::Request) that it gave to the
 /// handler.
@@ -23,6 +26,7 @@ pub(crate) struct Received {
     pub(crate) has_body: Cell<bool>,
     /// The parameters that the router found in the path.
     pub(crate) params: RefCell<Params>,
+    pub(crate) span: SpanHandle,
     /// The one of which this is another version, with the head that a layer has made. The exchange
     /// sees by its count that the body may still be read.
     pub(crate) _original: Option<Rc<Self>>,
@@ -36,6 +40,7 @@ impl Received {
             number: 0,
             has_body: Cell::new(true),
             params: RefCell::default(),
+            span: SpanHandle::default(),
             _original: None,
         })
     }

@@ -41,6 +41,12 @@ impl Request {
         &self.received.params
     }
 
+    /// Tells the request's span which route was found.
+    #[inline]
+    pub(crate) fn note_route(&self, route: &str) {
+        self.received.span.note_route(self.method(), route);
+    }
+
     /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &Method {

@@ -240,6 +240,10 @@ impl Response {
         response
     }
 
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.error.as_deref()
+    }
+
     pub(crate) fn take_error(&mut self) -> Option<Box<Error>> {
         self.error.take()
     }

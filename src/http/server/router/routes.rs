@@ -38,6 +38,10 @@ impl Route {
         }
     }
 
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     fn own(&self, method: &Method) -> Option<&BoxedHandler> {
         let mut methods = self.methods.iter();
         methods

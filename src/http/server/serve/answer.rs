@@ -129,7 +129,7 @@ pub(crate) async fn answer(
                 }
                 encode(exchange, &response, None, answer_to);
                 exchange.flush().await?;
-                tunnel(exchange, make).await?;
+                tunnel(exchange, received.span.around_made(make)).await?;
                 Ok((status, None, Next::Close))
             }
             // Neither ends an exchange: what follows would be taken for its answer, or for a
@@ -287,7 +287,8 @@ async fn produce(
         // A client that closed its side of a stream without an end has left.
         exchange.set_when_gone(WhenGone::HalfClose);
     }
-    let mut producer = make(BodyWriter::new(Rc::clone(exchange), received.number));
+    let producer = make(BodyWriter::new(Rc::clone(exchange), received.number));
+    let mut producer = received.span.around(producer);
     let driven = exchange.drive(producer.as_mut()).await;
     let ended: Result<()> = match driven {
         Ok(Driven::Done(Ok(()))) => {
@@ -309,6 +310,9 @@ async fn produce(
         }
     };
     drop(producer);
+    if let Err(error) = &ended {
+        received.span.note_error(error);
+    }
     match ended {
         Ok(()) => Ok((status, reason, next_after(keeps_alive))),
         // Nothing has left yet, so that the client can be told.

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Handler, Worker, refusal::refuse};
 use crate::{
+    http::server::trace,
     net::{Acceptor, Socket},
     sys::errno,
     time, unwind,
@@ -51,6 +52,7 @@ impl<H: Handler> Worker<H> {
                     Poll::Ready(Err(error)) if is_exhausted(&error) => {
                         is_pending = false;
                         self.shared.count(|report| report.exhausted += 1);
+                        trace::note_exhausted(self.connections.len());
                         self.evict_some();
                     }
                     Poll::Ready(Err(error)) => return self.inbox.fail(error),
@@ -92,6 +94,10 @@ impl<H: Handler> Worker<H> {
             .may_accept(count, has_idle, self.refusals.len());
         if !may_accept && !was_paused {
             self.shared.count(|report| report.pauses += 1);
+            trace::note_pause(count);
+        }
+        if may_accept && was_paused {
+            trace::note_resumed(count);
         }
         may_accept
     }
@@ -159,6 +165,7 @@ impl<H: Handler> Worker<H> {
                     continue;
                 }
                 self.shared.count(|report| report.evicted += 1);
+                trace::note_evicted(self.connections.span(index));
                 drop(self.connections.remove(index));
             }
             if self.connections.len() < count {

@@ -1,6 +1,9 @@
 //! The connections of one worker, in the order of their last use.
 
-use crate::http::transport::Transport;
+use crate::http::{
+    server::trace::{ConnectionId, ConnectionSpans},
+    transport::Transport,
+};
 
 /// The index of no connection.
 const NONE: u32 = u32::MAX;
@@ -46,6 +49,7 @@ pub(crate) struct Connections {
     slots: slab::Slab<Connection>,
     oldest: u32,
     newest: u32,
+    spans: ConnectionSpans,
 }
 
 impl Connections {
@@ -54,11 +58,15 @@ impl Connections {
             slots: slab::Slab::new(),
             oldest: NONE,
             newest: NONE,
+            spans: ConnectionSpans::default(),
         }
     }
 
     /// Adds an idle connection and returns its index.
     pub(crate) fn insert(&mut self, stream: Transport, now: u32) -> u32 {
+        let entry = self.slots.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("there are fewer than 2^32 descriptors");
+        self.spans.insert(index, &stream);
         let connection = Connection {
             doing: Doing::Idle(stream),
             accepted: now,
@@ -66,10 +74,15 @@ impl Connections {
             newer: NONE,
             older: NONE,
         };
-        let index = u32::try_from(self.slots.insert(connection))
-            .expect("there are fewer than 2^32 descriptors");
+        entry.insert(connection);
         self.link(index);
         index
+    }
+
+    /// The span of a connection.
+    #[inline]
+    pub(crate) fn span(&self, index: u32) -> ConnectionId {
+        self.spans.id(index)
     }
 
     pub(crate) fn doing(&mut self, index: u32) -> Option<&mut Doing> {
@@ -105,6 +118,7 @@ impl Connections {
         if let Doing::Idle(_) = self.slots[index as usize].doing {
             self.unlink(index);
         }
+        self.spans.remove(index);
         self.slots.remove(index as usize).doing
     }
 
@@ -197,6 +211,7 @@ impl Connections {
     /// Forgets all connections. The idle ones are closed.
     pub(crate) fn clear(&mut self) {
         self.slots.clear();
+        self.spans.clear();
         (self.oldest, self.newest) = (NONE, NONE);
     }
 

@@ -5,7 +5,9 @@ use std::{future::Future, time::Duration};
 use crate::{
     http::{
         h1::{AnswerTo, encode_reject},
-        server::{end_reason::EndReason, serve::closing::close_gently, worker_shared::Shared},
+        server::{
+            end_reason::EndReason, serve::closing::close_gently, trace, worker_shared::Shared,
+        },
         transport::Transport,
     },
     time,
@@ -21,6 +23,7 @@ pub(crate) fn refuse(
 ) -> impl Future<Output = ()> + use<> + 'static {
     let reason = EndReason::Overloaded;
     shared.note_refusal(|| transport.peer_addr(), reason, None);
+    trace::note_overloaded(|| transport.peer_addr());
     let mut answer = Vec::new();
     encode_reject(
         &mut answer,

@@ -146,6 +146,7 @@ impl<H: Handler> Worker<H> {
             .connections
             .activate(index, number)
             .expect("the connection was idle");
+        exchange.set_span(self.connections.span(index));
         exchange.give(stream, bytes);
         number
     }
