@@ -31,6 +31,7 @@ use std::{
 use crate::{
     sys::Process,
     unwind::{self, lock},
+    wait_note::{self, WaitNote},
 };
 use threads::Job;
 pub use work::{HelperStats, Work, WorkStats};
@@ -89,6 +90,7 @@ impl<T> Future for Blocking<T> {
                 *state = State::Waiting(Some(waker));
                 drop(state);
                 drop(old);
+                wait_note::leave(WaitNote::Call);
                 Poll::Pending
             }
             State::Done(output) => {

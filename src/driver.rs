@@ -47,6 +47,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod view;
 pub(crate) mod watched;
 
 use std::{
@@ -66,6 +67,7 @@ pub(crate) use multi::MultiState;
 pub(crate) use readiness::WaitBegun;
 pub(crate) use remote::{Helpers, Job, Remote};
 pub(crate) use slot::{Abandoned, Item, Key, Withdrawn};
+pub use view::{DriverStats, EntryKinds};
 
 use crate::{
     shrink,
@@ -78,7 +80,7 @@ use outside::Outside;
 pub(crate) use poll::NO_SOURCE;
 use poll::PollBackend;
 use silent::Looks;
-use slot::{Slot, SpareRests, State};
+use slot::{Slot, SpareRests, State, What};
 use turn::Events;
 
 /// The kind of driver that a runtime uses.
@@ -102,30 +104,6 @@ pub(crate) struct RingSize {
     pub(crate) completion_count: u32,
 }
 
-/// Counts of a driver's work so far. Each figure only grows.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct DriverStats {
-    /// Calls of io_uring_enter(2), or of epoll_wait(2) on the poll driver.
-    pub enters: u64,
-    /// Entries pushed to the ring.
-    pub entries: u64,
-    /// Completions, or readiness events on the poll driver.
-    pub completions: u64,
-    /// Plain system calls made in place of an entry (attempts).
-    pub attempts: u64,
-    /// Enters that found the completion queue overflown.
-    pub overflows: u64,
-    /// Operations given up in flight.
-    pub abandoned: u64,
-    /// Completions that came for a slot that is gone.
-    pub stale: u64,
-    /// Receives stopped because their socket held too many bytes that no task had taken.
-    pub backpressure: u64,
-    /// Operations in flight now.
-    pub in_flight: u64,
-}
-
 /// The operations of one thread.
 pub(crate) struct Driver {
     core: RefCell<Core>,
@@ -140,6 +118,7 @@ pub(crate) struct Driver {
     closed: Cell<bool>,
     process: Process,
     attempts: Cell<u64>,
+    turns: Cell<u64>,
     /// Completions that the last turn brought.
     batch: Cell<usize>,
     collected_at: CollectedAt,
@@ -218,6 +197,7 @@ impl Driver {
             closed: Cell::new(false),
             process: Process::current(),
             attempts: Cell::new(0),
+            turns: Cell::new(0),
             batch: Cell::new(0),
             collected_at: CollectedAt::default(),
             buffers_taken: Cell::new(0),
@@ -330,6 +310,7 @@ impl Driver {
         let core = self.core.borrow();
         let mut stats = DriverStats {
             attempts: self.attempts.get(),
+            turns: self.turns.get(),
             abandoned: core.abandoned,
             stale: core.stale,
             backpressure: core.backpressure,
@@ -538,16 +519,17 @@ impl Core {
     }
 
     #[inline]
-    fn insert(&mut self, state: State, number: u64) -> Key {
+    fn insert(&mut self, state: State, number: u64, what: What) -> Key {
         let key = self.next_key();
-        self.insert_as(key, state, number);
+        self.insert_as(key, state, number, what);
         key
     }
 
     #[inline]
-    fn insert_as(&mut self, key: Key, state: State, number: u64) {
+    fn insert_as(&mut self, key: Key, state: State, number: u64, what: What) {
         let index = self.slots.insert(Slot {
             generation: key.generation,
+            what,
             number,
             state,
         });
@@ -556,13 +538,14 @@ impl Core {
 
     fn push_slot(&mut self, state: State, entry: Entry) -> Result<Key, (io::Error, State)> {
         let key = self.next_key();
+        let what = What::new(entry.opcode(), entry.fd());
         let pushed = match &mut self.backend {
             Backend::Ring(ring) => ring.push(entry.with_user_data(key.user_data())),
             Backend::Poll(_) | Backend::Closed => Err(foreign_runtime()),
         };
         match pushed {
             Ok(number) => {
-                self.insert_as(key, state, number);
+                self.insert_as(key, state, number, what);
                 self.in_flight += 1;
                 Ok(key)
             }

@@ -190,7 +190,7 @@ pub(crate) use server::detached;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
     Handler, IntoResponse, Job, MakeHandler, Pairs, Phase, Report, Request, Response, Router,
-    Server, ServerHandle, SharedServer, Timeouts, WorkerClone,
+    Server, ServerHandle, SharedServer, Timeouts, WorkerClone, metrics,
 };
 pub use transport::{Transport, upgraded::Upgraded};
 

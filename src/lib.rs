@@ -132,6 +132,7 @@ pub mod fs;
 pub mod future;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod inspect;
 pub mod io;
 mod mailbox;
 pub mod net;
@@ -170,13 +171,15 @@ pub mod time;
 pub mod tls;
 mod trace;
 mod unwind;
+mod wait_note;
 pub mod workers;
 
 pub use diagnosis::{Diagnosis, diagnose};
-pub use driver::{DriverKind, DriverStats};
+pub use driver::{DriverKind, DriverStats, EntryKinds};
 pub use pool::ManagedBuf;
 pub use runtime::{
-    Cores, Runtime, RuntimeBuilder, Stall, Stats, TokioStats, pin_to_core, run, stats,
+    Cores, Dump, Runtime, RuntimeBuilder, Stall, Stats, TaskDump, TokioStats, WaitsFor, dump,
+    pin_to_core, run, stats,
 };
 pub use task::spawn;
 pub use workers::{Worker, Workers};

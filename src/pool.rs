@@ -158,6 +158,16 @@ impl Pool {
         self.published.get().wrapping_sub(driver.buffers_taken())
     }
 
+    /// How many buffers there are, and how many of them are free.
+    pub(crate) fn counts(&self, driver: &Driver) -> (u64, u64) {
+        let free = if self.provided {
+            u64::from(self.published_count(driver))
+        } else {
+            self.free.borrow().len() as u64
+        };
+        (u64::from(self.size.buffer_count), free)
+    }
+
     /// Times that a receive had to bring memory of its own.
     pub(crate) fn exhausted(&self) -> u64 {
         self.exhausted.get()

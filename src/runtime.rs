@@ -4,7 +4,9 @@ mod block_on;
 mod builder;
 mod catch_up;
 mod cores;
+mod dump;
 mod outside;
+pub(crate) mod registry;
 mod spin;
 mod stall;
 mod stats;
@@ -23,12 +25,15 @@ use std::{
 pub(crate) use block_on::is_inside;
 pub use builder::RuntimeBuilder;
 pub use cores::{Cores, pin_to_core};
+pub use dump::{Dump, TaskDump, WaitsFor, dump};
+pub use registry::Silence;
 pub use stall::Stall;
 #[cfg(feature = "tokio-context")]
 pub(crate) use stats::tokio_counts;
 pub use stats::{Stats, TokioStats, stats};
 
 use catch_up::CatchUp;
+use registry::Seated;
 use spin::Spin;
 use watchdog::Watch;
 
@@ -118,6 +123,8 @@ pub fn run<F: Future>(future: F) -> F::Output {
 /// # }
 /// ```
 pub struct Runtime {
+    /// Dropped before the tasks, which answer for it.
+    seat: Seated,
     /// Dropped before the tasks, which it looks at.
     watch: Option<Watch>,
     driver: Rc<Driver>,
@@ -174,6 +181,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        self.seat.leave();
         let mut panic = FirstPanic::default();
         self.wind_down(&mut panic);
         self.driver.end(self.shutdown_timeout, &mut panic);

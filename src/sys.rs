@@ -48,10 +48,10 @@ pub(crate) use kernel::{KernelName, descriptors_possible, has_seccomp_filter, io
 pub(crate) use limits::{ResourceLimit, descriptors_max};
 pub(crate) use mapping::Mapping;
 pub(crate) use memory::give_back_memory;
-pub(crate) use monotonic::monotonic_nanos;
+pub(crate) use monotonic::{monotonic_nanos, thread_cpu_nanos};
 pub(crate) use per_process::PerProcess;
 pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state, poll_now};
-pub(crate) use process::{Process, call_in_children};
+pub(crate) use process::{Process, call_in_children, effective_user};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{

@@ -111,6 +111,7 @@ mod join_error;
 mod join_handle;
 mod join_set;
 mod local_key;
+mod measure;
 mod on_task_panic;
 mod primitives;
 mod pulse;
@@ -127,6 +128,7 @@ mod traced;
 mod unconstrained;
 #[cfg(not(feature = "tracing"))]
 mod untraced;
+mod view;
 mod waker;
 mod word;
 mod yield_now;
@@ -151,6 +153,7 @@ pub use join_error::JoinError;
 pub use join_handle::JoinHandle;
 pub use join_set::JoinSet;
 pub use local_key::{AccessError, LocalKey, LocalScope};
+pub use measure::{PollTimes, ThreadTimes};
 pub use on_task_panic::{OnTaskPanic, TaskPanic};
 pub use scheduler::TaskCounters;
 pub use scope::{Scope, scope};
@@ -161,9 +164,11 @@ pub use yield_now::{YieldNow, yield_now};
 pub(crate) use current::leave;
 pub(crate) use inbox::Unpark;
 pub(crate) use index_wakes::IndexWakes;
+pub(crate) use measure::Measure;
 pub(crate) use pulse::{Beat, Note, Pulse};
 
 pub(crate) use tasks::{SystemSpawner, Tasks};
+pub(crate) use view::{Activity, TaskId, TaskView};
 pub(crate) use waker::wake_all;
 
 /// Starts a task on this thread's runtime and returns its handle.
@@ -222,6 +227,18 @@ pub fn location() -> Option<&'static Location<'static>> {
 pub(crate) fn counters() -> TaskCounters {
     current::get()
         .map(|scheduler| scheduler.counters())
+        .unwrap_or_default()
+}
+
+/// Reads the measures of this thread's runtime; none outside one, and unless they were asked for.
+pub(crate) fn measured<R>(read: impl FnOnce(&Measure) -> R) -> Option<R> {
+    current::get()?.measure().map(read)
+}
+
+/// The tasks of this thread's runtime; none outside one.
+pub(crate) fn views() -> Vec<TaskView> {
+    current::get()
+        .map(|scheduler| scheduler.views())
         .unwrap_or_default()
 }
 

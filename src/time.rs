@@ -53,7 +53,9 @@ pub use interval::{Interval, interval, interval_at};
 pub use missed_ticks::MissedTicks;
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
-pub(crate) use timers::{Timers, fired_count, shrink, turn_end, watch_turn};
+pub(crate) use timers::{
+    Timers, fired_count, for_each_pending, pending_count, shrink, turn_end, watch_turn,
+};
 
 #[cfg(test)]
 mod tests;

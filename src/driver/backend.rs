@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DriverError, DriverKind, DriverStats, Key, PollBackend, Remote, RingSize, silent};
+use super::{
+    DriverError, DriverKind, DriverStats, EntryKinds, Key, PollBackend, Remote, RingSize, silent,
+};
 use crate::sys::{Completion, Entry, Features, PollEvents, Ring, Timespec, Version, Wait, errno};
 
 pub(super) enum Backend {
@@ -30,6 +32,7 @@ impl Backend {
                 stats.entries = counters.entries;
                 stats.completions = counters.completions;
                 stats.overflows = counters.overflows;
+                stats.kinds = EntryKinds::new(ring.ring.kinds());
             }
             Self::Poll(poll) => poll.add_stats(stats),
             Self::Closed => {}
@@ -122,6 +125,11 @@ impl RingBackend {
     /// Lets go of the parent's ring, in a child.
     pub(super) fn leave(self) {
         self.ring.leave();
+    }
+
+    /// As [`Ring::start_kinds`].
+    pub(super) fn start_kinds(&mut self) {
+        self.ring.start_kinds();
     }
 
     /// The entries that the kernel has not taken, and never will.

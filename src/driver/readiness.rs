@@ -12,9 +12,12 @@ use std::{
 };
 
 use super::{
-    Abandoned, Core, Driver, Key, Withdrawn, backend::Backend, foreign_runtime, slot::State,
+    Abandoned, Core, Driver, Key, Withdrawn,
+    backend::Backend,
+    foreign_runtime,
+    slot::{State, What},
 };
-use crate::sys::{self, Completion, Entry, PollEvents};
+use crate::sys::{self, Completion, Entry, PollEvents, opcode};
 
 /// The begin of a wait for readiness.
 pub(crate) enum WaitBegun {
@@ -53,7 +56,7 @@ impl Driver {
             return Err(foreign_runtime());
         };
         poll.watch(fd, source)?;
-        Ok(WaitBegun::Waits(core.add_waiter(source, events, waker)))
+        Ok(WaitBegun::Waits(core.add_waiter(fd, source, events, waker)))
     }
 
     /// Gives up a wait. The kernel addresses no memory for it, so nothing is kept.
@@ -69,6 +72,7 @@ impl Core {
     #[inline]
     pub(super) fn add_waiter(
         &mut self,
+        fd: i32,
         source: &Cell<u32>,
         events: PollEvents,
         waker: Waker,
@@ -78,7 +82,12 @@ impl Core {
             unreachable!("only the poll driver has sources")
         };
         let number = poll.add_waiter(source, events, key);
-        self.insert_as(key, State::Waiting(waker), number);
+        self.insert_as(
+            key,
+            State::Waiting(waker),
+            number,
+            What::new(opcode::POLL_ADD, fd),
+        );
         self.in_flight += 1;
         key
     }

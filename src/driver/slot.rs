@@ -53,8 +53,33 @@ pub(crate) trait Abandoned {
     fn finish(self: Box<Self>, completion: Completion);
 }
 
+/// The kind of an operation, for dumps: its opcode, and 24 bits of its descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct What(u32);
+
+/// In place of a descriptor: none.
+const NO_FD: u32 = (1 << 24) - 1;
+
+impl What {
+    #[inline]
+    pub(super) fn new(opcode: u8, fd: i32) -> Self {
+        // The upper bits of the descriptor fall off.
+        Self((fd as u32) << 8 | u32::from(opcode))
+    }
+
+    pub(super) fn opcode(self) -> u8 {
+        self.0 as u8
+    }
+
+    pub(super) fn fd(self) -> Option<i32> {
+        let fd = self.0 >> 8;
+        (fd != NO_FD).then_some(fd as i32)
+    }
+}
+
 pub(super) struct Slot {
     pub(super) generation: u32,
+    pub(super) what: What,
     /// The place of the entry in the submission queue, or of a wait for readiness among the waiters
     /// of its source.
     pub(super) number: u64,

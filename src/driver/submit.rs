@@ -2,9 +2,14 @@
 
 use std::{cell::Cell, io, sync::Arc, task::Waker};
 
-use super::{Abandoned, Driver, Job, Key, backend::Backend, foreign_runtime, slot::State};
+use super::{
+    Abandoned, Driver, Job, Key,
+    backend::Backend,
+    foreign_runtime,
+    slot::{State, What},
+};
 use crate::{
-    sys::{Completion, Entry, PollEvents, errno},
+    sys::{Completion, Entry, PollEvents, errno, opcode},
     unwind::FirstPanic,
 };
 
@@ -80,7 +85,11 @@ impl Driver {
         };
         poll.watch(fd, source)?;
         if poll.is_ready(source, events) {
-            let key = core.insert(State::Done(Completion::new(0)), u64::MAX);
+            let key = core.insert(
+                State::Done(Completion::new(0)),
+                u64::MAX,
+                What::new(opcode::POLL_ADD, fd),
+            );
             drop(guard);
             let mut panic = FirstPanic::default();
             if panic.catch(|| waker.wake()).is_none() {
@@ -90,7 +99,7 @@ impl Driver {
             panic.go_on();
             return Ok(key);
         }
-        Ok(core.add_waiter(source, events, waker))
+        Ok(core.add_waiter(fd, source, events, waker))
     }
 
     /// Runs `job` on a helper thread; its result completes the slot.
@@ -108,7 +117,11 @@ impl Driver {
         };
         let key = {
             let mut core = self.core.borrow_mut();
-            let key = core.insert(State::Waiting(waker), u64::MAX);
+            let key = core.insert(
+                State::Waiting(waker),
+                u64::MAX,
+                What::new(opcode::HELPER, -1),
+            );
             core.in_flight += 1;
             key
         };

@@ -60,6 +60,7 @@ impl Driver {
         if self.is_inherited() {
             return Err(inherited_runtime());
         }
+        self.turns.set(self.turns.get() + 1);
         // A waker that runs a turn of its own, inside a nested call, finds the lists lent out.
         let mut events = self.events.try_borrow_mut().map_or_else(
             |_| Events::default(),

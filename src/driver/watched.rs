@@ -7,6 +7,11 @@ use crate::{
     task::{Beat, Note, Pulse, Tasks},
 };
 
+/// The thread that calls this.
+pub(crate) fn current_thread() -> Thread {
+    Thread::current()
+}
+
 /// The thread of some tasks.
 pub(crate) struct Watched {
     /// Invariant: the thread that the tasks of `pulse` belong to.

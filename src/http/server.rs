@@ -13,6 +13,7 @@ mod job;
 mod listening;
 mod make_handler;
 mod message;
+mod metrics;
 mod phase;
 mod report;
 mod router;
@@ -42,6 +43,7 @@ pub use message::Json;
 pub use message::{
     Body, BodyWriter, Event, EventSender, Form, Handler, IntoResponse, Pairs, Request, Response,
 };
+pub use metrics::metrics;
 pub use phase::Phase;
 pub use report::Report;
 pub use router::Router;
@@ -564,12 +566,11 @@ impl Server {
     /// Listens, and returns the listening sockets of each of `count` workers.
     fn prepare(self, count: usize) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
         let listeners = self.options.listen(self.places, count)?;
+        metrics::announce(&self.control, &listeners[0]);
         self.control.announcer.ready()?;
-        if let Some(mut tell) = self.on_listening {
-            listeners[0]
-                .iter()
-                .filter_map(Listening::local_addr)
-                .for_each(&mut *tell);
+        if let Some(tell) = self.on_listening {
+            let addrs = listeners[0].iter().filter_map(Listening::local_addr);
+            addrs.for_each(tell);
         }
         let admission = Admission::new(self.connections_max, self.refuses_when_full, count);
         let workers = Workers {

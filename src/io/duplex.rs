@@ -10,7 +10,13 @@ use std::{
 };
 
 use super::{ByteWrite, reads_by_method, writes_by_method};
-use crate::{budget, buf::Room, pool::ManagedBuf, unwind};
+use crate::{
+    budget,
+    buf::Room,
+    pool::ManagedBuf,
+    unwind,
+    wait_note::{self, WaitNote},
+};
 
 /// Makes the two ends of a connection in memory. Each end takes up to `bytes_max` bytes ahead of
 /// its reader. It serves the tests of a protocol: there is no socket and no kernel.
@@ -197,6 +203,7 @@ impl Duplex {
             return Poll::Ready(Ok(bytes));
         }
         drop(pipe.reader.replace(Some(waker)));
+        wait_note::leave(WaitNote::Duplex);
         Poll::Pending
     }
 
@@ -225,6 +232,7 @@ impl Duplex {
             return Poll::Ready(taken);
         }
         drop(pipe.writer.replace(Some(waker)));
+        wait_note::leave(WaitNote::Duplex);
         Poll::Pending
     }
 

@@ -11,6 +11,7 @@ use crate::{
     budget,
     driver::Driver,
     sync::{Left, Place, Waiters},
+    wait_note::{self, WaitNote},
 };
 
 /// The place of one user in the queue.
@@ -98,6 +99,7 @@ impl Turns {
         }
         let place = self.queue().waiters.push(waker, 1);
         ticket.0.set(Standing::Waiting(place));
+        wait_note::leave(WaitNote::SocketTurn);
         false
     }
 
@@ -142,6 +144,7 @@ impl Turns {
         let Some(place) = &kept.1 else { return false };
         let queue = self.queue();
         if queue.waiters.poll_chosen(place, context.waker()) == Poll::Pending {
+            wait_note::leave(WaitNote::SocketTurn);
             return false;
         }
         kept.1 = None;

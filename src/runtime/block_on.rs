@@ -13,7 +13,7 @@ use super::{Runtime, watchdog::Watch};
 use crate::{
     budget, driver, shrink,
     sys::Wait,
-    task,
+    task::{self, Measure},
     unwind::{self, FirstPanic},
 };
 
@@ -61,6 +61,22 @@ impl Inside {
     }
 }
 
+/// The thread's times are measured until it is dropped.
+struct Measured<'a>(&'a Measure);
+
+impl<'a> Measured<'a> {
+    fn begin(measure: &'a Measure) -> Self {
+        measure.begin();
+        Self(measure)
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         budget::lift();
@@ -104,6 +120,8 @@ impl Runtime {
             driver::inherited_runtime()
         );
         let _visit = self.watch.as_ref().map(Watch::enter);
+        let _seat = self.seat.enter();
+        let _measured = self.tasks.measure().map(Measured::begin);
         let _inside = Inside::enter();
         let _driver = driver::enter(&self.driver);
         let _timers = self.timers.enter();
@@ -146,9 +164,13 @@ impl Runtime {
                 let mut is_spent = false;
                 if self.tasks.take_root_wake() {
                     budget::refill();
+                    let start = self.tasks.measure().map(|_| Instant::now());
                     self.tasks.begin_root();
                     let polled = future.as_mut().poll(&mut context);
                     self.tasks.end_root();
+                    if let Some(start) = start {
+                        self.tasks.note_root(start);
+                    }
                     if let Poll::Ready(output) = polled {
                         return output;
                     }
@@ -194,6 +216,22 @@ impl Runtime {
 
     /// Visits the kernel when the tasks have been told that this thread sleeps.
     pub(super) fn sleep(&self, wait: Wait) -> io::Result<()> {
+        if self.tasks.measure().is_some() {
+            return self.sleep_measured(wait);
+        }
+        self.sleep_unmeasured(wait)
+    }
+
+    #[cold]
+    fn sleep_measured(&self, wait: Wait) -> io::Result<()> {
+        let start = Instant::now();
+        let result = self.sleep_unmeasured(wait);
+        self.tasks.note_sleep(start);
+        result
+    }
+
+    #[inline]
+    fn sleep_unmeasured(&self, wait: Wait) -> io::Result<()> {
         let mut result = Ok(());
         // A waker may panic. Tasks that took this thread to be asleep after that would never let it
         // sleep again.

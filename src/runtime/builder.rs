@@ -5,6 +5,7 @@ use std::{cell::Cell, io, rc::Rc, sync::Arc, time::Duration};
 use super::{
     Runtime, Stall, WakeDriver,
     catch_up::CatchUp,
+    registry::Seated,
     spin::Spin,
     watchdog::{StallHook, Watch},
 };
@@ -38,6 +39,8 @@ pub struct RuntimeBuilder {
     pool: PoolSize,
     shutdown_timeout: Duration,
     spin: Duration,
+    measures: bool,
+    is_listed: bool,
     /// None for the default.
     stall_limit: Option<Duration>,
     stall_hook: Option<StallHook>,
@@ -71,6 +74,8 @@ impl RuntimeBuilder {
             },
             shutdown_timeout: Duration::from_secs(5),
             spin: Duration::ZERO,
+            measures: false,
+            is_listed: true,
             stall_limit: None,
             stall_hook: None,
             on_task_panic: OnTaskPanic::default(),
@@ -157,6 +162,32 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn spin(mut self, duration: Duration) -> Self {
         self.spin = duration;
+        self
+    }
+
+    /// Has the runtime measure its polls and its sleeps, and count entries by the kind of their
+    /// operation; off by default.
+    ///
+    /// [`Stats`](super::Stats) has the figures then, and [`dump`](super::dump) the polls of each
+    /// task. It costs a look at the clock for each poll and two for each sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = annulus::Runtime::builder().measure(true).build()?;
+    /// let stats = runtime.block_on(async {
+    ///     let blocks = async { std::thread::sleep(std::time::Duration::from_millis(20)) };
+    ///     annulus::spawn(blocks).await.ok();
+    ///     annulus::stats()
+    /// });
+    /// assert!(stats.polls.longest.as_millis() >= 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn measure(mut self, measures: bool) -> Self {
+        self.measures = measures;
         self
     }
 
@@ -257,6 +288,12 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Has other threads ask this runtime nothing: it is one that asks.
+    pub(crate) fn unlisted(mut self) -> Self {
+        self.is_listed = false;
+        self
+    }
+
     /// Makes the runtime on this thread, where it stays.
     ///
     /// # Errors
@@ -288,8 +325,13 @@ impl RuntimeBuilder {
             tasks.set_task_panic_hook(hook);
         }
         let watch = self.watch(&tasks)?;
+        if self.measures {
+            tasks.start_measure();
+            driver.start_kinds();
+        }
         let shutdown_timeout = self.shutdown_timeout;
         let runtime = Runtime {
+            seat: Seated::new(&tasks, self.is_listed),
             watch,
             driver,
             pool,

@@ -76,6 +76,7 @@ impl Runtime {
     /// ```
     pub fn turn(&self) -> Option<Instant> {
         let _visit = self.watch.as_ref().map(Watch::enter);
+        let _seat = self.seat.enter();
         let _current = self.make_current();
         let latest = self.turn_outside();
         self.told_deadline.set(self.timers.next_deadline());

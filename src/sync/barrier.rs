@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::waiters::{Place, Waiters};
-use crate::budget::{self, PutOff};
+use crate::{
+    budget::{self, PutOff},
+    wait_note::{self, WaitNote},
+};
 
 /// A place in a program at which a number of tasks wait for each other, again and again.
 ///
@@ -108,6 +111,7 @@ impl BarrierWait<'_> {
             // Cloning a waker is user code, by which others may have come.
             if !barrier.is_last() {
                 self.state = State::Waiting(barrier.waiters.push(waker, 1));
+                wait_note::leave(WaitNote::Barrier);
                 return Poll::Pending;
             }
         }
@@ -132,6 +136,7 @@ impl Future for BarrierWait<'_> {
                 this.arrive(context)
             }
             State::Waiting(place) => {
+                wait_note::leave(WaitNote::Barrier);
                 ready!(this.barrier.waiters.poll_chosen(place, context.waker()));
                 this.state = State::Done;
                 Poll::Ready(BarrierWaitResult { is_leader: false })

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{notify::Notify, semaphore::Semaphore};
-use crate::shrink;
+use crate::{shrink, wait_note::WaitNote};
 
 pub use error::{RecvError, TryRecvError};
 pub use receiver::Receiver;
@@ -80,7 +80,7 @@ pub fn channel<T: Clone>(
         sender_count: Cell::new(0),
         receiver_count: Cell::new(0),
         places: Semaphore::new(capacity),
-        sent: Notify::new(),
+        sent: Notify::noting(WaitNote::Broadcast),
     });
     (Sender::new(&shared), Receiver::new(&shared))
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{semaphore::Semaphore, semaphore_permit::SemaphorePermit};
+use crate::wait_note::WaitNote;
 
 /// A value that one task at a time uses, for as long as it holds a guard.
 ///
@@ -62,7 +63,7 @@ impl<T> Mutex<T> {
     /// Returns a mutex that no task holds.
     pub const fn new(value: T) -> Mutex<T> {
         Mutex {
-            turn: Semaphore::new(1),
+            turn: Semaphore::noting(1, WaitNote::Mutex),
             value: RefCell::new(value),
         }
     }

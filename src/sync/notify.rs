@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::waiters::{Left, Place, Waiters};
-use crate::budget::{self, PutOff};
+use crate::{
+    budget::{self, PutOff},
+    wait_note::{self, WaitNote},
+};
 
 /// Tells waiting tasks that something happened, without a value.
 ///
@@ -50,6 +53,8 @@ pub struct Notify {
     /// The calls of `notify_waiters`, which end every wait that began before.
     round: Cell<u64>,
     waiters: Waiters<By>,
+    /// The note of a task that waits.
+    note: WaitNote,
 }
 
 /// The call that chose a waiter.
@@ -62,10 +67,16 @@ enum By {
 impl Notify {
     /// Returns a `Notify` without a permit.
     pub const fn new() -> Notify {
+        Notify::noting(WaitNote::Notify)
+    }
+
+    /// As [`new`](Self::new), where a task that waits leaves another note.
+    pub(super) const fn noting(note: WaitNote) -> Notify {
         Notify {
             has_permit: Cell::new(false),
             round: Cell::new(0),
             waiters: Waiters::new(),
+            note,
         }
     }
 
@@ -173,15 +184,19 @@ impl Future for Notified<'_> {
                 this.start(*round, context.waker())
             }
             State::Waiting(place) => {
+                wait_note::leave(this.notify.note);
                 let _by = ready!(this.notify.waiters.poll_chosen(place, context.waker()));
                 State::Done
             }
             State::Done => State::Done,
         };
-        self.state = state;
-        match self.state {
+        this.state = state;
+        match this.state {
             State::Done => Poll::Ready(()),
-            _ => Poll::Pending,
+            _ => {
+                wait_note::leave(this.notify.note);
+                Poll::Pending
+            }
         }
     }
 }

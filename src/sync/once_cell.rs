@@ -3,7 +3,7 @@
 use std::{cell, convert::Infallible, fmt};
 
 use super::{closed::Closed, semaphore::Semaphore};
-use crate::budget;
+use crate::{budget, wait_note::WaitNote};
 
 /// A value that is made once, by a future, when the first task asks for it.
 ///
@@ -41,7 +41,7 @@ impl<T> OnceCell<T> {
     pub const fn new() -> OnceCell<T> {
         OnceCell {
             value: cell::OnceCell::new(),
-            turn: Semaphore::new(1),
+            turn: Semaphore::noting(1, WaitNote::OnceCell),
         }
     }
 

@@ -13,6 +13,7 @@ use super::{closed::Closed, try_recv_error::TryRecvError, waker_slot::WakerSlot}
 use crate::{
     budget::{self, PutOff},
     unwind,
+    wait_note::{self, WaitNote},
 };
 
 /// Returns the two sides of a channel for one value.
@@ -137,6 +138,7 @@ impl<T> Sender<T> {
         if channel.is_closed.get() {
             Poll::Ready(())
         } else {
+            wait_note::leave(WaitNote::ChannelEnd);
             Poll::Pending
         }
     }
@@ -214,7 +216,10 @@ impl<T> Future for Receiver<T> {
                 Poll::Ready(Ok(value))
             }
             Err(TryRecvError::Closed) => Poll::Ready(Err(Closed)),
-            Err(TryRecvError::Empty) => Poll::Pending,
+            Err(TryRecvError::Empty) => {
+                wait_note::leave(WaitNote::Oneshot);
+                Poll::Pending
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     try_recv_error::TryRecvError,
     waiters::Waiters,
 };
-use crate::{shrink, unwind};
+use crate::{shrink, unwind, wait_note::WaitNote};
 
 pub use join::Join;
 
@@ -95,8 +95,8 @@ impl<T> Queue<T> {
         Queue {
             queue: RefCell::new(VecDeque::new()),
             capacity,
-            values: Semaphore::new(0),
-            places: Semaphore::new(capacity),
+            values: Semaphore::noting(0, WaitNote::QueueValue),
+            places: Semaphore::noting(capacity, WaitNote::QueueRoom),
             unfinished_count: Cell::new(0),
             joining: Waiters::new(),
         }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{semaphore::Semaphore, semaphore_permit::SemaphorePermit};
+use crate::wait_note::WaitNote;
 
 /// The permits of a lock. A reader has one, a writer all.
 const PERMITS: usize = u32::MAX as usize;
@@ -49,7 +50,7 @@ impl<T> RwLock<T> {
     /// Returns a lock that no task holds.
     pub const fn new(value: T) -> RwLock<T> {
         RwLock {
-            turns: Semaphore::new(PERMITS),
+            turns: Semaphore::noting(PERMITS, WaitNote::RwLock),
             value: RefCell::new(value),
         }
     }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     budget::{self, PutOff},
     unwind,
+    wait_note::{self, WaitNote},
 };
 
 /// Limits how many tasks do something at the same time.
@@ -49,6 +50,8 @@ pub struct Semaphore {
     permits: Cell<usize>,
     is_closed: Cell<bool>,
     waiters: Waiters<Choice>,
+    /// The note of a task that waits.
+    note: WaitNote,
 }
 
 /// Why a waiter was chosen.
@@ -62,10 +65,16 @@ enum Choice {
 impl Semaphore {
     /// Returns a semaphore with this many permits.
     pub const fn new(permits: usize) -> Semaphore {
+        Semaphore::noting(permits, WaitNote::Semaphore)
+    }
+
+    /// As [`new`](Self::new), where a task that waits leaves another note.
+    pub(super) const fn noting(permits: usize, note: WaitNote) -> Semaphore {
         Semaphore {
             permits: Cell::new(permits),
             is_closed: Cell::new(false),
             waiters: Waiters::new(),
+            note,
         }
     }
 
@@ -256,7 +265,10 @@ impl<'a> Future for Acquire<'a> {
         } = *self;
         if let Some(place) = &self.place {
             return match semaphore.waiters.poll_chosen(place, context.waker()) {
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => {
+                    wait_note::leave(semaphore.note);
+                    Poll::Pending
+                }
                 Poll::Ready(choice) => {
                     self.place = None;
                     Poll::Ready(match choice {
@@ -278,6 +290,7 @@ impl<'a> Future for Acquire<'a> {
             return Poll::Ready(taken);
         }
         self.place = Some(semaphore.waiters.push(waker, amount));
+        wait_note::leave(semaphore.note);
         Poll::Pending
     }
 }

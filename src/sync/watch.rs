@@ -21,6 +21,7 @@ use std::{
 };
 
 use super::notify::Notify;
+use crate::wait_note::WaitNote;
 
 pub use receiver::Receiver;
 pub use sender::Sender;
@@ -56,8 +57,8 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
         version: Cell::new(0),
         sender_count: Cell::new(0),
         receiver_count: Cell::new(0),
-        changed: Notify::new(),
-        left: Notify::new(),
+        changed: Notify::noting(WaitNote::Watch),
+        left: Notify::noting(WaitNote::ChannelEnd),
     });
     (Sender::new(&shared), Receiver::new(&shared, 0))
 }

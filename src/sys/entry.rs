@@ -149,31 +149,53 @@ pub(crate) mod opcode {
     pub(crate) const SEND: u8 = known::Send::CODE;
     pub(crate) const RECV: u8 = known::Recv::CODE;
 
-    const SINCE: &[(u8, Version)] = &[
-        (NOP, Version::new(5, 1)),
-        (FSYNC, Version::new(5, 1)),
-        (POLL_ADD, Version::new(5, 1)),
-        (SENDMSG, Version::new(5, 3)),
-        (RECVMSG, Version::new(5, 3)),
-        (TIMEOUT, Version::new(5, 4)),
-        (TIMEOUT_REMOVE, Version::new(5, 5)),
-        (ACCEPT, Version::new(5, 5)),
-        (ASYNC_CANCEL, Version::new(5, 5)),
-        (CONNECT, Version::new(5, 5)),
-        (OPENAT, Version::new(5, 6)),
-        (CLOSE, Version::new(5, 6)),
-        (READ, Version::new(5, 6)),
-        (WRITE, Version::new(5, 6)),
-        (SEND, Version::new(5, 6)),
-        (RECV, Version::new(5, 6)),
+    /// No operation of the kernel's: a call on a helper thread.
+    pub(crate) const HELPER: u8 = u8::MAX;
+
+    /// How many opcodes this crate submits.
+    pub(crate) const COUNT: usize = 16;
+
+    const KNOWN: [(u8, Version, &str); COUNT] = [
+        (NOP, Version::new(5, 1), "nop"),
+        (FSYNC, Version::new(5, 1), "fsync"),
+        (POLL_ADD, Version::new(5, 1), "poll"),
+        (SENDMSG, Version::new(5, 3), "sendmsg"),
+        (RECVMSG, Version::new(5, 3), "recvmsg"),
+        (TIMEOUT, Version::new(5, 4), "timeout"),
+        (TIMEOUT_REMOVE, Version::new(5, 5), "timeout_remove"),
+        (ACCEPT, Version::new(5, 5), "accept"),
+        (ASYNC_CANCEL, Version::new(5, 5), "cancel"),
+        (CONNECT, Version::new(5, 5), "connect"),
+        (OPENAT, Version::new(5, 6), "openat"),
+        (CLOSE, Version::new(5, 6), "close"),
+        (READ, Version::new(5, 6), "read"),
+        (WRITE, Version::new(5, 6), "write"),
+        (SEND, Version::new(5, 6), "send"),
+        (RECV, Version::new(5, 6), "recv"),
     ];
 
     /// The kernel that brought `opcode`, or `None` for one that this crate never submits.
     pub(crate) fn since(opcode: u8) -> Option<Version> {
-        SINCE
-            .iter()
-            .find(|(code, _)| *code == opcode)
-            .map(|(_, version)| *version)
+        find(opcode).map(|(_, version, _)| *version)
+    }
+
+    fn find(opcode: u8) -> Option<&'static (u8, Version, &'static str)> {
+        KNOWN.iter().find(|(code, ..)| *code == opcode)
+    }
+
+    /// The names of all opcodes that this crate submits, by their places.
+    pub(crate) fn names() -> [&'static str; COUNT] {
+        KNOWN.map(|(_, _, name)| name)
+    }
+
+    /// The place of `opcode` among them.
+    pub(crate) fn place(opcode: u8) -> Option<usize> {
+        KNOWN.iter().position(|(code, ..)| *code == opcode)
+    }
+
+    /// The name of an operation, as that of the system call that does the same.
+    pub(crate) fn name(opcode: u8) -> &'static str {
+        find(opcode).map_or("", |(_, _, name)| name)
     }
 }
 
@@ -195,6 +217,11 @@ impl Entry {
             addr3: 0,
             pad: 0,
         }
+    }
+
+    #[inline]
+    pub(crate) fn fd(&self) -> i32 {
+        self.fd
     }
 
     pub(crate) fn nop() -> Self {

@@ -42,6 +42,12 @@ impl Process {
     }
 }
 
+/// The user as which this process acts.
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: the call takes no address.
+    unsafe { libc::geteuid() }
+}
+
 /// Arranges that `call` is called first of all in each child that fork(3) makes, on the thread that
 /// forked. Nothing of the parent's other threads is there, so it must take no lock.
 pub(crate) fn call_in_children(call: fn()) {

@@ -46,6 +46,8 @@ pub(crate) struct Ring {
     /// The ring's index among this thread's registered descriptors.
     registered: Option<u32>,
     pub(crate) counters: RingCounters,
+    /// Entries shown to the kernel by their opcodes. None unless it was asked for.
+    kinds: Option<Box<[u64; opcode::COUNT]>>,
 }
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
@@ -112,6 +114,7 @@ impl Ring {
                         staged_max: entry_count as usize,
                         registered: None,
                         counters: RingCounters::default(),
+                        kinds: None,
                     };
                     if features.registered_ring {
                         ring.register_ring_fd();
@@ -305,6 +308,16 @@ impl Ring {
         }
     }
 
+    /// Counts entries by their opcodes from now on.
+    pub(crate) fn start_kinds(&mut self) {
+        self.kinds.get_or_insert_default();
+    }
+
+    /// The entries by the places of their opcodes.
+    pub(crate) fn kinds(&self) -> [u64; opcode::COUNT] {
+        self.kinds.as_deref().copied().unwrap_or_default()
+    }
+
     /// Copies staged entries to the kernel's queue, as many as fit, and returns how many the
     /// kernel has to look at.
     fn flush(&mut self) -> usize {
@@ -314,7 +327,11 @@ impl Ring {
         }
         let room = queue.capacity() - queue.len();
         let fresh = &self.staged[self.copied..];
-        for entry in &fresh[..room.min(fresh.len())] {
+        let fresh = &fresh[..room.min(fresh.len())];
+        if let Some(kinds) = &mut self.kinds {
+            count_kinds(kinds, fresh);
+        }
+        for entry in fresh {
             // SAFETY: what the entry points to lives until its final completion: that is the
             // contract of `push`, kept by the driver.
             let pushed = unsafe { queue.push(&entry.into_crate()) };
@@ -489,6 +506,13 @@ unsafe fn register(
     } else {
         Ok(result as i32)
     }
+}
+
+#[cold]
+#[inline(never)]
+fn count_kinds(kinds: &mut [u64; opcode::COUNT], entries: &[Entry]) {
+    let places = entries.iter().map(|entry| opcode::place(entry.opcode()));
+    places.flatten().for_each(|place| kinds[place] += 1);
 }
 
 impl std::fmt::Debug for Ring {

@@ -29,6 +29,10 @@ impl State {
     pub(super) const OUTPUT: Self = Self(1 << 5);
     /// It belongs to the runtime and not to the user.
     pub(super) const SYSTEM: Self = Self(1 << 6);
+    /// No dump shows it.
+    pub(super) const HIDDEN: Self = Self(1 << 7);
+    /// The bits of the number that the last poll noted, see [`Self::noting`].
+    pub(super) const NOTE: Self = Self(0xff << 24);
 
     pub(super) const fn with(self, flags: Self) -> Self {
         Self(self.0 | flags.0)
@@ -36,6 +40,16 @@ impl State {
 
     pub(super) const fn without(self, flags: Self) -> Self {
         Self(self.0 & !flags.0)
+    }
+
+    /// With the number of a [`WaitNote`](crate::wait_note::WaitNote), where there was none.
+    pub(super) const fn noting(self, number: u8) -> Self {
+        Self(self.0 | (number as u32) << 24)
+    }
+
+    /// The number of the note.
+    pub(super) const fn noted(self) -> u8 {
+        (self.0 >> 24) as u8
     }
 
     /// Whether at least one of `flags` is set.

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{abort_handle::AbortHandle, current, header::State, raw::Output, task_ref::TaskRef};
-use crate::unwind;
+use crate::{
+    unwind,
+    wait_note::{self, WaitNote},
+};
 
 /// Waits for a task and returns its output.
 ///
@@ -154,6 +157,7 @@ impl<T> Future for JoinHandle<T> {
             return Poll::Ready(output.expect("a join handle was polled after it returned"));
         }
         self.wake_when_finished(cx.waker());
+        wait_note::leave(WaitNote::Task);
         Poll::Pending
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{AbortHandle, JoinError, JoinHandle, finished::Members, raw::Unnamed, spawn_as};
+use crate::wait_note::{self, WaitNote};
 
 /// A group of tasks, joined in the order in which they finish.
 ///
@@ -82,7 +83,10 @@ impl<T> JoinSet<T> {
         self.members.register(cx);
         match self.try_join_next() {
             Some(output) => Poll::Ready(Some(output)),
-            None => Poll::Pending,
+            None => {
+                wait_note::leave(WaitNote::TaskSet);
+                Poll::Pending
+            }
         }
     }
 

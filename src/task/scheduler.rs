@@ -12,11 +12,13 @@ use std::{
     process,
     rc::Rc,
     task::Context,
+    time::Instant,
 };
 
 use super::{
     header::State,
     inbox::{Inbox, Posts, Unpark},
+    measure::Measure,
     on_task_panic::{OnTaskPanic, TaskPanic},
     primitives::Arc,
     pulse::{Beat, Count},
@@ -28,7 +30,7 @@ use super::{
     traced,
     waker::BorrowedWaker,
 };
-use crate::{budget, unwind::swallow};
+use crate::{budget, unwind::swallow, wait_note};
 
 /// The counts of tasks since the start of the runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,14 @@ pub struct TaskCounters {
     pub completed: u64,
     /// Tasks that ended with a panic.
     pub panicked: u64,
+}
+
+impl TaskCounters {
+    /// Returns how many tasks have not ended.
+    #[must_use]
+    pub fn alive(&self) -> u64 {
+        self.spawned.saturating_sub(self.completed)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +102,8 @@ pub(super) struct Scheduler {
     is_dropping_late: Cell<bool>,
     /// How many tasks may still be spawned by the destructors of late ones.
     late_left: Cell<usize>,
+    /// None unless it was asked for.
+    measure: OnceCell<Box<Measure>>,
     /// Made with the first value that is bound to this thread while this scheduler is current.
     pub(super) home: OnceCell<std::sync::Arc<Home>>,
 }
@@ -119,6 +131,7 @@ impl Scheduler {
             late: ReadyQueue::default(),
             is_dropping_late: Cell::new(false),
             late_left: Cell::new(LATE_TASKS_MAX),
+            measure: OnceCell::new(),
             home: OnceCell::new(),
         })
     }
@@ -181,10 +194,13 @@ impl Scheduler {
     /// Notes that the root is about to be polled.
     pub(super) fn begin_root(&self) {
         self.counters.root_begun.add_one();
+        wait_note::clear();
     }
 
     /// Notes that the poll of the root has ended.
     pub(super) fn end_root(&self) {
+        let state = self.root.state().without(State::NOTE);
+        self.root.set_state(state.noting(wait_note::number()));
         self.counters.root_ended.set(&self.counters.root_begun);
     }
 
@@ -309,6 +325,9 @@ impl Scheduler {
     /// Polls at most `polls_max` ready tasks and returns how many it polled. It ends after one that
     /// has used up its operations and is ready again.
     pub(super) fn run(&self, polls_max: usize) -> usize {
+        if let Some(measure) = self.measure.get() {
+            return self.run_measured(polls_max, measure);
+        }
         for polled in 0..polls_max {
             let Some(task) = self.ready.pop() else {
                 return polled;
@@ -320,18 +339,65 @@ impl Scheduler {
         polls_max
     }
 
+    /// As [`run`](Self::run), with a look at the clock after each poll.
+    #[cold]
+    fn run_measured(&self, polls_max: usize, measure: &Measure) -> usize {
+        let mut start = Instant::now();
+        for polled in 0..polls_max {
+            let Some(task) = self.ready.pop() else {
+                return polled;
+            };
+            let is_spent = self.turn(task.clone());
+            let end = Instant::now();
+            let is_over = task.state().has(State::FINISHED);
+            measure.note_task(&task, end.saturating_duration_since(start), is_over);
+            start = end;
+            if is_spent {
+                return polled + 1;
+            }
+        }
+        polls_max
+    }
+
+    /// From here on polls are measured.
+    pub(super) fn start_measure(&self) {
+        self.measure.get_or_init(|| Box::new(Measure::new()));
+    }
+
+    pub(super) fn measure(&self) -> Option<&Measure> {
+        self.measure.get().map(|measure| &**measure)
+    }
+
+    /// Makes a task that is polled when it is woken, and not before. It is not counted.
+    pub(super) fn add_idle(
+        &self,
+        future: impl Future<Output = ()> + 'static,
+        location: &'static Location<'static>,
+    ) -> TaskRef {
+        let task = self.add(future, Unnamed, State::HIDDEN, location);
+        self.counters.spawned.set(self.counters.spawned.get() - 1);
+        task
+    }
+
     /// The turn of a task that was in the ready queue. Only unfinished tasks are there. True if it
     /// has used up its operations and is ready again.
+    // Always, because measured turns call it as well.
+    #[inline(always)]
     fn turn(&self, task: TaskRef) -> bool {
         let state = task.state();
         if state.has(State::ABORTED) {
             self.cancel(&task);
             return false;
         }
-        task.set_state(state.without(State::SCHEDULED).with(State::RUNNING));
+        task.set_state(
+            state
+                .without(State::SCHEDULED.with(State::NOTE))
+                .with(State::RUNNING),
+        );
         self.counters.polled.add_one();
         let running = self.running.replace(Some(task.clone()));
         budget::refill();
+        wait_note::clear();
         let outcome = {
             let waker = BorrowedWaker::new(&task);
             let poll = task.vtable.poll;
@@ -345,6 +411,7 @@ impl Scheduler {
             return false;
         }
         let state = task.state().without(State::RUNNING);
+        let state = state.noting(wait_note::number());
         task.set_state(state);
         if state.has(State::ABORTED) {
             self.cancel(&task);

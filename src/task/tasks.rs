@@ -9,16 +9,18 @@ use std::{
     rc::{Rc, Weak},
     sync::Arc,
     task::Waker,
+    time::Instant,
 };
 
 use super::{
     current::Entered,
     header::State,
     inbox::Unpark,
+    measure::Measure,
     on_task_panic::{OnTaskPanic, TaskPanic},
     pulse::Pulse,
     raw::Unnamed,
-    scheduler::{Scheduler, TaskCounters},
+    scheduler::Scheduler,
     waker::BorrowedWaker,
 };
 
@@ -147,8 +149,43 @@ impl Tasks {
     }
 
     /// How many tasks there were.
-    pub(crate) fn counters(&self) -> TaskCounters {
+    #[cfg(test)]
+    pub(crate) fn counters(&self) -> super::TaskCounters {
         self.scheduler.counters()
+    }
+
+    /// Has polls measured from now on.
+    pub(crate) fn start_measure(&self) {
+        self.scheduler.start_measure();
+    }
+
+    /// The measures, if they were asked for.
+    pub(crate) fn measure(&self) -> Option<&Measure> {
+        self.scheduler.measure()
+    }
+
+    /// Notes a poll of the root from `start` until now.
+    #[cold]
+    pub(crate) fn note_root(&self, start: Instant) {
+        if let Some(measure) = self.scheduler.measure() {
+            measure.note_root(start);
+        }
+    }
+
+    /// Notes a sleep of the thread from `start` until now.
+    #[cold]
+    pub(crate) fn note_sleep(&self, start: Instant) {
+        if let Some(measure) = self.scheduler.measure() {
+            measure.note_sleep(start);
+        }
+    }
+
+    /// Makes a task of the runtime's own that is polled when the returned waker is woken, and not
+    /// before. It is not counted, and no dump shows it.
+    #[track_caller]
+    pub(crate) fn add_idle(&self, future: impl Future<Output = ()> + 'static) -> Waker {
+        let task = self.scheduler.add_idle(future, Location::caller());
+        BorrowedWaker::new(&task).clone()
     }
 
     /// Drops the futures of all the user's tasks, oldest first, and of those that are spawned

@@ -62,6 +62,11 @@ pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
     unwind::each(fetched, Waker::wake);
 }
 
+/// Whether this is the waker of a task, whose address is its data then.
+pub(super) fn is_of_task(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &VTABLE)
+}
+
 /// The task of a waker.
 ///
 /// # Safety

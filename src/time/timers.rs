@@ -199,6 +199,25 @@ impl Timers {
     }
 }
 
+/// Shows each pending timer of this thread's runtime to `look`: the time that is left, and the
+/// waker. The latter is not to be woken, cloned or dropped.
+pub(crate) fn for_each_pending(mut look: impl FnMut(Duration, &Waker)) {
+    let timers = Timers::try_current(Rc::clone);
+    if let Some(timers) = timers {
+        let now = timers.now();
+        let wheel = timers.wheel.borrow();
+        wheel.for_each_pending(|deadline, waker| {
+            let deadline = timers.clock.instant(deadline);
+            look(deadline.saturating_duration_since(now), waker);
+        });
+    }
+}
+
+/// How many timers of this thread's runtime are armed and have not fired.
+pub(crate) fn pending_count() -> usize {
+    Timers::try_current(|timers| timers.pending_count()).unwrap_or(0)
+}
+
 fn replace_current(timers: Option<Rc<Timers>>) -> Option<Rc<Timers>> {
     ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(timers)))
 }

@@ -110,6 +110,15 @@ impl Wheel {
         self.used_count - self.due_count
     }
 
+    /// Shows each pending entry's deadline and waker to `look`.
+    pub(super) fn for_each_pending(&self, mut look: impl FnMut(Nanos, &Waker)) {
+        for entry in &self.entries {
+            if let (Some(waker), true) = (&entry.waker, entry.slot_index < FREE) {
+                look(entry.deadline, waker);
+            }
+        }
+    }
+
     pub(super) fn fired_count(&self) -> u64 {
         self.fired_count
     }

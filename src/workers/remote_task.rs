@@ -18,6 +18,7 @@ use super::remote_join_error::RemoteJoinError;
 use crate::{
     task,
     unwind::{self, lock},
+    wait_note::{self, WaitNote},
 };
 
 pub(super) type Outcome<T> = Result<T, RemoteJoinError>;
@@ -83,6 +84,7 @@ impl<T> Slot<T> {
         let before = state.joiner.replace(waker);
         drop(state);
         drop(before);
+        wait_note::leave(WaitNote::OtherWorker);
         Poll::Pending
     }
 

@@ -7,6 +7,7 @@ mod inherited;
 mod inside;
 mod jobs;
 mod listening;
+mod metrics;
 mod overload;
 mod panics;
 mod paused;

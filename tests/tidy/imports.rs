@@ -40,7 +40,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["connection", "worker"],
             &["listening"],
             &["workers"],
-            &["stop_signal", "handle", "trace_hook"],
+            &["stop_signal", "handle", "metrics", "trace_hook"],
             &["shared_server"],
         ],
         exceptions: &[],

@@ -6,7 +6,7 @@ use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
 pub(crate) const LAYERS: [&[&str]; 13] = [
-    &["unwind", "budget", "shrink"],
+    &["unwind", "budget", "shrink", "wait_note"],
     &["mailbox", "trace"],
     &["sys", "buf", "task", "time", "sync", "future"],
     &["driver", "blocking"],
@@ -14,7 +14,7 @@ pub(crate) const LAYERS: [&[&str]; 13] = [
     &["io", "op"],
     &["net", "fs", "process", "signal"],
     &["runtime"],
-    &["workers", "diagnosis"],
+    &["workers", "diagnosis", "inspect"],
     &["tls", "systemd"],
     &["http"],
     &["compat"],

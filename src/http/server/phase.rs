@@ -20,6 +20,19 @@ pub enum Phase {
     Closing,
 }
 
+impl Phase {
+    /// All phases, in their order.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Idle,
+        Self::Head,
+        Self::Handler,
+        Self::Body,
+        Self::Writing,
+        Self::Tunnel,
+        Self::Closing,
+    ];
+}
+
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -6,8 +6,9 @@
 mod accepting;
 pub(super) mod admission;
 mod connection_list;
-mod connection_query;
 pub(super) mod control;
+pub(super) mod counts;
+mod query;
 mod refusal;
 mod serving;
 mod spare_memory;
@@ -44,6 +45,7 @@ use crate::{
 use admission::Admission;
 use connection_list::{Connections, Doing};
 use control::{Inbox, Stop};
+use counts::Counts;
 use spare_memory::Burst;
 use stopping::Stopping;
 
@@ -206,6 +208,9 @@ impl<H: Handler> Worker<H> {
         for reply in commands.queries {
             reply.send(self.tell_connections());
         }
+        for reply in commands.counts {
+            reply.send([self.tell_counts()]);
+        }
         match commands.stop {
             Some(Stop::Now) => self.cut(),
             Some(Stop::Within(deadline)) if self.stopping.is_none() => {
@@ -227,6 +232,15 @@ impl<H: Handler> Worker<H> {
             }
         };
         self.connections.iter().map(tell).collect()
+    }
+
+    fn tell_counts(&self) -> Counts {
+        let phases = self.connections.iter().map(|(doing, _)| match doing {
+            Doing::Idle(transport) if transport.is_sending() => Phase::Writing,
+            Doing::Idle(_) => Phase::Idle,
+            Doing::Active(number) => self.running[*number as usize].exchange.phase(),
+        });
+        Counts::new(self.shared.report(), phases)
     }
 
     fn begin_stop(&mut self, deadline: Duration) {

@@ -12,6 +12,7 @@ use crate::{
     budget::{self, PutOff},
     sync::try_recv_error::TryRecvError,
     unwind,
+    wait_note::{self, WaitNote},
 };
 
 /// The receiving side of a channel. Dropping it closes the channel and drops what is in it.
@@ -55,7 +56,10 @@ impl<T> Receiver<T> {
         match received {
             Ok(value) => Poll::Ready(Some(value)),
             Err(TryRecvError::Closed) => Poll::Ready(None),
-            Err(TryRecvError::Empty) => Poll::Pending,
+            Err(TryRecvError::Empty) => {
+                wait_note::leave(WaitNote::ChannelValue);
+                Poll::Pending
+            }
         }
     }
 

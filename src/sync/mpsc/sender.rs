@@ -19,6 +19,7 @@ use crate::{
         closed::Closed,
         waiters::{Left, Place},
     },
+    wait_note::{self, WaitNote},
 };
 
 /// The sending side of a channel. A clone sends into the same channel.
@@ -181,7 +182,10 @@ impl<'a, T> Future for Reserve<'a, T> {
         let channel = self.channel;
         if let Some(place) = &self.place {
             return match channel.waiters.poll_chosen(place, context.waker()) {
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => {
+                    wait_note::leave(WaitNote::ChannelRoom);
+                    Poll::Pending
+                }
                 Poll::Ready(choice) => {
                     self.place = None;
                     Poll::Ready(match choice {
@@ -203,6 +207,7 @@ impl<'a, T> Future for Reserve<'a, T> {
             return Poll::Ready(reserved);
         }
         self.place = Some(channel.waiters.push(waker, 1));
+        wait_note::leave(WaitNote::ChannelRoom);
         Poll::Pending
     }
 }

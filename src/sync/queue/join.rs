@@ -12,6 +12,7 @@ use super::Queue;
 use crate::{
     budget::{self, PutOff},
     sync::waiters::Place,
+    wait_note::{self, WaitNote},
 };
 
 /// The future of [`Queue::join`].
@@ -65,6 +66,7 @@ impl<T> Future for Join<'_, T> {
                 this.state = this.start(context);
             }
             State::Waiting(place) => {
+                wait_note::leave(WaitNote::QueueJoin);
                 ready!(this.queue.joining.poll_chosen(place, context.waker()));
                 this.state = State::Done;
             }
@@ -72,7 +74,10 @@ impl<T> Future for Join<'_, T> {
         }
         match this.state {
             State::Done => Poll::Ready(()),
-            _ => Poll::Pending,
+            _ => {
+                wait_note::leave(WaitNote::QueueJoin);
+                Poll::Pending
+            }
         }
     }
 }

@@ -10,16 +10,19 @@
 use std::{
     fmt, io, mem,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use super::connection_query::{ConnectionQuery, Reply};
+use super::{
+    counts::Counts,
+    query::{Query, Reply},
+};
 use crate::{
-    http::server::announcer::Announcer,
+    http::server::{announcer::Announcer, connection_info::ConnectionInfo},
     mailbox::{Mailbox, Owner},
     unwind::{self, lock},
 };
@@ -42,6 +45,8 @@ pub(crate) struct Control {
     /// Set with the first order to stop.
     is_stopping: Arc<AtomicBool>,
     pub(crate) announcer: Announcer,
+    /// The label of its metrics, once it listens.
+    pub(crate) label: OnceLock<String>,
     state: Mutex<State>,
 }
 
@@ -62,7 +67,9 @@ struct State {
 pub(crate) struct Commands {
     pub(crate) stop: Option<Stop>,
     /// Questions for its connections.
-    pub(crate) queries: Vec<Reply>,
+    pub(crate) queries: Vec<Reply<ConnectionInfo>>,
+    /// Questions for its counts.
+    pub(crate) counts: Vec<Reply<Counts>>,
 }
 
 /// A worker's end of its mailbox. When it is dropped the worker has ended.
@@ -140,9 +147,18 @@ impl Control {
 
     /// Asks all workers for their connections. Those that have ended have none, as have those that
     /// have not begun.
-    pub(crate) fn count_connections(&self) -> ConnectionQuery {
-        let query = ConnectionQuery::new();
+    pub(crate) fn count_connections(&self) -> Query<ConnectionInfo> {
+        let query = Query::new();
         let ask = |commands: &mut Commands| commands.queries.push(query.reply());
+        let owners = lock(&self.state).change_all(ask);
+        owners.into_iter().for_each(Owner::wake);
+        query
+    }
+
+    /// Asks all workers for their counts.
+    pub(crate) fn ask_counts(&self) -> Query<Counts> {
+        let query = Query::new();
+        let ask = |commands: &mut Commands| commands.counts.push(query.reply());
         let owners = lock(&self.state).change_all(ask);
         owners.into_iter().for_each(Owner::wake);
         query

@@ -1,6 +1,6 @@
 //! A question to all workers of a server, and their answers.
 //!
-//! A [`ConnectionQuery`] puts an empty [`Reply`] into each worker's mailbox and waits as a future,
+//! A [`Query`] puts an empty [`Reply`] into each worker's mailbox and waits as a future,
 //! which blocks no thread: so a handler of the same server may ask. A worker sends its reply; one
 //! that has ended drops it empty. The last drop ends the wait.
 
@@ -12,45 +12,45 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{
-    http::server::connection_info::ConnectionInfo,
-    unwind::{self, lock},
-};
+use crate::unwind::{self, lock};
 
 /// The answers so far.
-#[derive(Default)]
-struct Replies {
+struct Replies<T> {
     replies_out: usize,
-    connections: Vec<ConnectionInfo>,
+    answers: Vec<T>,
     waker: Option<Waker>,
 }
 
 /// A worker's share of the answer. Dropping it hands it in.
-pub(crate) struct Reply(Arc<Mutex<Replies>>);
+pub(crate) struct Reply<T>(Arc<Mutex<Replies<T>>>);
 
 /// Waits for the replies.
-pub(crate) struct ConnectionQuery(Arc<Mutex<Replies>>);
+pub(crate) struct Query<T>(Arc<Mutex<Replies<T>>>);
 
-impl ConnectionQuery {
+impl<T> Query<T> {
     pub(crate) fn new() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Mutex::new(Replies {
+            replies_out: 0,
+            answers: Vec::new(),
+            waker: None,
+        })))
     }
 
-    pub(crate) fn reply(&self) -> Reply {
+    pub(crate) fn reply(&self) -> Reply<T> {
         lock(&self.0).replies_out += 1;
         Reply(Arc::clone(&self.0))
     }
 }
 
-impl Future for ConnectionQuery {
-    type Output = Vec<ConnectionInfo>;
+impl<T> Future for Query<T> {
+    type Output = Vec<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<ConnectionInfo>> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<T>> {
         // Cloning and dropping wakers is the user's code, so the lock is not held then.
         let waker = context.waker().clone();
         let mut replies = lock(&self.0);
         if replies.replies_out == 0 {
-            return Poll::Ready(std::mem::take(&mut replies.connections));
+            return Poll::Ready(std::mem::take(&mut replies.answers));
         }
         let before = replies.waker.replace(waker);
         drop(replies);
@@ -59,13 +59,14 @@ impl Future for ConnectionQuery {
     }
 }
 
-impl Reply {
-    pub(crate) fn send(self, connections: Vec<ConnectionInfo>) {
-        lock(&self.0).connections.extend(connections);
+impl<T> Reply<T> {
+    pub(crate) fn send(self, answers: impl IntoIterator<Item = T>) {
+        let answers: Vec<T> = answers.into_iter().collect();
+        lock(&self.0).answers.extend(answers);
     }
 }
 
-impl Drop for Reply {
+impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         let mut replies = lock(&self.0);
         replies.replies_out -= 1;
@@ -82,14 +83,14 @@ impl Drop for Reply {
     }
 }
 
-impl fmt::Debug for Reply {
+impl<T> fmt::Debug for Reply<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for ConnectionQuery {
+impl<T> fmt::Debug for Query<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionQuery").finish_non_exhaustive()
+        f.debug_struct("Query").finish_non_exhaustive()
     }
 }
