@@ -1,8 +1,16 @@
 //! Reads and writes allocate nothing once the stream is there, unless the kernel takes nothing.
 
-use std::{future::poll_fn, io::Write as _, thread};
+use std::{future::poll_fn, io::Write as _, net, thread};
 
-use annulus::{DriverKind, Runtime, compat::Compat, net::TcpStream, spawn, task::yield_now};
+use annulus::{
+    DriverKind, Runtime,
+    compat::{Compat, hyper::Connector},
+    io::ByteStream,
+    net::TcpStream,
+    spawn,
+    task::yield_now,
+};
+use tower_service::Service as _;
 
 use crate::{
     Family, Futures, Hyper, Tokio,
@@ -117,9 +125,12 @@ fn an_adapter_adds_a_few_words_to_its_stream() {
     assert!(words <= 7, "found {words}");
 }
 
-/// Reads so many bytes by reads of 64 KiB.
-async fn read_flood<F: Family<Compat<TcpStream>>>(near: &mut Compat<TcpStream>, mut left: usize) {
-    let mut buf = [0; 64 << 10];
+/// Reads so many bytes into `buf`, again and again.
+async fn read_flood<F: Family<Compat<S>>, S: 'static>(
+    near: &mut Compat<S>,
+    buf: &mut [u8],
+    mut left: usize,
+) {
     while left > 0 {
         let len = left.min(buf.len());
         let read = poll_fn(|context| F::poll_read(near, context, &mut buf[..len]));
@@ -127,26 +138,43 @@ async fn read_flood<F: Family<Compat<TcpStream>>>(near: &mut Compat<TcpStream>, 
     }
 }
 
+/// Receives a flood from `far` by the traits of each family, and returns the allocations of that.
+async fn flood_allocations<S: ByteStream + 'static>(
+    mut near: Compat<S>,
+    mut far: net::TcpStream,
+) -> usize {
+    const BYTES: usize = 3 << 20;
+    let mut buf = vec![0; 64 << 10];
+    let peer = thread::spawn(move || while far.write_all(&[1; 100_000]).is_ok() {});
+    let count = allocations(async || {
+        read_flood::<Tokio, _>(&mut near, &mut buf, BYTES).await;
+        read_flood::<Futures, _>(&mut near, &mut buf, BYTES).await;
+        read_flood::<Hyper, _>(&mut near, &mut buf, BYTES).await;
+    });
+    let count = count.await;
+    drop(near);
+    while !peer.is_finished() {
+        yield_now().await;
+    }
+    peer.join().unwrap();
+    count
+}
+
 #[test]
 fn large_reads_of_a_flood_allocate_nothing() {
-    const BYTES: usize = 3 << 20;
     for kind in [DriverKind::Auto, DriverKind::Poll] {
         let runtime = Runtime::builder().driver(kind).build().unwrap();
         runtime.block_on(guarded(async {
-            let (near, mut far) = std_pair().await;
-            let peer = thread::spawn(move || while far.write_all(&[1; 100_000]).is_ok() {});
-            let mut near = Compat::new(near);
-            let count = allocations(async || {
-                read_flood::<Tokio>(&mut near, BYTES).await;
-                read_flood::<Futures>(&mut near, BYTES).await;
-                read_flood::<Hyper>(&mut near, BYTES).await;
-            });
-            assert_eq!(count.await, 0, "{kind:?}");
-            drop(near);
-            while !peer.is_finished() {
-                yield_now().await;
-            }
-            peer.join().unwrap();
+            let (near, far) = std_pair().await;
+            let count = flood_allocations(Compat::new(near), far).await;
+            assert_eq!(count, 0, "{kind:?}");
+            // The connector's stream is a socket behind a box.
+            let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let near = Connector::new().call(url.parse().unwrap()).await.unwrap();
+            let (far, _) = listener.accept().unwrap();
+            let count = flood_allocations(near, far).await;
+            assert_eq!(count, 0, "of the connector, {kind:?}");
         }));
     }
 }

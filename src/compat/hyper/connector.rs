@@ -21,6 +21,7 @@ use no_tls as tls;
 use tower_service::Service;
 
 use crate::{
+    buf::Room,
     compat::Compat,
     io::{ByteRead, ByteStream, ByteWrite},
     net::TcpStream,
@@ -113,14 +114,14 @@ impl Connector {
     }
 
     async fn open(self, url: Uri) -> io::Result<Compat<ClientStream>> {
-        let opening = self.open_in_time(&url);
+        let opening = self.open_without_limit(&url);
         match self.timeout {
             Some(timeout) => time::timeout(timeout, opening).await?,
             None => opening.await,
         }
     }
 
-    async fn open_in_time(&self, url: &Uri) -> io::Result<Compat<ClientStream>> {
+    async fn open_without_limit(&self, url: &Uri) -> io::Result<Compat<ClientStream>> {
         let (is_https, default_port) = match url.scheme_str() {
             Some("http") => (false, 80),
             Some("https") => (true, 443),
@@ -196,6 +197,14 @@ impl ClientStream {
 impl ByteRead for ClientStream {
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
         self.stream.poll_recv(context)
+    }
+
+    fn poll_recv_into(
+        &mut self,
+        context: &mut Context<'_>,
+        room: &mut Room<'_>,
+    ) -> Poll<io::Result<Option<ManagedBuf>>> {
+        self.stream.poll_recv_into(context, room)
     }
 }
 
