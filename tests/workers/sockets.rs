@@ -4,8 +4,12 @@ use std::{
     collections::HashSet,
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream as StdStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread,
+    time::Duration,
 };
 
 use annulus::{
@@ -13,6 +17,7 @@ use annulus::{
     future::{Either, race},
     net::{TcpListener, TcpStream},
     spawn,
+    time::sleep,
 };
 
 use crate::{
@@ -21,14 +26,38 @@ use crate::{
     worker,
 };
 
+/// A port at which several workers listen.
+#[derive(Default)]
+struct Port {
+    /// Set by worker 0, which takes a free one.
+    addr: OnceLock<SocketAddr>,
+    listening_count: AtomicUsize,
+}
+
+impl Port {
+    async fn listen(&self, worker: &Worker) -> io::Result<TcpListener> {
+        let options = TcpListener::options().reuse_port(true);
+        let listener = if worker.index() == 0 {
+            let listener = options.bind("127.0.0.1:0").await?;
+            self.addr.get_or_init(|| listener.local_addr().unwrap());
+            listener
+        } else {
+            while self.addr.get().is_none() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            options.bind(self.addr.get().copied().unwrap()).await?
+        };
+        self.listening_count.fetch_add(1, Relaxed);
+        Ok(listener)
+    }
+}
+
 /// Starts an echo on eight workers. Each connection begins with the number of its worker.
 fn echo_service(builder: annulus::workers::WorkersBuilder) -> (Workers<usize>, SocketAddr) {
-    let first = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = first.local_addr().unwrap();
-    drop(first);
+    let port = Arc::new(Port::default());
+    let shared = Arc::clone(&port);
     let workers = builder.count(8).start(async move |worker: Worker| {
-        let options = TcpListener::options().reuse_port(true);
-        let listener = options.bind(addr).await?;
+        let listener = shared.listen(&worker).await?;
         let mut served = 0;
         let serve = async {
             loop {
@@ -49,11 +78,8 @@ fn echo_service(builder: annulus::workers::WorkersBuilder) -> (Workers<usize>, S
         }
     });
     let workers = workers.unwrap();
-    // All have begun to listen when each has answered, since they bind before they wait.
-    for call in workers.broadcast(|_worker| ()) {
-        call.join().unwrap();
-    }
-    (workers, addr)
+    crate::until(|| port.listening_count.load(Relaxed) == 8);
+    (workers, *port.addr.get().unwrap())
 }
 
 /// Talks over one connection, and returns the number of its worker.
