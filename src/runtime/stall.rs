@@ -142,8 +142,9 @@ impl fmt::Display for Stall {
         for (index, &address) in self.addresses.iter().enumerate() {
             write!(f, "\n  {label:9}  ")?;
             label = "";
-            // A call returns to the instruction after it, which may belong to another line.
-            write_place(f, address - usize::from(index > 0))?;
+            // A call returns to the instruction after it, which may belong to another line. The end
+            // of some stacks is an address of zero.
+            write_place(f, address.saturating_sub(usize::from(index > 0)))?;
         }
         Ok(())
     }
@@ -158,5 +159,28 @@ fn write_place(f: &mut fmt::Formatter<'_>, address: usize) -> fmt::Result {
         }
         Some((file, offset, None)) => write!(f, "{file} {offset:#x}"),
         None => write!(f, "{address:#x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A panic here would end the watchdog.
+    #[test]
+    fn a_backtrace_may_end_with_zero() {
+        let stall = Stall {
+            thread: "main".to_owned(),
+            duration: Duration::from_millis(100),
+            is_over: false,
+            code: Some(StalledCode::Root),
+            system_call: None,
+            addresses: vec![1, 0],
+        };
+        let text = stall.to_string();
+        assert!(
+            text.ends_with("\n  backtrace  0x1\n             0x0"),
+            "{text}"
+        );
     }
 }
