@@ -2,8 +2,8 @@
 //!
 //! The channel holds at most its capacity. [`SlowReceivers`] says what a send does to a receiver
 //! that has not kept pace with a full channel: it *skips* values, or the sender *waits*. A value is
-//! cloned for each receiver but the last, which gets the value itself. A receiver sees the values
-//! that are sent after it was made.
+//! cloned for each receiver but the last, which gets the value itself. A `clone` that uses the
+//! channel of its own value panics. A receiver sees the values that are sent after it was made.
 
 mod error;
 mod receiver;

@@ -218,7 +218,6 @@ fn queue_delivers_each_value_once_whatever_is_dropped() {
         put.sort_unstable();
         got.sort_unstable();
         assert_eq!(put, got);
-        // All places are free again.
         assert!(queue.is_empty() && queue.unfinished() == 0);
     }
 }
