@@ -84,7 +84,7 @@
 //! | `tls` | `https` for the client, and `tls` for streams of other protocols |
 //! | `tls-bundled-roots` | Mozilla's root certificates, for machines without any |
 //! | `futures-io` | The traits `AsyncRead` and `AsyncWrite` of `futures-io`, in `compat` |
-//! | `hyper` | hyper's I/O traits, executor and timer, in `compat` |
+//! | `hyper` | hyper's I/O traits, executor, timer and connector, in `compat` |
 //! | `tokio-io` | tokio's I/O traits without its runtime, in `compat` |
 //! | `tokio-context` | A runtime of tokio beside ours, for libraries that need one, in `compat` |
 //! | `tower` | tower's services and layers, axum's router among them, in `compat` |

@@ -128,7 +128,7 @@ pub(super) fn noticed(traces: &Traces) -> Vec<Surrounding> {
     found.map(|(surrounding, _)| surrounding).collect()
 }
 
-/// From this limit on there is no advice to raise it: it is what systems begin with.
+/// The limit that many systems begin with. There is advice to raise it, and none above it.
 const DESCRIPTORS_USUAL: u64 = 1024;
 
 /// The sentences for what could be changed for the better.

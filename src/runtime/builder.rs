@@ -300,8 +300,8 @@ impl RuntimeBuilder {
     ///
     /// When no driver can be set up: the ring is forbidden and was asked for, this process is out
     /// of descriptors or of locked memory, or an environment variable makes no sense. The error's
-    /// text says what to do; `annulus::diagnose` tells more. So it is when the thread of
-    /// [`stall_limit`](Self::stall_limit) cannot be started.
+    /// text says what to do; `annulus::diagnose` tells more. Also when the watchdog's thread cannot
+    /// be started that [`stall_limit`](Self::stall_limit) asks for.
     pub fn build(self) -> io::Result<Runtime> {
         let (runtime, refusal) = self.build_silently()?;
         if let Some(refusal) = refusal {

@@ -17,10 +17,10 @@ use super::InsideTokio;
 ///
 /// The other way is [`in_tokio`](super::in_tokio) inside of [`annulus::run`](crate::run), where
 /// tokio has a thread of its own. For one round trip after the other through an unmodified library
-/// that takes about half as long again. For sixteen at a time it takes about twice as much CPU.
-/// Here annulus's own sockets cost more than without tokio: about an eighth. So this is for a
-/// program that lives of such a library, and `in_tokio` for one that uses it now and then, and for
-/// the workers of a server. The page [ecosystem](crate::docs::ecosystem) has the figures.
+/// that takes about half as long again, and for sixteen at a time up to twice as long. Here
+/// annulus's own sockets take about an eighth longer than without tokio. So this is for a program
+/// that lives of such a library, and `in_tokio` for one that uses it now and then, and for the
+/// workers of a server. The page [ecosystem](crate::docs::ecosystem) has the figures.
 ///
 /// `task::block_in_place` panics here, with tokio's sentence, since tokio has no other thread to
 /// move its tasks to. A task of tokio's that computes keeps annulus's tasks waiting.
