@@ -45,7 +45,7 @@ fn each_line_of_tracing_knows_its_request() {
     let lines = program.interrupt();
     for id in 0..20 {
         let of_this = format!(
-            r#"request{{otel.kind="server" http.request.method="GET" url.path="/users/{id}" "#
+            r#"request{{otel.kind="server" otel.name="GET" http.request.method="GET" url.path="/users/{id}" "#
         );
         let route = r#"http.route="/users/{id}""#;
         let looking = format!("}}: looking the user up id={id}");
@@ -122,7 +122,7 @@ fn spans_reach_a_collector_under_the_trace_of_the_caller() {
     assert_eq!(get(&format!("http://{addr}/users/8")), "user 8\n");
     // The stop sends what is left.
     let lines = program.interrupt();
-    let request = r#"collected "GET /users/{id}""#;
+    let request = r#"collected "GET" route=/users/{id}"#;
     let ours = format!("trace={trace} ");
     let under = format!("parent={parent}");
     assert_eq!(count(&lines, &[request, &ours, &under]), 1, "{lines:#?}");

@@ -17,7 +17,9 @@ use annulus::{
 use opentelemetry::{propagation::TextMapPropagator as _, trace::TracerProvider as _};
 use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value,
+};
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use prost::Message as _;
 use tracing::{instrument, level_filters::LevelFilter, subscriber::NoSubscriber};
@@ -81,7 +83,15 @@ fn collect() -> io::Result<SocketAddr> {
                 let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();
                 let (trace, parent): (String, String) =
                     (hex(&span.trace_id), hex(&span.parent_span_id));
-                println!("collected {:?} trace={trace} parent={parent}", span.name);
+                let mut fields = span.attributes.iter();
+                let route = fields.find(|field| field.key == "http.route");
+                let route = route.and_then(|field| field.value.as_ref()?.value.as_ref());
+                let route = match route {
+                    Some(Value::StringValue(route)) => route,
+                    _ => "-",
+                };
+                let name = span.name;
+                println!("collected {name:?} route={route} trace={trace} parent={parent}");
             }
             Ok(StatusCode::OK)
         });

@@ -44,7 +44,7 @@ impl Request {
     /// Tells the request's span which route was found.
     #[inline]
     pub(crate) fn note_route(&self, route: &str) {
-        self.received.span.note_route(self.method(), route);
+        self.received.span.note_route(route);
     }
 
     /// Returns the method.

@@ -18,7 +18,7 @@ use tracing::{
 
 use crate::{
     http::{
-        HeaderMap, Method, StatusCode, Version, error::Error, h1::RequestHead,
+        HeaderMap, StatusCode, Version, error::Error, h1::RequestHead,
         server::end_reason::EndReason, transport::Transport,
     },
     time,
@@ -151,7 +151,7 @@ impl RequestSpan {
             parent: parent,
             "request",
             otel.kind = "server",
-            otel.name = field::Empty,
+            otel.name = head.method().as_str(),
             otel.status_code = field::Empty,
             http.request.method = head.method().as_str(),
             http.route = field::Empty,
@@ -263,11 +263,9 @@ impl Subject for RequestSpan {
 
 impl SpanHandle {
     /// Notes the route that the request has taken.
-    pub(crate) fn note_route(&self, method: &Method, route: &str) {
+    pub(crate) fn note_route(&self, route: &str) {
         if let Some(open) = self.0.upgrade() {
             open.span.record("http.route", route);
-            let name = format_args!("{method} {route}");
-            open.span.record("otel.name", field::display(name));
         }
     }
 

@@ -3,8 +3,7 @@
 use std::{future::Future, net::SocketAddr, pin::Pin};
 
 use crate::http::{
-    Method, StatusCode, error::Error, h1::RequestHead, server::end_reason::EndReason,
-    transport::Transport,
+    StatusCode, error::Error, h1::RequestHead, server::end_reason::EndReason, transport::Transport,
 };
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -84,7 +83,7 @@ impl RequestSpan {
 
 impl SpanHandle {
     #[inline(always)]
-    pub(crate) fn note_route(&self, _method: &Method, _route: &str) {}
+    pub(crate) fn note_route(&self, _route: &str) {}
 
     #[inline(always)]
     pub(crate) fn note_error(&self, _error: &Error) {}
