@@ -20,6 +20,7 @@ mod monotonic;
 mod per_process;
 mod poll;
 mod process;
+mod rights;
 mod ring;
 pub(crate) mod signal;
 mod socket;
@@ -40,7 +41,8 @@ pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
 pub(crate) use epoll::{Epoll, watch_broken, watch_only};
 pub(crate) use features::Features;
 pub(crate) use file::{
-    OpenFlags, close, metadata, open_and_settle, pread, preadv2_nowait, pwrite, sync, write_fd,
+    OpenFlags, close, lock_exclusively, metadata, open_and_settle, pread, preadv2_nowait, pwrite,
+    sync, write_fd,
 };
 pub(crate) use handover::spawn_with_descriptors;
 pub(crate) use inherited::inherited_descriptors;
@@ -52,6 +54,7 @@ pub(crate) use monotonic::{monotonic_nanos, thread_cpu_nanos};
 pub(crate) use per_process::PerProcess;
 pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state, poll_now};
 pub(crate) use process::{Process, call_in_children, effective_user};
+pub(crate) use rights::{DESCRIPTORS_MAX, receive_with_rights, send_with_rights};
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{

@@ -100,7 +100,8 @@ pub fn spawn_with_sockets<N: AsRef<str>, S: AsFd>(
     sys::spawn_with_descriptors(command, &fds, &names.join(":"))
 }
 
-/// A socket that the parent process has handed over. [`inherited_sockets`] takes them.
+/// A socket that another process has handed over: the parent process, whose sockets
+/// [`inherited_sockets`] takes, or the process before this one, by a [`Handover`](super::Handover).
 ///
 /// It may go to any thread, and belongs to a runtime once it was turned into a socket of this
 /// module. A connection, as systemd hands over with `Accept=yes`, comes by std's types:
@@ -110,7 +111,7 @@ pub struct InheritedSocket {
     fd: OwnedFd,
 }
 
-/// The kinds of socket that a parent process can hand over.
+/// The kinds of socket that a process can hand over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InheritedKind {
@@ -125,8 +126,15 @@ pub enum InheritedKind {
 }
 
 impl InheritedSocket {
-    /// Returns its name (`FileDescriptorName=` of a socket unit), or `None` where the parent has
-    /// named none.
+    pub(super) fn new(name: String, fd: OwnedFd) -> Self {
+        Self {
+            name: Some(name),
+            fd,
+        }
+    }
+
+    /// Returns its name (`FileDescriptorName=` of a socket unit), or `None` where the process
+    /// before has named none.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -197,7 +205,7 @@ impl InheritedSocket {
         }
         let expected: Vec<&str> = expected.iter().map(|kind| kind.as_str()).collect();
         let text = format!(
-            "expected {} from the parent process, found {} (descriptor {})",
+            "expected {} to be handed over, found {} (descriptor {})",
             expected.join(" or "),
             found.as_str(),
             self.as_raw_fd()

@@ -200,7 +200,7 @@ pub(crate) struct Ancillary {
 }
 
 /// The length, the level and the type of a control message, in the kernel's layout.
-const CONTROL_HEADER_BYTES: usize = size_of::<usize>() + 8;
+pub(super) const CONTROL_HEADER_BYTES: usize = size_of::<usize>() + 8;
 
 /// The control messages of the datagram that a buffer holds.
 pub(crate) fn datagram_ancillary(bytes: &[u8], layout: DatagramLayout) -> Ancillary {
@@ -216,7 +216,7 @@ pub(crate) fn datagram_ancillary(bytes: &[u8], layout: DatagramLayout) -> Ancill
 }
 
 /// The level, the type and the data of the first control message, and the place of the next.
-fn first_message(control: &[u8]) -> Option<(i32, i32, &[u8], usize)> {
+pub(super) fn first_message(control: &[u8]) -> Option<(i32, i32, &[u8], usize)> {
     let len = usize::from_ne_bytes(number(control, 0)?);
     let level = i32::from_ne_bytes(number(control, size_of::<usize>())?);
     let kind = i32::from_ne_bytes(number(control, size_of::<usize>() + 4)?);

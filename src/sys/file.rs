@@ -92,6 +92,18 @@ pub(crate) unsafe fn write_fd(fd: i32, buf: *const u8, len: usize) -> i32 {
     as_completion(unsafe { libc::write(fd, buf.cast(), len) })
 }
 
+/// Waits for the lock of a file or folder (flock(2)), which ends when its last descriptor is
+/// closed.
+pub(crate) fn lock_exclusively(fd: i32) -> std::io::Result<()> {
+    loop {
+        // SAFETY: the call takes no address.
+        match super::as_result(unsafe { libc::flock(fd, libc::LOCK_EX) }) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
 pub(crate) fn sync(fd: i32, data_only: bool) -> i32 {
     let result = if data_only {
         // SAFETY: the call takes no address.

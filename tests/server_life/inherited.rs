@@ -151,7 +151,7 @@ fn a_socket_of_another_kind_is_refused() {
         );
         assert_eq!(
             texts[0].to_string(),
-            "expected a Unix socket that listens from the parent process, found a TCP socket that \
+            "expected a Unix socket that listens to be handed over, found a TCP socket that \
              listens (descriptor 3)"
         );
     });

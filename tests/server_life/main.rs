@@ -3,6 +3,7 @@
 
 mod answers;
 mod connections;
+mod handover;
 mod inherited;
 mod inside;
 mod jobs;

@@ -97,7 +97,7 @@ fn serve(generation: usize) {
 }
 
 /// The number of the process that has answered the whole request.
-fn ask(addr: SocketAddr, path: &str) -> usize {
+pub(crate) fn ask(addr: SocketAddr, path: &str) -> usize {
     let mut client = connect(addr);
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     client.write_all(request.as_bytes()).unwrap();
@@ -108,6 +108,18 @@ fn ask(addr: SocketAddr, path: &str) -> usize {
     body.strip_suffix(" .").expect(&answer).parse().unwrap()
 }
 
+/// Asks until the process of that number answers. One that is about to stop may be the one that
+/// answers.
+pub(crate) fn until_answered(addr: SocketAddr, path: &str, expected: usize) {
+    let start = Instant::now();
+    while ask(addr, path) != expected {
+        assert!(
+            start.elapsed() < BOUND,
+            "{path} is not answered by {expected}"
+        );
+    }
+}
+
 /// Ends the load, also when the test fails.
 struct Over<'a>(&'a AtomicBool);
 
@@ -115,6 +127,25 @@ impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Does `work` while four clients ask without a pause. Returns how many answers they had.
+pub(crate) fn while_asked(addr: SocketAddr, work: impl FnOnce()) -> usize {
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let over = Over(&is_over);
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    ask(addr, "/");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        work();
+        drop(over);
+    });
+    answered.into_inner()
 }
 
 #[test]
@@ -132,32 +163,11 @@ fn no_connection_is_refused_and_no_request_is_lost() {
     let mut lines = lines.by_ref().map_while(Result::ok);
     let addr = lines.find_map(|line| Some(line.split_once("address ")?.1.parse().unwrap()));
     let addr: SocketAddr = addr.unwrap();
-    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        let over = Over(&is_over);
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    ask(addr, "/");
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        // A process that is about to stop may be the one that answers.
-        let until = |path: &str, expected: usize| {
-            let start = Instant::now();
-            while ask(addr, path) != expected {
-                assert!(
-                    start.elapsed() < BOUND,
-                    "{path} is not answered by {expected}"
-                );
-            }
-        };
+    let answered = while_asked(addr, || {
         for generation in 0..restarts {
-            until(&format!("/replace/{generation}"), generation);
-            until("/", generation + 1);
+            until_answered(addr, &format!("/replace/{generation}"), generation);
+            until_answered(addr, "/", generation + 1);
         }
-        drop(over);
     });
     while ask(addr, &format!("/stop/{restarts}")) != restarts {}
     let ended = lines
@@ -169,7 +179,6 @@ fn no_connection_is_refused_and_no_request_is_lost() {
     );
     assert_eq!(ended.len(), restarts + 1, "{ended:?}");
     assert!(first.wait().unwrap().success());
-    let answered = answered.into_inner();
     assert!(answered >= restarts, "{answered} requests were answered");
     println!("{restarts} restarts, {answered} requests answered, none refused or cut");
 }
