@@ -38,8 +38,9 @@
 //!
 //! # Forks
 //!
-//! Workers belong to the process that started them. In a child of fork(2) their handles return
-//! that the worker belongs to another process, and nothing waits.
+//! Workers belong to the process that started them. In a child of fork(2) the handles of tasks and
+//! calls return at once that the worker belongs to another process, and an order to stop never
+//! comes.
 
 // A message is a boxed closure in the worker's mailbox (`post.rs`), so that many wake a sleeping
 // worker once. It spawns a task (`remote_task.rs`), which leaves its output in a slot for the

@@ -22,7 +22,7 @@ use crate::{task, unwind};
 ///
 /// It is a future that needs no runtime of ours: any executor may poll it. [`join`](Self::join) is
 /// for a thread without one. Dropping the handle detaches the task, which goes on; its output is
-/// dropped on its worker.
+/// dropped on its worker. An output that is there already is dropped with the handle.
 ///
 /// # Errors
 ///
