@@ -30,6 +30,8 @@ mod wake_fd;
 mod wake_set;
 
 pub(crate) use addr::SocketAddress;
+#[cfg(feature = "tokio-context")]
+pub(crate) use cpu::unpin;
 pub(crate) use cpu::{
     affine_cores, allowed_cores, pin_to_core, quota_cores, unpinned, unpinned_core_count,
 };

@@ -100,6 +100,18 @@ pub(crate) fn unpinned<R>(call: impl FnOnce() -> R + Send) -> impl FnOnce() -> R
     }
 }
 
+/// Returns a function for threads that others start. They may run wherever the calling thread may,
+/// or might before it was pinned.
+#[cfg(feature = "tokio-context")]
+pub(crate) fn unpin() -> impl Fn() + Send + Sync + 'static {
+    let cores = BEFORE_PIN.get().or_else(CoreSet::of_this_thread);
+    move || {
+        if let Some(cores) = cores {
+            let _ = cores.bind();
+        }
+    }
+}
+
 /// The number of whole processors that the control group's quota pays for, rounded up.
 pub(crate) fn quota_cores() -> Option<usize> {
     if let Some(path) = cgroup_path("0::") {

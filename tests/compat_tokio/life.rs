@@ -9,9 +9,9 @@ use std::{
 };
 
 use annulus::{
-    Runtime,
+    Cores, Runtime,
     compat::{Tokio, in_tokio, on_tokio},
-    spawn,
+    pin_to_core, spawn,
 };
 
 use crate::{
@@ -39,6 +39,36 @@ fn threads_become(count: usize) {
 
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The processors that the calling thread may use, as the kernel has them.
+fn processors() -> String {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let mut lines = status.lines();
+    let line = lines.find(|line| line.starts_with("Cpus_allowed_list:"));
+    line.unwrap().to_owned()
+}
+
+/// Those that a pinned thread starts, and those that it starts of a runtime from before.
+#[test]
+fn its_threads_are_not_pinned() {
+    let _alone = alone();
+    let all = processors();
+    let before = Tokio::new().unwrap();
+    let of_pinned = move || {
+        pin_to_core(Cores::All.list()[0]).unwrap();
+        for tokio in [before, Tokio::new().unwrap()] {
+            let (worker, helper) = run(async {
+                let helper = tokio.context(async { tokio::task::spawn_blocking(processors).await });
+                (
+                    tokio.spawn(async { processors() }).await,
+                    helper.await.unwrap(),
+                )
+            });
+            assert_eq!((&worker, &helper), (&all, &all));
+        }
+    };
+    thread::spawn(of_pinned).join().unwrap();
 }
 
 fn counted() -> usize {

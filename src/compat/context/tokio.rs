@@ -15,7 +15,7 @@ use super::{
     on_tokio::OnTokio,
     threads::{Threads, is_on_tokio},
 };
-use crate::sys::{PerProcess, Process};
+use crate::sys::{self, PerProcess, Process};
 
 /// How long the last handle that is dropped waits for tokio's threads.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ static SHARED: PerProcess<Mutex<Option<Tokio>>> = PerProcess::new(Mutex::new(Non
 ///
 /// The first two have one worker thread, named `annulus-tokio`, with tokio's sockets and timers.
 /// Further threads of that name run calls given to `tokio::task::spawn_blocking`, such as the
-/// name look-ups of `tokio::net`.
+/// name look-ups of `tokio::net`. None is pinned, also when a worker starts them.
 ///
 /// # Shutdown
 ///
@@ -110,11 +110,16 @@ impl Tokio {
     pub fn new() -> io::Result<Self> {
         let threads = Arc::new(Threads::default());
         let (starting, ending) = (Arc::clone(&threads), Arc::clone(&threads));
+        // They serve all workers, each of which is on a processor of its own.
+        let unpin = sys::unpin();
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("annulus-tokio")
             .enable_all()
-            .on_thread_start(move || starting.start())
+            .on_thread_start(move || {
+                unpin();
+                starting.start();
+            })
             .on_thread_stop(move || ending.end())
             .build()?;
         // An end that comes at once finds a thread to wait for.
