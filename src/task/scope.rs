@@ -123,7 +123,8 @@ impl<E: 'static> Scope<E> {
 
     /// Spawns a task into the scope, on this thread's runtime.
     ///
-    /// The task is aborted at once if the scope was cancelled or has ended.
+    /// The task is aborted at once if the scope was cancelled or has ended. Its future is dropped
+    /// at the task's next turn then, for which the scope does not wait.
     ///
     /// # Panics
     ///
