@@ -90,23 +90,20 @@ pub(crate) fn pin_to_core(core: usize) -> io::Result<()> {
 /// Returns `call` for a thread that the calling one starts. A new thread is pinned as the one that
 /// starts it; this one may run wherever that one might before it was pinned.
 pub(crate) fn unpinned<R>(call: impl FnOnce() -> R + Send) -> impl FnOnce() -> R + Send {
-    let cores = BEFORE_PIN.get();
+    let unpin = unpin();
     move || {
-        if let Some(cores) = cores {
-            // Processors that went away meanwhile are no reason not to run.
-            let _ = cores.bind();
-        }
+        unpin();
         call()
     }
 }
 
 /// Returns a function for threads that others start. They may run wherever the calling thread may,
 /// or might before it was pinned.
-#[cfg(feature = "tokio-context")]
 pub(crate) fn unpin() -> impl Fn() + Send + Sync + 'static {
     let cores = BEFORE_PIN.get().or_else(CoreSet::of_this_thread);
     move || {
         if let Some(cores) = cores {
+            // Processors that went away meanwhile are no reason not to run.
             let _ = cores.bind();
         }
     }
