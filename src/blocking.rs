@@ -24,13 +24,14 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use crate::{
+    primitives::{Mutex, lock},
     sys::Process,
-    unwind::{self, lock},
+    unwind,
     wait_note::{self, WaitNote},
 };
 use threads::Job;
@@ -157,6 +158,13 @@ pub(crate) fn run_as<T: Send + 'static>(
     work: Work,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Blocking<T> {
+    let (job, blocking) = pair(call);
+    submit(work, job);
+    blocking
+}
+
+/// A call for a helper thread, and its result.
+fn pair<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> (Job, Blocking<T>) {
     let shared = Arc::new(Mutex::new(State::Waiting(None)));
     let result = Arc::downgrade(&shared);
     let job = move || {
@@ -172,14 +180,39 @@ pub(crate) fn run_as<T: Send + 'static>(
         // The output, if the caller's future was dropped.
         unwind::swallow(|| drop(shared));
     };
-    submit(work, Box::new(job));
-    Blocking {
+    let blocking = Blocking {
         shared,
         process: Process::current(),
-    }
+    };
+    (Box::new(job), blocking)
 }
 
 /// Runs `job` on a helper thread, sooner or later.
 pub(crate) fn submit(work: Work, job: Job) {
     work.threads().submit(job, || work.threads_max_default());
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::{
+        park::block_on,
+        primitives::{Arc as Tracked, model, thread},
+    };
+
+    #[test]
+    fn loom_the_output_of_a_call_wakes_its_future_or_is_dropped_with_it() {
+        model(3, || {
+            let (job, output) = pair(|| Tracked::new(5));
+            let helper = thread::spawn(job);
+            assert_eq!(*block_on(output), 5);
+            helper.join().unwrap();
+        });
+        model(3, || {
+            let (job, output) = pair(|| Tracked::new(5));
+            let helper = thread::spawn(job);
+            drop(output);
+            helper.join().unwrap();
+        });
+    }
 }

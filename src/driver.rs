@@ -35,6 +35,8 @@ mod current;
 mod error;
 mod forked;
 mod give_back;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod multi;
 mod outside;
 mod poll;

@@ -148,8 +148,10 @@ mod nosy;
     reason = "entries point to memory that the operation keeps"
 )]
 mod op;
+mod park;
 #[expect(unsafe_code, reason = "the kernel writes to the pool's buffers")]
 mod pool;
+mod primitives;
 mod runtime;
 mod shrink;
 pub mod signal;

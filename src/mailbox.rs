@@ -5,16 +5,12 @@
 //! (`task/inbox.rs`) is a list through the tasks themselves, so that a wake allocates nothing and
 //! takes no lock. The queue of helper threads (`blocking/threads.rs`) has many takers that sleep.
 
-use std::{
-    fmt, mem,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::Waker,
-};
+use std::{fmt, mem, sync::Arc, task::Waker};
 
-use crate::unwind::{self, lock};
+use crate::{
+    primitives::{AtomicBool, Mutex, Ordering, lock},
+    unwind,
+};
 
 /// A value that any thread may change, until its owner takes the changes.
 ///
@@ -176,5 +172,45 @@ mod tests {
         });
         sum += mailbox.take(mem::take).unwrap_or(0);
         assert_eq!(sum, 4000);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use super::*;
+    use crate::{
+        park::block_on,
+        primitives::{model, thread},
+    };
+
+    #[test]
+    fn loom_a_change_wakes_the_owner_that_has_found_nothing() {
+        model(3, || {
+            let mailbox = Arc::new(Mailbox::<Vec<Box<u32>>>::default());
+            let putting = [1, 2].map(|number| {
+                let mailbox = Arc::clone(&mailbox);
+                thread::spawn(move || mailbox.put(|numbers| numbers.push(Box::new(number))))
+            });
+            let mut sum = 0;
+            let mut is_owner = false;
+            block_on(poll_fn(|context| {
+                if !is_owner {
+                    is_owner = true;
+                    mailbox.set_owner(Some(context.waker().clone()));
+                }
+                let numbers = mailbox.take(mem::take).unwrap_or_default();
+                sum += numbers.iter().map(|number| **number).sum::<u32>();
+                if sum == 3 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }));
+            for putting in putting {
+                putting.join().unwrap();
+            }
+        });
     }
 }

@@ -164,6 +164,8 @@ pub use yield_now::{YieldNow, yield_now};
 pub(crate) use current::leave;
 pub(crate) use inbox::Unpark;
 pub(crate) use index_wakes::IndexWakes;
+#[cfg(all(test, loom))]
+pub(crate) use loom_tests::LoomUnpark;
 pub(crate) use measure::Measure;
 pub(crate) use pulse::{Beat, Note, Pulse};
 

@@ -48,6 +48,8 @@
 // thread from its start to its end.
 
 mod group;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod post;
 mod remote_join_error;
 mod remote_join_handle;

@@ -2,15 +2,15 @@
 
 use std::{
     io,
-    sync::{PoisonError, RwLock, TryLockError},
+    sync::{PoisonError, TryLockError},
 };
 
 use super::Key;
-use crate::{
-    mailbox::Mailbox,
-    shrink,
-    sys::{Completion, WakeFd},
-};
+#[cfg(all(test, loom))]
+use super::loom_tests::WakeFd;
+#[cfg(not(all(test, loom)))]
+use crate::sys::WakeFd;
+use crate::{mailbox::Mailbox, primitives::RwLock, shrink, sys::Completion};
 
 /// The threads that run calls which have no other way.
 pub(crate) trait Helpers {
@@ -83,7 +83,7 @@ impl Remote {
     }
 
     pub(super) fn clear_wake(&self) {
-        self.with_wake_fd(WakeFd::clear);
+        self.with_wake_fd(WakeFd::take);
     }
 
     /// Only the end of the driver locks others out, so a lock that is not to be had means that.
@@ -100,6 +100,17 @@ impl Remote {
     pub(super) fn close_wake(&self) {
         let mut wake = self.wake.write().unwrap_or_else(PoisonError::into_inner);
         *wake = None;
+    }
+
+    /// Sleeps as the driver does in the kernel.
+    #[cfg(all(test, loom))]
+    pub(super) fn sleep(&self) {
+        self.with_wake_fd(WakeFd::sleep);
+    }
+
+    #[cfg(all(test, loom))]
+    pub(super) fn has_ended(&self) -> bool {
+        self.with_wake_fd(|_| ()).is_none()
     }
 
     pub(super) fn post(&self, key: Key, result: i32) {

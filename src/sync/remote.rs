@@ -36,8 +36,7 @@
 
 pub mod mpsc;
 pub mod oneshot;
-mod park;
-mod primitives;
+mod waiting;
 
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -44,12 +44,7 @@ impl WakeFd {
         let _ = unsafe { libc::write(self.raw(), (&raw const one).cast(), 8) };
     }
 
-    /// Takes the wakes back, so that the next sleep sleeps.
-    pub(crate) fn clear(&self) {
-        self.take();
-    }
-
-    /// As [`clear`](Self::clear), and tells whether there were any.
+    /// Takes the wakes back, so that the next sleep sleeps, and tells whether there were any.
     pub(crate) fn take(&self) -> bool {
         if !self.process.is_current() {
             return false;

@@ -124,7 +124,7 @@ impl IndexWakes {
             remote,
             ..List::default()
         });
-        LISTS.with_borrow_mut(|lists| lists.all.insert(list.id, Rc::clone(&list)));
+        LISTS.with(|lists| lists.borrow_mut().all.insert(list.id, Rc::clone(&list)));
         Self { list }
     }
 
@@ -235,7 +235,12 @@ impl fmt::Debug for IndexWakes {
     }
 }
 
+#[cfg(not(loom))]
 thread_local! {
+    static LISTS: RefCell<Lists> = RefCell::default();
+}
+#[cfg(loom)]
+loom::thread_local! {
     static LISTS: RefCell<Lists> = RefCell::default();
 }
 

@@ -8,21 +8,21 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use loom::{
-    model::Builder as Model,
-    sync::{Condvar, Mutex},
-    thread,
+use super::*;
+use crate::{
+    park,
+    primitives::{Condvar, Mutex, model, thread},
 };
 
-use super::*;
-
-struct LoomUnpark {
+/// The sleep of a thread that has tasks.
+#[derive(Default)]
+pub(crate) struct LoomUnpark {
     notified: Mutex<bool>,
     condition: Condvar,
 }
 
 impl LoomUnpark {
-    fn sleep(&self) {
+    pub(crate) fn sleep(&self) {
         let mut notified = self.notified.lock().unwrap();
         while !*notified {
             notified = self.condition.wait(notified).unwrap();
@@ -39,19 +39,8 @@ impl Unpark for LoomUnpark {
 }
 
 fn new_tasks() -> (Tasks, std::sync::Arc<LoomUnpark>) {
-    let unpark = LoomUnpark {
-        notified: Mutex::new(false),
-        condition: Condvar::new(),
-    };
-    let unpark = std::sync::Arc::new(unpark);
+    let unpark = std::sync::Arc::new(LoomUnpark::default());
     (Tasks::new(unpark.clone()), unpark)
-}
-
-/// Runs every order of events with at most so many unforced changes of threads.
-fn model(preemptions: usize, code: impl Fn() + Send + Sync + 'static) {
-    let mut model = Model::new();
-    model.preemption_bound = Some(preemptions);
-    model.check(code);
 }
 
 /// Spawns a task that is finished by its second poll, and returns its waker.
@@ -330,5 +319,26 @@ fn loom_a_join_handle_is_polled_while_its_task_is_woken_elsewhere() {
             }
         }
         thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_an_index_that_is_woken_elsewhere_ends_the_wait_for_it() {
+    model(3, || {
+        let wakes = IndexWakes::new();
+        let threads = [3, 5].map(|index| {
+            let waker = wakes.waker(index);
+            thread::spawn(move || waker.wake())
+        });
+        let mut woken = Vec::new();
+        while woken.len() < 2 {
+            park::block_on(poll_fn(|context| wakes.poll_ready(context)));
+            wakes.take(&mut woken);
+        }
+        woken.sort_unstable();
+        assert_eq!(woken, [3, 5]);
+        for thread in threads {
+            thread.join().unwrap();
+        }
     });
 }

@@ -15,10 +15,7 @@
 
 use std::{
     fmt, mem,
-    sync::{
-        Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::PoisonError,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -29,8 +26,9 @@ use super::{
 };
 use crate::{
     mailbox::Owner,
+    primitives::{AtomicBool, Condvar, Mutex, Ordering, lock},
     sys::Process,
-    unwind::{self, lock},
+    unwind,
 };
 
 /// How long the other workers may go on when one has failed.

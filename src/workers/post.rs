@@ -11,10 +11,7 @@ use std::{
     mem,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -22,6 +19,7 @@ use std::{
 use super::group::{Event, Group};
 use crate::{
     mailbox::{Mailbox, Owner},
+    primitives::{AtomicBool, Ordering},
     shrink,
     time::{Sleep, sleep},
     unwind,

@@ -5,10 +5,7 @@ use std::{
     mem,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -16,8 +13,8 @@ use pin_project_lite::pin_project;
 
 use super::remote_join_error::RemoteJoinError;
 use crate::{
-    task,
-    unwind::{self, lock},
+    primitives::{AtomicBool, Mutex, Ordering, lock},
+    task, unwind,
     wait_note::{self, WaitNote},
 };
 
@@ -66,7 +63,7 @@ impl<T> Slot<T> {
         task.into_iter().for_each(Waker::wake);
     }
 
-    fn is_aborted(&self) -> bool {
+    pub(super) fn is_aborted(&self) -> bool {
         self.is_aborted.load(Ordering::Acquire)
     }
 
@@ -98,7 +95,7 @@ impl<T> Slot<T> {
         outcome
     }
 
-    fn register(&self, task: &Waker) {
+    pub(super) fn register(&self, task: &Waker) {
         let task = task.clone();
         lock(&self.state).task = Some(task);
     }
@@ -137,7 +134,7 @@ impl<T> Finisher<T> {
 
     /// Hands the outcome over. A panic that no handle will see goes on, as that of a task without a
     /// handle.
-    fn finish(mut self, outcome: Outcome<T>) {
+    pub(super) fn finish(mut self, outcome: Outcome<T>) {
         let slot = self.slot.take().expect("it finishes once");
         match slot
             .finish(outcome)

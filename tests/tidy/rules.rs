@@ -5,9 +5,10 @@ use std::path::Path;
 use super::source::{Source, closing, crate_uses, find_all, test_items, words};
 
 /// The modules, a line for each layer. A module uses what stands on the lines above its own.
-pub(crate) const LAYERS: [&[&str]; 13] = [
+pub(crate) const LAYERS: [&[&str]; 14] = [
     &["unwind", "budget", "shrink", "wait_note"],
-    &["mailbox", "trace"],
+    &["primitives"],
+    &["mailbox", "park", "trace"],
     &["sys", "buf", "task", "time", "sync", "future"],
     &["driver", "blocking"],
     &["pool"],

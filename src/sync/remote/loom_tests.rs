@@ -4,62 +4,19 @@
 //! and a value that is never dropped.
 
 use std::{
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker},
-};
-
-use loom::{
-    model::Builder as Model,
-    sync::{Condvar, Mutex},
-    thread,
+    future::Future as _,
+    task::{Context, Waker},
 };
 
 use super::{
     mpsc::{self, SendError},
     oneshot,
 };
-use crate::sync::closed::Closed;
-
-struct Park {
-    is_woken: Mutex<bool>,
-    condition: Condvar,
-}
-
-impl Wake for Park {
-    fn wake(self: Arc<Self>) {
-        *self.is_woken.lock().unwrap() = true;
-        self.condition.notify_one();
-    }
-}
-
-/// Polls `future` when it is woken, until it is ready.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let park = Arc::new(Park {
-        is_woken: Mutex::new(false),
-        condition: Condvar::new(),
-    });
-    let waker = Waker::from(Arc::clone(&park));
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        let mut is_woken = park.is_woken.lock().unwrap();
-        while !*is_woken {
-            is_woken = park.condition.wait(is_woken).unwrap();
-        }
-        *is_woken = false;
-    }
-}
-
-/// Runs every order of events with at most so many unforced changes of threads.
-fn model(preemptions: usize, code: impl Fn() + Send + Sync + 'static) {
-    let mut model = Model::new();
-    model.preemption_bound = Some(preemptions);
-    model.check(code);
-}
+use crate::{
+    park::block_on,
+    primitives::{model, thread},
+    sync::closed::Closed,
+};
 
 #[test]
 fn loom_values_of_a_bounded_channel_come_in_order_and_both_sides_wake() {

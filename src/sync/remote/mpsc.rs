@@ -35,8 +35,8 @@ mod sender;
 
 use std::{collections::VecDeque, task::Waker};
 
-use super::primitives::{Arc, AtomicUsize, Mutex, Ordering, lock};
 use crate::{
+    primitives::{Arc, AtomicUsize, Mutex, Ordering, lock},
     sync::waiters::{Left, Place, Waiters},
     unwind,
 };

@@ -5,8 +5,10 @@ mod sender;
 
 use std::task::Waker;
 
-use super::primitives::{Arc, Mutex, lock};
-use crate::unwind;
+use crate::{
+    primitives::{Arc, Mutex, lock},
+    unwind,
+};
 
 pub use receiver::Receiver;
 pub use sender::Sender;

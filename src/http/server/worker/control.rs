@@ -10,7 +10,7 @@
 use std::{
     fmt, io, mem,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -24,7 +24,8 @@ use super::{
 use crate::{
     http::server::{announcer::Announcer, connection_info::ConnectionInfo},
     mailbox::{Mailbox, Owner},
-    unwind::{self, lock},
+    primitives::{Mutex, MutexGuard, lock},
+    unwind,
 };
 
 /// How long requests may go on after a worker has failed.
@@ -404,5 +405,66 @@ mod tests {
         assert!(control.poll_ended(&context).is_pending());
         drop(inboxes.pop());
         assert!(control.poll_ended(&context).is_ready());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::{
+        park::block_on,
+        primitives::{model, thread},
+    };
+
+    /// Takes commands as a worker does, until it is to stop.
+    fn work(mut inbox: Inbox) {
+        block_on(poll_fn(|context| {
+            let commands = inbox.take(context);
+            for query in commands.queries {
+                query.send(Vec::new());
+            }
+            match commands.stop {
+                Some(_) => Poll::Ready(()),
+                None => Poll::Pending,
+            }
+        }));
+    }
+
+    #[test]
+    fn loom_a_stop_wakes_the_workers_and_their_end_the_supervisor() {
+        model(2, || {
+            let control = Arc::new(Control::default());
+            let mut inboxes = control.open(2);
+            let workers = [(), ()].map(|()| {
+                let inbox = inboxes.pop().expect("there are two");
+                thread::spawn(move || work(inbox))
+            });
+            control.stop(Stop::Now);
+            block_on(poll_fn(|context| control.poll_ended(context)));
+            for worker in workers {
+                worker.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn loom_a_question_is_answered_by_workers_that_end_meanwhile() {
+        model(2, || {
+            let control = Arc::new(Control::default());
+            let mut inboxes = control.open(2);
+            let working = inboxes.pop().expect("there are two");
+            let ending = inboxes.pop().expect("there are two");
+            let threads = [
+                thread::spawn(move || work(working)),
+                thread::spawn(move || drop(ending)),
+            ];
+            assert!(block_on(control.count_connections()).is_empty());
+            control.stop(Stop::Now);
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
     }
 }

@@ -8,11 +8,14 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use crate::unwind::{self, lock};
+use crate::{
+    primitives::{Mutex, lock},
+    unwind,
+};
 
 /// The answers so far.
 struct Replies<T> {

@@ -11,11 +11,9 @@ use std::{
 use super::{Channel, lock};
 use crate::{
     budget::{self, PutOff},
+    primitives::Arc,
     shrink,
-    sync::{
-        remote::{park, primitives::Arc},
-        try_recv_error::TryRecvError,
-    },
+    sync::{remote::waiting, try_recv_error::TryRecvError},
     unwind,
 };
 
@@ -60,7 +58,7 @@ impl<T> Receiver<T> {
         match self.try_recv() {
             Ok(value) => Some(value),
             Err(TryRecvError::Closed) => None,
-            Err(TryRecvError::Empty) => park::block_on(self.recv()),
+            Err(TryRecvError::Empty) => waiting::wait_for(self.recv()),
         }
     }
 

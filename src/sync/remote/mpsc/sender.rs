@@ -10,11 +10,8 @@ use std::{
 use super::{Channel, Choice, Permit, Room, SendError, TrySendError, lock, wake};
 use crate::{
     budget::{self, PutOff},
-    sync::{
-        closed::Closed,
-        remote::{park, primitives::Arc},
-        waiters::Place,
-    },
+    primitives::Arc,
+    sync::{closed::Closed, remote::waiting, waiters::Place},
 };
 
 /// The sending side of a channel between threads. A clone sends into the same channel.
@@ -68,7 +65,7 @@ impl<T> Sender<T> {
         match self.try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(value)) => Err(SendError(value)),
-            Err(TrySendError::Full(value)) => park::block_on(self.send(value)),
+            Err(TrySendError::Full(value)) => waiting::wait_for(self.send(value)),
         }
     }
 

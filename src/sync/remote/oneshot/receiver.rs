@@ -10,11 +10,8 @@ use std::{
 use super::{Channel, Shared, wake};
 use crate::{
     budget::{self, PutOff},
-    sync::{
-        closed::Closed,
-        remote::{park, primitives::Arc},
-        try_recv_error::TryRecvError,
-    },
+    primitives::Arc,
+    sync::{closed::Closed, remote::waiting, try_recv_error::TryRecvError},
 };
 
 /// The side that receives the value: a future.
@@ -61,7 +58,7 @@ impl<T> Receiver<T> {
     /// In a task of a runtime of this crate, which must not block its thread.
     #[track_caller]
     pub fn blocking_recv(self) -> Result<T, Closed> {
-        park::block_on(self)
+        waiting::wait_for(self)
     }
 
     /// Refuses a value that was not sent yet. One that was sent can still be received.

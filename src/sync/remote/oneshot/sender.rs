@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Channel, wake};
-use crate::sync::remote::primitives::Arc;
+use crate::primitives::Arc;
 
 /// The side that sends the value. Dropping it unused closes the channel.
 pub struct Sender<T> {

@@ -3,15 +3,14 @@
 use std::{
     future::Future,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
 };
 
-use crate::budget;
+use crate::primitives::{
+    AtomicBool, Ordering,
+    thread::{self, Thread},
+};
 
 /// Wakes a thread that is parked.
 struct Unpark {
@@ -31,17 +30,9 @@ impl Wake for Unpark {
     }
 }
 
-/// Blocks the thread until `future` is ready.
-///
-/// # Panics
-///
-/// In a task of a runtime of this crate, which would keep all others from running.
-#[track_caller]
-pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-    assert!(
-        !budget::is_limited(),
-        "expected a plain thread, found a task of a runtime, which awaits instead of blocking"
-    );
+/// Blocks the thread until `future` is ready. The caller sees to it that no runtime is kept from
+/// running by that.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let unpark = Arc::new(Unpark {
         thread: thread::current(),
         is_woken: AtomicBool::new(false),
