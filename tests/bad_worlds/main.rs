@@ -26,7 +26,9 @@ mod process;
 #[cfg(feature = "json")]
 mod profile;
 mod signals;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "tracing")]
 mod traced;
+mod wakes;
