@@ -230,11 +230,10 @@ impl fmt::Display for Dump {
             }
         }
         if self.others > 0 {
-            let are = if self.others == 1 { "one" } else { "more" };
+            let count = self.others;
             write!(
                 f,
-                "\n  {} operations or timers wake something else than {are} of these",
-                self.others
+                "\n  operations and timers of others, such as connections of a server: {count}"
             )?;
         }
         Ok(())

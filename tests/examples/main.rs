@@ -173,6 +173,8 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
     let hello = Server::start(example("hello", &["0"]));
     let folder = Folder::new("full");
     let (url, copy) = (hello.url(), folder.path("copy"));
+    let inspected = folder.path("inspect");
+    let _inspector = annulus::inspect::listen(&inspected).unwrap();
     for (name, arguments) in [
         ("conformance", &["0"][..]),
         ("doctor", &[]),
@@ -187,6 +189,7 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
         ("router", &["0"]),
         ("spider", &[&url]),
         ("timer", &[]),
+        ("top", &[&inspected, "--once", "--seconds", "0"]),
         ("udp_echo", &["0"]),
         ("upload", &["0"]),
     ] {
@@ -222,6 +225,7 @@ fn what_cannot_be_done_is_told_in_plain_words() {
         ("hello", &[&port], "in use"),
         ("echo", &[&port], "in use"),
         ("echo_all_cores", &[&port], "in use"),
+        ("top", &["/no/such/socket"], "No such file"),
     ] {
         fails_plainly(piped(example(name, arguments)), words);
     }
@@ -243,6 +247,8 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
         ("conformance", &["0", "--idle-timeout", "-1"], "[PORT]"),
         ("conformance", &["0", "--max-body"], "[PORT]"),
         ("doctor", &["nonsense"], ""),
+        ("top", &[], "PATH"),
+        ("top", &["path", "--seconds", "-1"], "PATH"),
         ("download", &[], "URL FILE [PARTS]"),
         ("download", &["http://a.test/"], "URL FILE [PARTS]"),
         (
@@ -366,4 +372,48 @@ fn an_upload_that_fails_leaves_nothing() {
     assert_eq!(&answer, b"HTTP/1.1 201");
     assert_eq!(folder.names(), ["file"]);
     assert_eq!(fs::read_to_string(folder.path("file")).unwrap(), "whole");
+}
+
+#[test]
+fn a_frame_of_top_has_the_threads_and_servers_of_this_process() {
+    let folder = Folder::new("top");
+    let path = folder.path("inspect");
+    let _inspector = annulus::inspect::listen(&path).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let serving = thread::Builder::new().name("seen by top".to_owned());
+    let serving = serving.spawn(move || {
+        let runtime = annulus::Runtime::builder().measure(true).build().unwrap();
+        runtime.block_on(async {
+            let server = annulus::http::Server::new().listen("127.0.0.1:0");
+            let handle = server.handle();
+            let server =
+                server.on_listening(move |addr| tell.send((addr, handle.clone())).unwrap());
+            let answer = async |_request| annulus::http::Response::text("hello");
+            server.serve(answer).await.unwrap();
+        });
+    });
+    let (addr, handle) = told.recv().unwrap();
+    let _kept = TcpStream::connect(addr).unwrap();
+    let start = Instant::now();
+    loop {
+        let arguments = [&*path, "--once", "--seconds", "0.01"];
+        let output = ended(piped(example("top", &arguments)));
+        let frame = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{frame}");
+        let line = |first: &str| frame.lines().find(|line| line.starts_with(first));
+        let thread = line("seen by top").unwrap_or_default();
+        let server = line(&addr.to_string()).unwrap_or_default();
+        // The connection is idle once it was accepted.
+        let cells: Vec<_> = server.split_whitespace().collect();
+        if thread.contains("us") && cells.get(7) == Some(&"1") {
+            assert!(frame.contains("HELPER THREADS"), "{frame}");
+            break;
+        }
+        assert!(start.elapsed() < HANG, "{frame}");
+    }
+    let dump = ended(piped(example("top", &[&path, "--dump"])));
+    let dump = String::from_utf8(dump.stdout).unwrap();
+    assert!(dump.contains("thread `seen by top`"), "{dump}");
+    handle.stop(HANG);
+    serving.unwrap().join().unwrap();
 }
