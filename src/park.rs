@@ -44,6 +44,11 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
+        if unpark.is_woken.swap(false, Ordering::Acquire) {
+            // Mostly it has woken itself, to look again soon.
+            thread::yield_now();
+            continue;
+        }
         // Other code may unpark the thread for a reason of its own.
         while !unpark.is_woken.swap(false, Ordering::Acquire) {
             thread::park();

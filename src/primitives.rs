@@ -23,6 +23,9 @@ pub(crate) use loom::{
 };
 
 #[cfg(not(loom))]
+pub(crate) use std::time::Instant;
+
+#[cfg(not(loom))]
 pub(crate) use crate::unwind::lock;
 
 /// As [`unwind::lock`](crate::unwind::lock), for the mutex of a model.
@@ -30,6 +33,24 @@ pub(crate) use crate::unwind::lock;
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     use std::sync::PoisonError;
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A clock that goes on with each look at it, since a model has no time.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct Instant(u64);
+
+#[cfg(loom)]
+impl Instant {
+    pub(crate) fn now() -> Self {
+        use std::sync::atomic::AtomicU64;
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        Self(LOOKS.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::from_micros(30 * (Self::now().0 - self.0))
+    }
 }
 
 /// Runs every order of events with at most so many unforced changes of threads.

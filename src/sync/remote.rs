@@ -34,6 +34,7 @@
 //! worker.join().unwrap();
 //! ```
 
+mod linger;
 pub mod mpsc;
 pub mod oneshot;
 mod waiting;

@@ -1,8 +1,12 @@
 //! A queue of values from many senders to one receiver, between threads.
 //!
 //! A channel made by [`channel`] holds at most its capacity: senders wait when it is full, in the
-//! order in which they came. One made by [`unbounded`] has no limit. The methods and errors are
-//! those of [`sync::mpsc`](crate::sync::mpsc).
+//! order in which they began to wait. One made by [`unbounded`] has no limit. The methods and
+//! errors are those of [`sync::mpsc`](crate::sync::mpsc).
+//!
+//! When many values have passed, a side that finds nothing to do looks again for up to 50
+//! microseconds before it sleeps or waits in line, and the other tasks of its thread run meanwhile.
+//! The sleeps would cost more than all the rest. It stops doing so while that brings nothing.
 //!
 //! The channel ends for the receiver when all senders are dropped and all values received, and for
 //! the senders when the receiver is closed or dropped.
@@ -26,6 +30,9 @@
 // | `taken`, the count | the receiver | senders that find the channel full |
 // | `taken`, the bit | the sender that begins to wait and the one that serves the line, under the lock | the receiver |
 //
+// A side that finds nothing to do looks again for some microseconds before it leaves its waker, if
+// values flow (`linger.rs`). A sender that does so is not in line yet.
+//
 // Wakers are user code, and run after the lock is released. Their panics end there: they do not
 // concern the caller.
 
@@ -33,8 +40,12 @@ mod permit;
 mod receiver;
 mod sender;
 
-use std::{collections::VecDeque, task::Waker};
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll, Waker},
+};
 
+use super::linger::{Linger, Patience};
 use crate::{
     primitives::{Arc, AtomicUsize, Mutex, Ordering, lock},
     sync::waiters::{Left, Place, Waiters},
@@ -88,12 +99,13 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
             queue: VecDeque::new(),
             sent: 0,
             taken: 0,
+            patience: Patience::default(),
             sender_count: 1,
             is_closed: false,
             receiver: None,
             waiters: Waiters::new(),
         }),
-        taken: AtomicUsize::new(0),
+        taken: OwnLines(AtomicUsize::new(0)),
         capacity,
     });
     (Sender::new(Arc::clone(&channel)), Receiver::new(channel))
@@ -123,9 +135,14 @@ struct Channel<T> {
     shared: Mutex<Shared<T>>,
     /// Twice the number of values that the receiver has returned, and [`SENDERS_WAIT`]. Not used by
     /// a channel without a limit.
-    taken: AtomicUsize,
+    taken: OwnLines<AtomicUsize>,
     capacity: usize,
 }
+
+/// A value with cache lines of its own, so that its changes on one processor do not take what
+/// stands beside it from another. Lines have 64 bytes, and some processors fetch them in pairs.
+#[repr(align(128))]
+struct OwnLines<T>(T);
 
 /// The bit of [`Channel::taken`] that says that senders wait.
 const SENDERS_WAIT: usize = 1;
@@ -138,6 +155,8 @@ struct Shared<T> {
     sent: usize,
     /// The count of `Channel::taken` as senders saw it last.
     taken: usize,
+    /// That of the senders.
+    patience: Patience,
     sender_count: usize,
     /// The receiver takes no new values.
     is_closed: bool,
@@ -171,6 +190,12 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
+/// Lets the other tasks of the thread have their turns, and is polled again.
+fn wait_a_turn<T>(context: &Context<'_>) -> Poll<T> {
+    context.waker().wake_by_ref();
+    Poll::Pending
+}
+
 /// The state in which a sender found the channel.
 enum Room {
     Place,
@@ -188,7 +213,7 @@ impl<T> Channel<T> {
     fn count_taken(&self) {
         if self.is_bounded() {
             // Release: a sender that finds the place also finds the receiver past it.
-            let before = self.taken.fetch_add(ONE_TAKEN, Ordering::AcqRel);
+            let before = self.taken.0.fetch_add(ONE_TAKEN, Ordering::AcqRel);
             if before & SENDERS_WAIT != 0 {
                 let wakers = self.serve(&mut lock(&self.shared));
                 wake_all(wakers);
@@ -208,7 +233,7 @@ impl<T> Channel<T> {
             wakers.push(waker);
         }
         if shared.waiters.is_empty() {
-            self.taken.fetch_and(!SENDERS_WAIT, Ordering::Relaxed);
+            self.taken.0.fetch_and(!SENDERS_WAIT, Ordering::Relaxed);
         }
         wakers
     }
@@ -218,7 +243,7 @@ impl<T> Channel<T> {
         if shared.sent.wrapping_sub(shared.taken) < self.capacity {
             return true;
         }
-        shared.taken = self.taken.load(Ordering::Acquire) / ONE_TAKEN;
+        shared.taken = self.taken.0.load(Ordering::Acquire) / ONE_TAKEN;
         shared.sent - shared.taken < self.capacity
     }
 
@@ -236,14 +261,15 @@ impl<T> Channel<T> {
 
     /// Waits in line for a place. None when there is room all the same.
     fn wait(&self, shared: &mut Shared<T>, waker: &mut Option<Waker>) -> Option<Place> {
-        let before = self.taken.fetch_or(SENDERS_WAIT, Ordering::AcqRel);
+        let before = self.taken.0.fetch_or(SENDERS_WAIT, Ordering::AcqRel);
         shared.taken = before / ONE_TAKEN;
         if let Room::Full = self.room(shared) {
             let waker = waker.take()?;
+            shared.patience.sleep();
             return Some(shared.waiters.push(waker, 1));
         }
         if shared.waiters.is_empty() {
-            self.taken.fetch_and(!SENDERS_WAIT, Ordering::Relaxed);
+            self.taken.0.fetch_and(!SENDERS_WAIT, Ordering::Relaxed);
         }
         None
     }
@@ -283,8 +309,14 @@ impl<T> Shared<T> {
     #[inline]
     #[must_use = "the receiver may sleep"]
     fn push(&mut self, value: T) -> Option<Waker> {
+        self.patience.count();
         self.queue.push_back(value);
         self.receiver.take()
+    }
+
+    /// Whether a sender that finds no place is to look again: the receiver is awake.
+    fn goes_on(&mut self, linger: &mut Linger) -> bool {
+        self.receiver.is_none() && linger.goes_on(&mut self.patience)
     }
 
     /// Whether nothing can be sent any more.

@@ -43,13 +43,55 @@ fn remote_receivers_are_woken_once_and_by_the_last_sender() {
     for number in 0..100 {
         assert_eq!(recv(&mut receiver, &waker), Poll::Ready(Some(number)));
     }
-    assert!(recv(&mut receiver, &waker).is_pending());
+    let before = until_asleep(&wakes, || recv(&mut receiver, &waker).is_pending());
     let other = sender.clone();
     drop(sender);
-    assert_eq!(wakes.count(), 1);
+    assert_eq!(wakes.count(), before);
     drop(other);
-    assert_eq!(wakes.count(), 2);
+    assert_eq!(wakes.count(), before + 1);
     assert_eq!(recv(&mut receiver, &waker), Poll::Ready(None));
+}
+
+/// Polls until the poll wakes nothing, and returns the count of wakes.
+fn until_asleep(wakes: &CountWakes, mut is_pending: impl FnMut() -> bool) -> usize {
+    loop {
+        let before = wakes.count();
+        assert!(is_pending());
+        if wakes.count() == before {
+            return before;
+        }
+    }
+}
+
+#[test]
+fn remote_sides_of_a_stream_look_again_before_they_sleep() {
+    let (sender, mut receiver) = mpsc::channel(100);
+    let (wakes, waker) = counting();
+    for number in 0..100 {
+        sender.try_send(number).unwrap();
+    }
+    let mut first = Box::pin(sender.send(100));
+    let mut second = Box::pin(sender.send(101));
+    assert!(poll_with(&mut first, &waker).is_pending());
+    assert_eq!(wakes.count(), 1, "it wakes itself");
+    until_asleep(&wakes, || poll_with(&mut first, &waker).is_pending());
+    let before = until_asleep(&wakes, || poll_with(&mut second, &waker).is_pending());
+    assert_eq!(receiver.try_recv(), Ok(0));
+    assert_eq!(wakes.count(), before + 1, "it waits in line");
+    assert_eq!(poll_with(&mut first, &waker), Poll::Ready(Ok(())));
+    assert!(poll_with(&mut second, &waker).is_pending());
+    for number in 1..101 {
+        assert_eq!(recv(&mut receiver, &waker), Poll::Ready(Some(number)));
+    }
+    assert_eq!(poll_with(&mut second, &waker), Poll::Ready(Ok(())));
+    assert_eq!(receiver.try_recv(), Ok(101));
+    let before = wakes.count();
+    assert!(recv(&mut receiver, &waker).is_pending());
+    assert_eq!(wakes.count(), before + 1, "it wakes itself");
+    let before = until_asleep(&wakes, || recv(&mut receiver, &waker).is_pending());
+    sender.try_send(102).unwrap();
+    assert_eq!(wakes.count(), before + 1);
+    assert_eq!(recv(&mut receiver, &waker), Poll::Ready(Some(102)));
 }
 
 #[test]

@@ -8,12 +8,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Channel, lock};
+use super::{Channel, lock, wait_a_turn};
 use crate::{
     budget::{self, PutOff},
     primitives::Arc,
     shrink,
-    sync::{remote::waiting, try_recv_error::TryRecvError},
+    sync::{
+        remote::{
+            linger::{Linger, Patience},
+            waiting,
+        },
+        try_recv_error::TryRecvError,
+    },
     unwind,
 };
 
@@ -24,6 +30,9 @@ pub struct Receiver<T> {
     /// Values that were taken out of the shared queue. They come first.
     own: VecDeque<T>,
     put_off: PutOff,
+    patience: Patience,
+    /// The wait before it sleeps.
+    linger: Linger,
 }
 
 impl<T> Receiver<T> {
@@ -32,6 +41,8 @@ impl<T> Receiver<T> {
             channel,
             own: VecDeque::new(),
             put_off: PutOff::new(),
+            patience: Patience::default(),
+            linger: Linger::default(),
         }
     }
 
@@ -68,6 +79,9 @@ impl<T> Receiver<T> {
         if budget::is_spent() && !self.is_empty() && self.put_off.waits(context) {
             return Poll::Pending;
         }
+        if self.linger.skips_look() {
+            return wait_a_turn(context);
+        }
         match self.try_recv() {
             Ok(value) => Poll::Ready(Some(value)),
             Err(TryRecvError::Closed) => Poll::Ready(None),
@@ -77,6 +91,9 @@ impl<T> Receiver<T> {
 
     /// Leaves the waker for the next sender, unless a value has come.
     fn wait(&mut self, context: &Context<'_>) -> Poll<Option<T>> {
+        if self.linger.goes_on(&mut self.patience) {
+            return wait_a_turn(context);
+        }
         // Cloning and dropping a waker is user code, which does not run under the lock.
         let waker = context.waker().clone();
         let mut shared = lock(&self.channel.shared);
@@ -84,6 +101,7 @@ impl<T> Receiver<T> {
             let before = shared.receiver.replace(waker);
             drop(shared);
             drop(before);
+            self.patience.sleep();
             return Poll::Pending;
         }
         drop(shared);
@@ -103,6 +121,8 @@ impl<T> Receiver<T> {
         let value = self.own.pop_front();
         let value = value.expect("values were taken over");
         shrink::queue(&mut self.own);
+        self.patience.count();
+        self.linger.end(&mut self.patience);
         budget::spend();
         self.channel.count_taken();
         Ok(value)

@@ -7,11 +7,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Channel, Choice, Permit, Room, SendError, TrySendError, lock, wake};
+use super::{Channel, Choice, Permit, Room, SendError, TrySendError, lock, wait_a_turn, wake};
 use crate::{
     budget::{self, PutOff},
     primitives::Arc,
-    sync::{closed::Closed, remote::waiting, waiters::Place},
+    sync::{
+        closed::Closed,
+        remote::{linger::Linger, waiting},
+        waiters::Place,
+    },
 };
 
 /// The sending side of a channel between threads. A clone sends into the same channel.
@@ -105,6 +109,7 @@ impl<T> Sender<T> {
             channel: &self.channel,
             place: None,
             put_off: PutOff::new(),
+            linger: Linger::default(),
         }
     }
 
@@ -158,6 +163,8 @@ pub struct Reserve<'a, T> {
     /// The place in line while this waits.
     place: Option<Place>,
     put_off: PutOff,
+    /// The wait before it takes a place in line.
+    linger: Linger,
 }
 
 impl<'a, T> Reserve<'a, T> {
@@ -172,10 +179,15 @@ impl<'a, T> Reserve<'a, T> {
                 Room::Closed => return Poll::Ready(Err(Closed)),
                 Room::Place => {
                     shared.sent = shared.sent.wrapping_add(1);
+                    self.linger.end(&mut shared.patience);
                     return Poll::Ready(Ok(Permit::new(channel)));
                 }
                 Room::Full if waker.is_none() => {
+                    let goes_on = shared.goes_on(&mut self.linger);
                     drop(shared);
+                    if goes_on {
+                        return wait_a_turn(context);
+                    }
                     waker = Some(context.waker().clone());
                 }
                 Room::Full => {
@@ -207,6 +219,9 @@ impl<'a, T> Future for Reserve<'a, T> {
         }
         if budget::is_spent() && self.put_off.waits(context) {
             return Poll::Pending;
+        }
+        if self.linger.skips_look() {
+            return wait_a_turn(context);
         }
         let started = self.start(context);
         if started.is_ready() {
