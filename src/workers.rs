@@ -54,6 +54,7 @@ mod post;
 mod remote_join_error;
 mod remote_join_handle;
 mod remote_task;
+mod sharded;
 mod thread;
 mod waiting;
 mod worker;
@@ -77,6 +78,7 @@ use waiting::wait_for;
 
 pub use remote_join_error::RemoteJoinError;
 pub use remote_join_handle::RemoteJoinHandle;
+pub use sharded::Sharded;
 pub use worker::Worker;
 pub use workers_builder::WorkersBuilder;
 pub use workers_error::WorkersError;

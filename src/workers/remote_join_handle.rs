@@ -15,7 +15,10 @@ use super::{
     waiting::wait_for,
     worker::Worker,
 };
-use crate::{task, unwind};
+use crate::{
+    budget::{self, PutOff},
+    task, unwind,
+};
 
 /// Waits for a task that runs on a worker, from any thread: [`Worker::spawn`] and [`Worker::call`]
 /// return it.
@@ -41,11 +44,22 @@ use crate::{task, unwind};
 pub struct RemoteJoinHandle<T: Send + 'static> {
     worker: Worker,
     slot: Arc<Slot<T>>,
+    put_off: PutOff,
 }
 
 impl<T: Send + 'static> RemoteJoinHandle<T> {
     pub(super) fn new(worker: Worker, slot: Arc<Slot<T>>) -> Self {
-        Self { worker, slot }
+        let put_off = PutOff::new();
+        Self {
+            worker,
+            slot,
+            put_off,
+        }
+    }
+
+    /// The handle of a call that was made already.
+    pub(super) fn finished(worker: Worker, outcome: Outcome<T>) -> Self {
+        Self::new(worker, Arc::new(Slot::finished(outcome)))
     }
 
     /// Blocks the thread until the task is done, and returns its output.
@@ -87,12 +101,19 @@ impl<T: Send + 'static> RemoteJoinHandle<T> {
 impl<T: Send + 'static> Future for RemoteJoinHandle<T> {
     type Output = Outcome<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        if budget::is_spent() && self.put_off.waits(context) {
+            return Poll::Pending;
+        }
         if self.worker.is_inherited() {
             let error = RemoteJoinError::inherited(self.worker.index());
             return Poll::Ready(Err(error));
         }
-        self.slot.poll(context)
+        let polled = self.slot.poll(context);
+        if polled.is_ready() {
+            budget::spend();
+        }
+        polled
     }
 }
 

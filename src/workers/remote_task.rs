@@ -52,6 +52,20 @@ impl<T> Slot<T> {
         }
     }
 
+    /// The slot of a call that was made already.
+    pub(super) fn finished(outcome: Outcome<T>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                outcome: Some(outcome),
+                is_finished: true,
+                has_handle: true,
+                joiner: None,
+                task: None,
+            }),
+            is_aborted: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         lock(&self.state).is_finished
     }

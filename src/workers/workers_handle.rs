@@ -22,6 +22,11 @@ impl WorkersHandle {
         &self.group
     }
 
+    /// Whether both are handles of one set.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.group, &other.group)
+    }
+
     /// Returns how many workers the set was started with: one at least.
     #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
     #[must_use]

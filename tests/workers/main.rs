@@ -4,6 +4,7 @@ mod cores;
 mod ends;
 mod messages;
 mod moves;
+mod sharded;
 mod sockets;
 mod starts;
 #[path = "../support/mod.rs"]
