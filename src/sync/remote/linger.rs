@@ -9,8 +9,10 @@
 //! Two rules keep this from being a waste:
 //!
 //! - A side without a stream, such as one that answers a request now and then, sleeps at once.
-//! - A side that had to wait for long sleeps at once the next time, and after each further such
-//!   wait twice as many times. A look that finds something soon ends that.
+//! - A side that had to wait for long a second time sleeps at once the next time, and after each
+//!   further such wait twice as many times. A look that finds something soon ends that. The first
+//!   long wait may be the one that brings both sides to work at one time, so that short ones
+//!   follow.
 
 use std::time::Duration;
 
@@ -30,8 +32,8 @@ const SHORT_MAX: Duration = Duration::from_micros(5);
 /// processor, so that it should find several values.
 const LOOK_PERIOD: Duration = Duration::from_micros(1);
 
-/// Twice as many sleeps without a wait as before, at most so many times.
-const DOUBLINGS_MAX: u32 = 4;
+/// Long waits, one after the other, that are told apart.
+const LONG_WAITS_MAX: u32 = 5;
 
 /// The experience of a side with the other one.
 #[derive(Debug, Default)]
@@ -69,8 +71,8 @@ impl Patience {
         if waited <= SHORT_MAX {
             self.long_waits = 0;
         } else {
-            self.long_waits = DOUBLINGS_MAX.min(self.long_waits + 1);
-            self.skips = (1 << self.long_waits) - 1;
+            self.long_waits = LONG_WAITS_MAX.min(self.long_waits + 1);
+            self.skips = (1 << (self.long_waits - 1)) - 1;
         }
     }
 }
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn after_long_waits_a_side_sleeps_at_once_for_more_and_more_times() {
         let mut patience = patience();
-        for sleeps in [1, 3, 7, 15, 15] {
+        for sleeps in [0, 1, 3, 7, 15, 15] {
             patience.learn(LINGER_MAX);
             for _ in 0..sleeps {
                 assert!(!Linger::default().goes_on(&mut patience));
@@ -164,6 +166,8 @@ mod tests {
             assert!(Linger::default().goes_on(&mut patience));
         }
         patience.learn(SHORT_MAX);
+        patience.learn(LINGER_MAX);
+        assert!(Linger::default().goes_on(&mut patience));
         patience.learn(LINGER_MAX);
         assert!(!Linger::default().goes_on(&mut patience));
         assert!(Linger::default().goes_on(&mut patience));
@@ -177,7 +181,7 @@ mod tests {
         while linger.goes_on(&mut patience) {
             while linger.skips_look() {}
         }
-        assert_eq!((patience.long_waits, patience.skips), (1, 1));
+        assert_eq!((patience.long_waits, patience.skips), (1, 0));
         assert!(!linger.skips_look());
     }
 }
