@@ -87,7 +87,7 @@ impl Group {
         Self {
             posts: cores.iter().map(|_| Post::default()).collect(),
             process: Process::current(),
-            has_come: [const { AtomicBool::new(false) }; 2],
+            has_come: [AtomicBool::new(false), AtomicBool::new(false)],
             state: Mutex::new(State {
                 running_count: cores.len(),
                 ..State::default()
