@@ -25,6 +25,7 @@
 mod acceptor;
 mod addr;
 mod any_stream;
+mod balance;
 mod datagram;
 mod detached;
 mod handover;
@@ -74,8 +75,10 @@ pub use unix_listener::UnixListener;
 pub use unix_stream::UnixStream;
 pub(crate) use {
     any_stream::AnyStream,
+    balance::{Balance, JOIN_TIMEOUT, LoadFigure, Loads},
     outbox::Outbox,
     receive::{BULK_BYTES_MAX, Flood, GoneWait},
     send_queue::SendAll,
     socket::Socket,
+    tcp_listen_options::deal_by_core,
 };

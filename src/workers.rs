@@ -47,6 +47,7 @@
 // handle. `group.rs` has what all workers share, with the start and the stop; `thread.rs` is one
 // thread from its start to its end.
 
+mod accept_policy;
 mod group;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -55,6 +56,7 @@ mod remote_join_error;
 mod remote_join_handle;
 mod remote_task;
 mod sharded;
+mod shared_listener;
 mod thread;
 mod waiting;
 mod worker;
@@ -76,9 +78,11 @@ pub(crate) use thread::Configure;
 use thread::Outputs;
 use waiting::wait_for;
 
+pub use accept_policy::{AcceptPolicy, Load};
 pub use remote_join_error::RemoteJoinError;
 pub use remote_join_handle::RemoteJoinHandle;
 pub use sharded::Sharded;
+pub use shared_listener::SharedListener;
 pub use worker::Worker;
 pub use workers_builder::WorkersBuilder;
 pub use workers_error::WorkersError;

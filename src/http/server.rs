@@ -539,7 +539,7 @@ impl Server {
     /// }
     /// ```
     pub async fn serve<H: Handler>(self, handler: H) -> io::Result<Report> {
-        let (workers, mut listeners) = self.prepare(1)?;
+        let (workers, mut listeners) = self.prepare(&[0])?;
         let listeners = listeners.pop().expect("there is one worker");
         workers.serve(listeners, handler).await
     }
@@ -559,26 +559,26 @@ impl Server {
              runtime, `.await` `Server::serve` instead"
         );
         let are_listed = matches!(self.cores, Cores::List(_));
-        let (workers, listeners) = self.prepare(cores.len())?;
+        let (workers, listeners) = self.prepare(&cores)?;
         workers.run(&cores, are_listed, listeners, makes)
     }
 
-    /// Listens, and returns the listening sockets of each of `count` workers.
-    fn prepare(self, count: usize) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
-        let listeners = self.options.listen(self.places, count)?;
+    /// Listens, and returns the listening sockets of the worker of each of `cores`.
+    fn prepare(self, cores: &[usize]) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
+        let listeners = self.options.listen(self.places, cores)?;
         metrics::announce(&self.control, &listeners[0]);
         self.control.announcer.ready()?;
         if let Some(tell) = self.on_listening {
             let addrs = listeners[0].iter().filter_map(Listening::local_addr);
             addrs.for_each(tell);
         }
-        let admission = Admission::new(self.connections_max, self.refuses_when_full, count);
+        let admission = Admission::new(self.connections_max, self.refuses_when_full, cores.len());
         let workers = Workers {
             settings: self.settings,
             admission,
             control: self.control,
             stop_when: self.stop_when,
-            jobs: self.jobs.share(count),
+            jobs: self.jobs.share(cores.len()),
             configure: self.configure,
         };
         Ok((workers, listeners))

@@ -11,11 +11,13 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use super::{
+    balance::{Balance, HANDED_MAX, Part},
     socket::{Family, Socket},
     turns::{Ticket, Turns},
 };
@@ -51,6 +53,8 @@ struct Accept {
     turns: Turns,
     /// The rest after an accept that would fail again at once.
     pause: RefCell<Option<Pin<Box<Sleep>>>>,
+    /// The part in a listener of several workers.
+    part: Option<Part>,
 }
 
 impl Owner for Accept {}
@@ -63,6 +67,8 @@ enum State {
     Multi(Key),
     /// Waiting for readiness.
     Ready(Key),
+    /// The acceptor of another worker, or of this one, hands connections to `part`.
+    Handed,
 }
 
 impl Acceptor {
@@ -86,11 +92,53 @@ impl Acceptor {
             one_by_one: Cell::new(!waits),
             turns: Turns::default(),
             pause: RefCell::new(None),
+            part: None,
         };
         let driver = Rc::clone(driver);
         Ok(Self {
             shared: Descriptor::new(socket, driver, accept),
         })
+    }
+
+    /// Takes the part of worker `index` in a listening socket, of which each worker has a
+    /// descriptor.
+    pub(super) fn balanced(
+        socket: OwnedFd,
+        family: Family,
+        balance: &Arc<Balance>,
+        index: usize,
+    ) -> io::Result<Self> {
+        let driver = driver::current()?;
+        let acceptor = Self::from_fd(socket.try_clone()?, family, &driver)?;
+        let accept = Accept {
+            family,
+            state: Cell::new(State::Handed),
+            one_by_one: Cell::new(true),
+            turns: Turns::default(),
+            pause: RefCell::new(None),
+            part: Some(Part::join(balance, index, acceptor)?),
+        };
+        Ok(Self {
+            shared: Descriptor::new(socket, driver, accept),
+        })
+    }
+
+    /// As [`balanced`](Self::balanced), of a TCP socket.
+    pub(crate) fn balanced_tcp(
+        listener: std::net::TcpListener,
+        balance: &Arc<Balance>,
+        index: usize,
+    ) -> io::Result<Self> {
+        Self::balanced(listener.into(), Family::Tcp, balance, index)
+    }
+
+    /// As [`balanced`](Self::balanced), of a Unix socket.
+    pub(crate) fn balanced_unix(
+        listener: std::os::unix::net::UnixListener,
+        balance: &Arc<Balance>,
+        index: usize,
+    ) -> io::Result<Self> {
+        Self::balanced(listener.into(), Family::Unix, balance, index)
     }
 
     /// As [`from_fd`](Self::from_fd), for a socket that several runtimes may share.
@@ -175,13 +223,32 @@ impl Acceptor {
                         return Poll::Ready(Ok(stream));
                     }
                 }
+                State::Handed => return self.poll_handed(context),
             }
         }
+    }
+
+    /// The next connection that was handed to this worker.
+    #[cold]
+    fn poll_handed(&self, context: &Context<'_>) -> Poll<io::Result<Socket>> {
+        let accept = &self.shared.extra;
+        let part = accept.part.as_ref().expect("such a listener has a part");
+        let handed = ready!(part.poll_next(context));
+        Poll::Ready(match handed {
+            Ok((fd, counted)) => {
+                let driver = self.shared.driver();
+                Ok(Socket::from_handed(fd, &counted, accept.family, driver))
+            }
+            Err(errno) => Err(io::Error::from_raw_os_error(errno)),
+        })
     }
 
     /// How many connections the kernel may accept at once, before anything can stop it: all that
     /// fit the backlog.
     pub(crate) fn burst_max(&self) -> usize {
+        if self.shared.extra.part.is_some() {
+            return HANDED_MAX;
+        }
         if !self.shared.driver().features().multishot_accept {
             return 1;
         }
@@ -228,6 +295,15 @@ impl Acceptor {
                 State::Ready(key) => {
                     accept.state.set(State::Idle);
                     op::abandon_wait(driver, key, Rc::clone(&self.shared) as AnyFd);
+                    None
+                }
+                State::Handed => {
+                    let part = accept.part.as_ref().expect("such a listener has a part");
+                    if let Some((fd, counted)) = part.stop_next() {
+                        let socket = Socket::from_handed(fd, &counted, accept.family, driver);
+                        return Poll::Ready(Some(socket));
+                    }
+                    accept.state.set(State::Idle);
                     None
                 }
                 State::Idle => {
@@ -359,7 +435,7 @@ impl Drop for Acceptor {
         match self.shared.extra.state.replace(State::Idle) {
             State::Multi(key) => driver.abandon_multi(key, Box::new(AbandonedAccept(fd))),
             State::Ready(key) => op::abandon_wait(driver, key, fd),
-            State::Idle => {}
+            State::Idle | State::Handed => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    balance::{Counted, Seat},
     receive::{Flood, Gone, GoneWait, Read, Receive, Recv},
     send_queue::{InTurn, SendAll, SendQueue, SendTurn},
     turns::Ticket,
@@ -40,6 +41,8 @@ pub(super) struct Directions {
     /// Whether a poll of each direction, which has no future, was put off.
     pub(super) receive_put_off: Cell<PutOff>,
     pub(super) send_put_off: Cell<PutOff>,
+    /// The connection's part in the load of its worker, if its listener balances.
+    _seat: Option<Seat>,
 }
 
 impl Owner for Directions {}
@@ -79,13 +82,29 @@ pub enum Family {
 
 impl Socket {
     /// Takes over a connected socket.
+    #[inline]
     pub(super) fn from_fd(fd: OwnedFd, family: Family, driver: &Rc<Driver>) -> Self {
+        Self::seated(fd, None, family, driver)
+    }
+
+    /// Takes over a connection that counts as load of this worker.
+    pub(super) fn from_handed(
+        fd: OwnedFd,
+        counted: &Counted,
+        family: Family,
+        driver: &Rc<Driver>,
+    ) -> Self {
+        Self::seated(fd, Seat::take(counted), family, driver)
+    }
+
+    fn seated(fd: OwnedFd, seat: Option<Seat>, family: Family, driver: &Rc<Driver>) -> Self {
         let directions = Directions {
             receive: Receive::new(driver, family == Family::Tcp),
             send: SendQueue::default(),
             family,
             receive_put_off: Cell::default(),
             send_put_off: Cell::default(),
+            _seat: seat,
         };
         Self {
             shared: Descriptor::new(fd, Rc::clone(driver), directions),
@@ -408,6 +427,11 @@ impl Socket {
         }
         let fd = self.shared.take().ok_or_else(driver::foreign_runtime)?;
         Ok((fd, bytes, error))
+    }
+
+    /// Takes the descriptor out of a socket that nothing was done with.
+    pub(super) fn into_fd(self) -> Option<OwnedFd> {
+        self.shared.take()
     }
 
     /// Puts bytes in front of what will be received, which is an error if there is an `errno`.

@@ -1,6 +1,11 @@
 //! The options of a listening TCP socket.
 
-use std::{io, net::SocketAddr, os::fd::AsRawFd as _, rc::Rc};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsRawFd as _, OwnedFd},
+    rc::Rc,
+};
 
 use super::{
     TcpListener, ToAddrs,
@@ -151,7 +156,19 @@ impl TcpListenOptions {
         bind_again(|| self.listen_once(addr, true))
     }
 
+    /// As [`listen_first`](Self::listen_first), for a socket that keeps the address for the others
+    /// and does not listen.
+    pub(crate) fn bind_first(&self, addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+        bind_again(|| self.bind_once(addr, true).map(Into::into))
+    }
+
     fn listen_once(&self, addr: SocketAddr, shares: bool) -> io::Result<std::net::TcpListener> {
+        let socket = self.bind_once(addr, shares)?;
+        sys::listen(socket.as_raw_fd(), self.backlog)?;
+        Ok(socket.into())
+    }
+
+    fn bind_once(&self, addr: SocketAddr, shares: bool) -> io::Result<OwnedFd> {
         let address = SocketAddress::from(addr);
         let socket = sys::new_socket(address.family(), false)?;
         let fd = socket.as_raw_fd();
@@ -170,7 +187,21 @@ impl TcpListenOptions {
             // The address was free: a socket that is bound without the option bears no other.
             set(option::SOL_SOCKET, option::SO_REUSEPORT, true)?;
         }
-        sys::listen(fd, self.backlog)?;
-        Ok(socket.into())
+        Ok(socket)
     }
+}
+
+/// Has each connection go to that of several sockets whose processor it arrives on; `cores` has the
+/// processors in the order in which the sockets began to listen. One of the sockets is given.
+///
+/// # Errors
+///
+/// When the kernel cannot.
+pub(crate) fn deal_by_core(listener: &std::net::TcpListener, cores: &[usize]) -> io::Result<()> {
+    sys::deal_by_core(listener.as_raw_fd(), cores).map_err(|error| {
+        let text = format!(
+            "cannot deal connections out by processor (SO_ATTACH_REUSEPORT_CBPF, Linux 4.6): {error}"
+        );
+        io::Error::new(error.kind(), text)
+    })
 }

@@ -5,11 +5,13 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::fd::{AsRawFd, OwnedFd, RawFd},
     rc::Rc,
+    sync::Arc,
 };
 
 use super::{
     Incoming, TcpListenOptions, TcpStream, ToAddrs,
     acceptor::Acceptor,
+    balance::Balance,
     socket::{Family, Stream as _},
 };
 use crate::{
@@ -68,6 +70,16 @@ impl TcpListener {
         let driver = driver::current()?;
         listener.set_nonblocking(false)?;
         Self::from_fd(listener.into(), &driver)
+    }
+
+    /// Takes the part of worker `index` in a socket of several workers.
+    pub(crate) fn balanced(
+        listener: std::net::TcpListener,
+        balance: &Arc<Balance>,
+        index: usize,
+    ) -> io::Result<Self> {
+        let acceptor = Acceptor::balanced_tcp(listener, balance, index)?;
+        Ok(Self { acceptor })
     }
 
     pub(super) fn from_fd(socket: OwnedFd, driver: &Rc<Driver>) -> io::Result<Self> {

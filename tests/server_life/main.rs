@@ -12,6 +12,7 @@ mod metrics;
 mod overload;
 mod panics;
 mod paused;
+mod policies;
 mod restart;
 mod running;
 mod runtime_options;

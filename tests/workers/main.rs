@@ -4,6 +4,7 @@ mod cores;
 mod ends;
 mod messages;
 mod moves;
+mod policies;
 mod sharded;
 mod sockets;
 mod starts;

@@ -5,11 +5,18 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::{fd::OwnedFd, unix::net::UnixListener},
     path::PathBuf,
+    sync::Arc,
+    time::Duration,
 };
 
+use super::Server;
 use crate::{
-    net::{self, Acceptor, InheritedSocket, TcpListenOptions, UnixListenOptions},
+    net::{
+        self, Acceptor, Balance, InheritedSocket, JOIN_TIMEOUT, Loads, TcpListenOptions,
+        UnixListenOptions, deal_by_core,
+    },
     sys::errno,
+    workers::AcceptPolicy,
 };
 
 /// Where a server shall listen.
@@ -26,6 +33,12 @@ pub(super) enum Place {
 pub(super) enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener),
+    /// One of which each worker has a descriptor, and one worker accepts for all.
+    Balanced {
+        socket: Box<Listening>,
+        balance: Arc<Balance>,
+        worker: usize,
+    },
 }
 
 /// The options of a server's listening sockets.
@@ -33,6 +46,41 @@ pub(super) enum Listening {
 pub(super) struct Options {
     tcp: TcpListenOptions,
     unix: UnixListenOptions,
+    policy: AcceptPolicy,
+    /// How long connections that are handed over wait for all workers. None where all begin.
+    join_timeout: Option<Duration>,
+}
+
+impl Server {
+    /// Chooses which worker gets a connection. By default each worker has a socket at each address,
+    /// and the kernel deals the connections out: [`AcceptPolicy::ReusePort`].
+    ///
+    /// [`IncomingCpu`](AcceptPolicy::IncomingCpu) is for the addresses of
+    /// [`listen`](Self::listen): the workers share Unix sockets and those of
+    /// [`listen_on`](Self::listen_on), each of which has one queue. With
+    /// [`LeastConnections`](AcceptPolicy::LeastConnections) and
+    /// [`least_load`](AcceptPolicy::least_load) one worker accepts from sockets of all kinds, and
+    /// up to 64 connections wait for each worker beside those that it
+    /// [keeps](Self::connections_max). The load is that of all addresses together.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use annulus::{http::Server, workers::AcceptPolicy};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// Server::new()
+    ///     .listen("127.0.0.1:8080")
+    ///     .accept_policy(AcceptPolicy::LeastConnections)
+    ///     .run(async |_request| "hello")
+    ///     .map(drop)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn accept_policy(mut self, policy: AcceptPolicy) -> Self {
+        self.options.policy = policy;
+        self
+    }
 }
 
 impl Options {
@@ -40,36 +88,46 @@ impl Options {
         self.tcp = self.tcp.clone().reuse_port(reuse_port);
     }
 
+    /// Notes that some of the workers may never take their part.
+    pub(super) fn some_may_not_join(&mut self) {
+        self.join_timeout = Some(JOIN_TIMEOUT);
+    }
+
     pub(super) fn backlog(&mut self, backlog: u32) {
         self.tcp = self.tcp.clone().backlog(backlog);
         self.unix = self.unix.clone().backlog(backlog);
     }
 
-    /// Listens at `places`, with a socket at each for each of `count` workers.
+    /// Listens at `places`, with a socket at each for the worker of each of `cores`.
     pub(super) fn listen(
         &self,
         places: Vec<Place>,
-        count: usize,
+        cores: &[usize],
     ) -> io::Result<Vec<Vec<Listening>>> {
         let v4_ports: Vec<u16> = places.iter().flat_map(Place::v4_ports).collect();
         let mut workers: Vec<Vec<Listening>> = Vec::new();
-        workers.resize_with(count, Vec::new);
+        workers.resize_with(cores.len(), Vec::new);
+        let balances = self.policy.balances().filter(|_| cores.len() > 1);
+        let loads = balances.map(|figure| Loads::new(cores.len(), figure));
         for place in places {
             match place {
-                Place::Addrs(addrs) => self.listen_at(&addrs?, &v4_ports, &mut workers)?,
+                Place::Addrs(addrs) => {
+                    let addrs = addrs?;
+                    self.listen_at(&addrs, &v4_ports, loads.as_ref(), cores, &mut workers)?;
+                }
                 Place::Path(path) => {
                     // The socket file of a server that crashed must not keep the next one from
                     // starting.
                     let options = self.unix.clone().remove_stale(true);
                     let socket = options.listen(&path);
                     let socket = socket.map_err(|error| failed(path.display(), &error))?;
-                    share(&Listening::Unix(socket), &mut workers)?;
+                    self.share(&Listening::Unix(socket), loads.as_ref(), &mut workers)?;
                 }
                 Place::Sockets(sockets) => {
                     for socket in sockets? {
                         // Its mode stays: it is that of other processes as well, which may be about
                         // to accept what must not block.
-                        share(&Listening::of(socket), &mut workers)?;
+                        self.share(&Listening::of(socket), loads.as_ref(), &mut workers)?;
                     }
                 }
             }
@@ -87,6 +145,8 @@ impl Options {
         &self,
         addrs: &[SocketAddr],
         v4_ports: &[u16],
+        loads: Option<&Arc<Loads>>,
+        cores: &[usize],
         workers: &mut [Vec<Listening>],
     ) -> io::Result<()> {
         let mut absent = None;
@@ -97,7 +157,8 @@ impl Options {
                 // Else `[::]` would take the other's place.
                 options = options.only_v6(true);
             }
-            let first = if workers.len() > 1 {
+            let is_own = cores.len() > 1 && loads.is_none();
+            let first = if is_own {
                 options.listen_first(addr)
             } else {
                 options.listen(addr)
@@ -111,6 +172,10 @@ impl Options {
                 Err(error) => return Err(failed(addr, &error)),
             };
             is_bound = true;
+            if !is_own {
+                self.share(&Listening::Tcp(first), loads, workers)?;
+                continue;
+            }
             let addr = first.local_addr()?;
             let mut first = Some(first);
             options = options.reuse_port(true);
@@ -121,11 +186,39 @@ impl Options {
                 };
                 worker.push(Listening::Tcp(listener));
             }
+            if let (true, Some(Listening::Tcp(listener))) =
+                (self.policy.is_by_core(), workers[0].last())
+            {
+                deal_by_core(listener, cores)?;
+            }
         }
         match absent {
             Some(error) if !is_bound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Gives every worker a handle to one socket. They take its connections from one queue, or are
+    /// handed them by the one that accepts.
+    fn share(
+        &self,
+        listening: &Listening,
+        loads: Option<&Arc<Loads>>,
+        workers: &mut [Vec<Listening>],
+    ) -> io::Result<()> {
+        let balance = loads.map(|loads| Balance::new(Arc::clone(loads), self.join_timeout));
+        for (worker, listeners) in workers.iter_mut().enumerate() {
+            let socket = listening.try_clone()?;
+            listeners.push(match &balance {
+                None => socket,
+                Some(balance) => Listening::Balanced {
+                    socket: Box::new(socket),
+                    balance: Arc::clone(balance),
+                    worker,
+                },
+            });
+        }
+        Ok(())
     }
 }
 
@@ -138,14 +231,6 @@ fn failed(place: impl fmt::Display, error: &io::Error) -> io::Error {
 fn is_absent(error: &io::Error) -> bool {
     let errno = error.raw_os_error();
     matches!(errno, Some(errno::EADDRNOTAVAIL | errno::EAFNOSUPPORT))
-}
-
-/// Gives every worker a handle to one socket, whose connections they take from one queue.
-fn share(listening: &Listening, workers: &mut [Vec<Listening>]) -> io::Result<()> {
-    for worker in &mut *workers {
-        worker.push(listening.try_clone()?);
-    }
-    Ok(())
 }
 
 impl Place {
@@ -189,6 +274,7 @@ impl Listening {
         Ok(match self {
             Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
             Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+            Self::Balanced { socket, .. } => return socket.try_clone(),
         })
     }
 
@@ -197,6 +283,7 @@ impl Listening {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(_) => None,
+            Self::Balanced { socket, .. } => socket.local_addr(),
         }
     }
 
@@ -205,7 +292,20 @@ impl Listening {
         Ok(match self {
             Self::Tcp(listener) => Acceptor::from_tcp(listener)?,
             Self::Unix(listener) => Acceptor::from_unix(listener)?,
+            Self::Balanced {
+                socket,
+                balance,
+                worker,
+            } => return socket.balanced(&balance, worker),
         })
+    }
+
+    fn balanced(self, balance: &Arc<Balance>, worker: usize) -> io::Result<Acceptor> {
+        match self {
+            Self::Tcp(listener) => Acceptor::balanced_tcp(listener, balance, worker),
+            Self::Unix(listener) => Acceptor::balanced_unix(listener, balance, worker),
+            Self::Balanced { socket, .. } => socket.balanced(balance, worker),
+        }
     }
 }
 

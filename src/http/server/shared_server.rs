@@ -11,7 +11,7 @@ use super::{
     Server, ServerHandle, message::handler::Handler, report::Report, worker::control::Control,
     workers::Part,
 };
-use crate::unwind::lock;
+use crate::{unwind::lock, workers::Worker};
 
 impl Server {
     /// Listens, and returns the server in `count` parts, for [`Workers`](crate::Workers) that have
@@ -27,6 +27,9 @@ impl Server {
     ///
     /// [`notify_systemd`](Self::notify_systemd) says here that it listens. Of several servers
     /// choose the one that is shared last.
+    ///
+    /// By the policy [`IncomingCpu`](crate::workers::AcceptPolicy::IncomingCpu) the parts are those
+    /// of this server's [`cores`](Self::cores), in turn, as the workers are by default.
     ///
     /// # Errors
     ///
@@ -86,17 +89,20 @@ impl Server {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn share(self, count: usize) -> io::Result<SharedServer> {
+    pub fn share(mut self, count: usize) -> io::Result<SharedServer> {
         if self.stop_when.stop.is_some() {
             let text = "a shared server stops with its workers or by its handle: expected no \
                         `shutdown_on`";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let (workers, listeners) = self.prepare(count.max(1))?;
+        let cores = self.cores.list().into_iter().cycle().take(count.max(1));
+        let cores: Vec<usize> = cores.collect();
+        self.options.some_may_not_join();
+        let (workers, listeners) = self.prepare(&cores)?;
         let control = Arc::clone(&workers.control);
         let (parts, _) = workers.parts(listeners);
         Ok(SharedServer {
-            parts: Arc::new(Mutex::new(parts)),
+            parts: Arc::new(Mutex::new(parts.into_iter().map(Some).collect())),
             control,
         })
     }
@@ -108,14 +114,15 @@ impl Server {
 /// that no worker has taken are closed with the last clone.
 #[derive(Clone)]
 pub struct SharedServer {
-    /// The parts that no worker has taken.
-    parts: Arc<Mutex<Vec<Part>>>,
+    /// The parts by the workers' numbers, as far as they are not taken.
+    parts: Arc<Mutex<Vec<Option<Part>>>>,
     control: Arc<Control>,
 }
 
 impl SharedServer {
-    /// Takes a part, and returns the future that serves it on this thread until the server or its
-    /// workers are stopped. Its output has the counts of this part; their sum is the server's.
+    /// Takes a part, that of this worker's number if it is left, and returns the future that serves
+    /// it on this thread until the server or its workers are stopped. Its output has the counts of
+    /// this part; their sum is the server's.
     ///
     /// Await it in the worker's future, or in a task for which that waits: a worker drops its tasks
     /// when its future has returned. Every part should be served, since the kernel gives each its
@@ -143,7 +150,7 @@ impl SharedServer {
         &self,
         handler: H,
     ) -> impl Future<Output = io::Result<Report>> + use<H> {
-        let part = lock(&self.parts).pop();
+        let part = self.take_part();
         let control = Arc::clone(&self.control);
         async move {
             let Some(part) = part else {
@@ -160,6 +167,15 @@ impl SharedServer {
         }
     }
 
+    fn take_part(&self) -> Option<Part> {
+        let mut parts = lock(&self.parts);
+        let is_left = |index: &usize| parts.get(*index).is_some_and(Option::is_some);
+        let own = Worker::current().map(|worker| worker.index());
+        let own = own.filter(is_left);
+        let index = own.or_else(|| parts.iter().rposition(Option::is_some))?;
+        parts[index].take()
+    }
+
     /// Returns a handle that stops this server alone, and shows its connections.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
@@ -170,7 +186,7 @@ impl SharedServer {
 impl fmt::Debug for SharedServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedServer")
-            .field("parts_left", &lock(&self.parts).len())
+            .field("parts_left", &lock(&self.parts).iter().flatten().count())
             .finish_non_exhaustive()
     }
 }
