@@ -9,6 +9,7 @@ macro_rules! pages {
     ($($name:ident)*) => {$(
         #[doc = "[architecture.md]: crate::docs::architecture"]
         #[doc = "[cancellation.md]: crate::docs::cancellation"]
+        #[doc = "[cores.md]: crate::docs::cores"]
         #[doc = "[ecosystem.md]: crate::docs::ecosystem"]
         #[doc = "[fast_paths.md]: crate::docs::fast_paths"]
         #[doc = "[from_tokio.md]: crate::docs::from_tokio"]
@@ -30,6 +31,7 @@ macro_rules! pages {
 pages! {
     architecture
     cancellation
+    cores
     ecosystem
     fast_paths
     from_tokio
