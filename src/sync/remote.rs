@@ -34,10 +34,10 @@
 //! worker.join().unwrap();
 //! ```
 
+mod blocking;
 mod linger;
 pub mod mpsc;
 pub mod oneshot;
-mod waiting;
 
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -203,6 +203,14 @@ enum Room {
     Closed,
 }
 
+impl<T> Shared<T> {
+    /// How many values have a place, by the last known count of those that were taken. That count
+    /// has one bit less than the other: both go round, on a machine of 32 bits within hours.
+    fn under_way(&self) -> usize {
+        self.sent.wrapping_sub(self.taken) & (usize::MAX / ONE_TAKEN)
+    }
+}
+
 impl<T> Channel<T> {
     fn is_bounded(&self) -> bool {
         self.capacity != usize::MAX
@@ -229,7 +237,7 @@ impl<T> Channel<T> {
             let Some(waker) = shared.waiters.choose_first(Choice::Reserved) else {
                 break;
             };
-            shared.sent += 1;
+            shared.sent = shared.sent.wrapping_add(1);
             wakers.push(waker);
         }
         if shared.waiters.is_empty() {
@@ -240,11 +248,11 @@ impl<T> Channel<T> {
 
     /// Whether a place is free, by the newest count.
     fn has_place(&self, shared: &mut Shared<T>) -> bool {
-        if shared.sent.wrapping_sub(shared.taken) < self.capacity {
+        if !self.is_bounded() || shared.under_way() < self.capacity {
             return true;
         }
         shared.taken = self.taken.0.load(Ordering::Acquire) / ONE_TAKEN;
-        shared.sent - shared.taken < self.capacity
+        shared.under_way() < self.capacity
     }
 
     /// Whether a value can be sent now without overtaking a sender that waits.
@@ -278,7 +286,7 @@ impl<T> Channel<T> {
     fn unreserve(&self) {
         let wakers = {
             let mut shared = lock(&self.shared);
-            shared.sent -= 1;
+            shared.sent = shared.sent.wrapping_sub(1);
             self.serve(&mut shared)
         };
         wake_all(wakers);

@@ -11,12 +11,13 @@ use std::{
 use super::{Channel, lock, wait_a_turn};
 use crate::{
     budget::{self, PutOff},
+    park,
     primitives::Arc,
     shrink,
     sync::{
         remote::{
+            blocking::may_block,
             linger::{Linger, Patience},
-            waiting,
         },
         try_recv_error::TryRecvError,
     },
@@ -66,10 +67,11 @@ impl<T> Receiver<T> {
     /// In a task of a runtime of this crate, which must not block its thread.
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Option<T> {
+        may_block();
         match self.try_recv() {
             Ok(value) => Some(value),
             Err(TryRecvError::Closed) => None,
-            Err(TryRecvError::Empty) => waiting::wait_for(self.recv()),
+            Err(TryRecvError::Empty) => park::block_on(self.recv()),
         }
     }
 

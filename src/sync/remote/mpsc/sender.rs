@@ -10,10 +10,11 @@ use std::{
 use super::{Channel, Choice, Permit, Room, SendError, TrySendError, lock, wait_a_turn, wake};
 use crate::{
     budget::{self, PutOff},
+    park,
     primitives::Arc,
     sync::{
         closed::Closed,
-        remote::{linger::Linger, waiting},
+        remote::{blocking::may_block, linger::Linger},
         waiters::Place,
     },
 };
@@ -66,10 +67,11 @@ impl<T> Sender<T> {
     /// In a task of a runtime of this crate, which must not block its thread.
     #[track_caller]
     pub fn blocking_send(&self, value: T) -> Result<(), SendError<T>> {
+        may_block();
         match self.try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(value)) => Err(SendError(value)),
-            Err(TrySendError::Full(value)) => waiting::wait_for(self.send(value)),
+            Err(TrySendError::Full(value)) => park::block_on(self.send(value)),
         }
     }
 
@@ -242,5 +244,34 @@ impl<T> Drop for Reserve<'_, T> {
 impl<T> fmt::Debug for Reserve<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reserve").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::remote::mpsc::{ONE_TAKEN, channel};
+
+    #[test]
+    fn counts_go_round() {
+        let (sender, mut receiver) = channel::<u32>(2);
+        let word = usize::MAX - 1;
+        sender
+            .channel
+            .taken
+            .0
+            .store(word, std::sync::atomic::Ordering::Relaxed);
+        {
+            let mut shared = lock(&sender.channel.shared);
+            shared.sent = word / ONE_TAKEN;
+            shared.taken = shared.sent;
+        }
+        for number in 0..4 {
+            sender.try_send(number).unwrap();
+            sender.try_send(number).unwrap();
+            assert!(sender.try_send(number).is_err(), "it has two places");
+            assert_eq!(receiver.try_recv(), Ok(number));
+            assert_eq!(receiver.try_recv(), Ok(number));
+        }
     }
 }

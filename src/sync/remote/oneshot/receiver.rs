@@ -10,8 +10,9 @@ use std::{
 use super::{Channel, Shared, wake};
 use crate::{
     budget::{self, PutOff},
+    park,
     primitives::Arc,
-    sync::{closed::Closed, remote::waiting, try_recv_error::TryRecvError},
+    sync::{closed::Closed, remote::blocking::may_block, try_recv_error::TryRecvError},
 };
 
 /// The side that receives the value: a future.
@@ -58,7 +59,8 @@ impl<T> Receiver<T> {
     /// In a task of a runtime of this crate, which must not block its thread.
     #[track_caller]
     pub fn blocking_recv(self) -> Result<T, Closed> {
-        waiting::wait_for(self)
+        may_block();
+        park::block_on(self)
     }
 
     /// Refuses a value that was not sent yet. One that was sent can still be received.

@@ -1,19 +1,17 @@
-//! Waits for the other side of a channel on a thread without a runtime.
+//! The threads on which the blocking calls of channels may block.
 
-use std::future::Future;
+use crate::budget;
 
-use crate::{budget, park};
-
-/// Blocks the thread until `future` is ready.
+/// Says that a call may block. It is asked before the look whether the call has to, so that a test
+/// in which there is no wait finds the fault as well.
 ///
 /// # Panics
 ///
 /// In a task of a runtime of this crate, which would keep all others from running.
 #[track_caller]
-pub(super) fn wait_for<F: Future>(future: F) -> F::Output {
+pub(super) fn may_block() {
     assert!(
         !budget::is_limited(),
         "expected a plain thread, found a task of a runtime, which awaits instead of blocking"
     );
-    park::block_on(future)
 }
