@@ -164,7 +164,7 @@ impl InheritedSocket {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no TCP socket that listens. Outside
-    /// a runtime.
+    /// a runtime. The socket is closed with an error, so look at its [`kind`](Self::kind) before.
     pub fn into_tcp_listener(self) -> io::Result<TcpListener> {
         self.expect(&[InheritedKind::TcpListener])?;
         // Not by way of std, which would set a mode that the socket has in other processes, too.
@@ -176,17 +176,19 @@ impl InheritedSocket {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no Unix socket that listens.
-    /// Outside a runtime.
+    /// Outside a runtime. The socket is closed with an error.
     pub fn into_unix_listener(self) -> io::Result<UnixListener> {
         self.expect(&[InheritedKind::UnixListener])?;
         UnixListener::from_fd(self.fd, &driver::current()?)
     }
 
-    /// Turns it into a socket of the current runtime.
+    /// Turns it into a socket of the current runtime, and sets its blocking mode as the driver
+    /// wants it. Processes that share a socket share its mode, so all should have the same driver.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no UDP socket. Outside a runtime.
+    /// The socket is closed with an error.
     pub fn into_udp_socket(self) -> io::Result<UdpSocket> {
         self.expect(&[InheritedKind::UdpSocket])?;
         UdpSocket::from_std(self.fd.into())
