@@ -6,6 +6,8 @@
 //! panic hook has reported it by then. A second panic, while the first is on its way, would end the
 //! process, and is swallowed as well. None of that code runs under a mutex ([`lock`]).
 
+mod payload;
+
 use std::{
     any::Any,
     mem,
@@ -13,6 +15,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
 };
+
+pub(crate) use payload::Payload;
 
 /// Calls `act` for each of `items`, also when it panics for some. The first panic goes on when all
 /// had their turn.

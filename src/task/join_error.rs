@@ -1,18 +1,12 @@
 //! The error of a task that ended without an output.
 
-use std::{
-    any::Any,
-    error::Error,
-    fmt, io,
-    sync::{Mutex, PoisonError},
-};
+use std::{any::Any, error::Error, fmt, io};
 
-use crate::unwind;
+use crate::unwind::Payload;
 
 /// The reason why a task ended without an output: it was cancelled or it panicked.
 pub struct JoinError {
-    /// The payload of the panic, in a mutex because the payload need not be `Sync`.
-    panic: Option<Box<Mutex<Box<dyn Any + Send>>>>,
+    panic: Option<Payload>,
 }
 
 impl JoinError {
@@ -23,7 +17,7 @@ impl JoinError {
     #[cold]
     pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         Self {
-            panic: Some(Box::new(Mutex::new(payload))),
+            panic: Some(Payload::new(payload)),
         }
     }
 
@@ -56,29 +50,23 @@ impl JoinError {
     /// The error itself if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.panic {
-            Some(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Some(payload) => Ok(payload.into_inner()),
             None => Err(self),
         }
     }
 
     /// Calls `look` with the payload of the panic.
     pub(super) fn with_payload<R>(&self, look: impl FnOnce(&(dyn Any + Send)) -> R) -> Option<R> {
-        let payload = self
-            .panic
-            .as_ref()?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Some(look(&**payload))
+        self.panic.as_ref().map(|payload| payload.look(look))
     }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let described = self.with_payload(|payload| match unwind::message(payload) {
-            Some(message) => write!(f, "the task panicked: {message}"),
-            None => f.write_str("the task panicked"),
-        });
-        described.unwrap_or_else(|| f.write_str("the task was cancelled"))
+        match &self.panic {
+            Some(payload) => write!(f, "the task {payload}"),
+            None => f.write_str("the task was cancelled"),
+        }
     }
 }
 

@@ -1,13 +1,8 @@
 //! The error of a task on another worker.
 
-use std::{
-    any::Any,
-    error::Error,
-    fmt, io,
-    sync::{Mutex, PoisonError},
-};
+use std::{any::Any, error::Error, fmt, io};
 
-use super::thread::panic_message;
+use crate::unwind::Payload;
 
 /// The reason why a task on a worker ended without an output: it panicked, it was aborted, or its
 /// worker ended.
@@ -21,8 +16,7 @@ enum Cause {
     WorkerEnded,
     /// The worker is another process's.
     Inherited,
-    /// In a mutex because the payload need not be `Sync`.
-    Panicked(Box<Mutex<Box<dyn Any + Send>>>),
+    Panicked(Payload),
 }
 
 impl RemoteJoinError {
@@ -43,7 +37,7 @@ impl RemoteJoinError {
 
     #[cold]
     pub(super) fn panicked(worker: usize, payload: Box<dyn Any + Send>) -> Self {
-        let cause = Cause::Panicked(Box::new(Mutex::new(payload)));
+        let cause = Cause::Panicked(Payload::new(payload));
         Self { worker, cause }
     }
 
@@ -79,9 +73,7 @@ impl RemoteJoinError {
     /// The error itself if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.cause {
-            Cause::Panicked(payload) => {
-                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
+            Cause::Panicked(payload) => Ok(payload.into_inner()),
             cause => Err(Self { cause, ..self }),
         }
     }
@@ -97,14 +89,7 @@ impl fmt::Display for RemoteJoinError {
                 f,
                 "worker {worker} belongs to the process that this one was forked from"
             ),
-            Cause::Panicked(payload) => {
-                write!(f, "the task on worker {worker} panicked")?;
-                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                match panic_message(&**payload) {
-                    Some(message) => write!(f, ": {message}"),
-                    None => Ok(()),
-                }
-            }
+            Cause::Panicked(payload) => write!(f, "the task on worker {worker} {payload}"),
         }
     }
 }

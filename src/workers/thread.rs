@@ -1,7 +1,6 @@
 //! The life of a worker's thread.
 
 use std::{
-    any::Any,
     error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -105,13 +104,5 @@ impl<M, T> Start<M, T> {
             let output = cut.unless_cut(future).await;
             output.map(|output| output.map_err(Into::into))
         })
-    }
-}
-
-/// The message of a panic, if its payload is a string, as that of `panic!` is.
-pub(super) fn panic_message(payload: &(dyn Any + Send)) -> Option<&str> {
-    match payload.downcast_ref::<&'static str>() {
-        Some(message) => Some(message),
-        None => payload.downcast_ref::<String>().map(String::as_str),
     }
 }

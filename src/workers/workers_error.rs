@@ -1,13 +1,8 @@
 //! The error of a set of workers.
 
-use std::{
-    any::Any,
-    error::Error,
-    fmt, io,
-    sync::{Mutex, PoisonError},
-};
+use std::{any::Any, error::Error, fmt, io};
 
-use super::thread::panic_message;
+use crate::unwind::Payload;
 
 /// The first failure of a set of workers, with the number of its worker.
 ///
@@ -23,8 +18,7 @@ pub(super) enum Cause {
     Start(io::Error),
     /// The error that its future returned.
     Failed(Box<dyn Error + Send + Sync>),
-    /// In a mutex because the payload need not be `Sync`.
-    Panicked(Mutex<Box<dyn Any + Send>>),
+    Panicked(Payload),
     /// They are another process's.
     Inherited,
 }
@@ -32,7 +26,7 @@ pub(super) enum Cause {
 impl Cause {
     #[cold]
     pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Self {
-        Self::Panicked(Mutex::new(payload))
+        Self::Panicked(Payload::new(payload))
     }
 }
 
@@ -86,9 +80,7 @@ impl WorkersError {
     /// The error itself if it is no panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.cause {
-            Cause::Panicked(payload) => {
-                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
+            Cause::Panicked(payload) => Ok(payload.into_inner()),
             cause => Err(Self { cause, ..self }),
         }
     }
@@ -125,13 +117,7 @@ impl fmt::Display for WorkersError {
         match &self.cause {
             Cause::Start(error) => write!(f, "cannot start: {error}"),
             Cause::Failed(error) => write!(f, "failed: {error}"),
-            Cause::Panicked(payload) => {
-                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                match panic_message(&**payload) {
-                    Some(message) => write!(f, "panicked: {message}"),
-                    None => f.write_str("panicked"),
-                }
-            }
+            Cause::Panicked(payload) => payload.fmt(f),
             Cause::Inherited => f.write_str("belong to the process that this one was forked from"),
         }
     }
