@@ -224,7 +224,9 @@ fn a_runtime_whose_tasks_all_wait_answers_another_thread() {
         });
         let waits = until("standing still", |answer| {
             let dump = answer.ok()?;
-            dump.tasks().get(1).map(|_| waits(dump, "second"))
+            let _second = dump.tasks().get(1)?;
+            // Before its first poll it is ready.
+            Some(waits(dump, "second")).filter(|it| !it.is_empty())
         });
         assert_eq!(waits, "a `Mutex`");
         drop(tell);
