@@ -27,7 +27,7 @@ pub(super) fn traced<F>(
     state: State,
     location: &'static Location<'static>,
 ) -> Traced<TaskSpan, F> {
-    let span = if state.has(State::SYSTEM) {
+    let span = if state.has(State::SYSTEM) || state.has(State::HIDDEN) {
         None
     } else {
         new_span(name, location)

@@ -69,7 +69,8 @@ impl Recorder {
     #[track_caller]
     pub(crate) fn span(&self, name: &str) -> SeenSpan {
         let mut spans = self.spans(name);
-        assert_eq!(spans.len(), 1, "{name}");
+        let fields: Vec<_> = spans.iter().map(|span| &span.fields).collect();
+        assert_eq!(spans.len(), 1, "{name}: {fields:?}");
         spans.remove(0)
     }
 
