@@ -21,7 +21,7 @@ use annulus::{
     time,
 };
 
-use crate::support::{BOUND, Folder, pair, recv_exact};
+use crate::support::{BOUND, Folder, pair, recv_exact, repetitions};
 
 /// Calls `test` with a runtime of each driver.
 fn on_each_driver(test: impl Fn(&Runtime)) {
@@ -238,17 +238,17 @@ async fn see_each(signal: &Signal, sender: &thread::Thread, count: usize) {
 #[test]
 fn no_wake_of_another_thread_is_lost() {
     const SENDERS: usize = 4;
-    const SIGNALS: usize = 25_000;
+    let signals = repetitions(25_000);
     on_each_driver(|runtime| {
         let mut tasks = Vec::new();
         let mut senders = Vec::new();
         for _ in 0..SENDERS {
             let signal = Arc::new(Signal::default());
             let theirs = Arc::clone(&signal);
-            let sender = thread::spawn(move || send_each(&theirs, SIGNALS));
+            let sender = thread::spawn(move || send_each(&theirs, signals));
             let thread = sender.thread().clone();
             senders.push(sender);
-            let task = async move { see_each(&signal, &thread, SIGNALS).await };
+            let task = async move { see_each(&signal, &thread, signals).await };
             tasks.push(runtime.enter(|| spawn(task)));
         }
         drive(runtime, || tasks.iter().all(|task| task.is_finished()));

@@ -23,11 +23,14 @@ use crate::support::{
     descriptors::{add, eventfd, take},
     poll_once,
     random::Random,
-    run_each,
+    repetitions, run_each,
 };
 
-/// The edges of a run on one driver.
-const EDGES: u64 = 50_000;
+/// The edges of a run on one driver: 50,000, and fewer on an emulated kernel.
+fn edges() -> u64 {
+    repetitions(50_000) as u64
+}
+
 const COUNTERS: usize = 8;
 
 /// How much was taken from each counter.
@@ -85,7 +88,7 @@ async fn take_all(mut random: Random, counter: File, index: usize, taken: Taken,
 /// Adds to counters at random, three times in four only after what was there before was taken.
 fn add_all(mut random: Random, counters: &[File], taken: &Taken) {
     let mut added = [0; COUNTERS];
-    for _ in 0..EDGES {
+    for _ in 0..edges() {
         let index = random.below(COUNTERS);
         let waits = !random.one_in(4);
         while waits && taken[index].load(Ordering::Acquire) < added[index] {
@@ -105,7 +108,7 @@ fn add_all(mut random: Random, counters: &[File], taken: &Taken) {
             }
             thread::yield_now();
         }
-        add(counter, 2 * EDGES);
+        add(counter, 2 * edges());
     }
 }
 
@@ -122,7 +125,13 @@ fn no_edge_is_lost() {
             .map(|(index, counter)| {
                 let random = Random::new(seed * 100 + index as u64);
                 let counter = counter.try_clone().unwrap();
-                spawn(take_all(random, counter, index, Arc::clone(&taken), EDGES))
+                spawn(take_all(
+                    random,
+                    counter,
+                    index,
+                    Arc::clone(&taken),
+                    edges(),
+                ))
             })
             .collect();
         let adding = thread::spawn({
@@ -137,6 +146,6 @@ fn no_edge_is_lost() {
             .iter()
             .map(|taken| taken.load(Ordering::Relaxed))
             .sum();
-        assert_eq!(total, EDGES);
+        assert_eq!(total, edges());
     });
 }
