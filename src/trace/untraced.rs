@@ -1,4 +1,4 @@
-//! Nothing is told.
+//! The spans and events of a runtime without the feature `tracing`: there are none.
 
 use std::{fmt, panic::Location, time::Duration};
 

@@ -203,7 +203,8 @@ impl Keeper {
         self.group.posts[self.index].asks_for(event)
     }
 
-    /// The time is over: the worker's future is told, and dropped later, or at once.
+    /// Ends the time of a stop. A future that has asked for the cut is woken, and dropped a second
+    /// later; any other is dropped at once.
     fn cut(&mut self) {
         self.deadline = None;
         if !self.has_told_cut && self.asks_for(Event::Cut) {

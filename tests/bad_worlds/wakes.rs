@@ -348,7 +348,7 @@ fn foreign_loop(lane: Lane) {
                 events: libc::POLLIN,
                 revents: 0,
             };
-            // No instant is told but one that has passed, since there is no timer.
+            // Without a timer the turn returns an instant only when it has passed.
             let timeout = if latest.is_some() { 0 } else { -1 };
             // SAFETY: there is one entry, which lives through the call.
             unsafe { libc::poll(&raw mut readable, 1, timeout) };
@@ -505,7 +505,7 @@ pub(crate) fn run_lanes(
     let is_over = Arc::new(AtomicBool::new(false));
     let mut lanes = start(kind, ways, &is_over);
     while !is_done() {
-        assert!(!look(&mut lanes), "a lane ends when it is told to");
+        assert!(!look(&mut lanes), "a lane ends only when the test stops it");
         thread::sleep(Duration::from_millis(10));
     }
     is_over.store(true, Ordering::Relaxed);

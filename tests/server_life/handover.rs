@@ -457,7 +457,7 @@ fn processes_of_other_users_get_nothing_and_give_nothing() {
         next.set_read_timeout(Some(BOUND)).unwrap();
         assert!(
             matches!(next.read(&mut [0]), Ok(0) | Err(_)),
-            "it is told something"
+            "another user got a byte"
         );
         // The user of a listener is that of its listen(2).
         listen_again(&own);

@@ -33,7 +33,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run) for an address that cannot be bound, which is told before any worker
+    /// As [`run`](Self::run) for an address that cannot be bound. It comes before any worker
     /// starts. When [`shutdown_on`](Self::shutdown_on) was called, since its future stays on this
     /// thread.
     ///

@@ -1,4 +1,4 @@
-//! Nothing is told.
+//! The spans of requests without the feature `tracing`: there are none.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! Nothing is told.
+//! The spans of connections and requests without the feature `tracing`: there are none.
 
 use std::{future::Future, net::SocketAddr, pin::Pin};
 
