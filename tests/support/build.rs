@@ -140,7 +140,7 @@ fn features() -> Vec<&'static str> {
 }
 
 /// The features that are off by default, and whether this program has them.
-pub(crate) const OPTIONAL: [(&str, bool); 9] = [
+pub(crate) const OPTIONAL: [(&str, bool); 10] = [
     ("compress", cfg!(feature = "compress")),
     ("futures-io", cfg!(feature = "futures-io")),
     ("hyper", cfg!(feature = "hyper")),
@@ -150,4 +150,5 @@ pub(crate) const OPTIONAL: [(&str, bool); 9] = [
     ("tokio-context", cfg!(feature = "tokio-context")),
     ("tokio-io", cfg!(feature = "tokio-io")),
     ("tower", cfg!(feature = "tower")),
+    ("tracing", cfg!(feature = "tracing")),
 ];
