@@ -20,7 +20,8 @@ use crate::support::{
     counted::Counted,
     is_pattern,
     nosy::{at_clone, is_set, nosy},
-    pair, pattern, poll_once, recv_exact, recv_to_end, run, run_each, settle, std_pair, until,
+    pair, pattern, poll_once, recv_exact, recv_to_end, run, run_each, settle, settle_by, std_pair,
+    until,
 };
 
 /// More than a socket and its peer keep.
@@ -381,6 +382,7 @@ fn a_task_that_polls_a_flood_leaves_the_others_their_turn() {
 fn a_waker_that_polls_as_it_is_cloned_loses_no_byte() {
     run_each(async || {
         let (near, far) = pair().await;
+        let beside = pair().await;
         let near = Rc::new(near);
         for round in 0..5 {
             let inner = Rc::clone(&near);
@@ -393,7 +395,7 @@ fn a_waker_that_polls_as_it_is_cloned_loses_no_byte() {
             assert!(polled.is_pending() && !is_set());
             for piece in pattern(round + 5000).split_off(round).chunks(50) {
                 far.write_all(piece.to_vec()).await.unwrap();
-                settle().await;
+                settle_by(&beside.0, &beside.1).await;
             }
             assert!(is_pattern(&recv_exact(&near, 5000).await, round));
         }

@@ -13,7 +13,7 @@ use annulus::{
     time::sleep,
 };
 
-use crate::support::counting::live;
+use crate::support::{counting::live, repetitions};
 
 use super::{
     census::{alone, runtime, std_pair},
@@ -30,7 +30,7 @@ const KEPT_MAX: i64 = 512 * 1024;
 fn is_given_back(burst: impl AsyncFn(&mut i64)) {
     alone(|| {
         runtime(16).block_on(async {
-            for round in 0..3 {
+            for round in 0..repetitions(3) {
                 turns(3).await;
                 let before = live();
                 let mut peak = 0;
