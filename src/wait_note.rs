@@ -25,13 +25,21 @@ pub(crate) enum WaitNote {
     Oneshot,
     Watch,
     Broadcast,
+    RemoteValue,
+    RemoteRoom,
+    RemoteEnd,
+    RemoteOneshot,
+    Cancellation,
     QueueValue,
     QueueRoom,
     QueueJoin,
     Task,
     TaskSet,
+    Scope,
     Call,
     OtherWorker,
+    WorkersStop,
+    WorkersEnd,
     Duplex,
     SocketTurn,
 }
@@ -40,7 +48,7 @@ thread_local! {
     static NOTE: Cell<WaitNote> = const { Cell::new(WaitNote::None) };
 }
 
-const ALL: [WaitNote; 22] = [
+const ALL: [WaitNote; 30] = [
     WaitNote::None,
     WaitNote::Mutex,
     WaitNote::RwLock,
@@ -54,13 +62,21 @@ const ALL: [WaitNote; 22] = [
     WaitNote::Oneshot,
     WaitNote::Watch,
     WaitNote::Broadcast,
+    WaitNote::RemoteValue,
+    WaitNote::RemoteRoom,
+    WaitNote::RemoteEnd,
+    WaitNote::RemoteOneshot,
+    WaitNote::Cancellation,
     WaitNote::QueueValue,
     WaitNote::QueueRoom,
     WaitNote::QueueJoin,
     WaitNote::Task,
     WaitNote::TaskSet,
+    WaitNote::Scope,
     WaitNote::Call,
     WaitNote::OtherWorker,
+    WaitNote::WorkersStop,
+    WaitNote::WorkersEnd,
     WaitNote::Duplex,
     WaitNote::SocketTurn,
 ];
@@ -95,13 +111,21 @@ impl fmt::Display for WaitNote {
             Self::Oneshot => "the value of a oneshot channel",
             Self::Watch => "a change of a watched value",
             Self::Broadcast => "a value of a broadcast channel",
+            Self::RemoteValue => "a value of a channel between threads",
+            Self::RemoteRoom => "room in a channel between threads",
+            Self::RemoteEnd => "the end of a channel between threads",
+            Self::RemoteOneshot => "the value of a oneshot channel between threads",
+            Self::Cancellation => "the cancellation of a `CancellationToken`",
             Self::QueueValue => "a value of a `Queue`",
             Self::QueueRoom => "room in a `Queue`",
             Self::QueueJoin => "the end of the work of a `Queue`",
             Self::Task => "the end of another task",
             Self::TaskSet => "a task of a set",
+            Self::Scope => "a task of a scope",
             Self::Call => "a call on a helper thread",
             Self::OtherWorker => "a task or call on a worker",
+            Self::WorkersStop => "the stop of the workers",
+            Self::WorkersEnd => "the end of all workers",
             Self::Duplex => "the other end of a `Duplex`",
             Self::SocketTurn => "another task that uses the same socket",
         })
@@ -118,6 +142,12 @@ pub(crate) fn leave(note: WaitNote) {
 #[inline]
 pub(crate) fn clear() {
     NOTE.set(WaitNote::None);
+}
+
+/// The note that this poll has left until now.
+#[inline]
+pub(crate) fn last() -> WaitNote {
+    NOTE.get()
 }
 
 /// The number of the note that this poll has left.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{AbortHandle, JoinError, JoinHandle, JoinSet, raw::Unnamed, spawn_as};
+use crate::wait_note::{self, WaitNote};
 
 /// Runs `body` with a [`Scope`], in which it spawns tasks, and returns when all of them have ended.
 ///
@@ -73,7 +74,7 @@ pub async fn scope<T, E: 'static>(
         poll_fn(|context| scope.poll_body(body.as_mut(), context)).await
     };
     let result = match result {
-        Ok(output) => match poll_fn(|context| scope.poll_tasks(context)).await {
+        Ok(output) => match poll_fn(|context| scope.poll_end(context)).await {
             Ok(()) => return Ok(output),
             Err(failure) => failure,
         },
@@ -81,7 +82,7 @@ pub async fn scope<T, E: 'static>(
     };
     scope.close();
     // Errors of tasks that end meanwhile come second, and are dropped.
-    while poll_fn(|context| scope.poll_tasks(context)).await.is_err() {}
+    while poll_fn(|context| scope.poll_end(context)).await.is_err() {}
     match result {
         Failure::Error(error) => Err(error),
         Failure::Panic(error) => resume_unwind(error.into_panic()),
@@ -174,8 +175,13 @@ impl<E: 'static> Scope<E> {
         if let Poll::Ready(result) = body.poll(context) {
             return Poll::Ready(result.map_err(Failure::Error));
         }
+        // It tells more than that there are tasks.
+        let waits_for = wait_note::last();
         match self.poll_tasks(context) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                wait_note::leave(waits_for);
+                Poll::Pending
+            }
             Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
             Poll::Ready(Ok(())) => {
                 // Another task may have a clone of the scope, and spawn while `body` waits.
@@ -188,6 +194,15 @@ impl<E: 'static> Scope<E> {
                 Poll::Pending
             }
         }
+    }
+
+    /// As [`poll_tasks`](Self::poll_tasks), when `body` has ended.
+    fn poll_end(&self, context: &mut Context<'_>) -> Poll<Result<(), Failure<E>>> {
+        let polled = self.poll_tasks(context);
+        if polled.is_pending() {
+            wait_note::leave(WaitNote::Scope);
+        }
+        polled
     }
 
     /// Polls the tasks until one fails or all have ended.

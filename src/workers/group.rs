@@ -29,6 +29,7 @@ use crate::{
     primitives::{AtomicBool, Condvar, Mutex, Ordering, lock},
     sys::Process,
     unwind,
+    wait_note::{self, WaitNote},
 };
 
 /// How long the other workers may go on when one has failed.
@@ -263,6 +264,7 @@ impl Group {
         };
         drop(state);
         drop(before);
+        wait_note::leave(WaitNote::WorkersStop);
         Poll::Pending
     }
 
@@ -297,6 +299,7 @@ impl Group {
         let before = state.joiner.replace(waker);
         drop(state);
         drop(before);
+        wait_note::leave(WaitNote::WorkersEnd);
         Poll::Pending
     }
 

@@ -13,7 +13,7 @@ use annulus::{
     inspect::{self, Silence},
     io::duplex,
     net::UnixStream,
-    sync::{Mutex, Notify, Semaphore, mpsc, oneshot, watch},
+    sync::{CancellationToken, Mutex, Notify, Semaphore, mpsc, oneshot, remote, watch},
     task, time,
 };
 
@@ -127,6 +127,72 @@ fn a_dump_tells_what_each_task_waits_for() {
             );
             assert_eq!(task(&dump, "mutex").polls(), None, "it is not measured");
             drop((guard, tell));
+        }));
+    }
+}
+
+#[test]
+fn a_dump_tells_who_waits_for_another_thread_a_token_or_a_scope() {
+    for kind in KINDS {
+        runtime(kind).block_on(guarded(async {
+            let (_values, mut received) = remote::mpsc::unbounded::<u8>();
+            drop(named("values", async move { received.recv().await }));
+            let (full, _room) = remote::mpsc::channel(1);
+            full.try_send(1).unwrap();
+            drop(named("room", async move {
+                let _ = full.send(2).await;
+            }));
+            let (_answer, answered) = remote::oneshot::channel::<u8>();
+            drop(named("oneshot", answered));
+            let (mut wanted, _receiver) = remote::oneshot::channel::<u8>();
+            drop(named("unwanted", async move { wanted.closed().await }));
+            let token = CancellationToken::new();
+            drop(named("token", token.child_token().cancelled_owned()));
+            let until = token.clone();
+            drop(named("until", async move {
+                let sleep = time::sleep(Duration::from_secs(1000));
+                until.run_until_cancelled(sleep).await
+            }));
+            let sleeper = |scope: &task::Scope<()>| {
+                drop(scope.spawn(async {
+                    time::sleep(Duration::from_secs(1000)).await;
+                    Ok(())
+                }));
+            };
+            drop(named("scope", async move {
+                task::scope(async |scope| {
+                    sleeper(&scope);
+                    Ok(())
+                })
+                .await
+            }));
+            drop(named("body", async move {
+                let notify = Notify::new();
+                task::scope(async |scope| {
+                    sleeper(&scope);
+                    notify.notified().await;
+                    Ok(())
+                })
+                .await
+            }));
+            time::sleep(Duration::from_millis(2)).await;
+            let dump = dump();
+            println!("{dump}");
+            let expected = [
+                ("values", "a value of a channel between threads"),
+                ("room", "room in a channel between threads"),
+                ("oneshot", "the value of a oneshot channel between threads"),
+                ("unwanted", "the end of a channel between threads"),
+                ("token", "the cancellation of a `CancellationToken`"),
+                ("scope", "a task of a scope"),
+                ("body", "a `Notify`"),
+            ];
+            for (name, words) in expected {
+                assert_eq!(waits(&dump, name), words, "{name}");
+            }
+            let until = waits(&dump, "until");
+            assert!(until.starts_with("a timer in 99"), "{dump}");
+            assert!(until.contains("`CancellationToken`"), "{dump}");
         }));
     }
 }

@@ -10,9 +10,8 @@ use std::{
 
 use slab::Slab;
 
-use crate::{shrink, sync::notify::Notify, unwind};
+use crate::{shrink, sync::notify::Notify, unwind, wait_note::WaitNote};
 
-#[derive(Default)]
 pub(super) struct Node {
     is_cancelled: Cell<bool>,
     /// Notified when it is cancelled.
@@ -25,7 +24,12 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn root() -> Rc<Node> {
-        Rc::new(Node::default())
+        Rc::new(Node {
+            is_cancelled: Cell::new(false),
+            cancelled: Notify::noting(WaitNote::Cancellation),
+            children: RefCell::default(),
+            parent: Cell::new(None),
+        })
     }
 
     pub(super) fn child(parent: &Rc<Node>) -> Rc<Node> {

@@ -22,6 +22,7 @@ use crate::{
         try_recv_error::TryRecvError,
     },
     unwind,
+    wait_note::{self, WaitNote},
 };
 
 /// The receiving side of a channel between threads. Dropping it closes the channel and drops what
@@ -104,6 +105,7 @@ impl<T> Receiver<T> {
             drop(shared);
             drop(before);
             self.patience.sleep();
+            wait_note::leave(WaitNote::RemoteValue);
             return Poll::Pending;
         }
         drop(shared);

@@ -17,6 +17,7 @@ use crate::{
         remote::{blocking::may_block, linger::Linger},
         waiters::Place,
     },
+    wait_note::{self, WaitNote},
 };
 
 /// The sending side of a channel between threads. A clone sends into the same channel.
@@ -195,6 +196,7 @@ impl<'a, T> Reserve<'a, T> {
                 Room::Full => {
                     self.place = channel.wait(&mut shared, &mut waker);
                     if self.place.is_some() {
+                        wait_note::leave(WaitNote::RemoteRoom);
                         return Poll::Pending;
                     }
                 }
@@ -211,6 +213,9 @@ impl<'a, T> Future for Reserve<'a, T> {
         if let Some(place) = &self.place {
             let waker = context.waker().clone();
             let (chosen, _unused) = lock(&channel.shared).waiters.poll_or_set(place, waker);
+            if chosen.is_pending() {
+                wait_note::leave(WaitNote::RemoteRoom);
+            }
             return chosen.map(|choice| {
                 self.place = None;
                 match choice {

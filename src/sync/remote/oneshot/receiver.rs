@@ -13,6 +13,7 @@ use crate::{
     park,
     primitives::Arc,
     sync::{closed::Closed, remote::blocking::may_block, try_recv_error::TryRecvError},
+    wait_note::{self, WaitNote},
 };
 
 /// The side that receives the value: a future.
@@ -109,7 +110,10 @@ impl<T> Future for Receiver<T> {
                 Poll::Ready(Ok(value))
             }
             Err(TryRecvError::Closed) => Poll::Ready(Err(Closed)),
-            Err(TryRecvError::Empty) => Poll::Pending,
+            Err(TryRecvError::Empty) => {
+                wait_note::leave(WaitNote::RemoteOneshot);
+                Poll::Pending
+            }
         }
     }
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Channel, wake};
-use crate::primitives::Arc;
+use crate::{
+    primitives::Arc,
+    wait_note::{self, WaitNote},
+};
 
 /// The side that sends the value. Dropping it unused closes the channel.
 pub struct Sender<T> {
@@ -58,6 +61,9 @@ impl<T> Sender<T> {
             true => (Poll::Ready(()), Some(waker)),
             false => (Poll::Pending, shared.sender.replace(waker)),
         });
+        if polled.is_pending() {
+            wait_note::leave(WaitNote::RemoteEnd);
+        }
         polled
     }
 }
