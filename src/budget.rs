@@ -13,8 +13,8 @@
 //! before: putting off changes no more than the time. Writes, which are begun by their first poll,
 //! are put off when they are done.
 //!
-//! Outside of a runtime there is no limit. Calls that cannot wait, such as `try_send`, take one
-//! operation and are never refused.
+//! Outside of a runtime ([`Inside`]) there is no limit. Calls that cannot wait, such as `try_send`,
+//! take one operation and are never refused.
 
 use std::{
     cell::Cell,
@@ -38,6 +38,28 @@ thread_local! {
     /// Below 0 when calls that are not limited were more than the rest.
     static LEFT: Cell<isize> = const { Cell::new(UNLIMITED) };
     static YIELDS: Cell<usize> = const { Cell::new(0) };
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a runtime, with a limit or without.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.get()
+}
+
+/// Notes that this thread is inside a runtime, until it is dropped.
+pub(crate) struct Inside(bool);
+
+impl Inside {
+    pub(crate) fn enter() -> Self {
+        Self(INSIDE.replace(true))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        lift();
+        INSIDE.set(self.0);
+    }
 }
 
 /// Begins a poll of a task.
@@ -47,7 +69,7 @@ pub(crate) fn refill() {
 }
 
 /// Ends the polls of tasks: there is no limit until the next [`refill`].
-pub(crate) fn lift() {
+fn lift() {
     LEFT.set(UNLIMITED);
 }
 
@@ -64,7 +86,7 @@ pub(crate) fn is_spent() -> bool {
 }
 
 /// Whether this is a poll of a task of a runtime, and not one without a limit.
-pub(crate) fn is_limited() -> bool {
+fn is_limited() -> bool {
     LEFT.get() <= OPERATIONS_PER_POLL
 }
 

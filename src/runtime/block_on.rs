@@ -1,7 +1,6 @@
 //! Runs the tasks of a runtime, turn by turn.
 
 use std::{
-    cell::Cell,
     future::Future,
     io,
     pin::pin,
@@ -11,7 +10,8 @@ use std::{
 
 use super::{Runtime, watchdog::Watch};
 use crate::{
-    budget, driver, shrink,
+    budget::{self, Inside},
+    driver, shrink,
     sys::Wait,
     task::{self, Measure},
     unwind::{self, FirstPanic},
@@ -33,14 +33,10 @@ const SPENT_LOOKS_WITH_RING: usize = 1;
 /// is always a system call.
 const SPENT_LOOKS_WITHOUT_RING: usize = 4;
 
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Whether this thread is inside a runtime of this process. A child that a task has forked is in
 /// the middle of a runtime that does not run there.
 pub(crate) fn is_inside() -> bool {
-    INSIDE.get() && !driver::is_inherited()
+    budget::is_inside() && !driver::is_inherited()
 }
 
 /// Panics inside a runtime.
@@ -50,15 +46,6 @@ pub(super) fn refuse_nesting() {
         "annulus is already running on this thread: inside it, `.await` the future or `spawn` it \
          instead of calling `run` or `block_on` again"
     );
-}
-
-/// Notes that this thread is inside a runtime, until it is dropped.
-pub(super) struct Inside(bool);
-
-impl Inside {
-    pub(super) fn enter() -> Self {
-        Self(INSIDE.replace(true))
-    }
 }
 
 /// The thread's times are measured until it is dropped.
@@ -74,13 +61,6 @@ impl<'a> Measured<'a> {
 impl Drop for Measured<'_> {
     fn drop(&mut self) {
         self.0.end();
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        budget::lift();
-        INSIDE.set(self.0);
     }
 }
 

@@ -9,10 +9,10 @@ use std::{
 
 use super::{
     Runtime,
-    block_on::{Inside, POLLS_PER_LOOK, is_inside, refuse_nesting},
+    block_on::{POLLS_PER_LOOK, is_inside, refuse_nesting},
     watchdog::Watch,
 };
-use crate::{driver, sys::Wait, unwind};
+use crate::{budget::Inside, driver, sys::Wait, unwind};
 
 /// Rounds of tasks and kernel in one turn. More that is ready waits for the foreign loop's next
 /// turn, so that its own events are not kept waiting.

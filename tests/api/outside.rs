@@ -17,7 +17,13 @@ use std::{
 };
 
 use annulus::{
-    DriverKind, Runtime, blocking, fs::File, future::join, net::UnixStream, spawn, task::yield_now,
+    DriverKind, Runtime, blocking,
+    fs::File,
+    future::join,
+    net::UnixStream,
+    spawn,
+    sync::remote,
+    task::{unconstrained, yield_now},
     time,
 };
 
@@ -440,5 +446,49 @@ fn a_stopped_clock_goes_on_by_itself() {
             time::resume();
         });
         assert!(start.elapsed() < Duration::from_secs(3600));
+    });
+}
+
+/// Calls what blocks, which has to panic also where it would not have to wait, and to change
+/// nothing.
+fn refuses_to_block() {
+    let (sender, mut receiver) = remote::mpsc::channel(1);
+    sender.try_send(1).unwrap();
+    let (answer, answered) = remote::oneshot::channel();
+    answer.send(1).unwrap();
+    let refused = |call: &mut dyn FnMut()| {
+        let panicked = catch_unwind(AssertUnwindSafe(call)).expect_err("it was not refused");
+        let words = panicked.downcast_ref::<&str>().expect("it is a sentence");
+        assert!(words.starts_with("expected a plain thread, found one inside a runtime"));
+    };
+    refused(&mut || _ = receiver.blocking_recv());
+    assert_eq!(receiver.try_recv(), Ok(1));
+    refused(&mut || _ = sender.blocking_send(2));
+    refused(&mut || _ = receiver.blocking_recv());
+    let mut answered = Some(answered);
+    refused(&mut || _ = answered.take().unwrap().blocking_recv());
+}
+
+#[test]
+fn calls_that_block_are_refused_wherever_a_runtime_is_current() {
+    on_each_driver(|runtime| {
+        runtime.block_on(async {
+            refuses_to_block();
+            unconstrained(async { refuses_to_block() }).await;
+            spawn(unconstrained(async { refuses_to_block() }))
+                .await
+                .unwrap();
+            let elsewhere = blocking::run(|| {
+                let (sender, mut receiver) = remote::mpsc::channel(1);
+                sender.blocking_send(5).unwrap();
+                receiver.blocking_recv()
+            });
+            assert_eq!(elsewhere.await, Some(5), "a helper thread may block");
+        });
+        runtime.enter(refuses_to_block);
+        // Beside the runtime the thread is a plain one.
+        let (sender, mut receiver) = remote::mpsc::channel(1);
+        sender.blocking_send(5).unwrap();
+        assert_eq!(receiver.blocking_recv(), Some(5));
     });
 }

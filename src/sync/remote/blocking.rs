@@ -7,11 +7,12 @@ use crate::budget;
 ///
 /// # Panics
 ///
-/// In a task of a runtime of this crate, which would keep all others from running.
+/// Inside a runtime of this crate, whose tasks would stand still meanwhile.
 #[track_caller]
 pub(super) fn may_block() {
     assert!(
-        !budget::is_limited(),
-        "expected a plain thread, found a task of a runtime, which awaits instead of blocking"
+        !budget::is_inside(),
+        "expected a plain thread, found one inside a runtime, where `.await` takes the place of \
+         blocking"
     );
 }

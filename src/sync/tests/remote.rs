@@ -311,26 +311,6 @@ fn remote_oneshot_delivers_or_says_that_it_cannot() {
 }
 
 #[test]
-fn remote_ends_do_not_block_a_task() {
-    let (sender, mut receiver) = mpsc::channel::<u32>(1);
-    sender.try_send(1).unwrap();
-    assert_eq!(receiver.blocking_recv(), Some(1), "there is no task");
-    sender.try_send(2).unwrap();
-    let panics = |call: &mut dyn FnMut()| {
-        crate::budget::refill();
-        let blocked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
-        crate::budget::lift();
-        assert!(blocked.is_err());
-    };
-    // Also where they would not have to wait.
-    panics(&mut || _ = receiver.blocking_recv());
-    assert_eq!(receiver.try_recv(), Ok(2));
-    panics(&mut || _ = sender.blocking_send(3));
-    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
-    panics(&mut || _ = receiver.blocking_recv());
-}
-
-#[test]
 fn remote_ends_are_sendable() {
     fn is_send<T: Send>(_: &T) {}
     fn is_sync<T: Sync>(_: &T) {}

@@ -65,7 +65,7 @@ impl<T> Receiver<T> {
     ///
     /// # Panics
     ///
-    /// In a task of a runtime of this crate, which must not block its thread.
+    /// Inside a runtime of this crate, whose tasks would stand still meanwhile.
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Option<T> {
         may_block();

@@ -65,7 +65,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     ///
-    /// In a task of a runtime of this crate, which must not block its thread.
+    /// Inside a runtime of this crate, whose tasks would stand still meanwhile.
     #[track_caller]
     pub fn blocking_send(&self, value: T) -> Result<(), SendError<T>> {
         may_block();
