@@ -301,8 +301,9 @@ impl Server {
 
     /// Sets whether the server sends messages to systemd, or to another manager that names its
     /// socket in `NOTIFY_SOCKET` ([`systemd`](crate::systemd)). Off by default. The messages say
-    /// that it listens at all of its addresses, that it stops, and, for a watchdog, that all
-    /// workers are alive. [`run`](Self::run) fails when the first of them cannot be sent.
+    /// that it listens at all of its addresses and all workers serve, that it stops, and, for a
+    /// watchdog, that all workers are alive. [`run`](Self::run) fails when the first of them cannot
+    /// be sent.
     #[must_use]
     pub fn notify_systemd(self, on: bool) -> Self {
         self.control.announcer.enable(on);
@@ -567,7 +568,6 @@ impl Server {
     fn prepare(self, cores: &[usize]) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
         let listeners = self.options.listen(self.places, cores)?;
         metrics::announce(&self.control, &listeners[0]);
-        self.control.announcer.ready()?;
         if let Some(tell) = self.on_listening {
             let addrs = listeners[0].iter().filter_map(Listening::local_addr);
             addrs.for_each(tell);

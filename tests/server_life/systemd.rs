@@ -217,6 +217,62 @@ fn a_server_is_ready_and_alive_and_stops() {
     }
 }
 
+/// A server of two workers, each of which waits for a line before it has its handler.
+fn serve_late() {
+    let server = Server::new()
+        .listen("127.0.0.1:0")
+        .cores(Cores::Count(2))
+        .notify_systemd(true);
+    let handle = server.handle();
+    server
+        .on_listening(|addr| println!("address {addr}"))
+        .run_each(move || {
+            println!("waits");
+            io::stdin().read_line(&mut String::new()).unwrap();
+            println!("made");
+            let handle = handle.clone();
+            async move |_: Request| {
+                handle.stop(NEVER);
+                "done"
+            }
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_server_is_ready_when_all_workers_serve() {
+    if env::var_os(CHILD).is_some() {
+        return serve_late();
+    }
+    let test = "a_server_is_ready_when_all_workers_serve";
+    let (socket, name) = manager(test);
+    let mut child = start(test, &[("NOTIFY_SOCKET", &name)]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let addr = told(&mut lines, "address ").parse().unwrap();
+    let is_silent = || {
+        socket.set_nonblocking(true).unwrap();
+        let received = socket.recv(&mut [0; 64]);
+        socket.set_nonblocking(false).unwrap();
+        received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    };
+    told(&mut lines, "waits");
+    told(&mut lines, "waits");
+    assert!(is_silent(), "no worker serves");
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"\n").unwrap();
+    told(&mut lines, "made");
+    assert!(is_silent(), "one worker does not serve");
+    input.write_all(b"\n").unwrap();
+    told(&mut lines, "made");
+    assert_eq!(receive(&socket), "READY=1");
+    let mut client = connect(addr);
+    client.write_all(get("/").as_bytes()).unwrap();
+    assert!(read_answer(&mut client).ends_with("done"));
+    assert_eq!(receive(&socket), "STOPPING=1");
+    io::copy(&mut lines, &mut io::sink()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn a_server_whose_manager_is_gone_does_not_start() {
     if env::var_os(CHILD).is_some() {

@@ -1,41 +1,71 @@
-//! Tells systemd when the server listens, when it stops, and that it is alive.
+//! Tells systemd when the server is ready, when it stops, and that it is alive.
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use crate::systemd;
+use crate::{systemd, unwind::lock};
 
 /// The messages that a server still owes to systemd. It owes none unless it was asked to tell.
 #[derive(Debug, Default)]
 pub(crate) struct Announcer {
-    ready: AtomicBool,
-    stopping: AtomicBool,
+    /// Held while a message is sent, so that the end comes after the begin.
+    state: Mutex<State>,
     watchdog: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    owed: Owed,
+    /// The workers that do not serve yet.
+    starting_count: usize,
+}
+
+/// The next message.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Owed {
+    #[default]
+    Nothing,
+    Ready,
+    Stopping,
 }
 
 impl Announcer {
     pub(crate) fn enable(&self, on: bool) {
-        self.ready.store(on, Ordering::Relaxed);
+        lock(&self.state).owed = if on { Owed::Ready } else { Owed::Nothing };
         self.watchdog.store(on, Ordering::Relaxed);
     }
 
-    /// The server listens at all of its addresses.
-    pub(crate) fn ready(&self) -> io::Result<()> {
-        if self.ready.swap(false, Ordering::Relaxed) {
-            systemd::ready().map_err(|error| {
-                let text = format!("cannot tell the service manager (NOTIFY_SOCKET): {error}");
-                io::Error::new(error.kind(), text)
-            })?;
-            self.stopping.store(true, Ordering::Relaxed);
+    /// The server listens at all of its addresses, and has so many workers to start.
+    pub(crate) fn expect_workers(&self, count: usize) {
+        lock(&self.state).starting_count = count;
+    }
+
+    /// One more worker serves. The manager is told once all do.
+    pub(crate) fn worker_serves(&self) -> io::Result<()> {
+        let mut state = lock(&self.state);
+        state.starting_count = state.starting_count.saturating_sub(1);
+        if state.starting_count > 0 || state.owed != Owed::Ready {
+            return Ok(());
         }
+        state.owed = Owed::Nothing;
+        systemd::ready().map_err(|error| {
+            let text = format!("cannot tell the service manager (NOTIFY_SOCKET): {error}");
+            io::Error::new(error.kind(), text)
+        })?;
+        state.owed = Owed::Stopping;
         Ok(())
     }
 
-    /// The server stops. The stop goes on where the manager cannot be told.
+    /// The server stops. The stop goes on where the manager cannot be told. A server that was not
+    /// ready before will not be.
     pub(crate) fn stopping(&self) {
-        if self.stopping.swap(false, Ordering::Relaxed) {
+        let mut state = lock(&self.state);
+        if std::mem::take(&mut state.owed) == Owed::Stopping {
             let _ = systemd::stopping();
         }
     }

@@ -25,8 +25,8 @@ impl Server {
     /// the one deadline for everything that they do: requests that have begun have that time, and
     /// are cut then. Its [`handle`](Self::handle) stops this server alone.
     ///
-    /// [`notify_systemd`](Self::notify_systemd) says here that it listens. Of several servers
-    /// choose the one that is shared last.
+    /// [`notify_systemd`](Self::notify_systemd) says that it is ready when the last part is served.
+    /// Of several servers choose the one whose parts are served last.
     ///
     /// By the policy [`IncomingCpu`](crate::workers::AcceptPolicy::IncomingCpu) the parts are those
     /// of this server's [`cores`](Self::cores), in turn, as the workers are by default.

@@ -162,7 +162,8 @@ impl Part {
         // They end with the part, and when this is dropped.
         let mut beside = JoinSet::new();
         if let Some(worker) = workers::Worker::current() {
-            drop(beside.spawn(follow_set(&worker, self.control, orders.is_some())));
+            let control = Arc::clone(&self.control);
+            drop(beside.spawn(follow_set(&worker, control, orders.is_some())));
         }
         if let Some(orders) = orders {
             drop(beside.spawn(orders));
@@ -172,6 +173,7 @@ impl Part {
         }
         let (settings, admission, jobs) = (self.settings, self.admission, self.jobs);
         let handler = make();
+        self.control.announcer.worker_serves()?;
         Ok(worker::serve(listeners, handler, settings, admission, self.inbox, jobs).await)
     }
 }

@@ -84,6 +84,7 @@ pub(crate) struct Inbox {
 impl Control {
     /// Makes `count` mailboxes, one for each worker. A stop that was ordered before is in them.
     pub(crate) fn open(self: &Arc<Self>, count: usize) -> Vec<Inbox> {
+        self.announcer.expect_workers(count);
         let mut state = lock(&self.state);
         state.running_count = count;
         state.mailboxes.clear();
