@@ -193,6 +193,29 @@ impl<T: 'static> ThreadBound<T> {
 
 impl<F: Future + 'static> ThreadBound<Pin<Box<F>>> {
     /// Puts a future into a box, and binds it to this thread. The future does not move any more.
+    ///
+    /// The wrapper may go to another thread, where it cannot be polled: that panics, and the future
+    /// is as it was. A wrapper that is dropped there sends the box home, and the future is dropped
+    /// by the runtime in which `pin` was called, at its next turn. Without that runtime the future
+    /// is leaked. A runtime with several threads polls a task on any of them, so give the wrapper
+    /// to `annulus::spawn` or to a task that stays on this thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{rc::Rc, thread};
+    /// use annulus::task::{ThreadBound, yield_now};
+    ///
+    /// annulus::run(async {
+    ///     let shared = Rc::new(5);
+    ///     let weak = Rc::downgrade(&shared);
+    ///     let bound = ThreadBound::pin(async move { *shared });
+    ///     thread::spawn(move || drop(bound)).join().unwrap(); // never polled
+    ///     while weak.upgrade().is_some() {
+    ///         yield_now().await; // dropped at a turn of this runtime
+    ///     }
+    /// });
+    /// ```
     #[must_use]
     pub fn pin(future: F) -> Self {
         Self::new(Box::pin(future))
