@@ -28,7 +28,7 @@ use annulus::{
 use tokio::runtime::Builder;
 
 use crate::{
-    alone,
+    alone, panic_of,
     support::{BOUND, Folder, counted::Counted, recv_exact},
 };
 
@@ -328,6 +328,39 @@ fn its_end_leaves_no_descriptor() {
             }
             // A helper thread of another test may have ended meanwhile.
             assert!(descriptors() <= before, "{} of {before}", descriptors());
+        });
+    }
+}
+
+#[test]
+fn when_tokio_has_ended_it_goes_on_by_hand_only() {
+    let _alone = alone();
+    for kind in [DriverKind::Auto, DriverKind::Poll] {
+        let tokio = Builder::new_current_thread().enable_all().build().unwrap();
+        let inside = tokio.block_on(async {
+            let runtime = Runtime::builder().driver(kind).build().unwrap();
+            InsideTokio::with(runtime).unwrap()
+        });
+        drop(tokio);
+        let task = inside.runtime().enter(|| {
+            spawn(async {
+                time::sleep(Duration::from_millis(1)).await;
+                7
+            })
+        });
+        assert!(!task.is_finished());
+        assert_eq!(inside.runtime().block_on(task).unwrap(), 7);
+        let later = Builder::new_current_thread().enable_all().build().unwrap();
+        later.block_on(async {
+            assert_eq!(inside.run(async { 7 }).await, 7);
+            let (near, _far) = inside.runtime().enter(UnixStream::pair).unwrap();
+            let mut receives = Box::pin(inside.run(async move { near.recv().await }));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(receives.as_mut().poll(&mut context).is_pending());
+            let sleeps = inside.run(async { time::sleep(Duration::from_millis(1)).await });
+            let mut sleeps = Box::pin(sleeps);
+            let text = panic_of(|| sleeps.as_mut().poll(&mut context));
+            assert!(text.contains("being shutdown"), "{text}");
         });
     }
 }

@@ -42,6 +42,13 @@ use crate::{budget, runtime::Runtime, unwind};
 ///
 /// Dropping it ends the runtime, as [`Runtime`] tells, and blocks the thread meanwhile.
 ///
+/// It may outlive the runtime of tokio's in which it was made, and nothing drives it from then on.
+/// A task that is spawned by [`runtime`](Self::runtime) and [`enter`](Runtime::enter) is kept, but
+/// not polled until [`block_on`](Runtime::block_on) or [`turn`](Runtime::turn) is called there,
+/// which work as ever. A future of [`run`](Self::run) is no use then, in whatever executor: one
+/// that finds everything ready returns, one that waits for an operation is never woken, and one
+/// that waits for a timer panics with tokio's sentence.
+///
 /// Feature: `tokio-context`.
 ///
 /// # Examples
