@@ -70,6 +70,9 @@ pub(super) struct RingBackend {
     remote: Arc<Remote>,
     /// Whether a poll of the wake descriptor is in flight.
     wake_armed: bool,
+    /// That poll is multishot. It came with 5.13, and was written anew with 5.17. No call tells
+    /// which one a kernel has, so this asks for what came soon after.
+    wake_stays_armed: bool,
     /// Before 5.11 an enter takes no timeout, and an entry has to wake it: the number and the
     /// deadline of the one in flight.
     timeout: Option<(u32, Instant)>,
@@ -201,13 +204,16 @@ impl RingBackend {
             self.ring.enter(Wait::No, false)?;
         }
         self.ring.take_completions(out);
-        for (user_data, _) in &out[start..] {
+        for (user_data, completion) in &out[start..] {
             if !is_internal(*user_data) {
                 continue;
             }
             if *user_data == WAKE {
-                self.wake_armed = false;
-                self.remote.clear_wake();
+                // One that goes on completes at each write, so that the count may stand.
+                if !completion.more() {
+                    self.wake_armed = false;
+                    self.remote.clear_wake();
+                }
             } else if *user_data == LOOK {
                 self.look = Look::Due;
             } else if self
@@ -222,7 +228,12 @@ impl RingBackend {
 
     fn sleep(&mut self, wait: Wait) -> io::Result<()> {
         if !self.wake_armed {
-            let entry = Entry::poll_add(self.remote.wake_fd(), PollEvents::READ);
+            let fd = self.remote.wake_fd();
+            let entry = if self.wake_stays_armed {
+                Entry::poll_add_multishot(fd, PollEvents::READ)
+            } else {
+                Entry::poll_add(fd, PollEvents::READ)
+            };
             self.ring.push(entry.with_user_data(WAKE))?;
             self.wake_armed = true;
         }
@@ -319,6 +330,7 @@ pub(super) fn ring(
         ring,
         remote: Arc::clone(remote),
         wake_armed: false,
+        wake_stays_armed: features.multishot_accept,
         timeout: None,
         timeout_number: 0,
         timespec: Box::default(),

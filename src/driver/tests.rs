@@ -258,6 +258,38 @@ fn generations_go_round_without_meeting() {
 }
 
 #[test]
+fn a_wake_ends_one_sleep_and_is_not_there_for_the_next() {
+    for kind in [DriverKind::Ring, DriverKind::Poll] {
+        let Some(driver) = driver(kind) else {
+            continue;
+        };
+        for _ in 0..3 {
+            let remote = Arc::clone(driver.remote());
+            let other = std::thread::spawn(move || remote.wake());
+            driver.turn(Wait::Completion).unwrap();
+            other.join().unwrap();
+            // Several are one.
+            driver.remote().wake();
+            driver.remote().wake();
+            driver.turn(Wait::Completion).unwrap();
+            let before = driver.stats();
+            driver
+                .turn(Wait::Timeout(Duration::from_millis(1)))
+                .unwrap();
+            let after = driver.stats();
+            let features = driver.features();
+            if features.ext_arg {
+                assert_eq!(after.completions, before.completions);
+            }
+            if features.multishot_accept {
+                assert_eq!(after.entries, 1, "one poll is there for all wakes");
+            }
+        }
+        assert_eq!(driver.shutdown(Duration::ZERO), 0);
+    }
+}
+
+#[test]
 fn what_was_withdrawn_before_the_kernel_saw_it_never_ran() {
     let Some((driver, ready)) = ring() else {
         return;

@@ -73,6 +73,7 @@ const IOSQE_BUFFER_SELECT: u8 = 1 << 5;
 
 const RECVSEND_POLL_FIRST: u16 = 1 << 0;
 const RECV_MULTISHOT: u16 = 1 << 1;
+const POLL_ADD_MULTI: u32 = 1 << 0;
 const ACCEPT_MULTISHOT: u16 = 1 << 0;
 
 const FSYNC_DATASYNC: u32 = 1 << 0;
@@ -242,6 +243,13 @@ impl Entry {
         } else {
             events.bits()
         };
+        entry
+    }
+
+    /// A poll that completes each time that `fd` is woken, and at once if it is ready.
+    pub(crate) fn poll_add_multishot(fd: i32, events: PollEvents) -> Self {
+        let mut entry = Self::poll_add(fd, events);
+        entry.len = POLL_ADD_MULTI;
         entry
     }
 
