@@ -3,10 +3,12 @@
 use std::{
     env,
     ffi::{CString, OsStr, OsString},
-    io,
+    io::{self, Read as _},
     os::{
         fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
-        unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, process::CommandExt as _},
+        unix::{
+            ffi::OsStrExt as _, fs::PermissionsExt as _, net::UnixStream, process::CommandExt as _,
+        },
     },
     path::Path,
     process::{Child, Command},
@@ -21,7 +23,13 @@ const PID_ROOM: usize = 12;
 /// The folders of programs where the environment names none (execvp(3)).
 const PATH_BY_DEFAULT: &str = "/bin:/usr/bin";
 
+/// The status of a child that could not become its program, as the shell has it.
+const NOT_STARTED: i32 = 127;
+
 /// Starts `command` with copies of `fds` from descriptor 3 on, named `names`.
+///
+/// std's own way to tell of a failed exec is a pipe, whose number may be that of a place: the child
+/// overwrites it then. So the child tells by a descriptor above the places.
 pub(crate) fn spawn_with_descriptors(
     mut command: Command,
     fds: &[BorrowedFd<'_>],
@@ -29,15 +37,6 @@ pub(crate) fn spawn_with_descriptors(
 ) -> io::Result<Child> {
     let count = i32::try_from(fds.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let end = FIRST + count;
-    // The pipe by which std hears of a failed exec must have a number that is not overwritten.
-    let mut reserved = Vec::new();
-    while let Some(fd) = fds.first() {
-        let copy = copy_from(fd.as_raw_fd(), FIRST)?;
-        if copy.as_raw_fd() >= end {
-            break;
-        }
-        reserved.push(copy);
-    }
     // Copies above the places, so that no place is overwritten before it was copied.
     let sources: io::Result<Vec<OwnedFd>> = fds
         .iter()
@@ -45,18 +44,37 @@ pub(crate) fn spawn_with_descriptors(
         .collect();
     let sources = sources?;
     let numbers: Vec<i32> = sources.iter().map(|fd| fd.as_raw_fd()).collect();
+    let (mut told, other) = UnixStream::pair()?;
+    let tell = copy_from(other.as_raw_fd(), end)?;
+    drop(other);
     let mut image = Image::new(&command, count, names)?;
     let become_program = move || {
-        for (place, &number) in (FIRST..).zip(&numbers) {
+        let placed = (FIRST..).zip(&numbers).try_for_each(|(place, &number)| {
             // The new one is not closed by exec. SAFETY: the call takes no address.
-            as_result(unsafe { libc::dup2(number, place) })?;
-        }
-        Err(image.exec())
+            as_result(unsafe { libc::dup2(number, place) }).map(drop)
+        });
+        let error = placed.err().unwrap_or_else(|| image.exec());
+        let errno = error.raw_os_error().unwrap_or(0).to_ne_bytes();
+        // SAFETY: the bytes live through the call.
+        unsafe { libc::write(tell.as_raw_fd(), errno.as_ptr().cast(), errno.len()) };
+        // SAFETY: the call takes no address and does not come back.
+        unsafe { libc::_exit(NOT_STARTED) }
     };
     // SAFETY: the closure makes system calls that may be made between fork and exec, and it does
     // not allocate.
     unsafe { command.pre_exec(become_program) };
-    command.spawn()
+    let spawned = command.spawn();
+    // With it goes this process's own copy of `tell`: the last one is closed by exec.
+    drop(command);
+    let mut child = spawned?;
+    let mut errno = [0; size_of::<i32>()];
+    match told.read_exact(&mut errno) {
+        Err(_) => Ok(child),
+        Ok(()) => {
+            child.wait()?;
+            Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
+        }
+    }
 }
 
 /// A copy of `fd` with the lowest free number from `least` on, which exec closes.

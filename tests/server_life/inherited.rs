@@ -14,6 +14,8 @@ use std::{
     },
     path::Path,
     process::{self, Command},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use annulus::net::{InheritedKind, InheritedSocket, inherited_sockets, spawn_with_sockets};
@@ -216,6 +218,30 @@ fn a_program_that_cannot_be_started_is_an_error() {
     }
     let error = spawn_with_sockets(Command::new("true"), [("a:b", &sockets.udp)]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+}
+
+/// std tells of a failed exec by a pipe, whose number may be one of those that the program gets.
+#[test]
+fn a_program_that_cannot_be_started_is_an_error_while_descriptors_come_and_go() {
+    let sockets = Sockets::new("churn");
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                let held: Vec<_> = (0..24).map(|_| sockets.tcp.try_clone()).collect();
+                drop(held);
+            }
+        });
+        let kinds: Vec<_> = (0..20)
+            .map(|_| {
+                let command = Command::new("/proc/nothing/program");
+                let started = spawn_with_sockets(command, [("tcp", &sockets.tcp); 60]);
+                started.map(drop).map_err(|error| error.kind())
+            })
+            .collect();
+        is_done.store(true, Ordering::Relaxed);
+        assert_eq!(kinds, [Err(io::ErrorKind::NotFound); 20]);
+    });
 }
 
 /// A plain name is that of a program in `PATH`, and never that of a file in the working directory.
