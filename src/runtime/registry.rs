@@ -11,7 +11,7 @@ use std::{
     mem,
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -27,7 +27,12 @@ use crate::{
     unwind::{self, lock},
 };
 
-type Question = Box<dyn FnOnce() + Send>;
+/// A question that was not answered yet.
+struct Question {
+    answer: Box<dyn FnOnce() + Send>,
+    /// It is kept by the asker, for as long as that waits.
+    asker: Weak<()>,
+}
 
 /// The place of a runtime.
 pub(crate) struct Seat {
@@ -91,8 +96,21 @@ impl Seat {
     fn answer_questions(&self) {
         let questions = self.questions.take(mem::take).unwrap_or_default();
         for question in questions {
-            unwind::swallow(question);
+            unwind::swallow(question.answer);
         }
+    }
+
+    /// Puts a question in. Those that were given up are dropped, since a thread that is stuck for
+    /// long would have more and more of them.
+    fn ask(&self, question: Question) {
+        let mut given_up = Vec::new();
+        self.questions.put(|questions| {
+            let all = mem::take(questions).into_iter();
+            (*questions, given_up) = all.partition(|question| question.asker.strong_count() > 0);
+            questions.push(question);
+        });
+        // Without the lock, as their replies wake the tasks that asked.
+        drop(given_up);
     }
 }
 
@@ -204,6 +222,7 @@ impl<T> Drop for Reply<T> {
 pub(crate) struct Asked<T> {
     seats: Vec<Arc<Seat>>,
     shared: Arc<Shared<T>>,
+    _asker: Arc<()>,
 }
 
 /// Asks each runtime of the process. `answer` is called on its thread, inside of the runtime.
@@ -216,19 +235,26 @@ pub(crate) fn ask_all<T: Send + 'static>(answer: fn() -> T) -> Asked<T> {
             waker: None,
         }),
     });
+    let asker = Arc::new(());
     for (place, seat) in seats.iter().enumerate() {
         let reply = Reply {
             shared: Arc::clone(&shared),
             place,
         };
-        let question = move || {
+        let answer = move || {
             let value = answer();
             lock(&reply.shared.answers).answers[reply.place] = Some(value);
         };
-        seat.questions
-            .put(|questions| questions.push(Box::new(question)));
+        seat.ask(Question {
+            answer: Box::new(answer),
+            asker: Arc::downgrade(&asker),
+        });
     }
-    Asked { seats, shared }
+    Asked {
+        seats,
+        shared,
+        _asker: asker,
+    }
 }
 
 impl<T> Asked<T> {
@@ -280,5 +306,33 @@ pub(crate) fn wait_for<F: Future + Unpin>(future: &mut F, patience: Duration) {
             return;
         }
         thread::park_timeout(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::{Runtime, task};
+
+    thread_local! {
+        static ANSWERED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn questions_that_were_given_up_do_not_pile_up() {
+        let runtime = Runtime::new().unwrap();
+        let ask = || ask_all(|| ANSWERED.set(ANSWERED.get() + 1));
+        for _ in 0..100 {
+            drop(ask());
+        }
+        let _asked = ask();
+        runtime.block_on(async {
+            while ANSWERED.get() == 0 {
+                task::yield_now().await;
+            }
+        });
+        assert_eq!(ANSWERED.get(), 1);
     }
 }

@@ -8,6 +8,7 @@
 //! further ones do nothing.
 
 use std::{
+    cell::RefCell,
     fmt, io, mem,
     sync::{
         Arc, OnceLock,
@@ -150,19 +151,25 @@ impl Control {
     /// Asks all workers for their connections. Those that have ended have none, as have those that
     /// have not begun.
     pub(crate) fn count_connections(&self) -> Query<ConnectionInfo> {
-        let query = Query::new();
-        let ask = |commands: &mut Commands| commands.queries.push(query.reply());
-        let owners = lock(&self.state).change_all(ask);
-        owners.into_iter().for_each(Owner::wake);
-        query
+        self.ask(|commands| &mut commands.queries)
     }
 
     /// Asks all workers for their counts.
     pub(crate) fn ask_counts(&self) -> Query<Counts> {
+        self.ask(|commands| &mut commands.counts)
+    }
+
+    /// Puts a question among those of its kind in each mailbox.
+    fn ask<T>(&self, kind: impl Fn(&mut Commands) -> &mut Vec<Reply<T>>) -> Query<T> {
         let query = Query::new();
-        let ask = |commands: &mut Commands| commands.counts.push(query.reply());
+        let given_up = RefCell::new(Vec::new());
+        let ask = |commands: &mut Commands| {
+            let replies = query.reply().add_to(kind(commands));
+            given_up.borrow_mut().extend(replies);
+        };
         let owners = lock(&self.state).change_all(ask);
         owners.into_iter().for_each(Owner::wake);
+        drop(given_up);
         query
     }
 
@@ -307,6 +314,17 @@ mod tests {
         assert_eq!(Pin::new(&mut count).poll(context), Poll::Ready(Vec::new()));
         let mut late = control.count_connections();
         assert_eq!(Pin::new(&mut late).poll(context), Poll::Ready(Vec::new()));
+    }
+
+    #[test]
+    fn questions_that_were_given_up_do_not_pile_up() {
+        let control = Arc::new(Control::default());
+        let mut inboxes = control.open(1);
+        for _ in 0..100 {
+            drop((control.ask_counts(), control.count_connections()));
+        }
+        let commands = inboxes[0].take(&Context::from_waker(Waker::noop()));
+        assert_eq!((commands.counts.len(), commands.queries.len()), (1, 1));
     }
 
     /// Panics when it is woken, and when it is dropped.

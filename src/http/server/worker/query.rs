@@ -7,8 +7,9 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -25,23 +26,37 @@ struct Replies<T> {
 }
 
 /// A worker's share of the answer. Dropping it hands it in.
-pub(crate) struct Reply<T>(Arc<Mutex<Replies<T>>>);
+pub(crate) struct Reply<T> {
+    replies: Arc<Mutex<Replies<T>>>,
+    asker: Weak<()>,
+}
 
 /// Waits for the replies.
-pub(crate) struct Query<T>(Arc<Mutex<Replies<T>>>);
+pub(crate) struct Query<T> {
+    replies: Arc<Mutex<Replies<T>>>,
+    /// Kept for as long as this waits.
+    asker: Arc<()>,
+}
 
 impl<T> Query<T> {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Replies {
+        let replies = Replies {
             replies_out: 0,
             answers: Vec::new(),
             waker: None,
-        })))
+        };
+        Self {
+            replies: Arc::new(Mutex::new(replies)),
+            asker: Arc::new(()),
+        }
     }
 
     pub(crate) fn reply(&self) -> Reply<T> {
-        lock(&self.0).replies_out += 1;
-        Reply(Arc::clone(&self.0))
+        lock(&self.replies).replies_out += 1;
+        Reply {
+            replies: Arc::clone(&self.replies),
+            asker: Arc::downgrade(&self.asker),
+        }
     }
 }
 
@@ -51,9 +66,9 @@ impl<T> Future for Query<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<T>> {
         // Cloning and dropping wakers is the user's code, so the lock is not held then.
         let waker = context.waker().clone();
-        let mut replies = lock(&self.0);
+        let mut replies = lock(&self.replies);
         if replies.replies_out == 0 {
-            return Poll::Ready(std::mem::take(&mut replies.answers));
+            return Poll::Ready(mem::take(&mut replies.answers));
         }
         let before = replies.waker.replace(waker);
         drop(replies);
@@ -63,15 +78,26 @@ impl<T> Future for Query<T> {
 }
 
 impl<T> Reply<T> {
+    /// Puts a reply among those that a worker has yet to send. Takes out those whose query was
+    /// given up, since a worker that is stuck for long would have more and more of them; they wake
+    /// tasks when they are dropped.
+    pub(crate) fn add_to(self, waiting: &mut Vec<Self>) -> Vec<Self> {
+        let all = mem::take(waiting).into_iter();
+        let (awaited, given_up) = all.partition(|reply| reply.asker.strong_count() > 0);
+        *waiting = awaited;
+        waiting.push(self);
+        given_up
+    }
+
     pub(crate) fn send(self, answers: impl IntoIterator<Item = T>) {
         let answers: Vec<T> = answers.into_iter().collect();
-        lock(&self.0).answers.extend(answers);
+        lock(&self.replies).answers.extend(answers);
     }
 }
 
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
-        let mut replies = lock(&self.0);
+        let mut replies = lock(&self.replies);
         replies.replies_out -= 1;
         if replies.replies_out > 0 {
             return;
