@@ -21,9 +21,16 @@
 mod listener;
 mod metric;
 mod on_signal;
+mod own_thread;
 mod page;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 pub use listener::{Inspector, listen};
 pub use on_signal::dump_on;
@@ -172,10 +179,9 @@ pub fn blocking_dumps(patience: Duration) -> Vec<Inspected<Dump>> {
 ///
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
 pub async fn metrics(patience: Duration) -> String {
-    let mut gathering = Gathering::begin();
-    let stats = stats(patience).await;
-    let _in_time = time::timeout(patience, &mut gathering).await;
-    page::write(&stats, gathering.families())
+    let mut question = MetricsQuestion::ask();
+    let _in_time = time::timeout(patience, &mut question).await;
+    question.page()
 }
 
 /// As [`metrics`], on a thread without a runtime, which it blocks.
@@ -185,10 +191,44 @@ pub async fn metrics(patience: Duration) -> String {
 /// Inside a runtime, which could not answer meanwhile.
 #[must_use]
 pub fn blocking_metrics(patience: Duration) -> String {
-    let mut gathering = Gathering::begin();
-    let stats = blocking_stats(patience);
-    registry::wait_for(&mut gathering, patience);
-    page::write(&stats, gathering.families())
+    assert_outside();
+    let mut question = MetricsQuestion::ask();
+    registry::wait_for(&mut question, patience);
+    question.page()
+}
+
+/// The questions of a page. As a future it is ready when all are answered.
+struct MetricsQuestion {
+    stats: Asked<Stats>,
+    others: Gathering,
+}
+
+impl MetricsQuestion {
+    fn ask() -> Self {
+        Self {
+            stats: registry::ask_all(runtime::stats),
+            others: Gathering::begin(),
+        }
+    }
+
+    /// The page with the answers that have come.
+    fn page(self) -> String {
+        page::write(&take(self.stats), self.others.families())
+    }
+}
+
+impl Future for MetricsQuestion {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let stats = Pin::new(&mut self.stats).poll(context);
+        let others = Pin::new(&mut self.others).poll(context);
+        if stats.is_ready() && others.is_ready() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
 }
 
 async fn ask<T: Send + 'static>(patience: Duration, answer: fn() -> T) -> Vec<Inspected<T>> {
@@ -198,14 +238,18 @@ async fn ask<T: Send + 'static>(patience: Duration, answer: fn() -> T) -> Vec<In
 }
 
 fn ask_blocking<T: Send + 'static>(patience: Duration, answer: fn() -> T) -> Vec<Inspected<T>> {
+    assert_outside();
+    let mut asked = registry::ask_all(answer);
+    registry::wait_for(&mut asked, patience);
+    take(asked)
+}
+
+fn assert_outside() {
     assert!(
         !runtime::is_inside(),
         "this blocks the thread, and was called inside a runtime: use the function without \
          `blocking_` there"
     );
-    let mut asked = registry::ask_all(answer);
-    registry::wait_for(&mut asked, patience);
-    take(asked)
 }
 
 fn take<T>(mut asked: Asked<T>) -> Vec<Inspected<T>> {
@@ -215,4 +259,52 @@ fn take<T>(mut asked: Asked<T>) -> Vec<Inspected<T>> {
         answer: answer.ok_or_else(|| seat.silence()),
     });
     inspected.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::pending,
+        sync::{Arc, Weak},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::Runtime;
+
+    /// A source that never answers.
+    struct Stuck;
+
+    impl Source for Stuck {
+        fn tell(self: Arc<Self>) -> Telling {
+            Box::pin(pending())
+        }
+    }
+
+    /// The one source and the one runtime that do not answer are waited for together.
+    #[test]
+    fn a_page_comes_when_the_patience_is_over_once() {
+        const PATIENCE: Duration = Duration::from_secs(3600);
+
+        let stuck = Arc::new(Stuck);
+        let source: Weak<Stuck> = Arc::downgrade(&stuck);
+        add_source(source);
+        let (tell, told) = std::sync::mpsc::channel::<()>();
+        let (made, is_made) = std::sync::mpsc::channel();
+        let outside = std::thread::spawn(move || {
+            let runtime = Runtime::new().unwrap();
+            made.send(()).unwrap();
+            drop((told.recv(), runtime));
+        });
+        is_made.recv().unwrap();
+        crate::run(async {
+            time::pause();
+            let start: Instant = time::now();
+            let page = metrics(PATIENCE).await;
+            assert_eq!(time::now() - start, PATIENCE);
+            assert!(page.contains("annulus_runtime_up"), "{page}");
+        });
+        drop(tell);
+        outside.join().unwrap();
+    }
 }

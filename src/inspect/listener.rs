@@ -1,20 +1,21 @@
 //! The Unix socket at which a viewer attaches.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs, io, mem,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     rc::Rc,
-    sync::mpsc,
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
     time::Duration,
 };
 
-use super::{dumps, metrics, on_signal::small_runtime};
+use super::{dumps, metrics, own_thread};
 use crate::{
     future::race,
     net::{UnixListener, UnixStream},
     sync::{Semaphore, remote::oneshot},
-    sys, task,
+    sys::{self, Process},
+    task,
     time::{sleep, timeout},
 };
 
@@ -37,12 +38,49 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers questions about this process at a Unix socket, until it is dropped. Made by [`listen`].
+///
+/// Dropping it removes the file, unless another socket has been made at its path since. In a child
+/// of fork(2) it does nothing: the socket is the parent's.
 #[must_use = "dropping it closes the socket"]
 pub struct Inspector {
-    path: PathBuf,
+    file: SocketFile,
     /// The thread ends when this is dropped.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// The file of a socket, which goes with this unless another socket has its place by then.
+struct SocketFile {
+    /// Absolute, since the working directory may change.
+    path: PathBuf,
+    /// The numbers of the device and of the file there.
+    id: Option<(u64, u64)>,
+    /// A forked child leaves its parent's file.
+    process: Process,
+}
+
+impl SocketFile {
+    /// The file that was made at `path`.
+    fn made(path: PathBuf) -> Self {
+        Self {
+            id: Self::id(&path),
+            path,
+            process: Process::current(),
+        }
+    }
+
+    fn id(path: &Path) -> Option<(u64, u64)> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.process.is_current() && self.id.is_some() && Self::id(&self.path) == self.id {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Makes a Unix socket at `path` at which a viewer, such as the program `top` of this crate's
@@ -64,7 +102,7 @@ pub struct Inspector {
 /// | `dump` | those of [`dumps`], with an empty line between two of them |
 ///
 /// A text has at most 4 MiB, four connections are served at a time, and one that is silent for a
-/// minute is closed.
+/// minute, or does not take its answer for a minute, is closed.
 ///
 /// # Errors
 ///
@@ -92,53 +130,43 @@ pub struct Inspector {
 /// # }
 /// ```
 pub fn listen(path: impl AsRef<Path>) -> io::Result<Inspector> {
-    let path = path.as_ref().to_owned();
     let listener = UnixListener::options()
         .mode(0o600)
         .remove_stale(true)
         .listen(&path)?;
+    let file = SocketFile::made(std::path::absolute(path)?);
     let (stop, stopped) = oneshot::channel();
-    let (tell, told) = mpsc::channel();
-    let run = move || {
-        let runtime = match small_runtime() {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(tell.send(Err(error))),
-        };
-        runtime.block_on(async {
-            let listener = match UnixListener::from_std(listener) {
-                Ok(listener) => listener,
-                Err(error) => return drop(tell.send(Err(error))),
-            };
-            let _ = tell.send(Ok(()));
+    let thread = own_thread::start("annulus-inspect", move || {
+        let listener = UnixListener::from_std(listener)?;
+        Ok(async move {
             let _ = race(serve(listener), stopped).await;
-        });
-    };
-    let thread = thread::Builder::new()
-        .name("annulus-inspect".to_owned())
-        .spawn(run)?;
-    told.recv()
-        .unwrap_or_else(|_| Err(io::Error::other("the thread for inspection has panicked")))?;
+        })
+    })?;
     Ok(Inspector {
-        path,
+        file,
         stop: Some(stop),
         thread: Some(thread),
     })
 }
 
 impl Inspector {
-    /// Returns the path of the socket.
+    /// Returns the absolute path of the socket.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.path
     }
 }
 
 impl Drop for Inspector {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-        drop(self.stop.take());
+        let (stop, thread) = (self.stop.take(), self.thread.take());
+        if !self.file.process.is_current() {
+            // The thread is the parent's, and none of this process to wait for.
+            return mem::forget((stop, thread));
+        }
+        drop(stop);
         // It ends within a turn: what it waits for is dropped.
-        let ended = self.thread.take().map(JoinHandle::join);
+        let ended = thread.map(JoinHandle::join);
         drop(ended);
     }
 }
@@ -146,7 +174,7 @@ impl Drop for Inspector {
 impl fmt::Debug for Inspector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inspector")
-            .field("path", &self.path)
+            .field("path", &self.file.path)
             .finish_non_exhaustive()
     }
 }
@@ -174,8 +202,7 @@ async fn serve(listener: UnixListener) {
 async fn answer_all(stream: &UnixStream) -> io::Result<()> {
     let user = stream.peer_cred()?.uid();
     if user != 0 && user != sys::effective_user() {
-        stream.write_all("error another user's process\n").await?;
-        return Ok(());
+        return send(stream, "error another user's process\n").await;
     }
     let mut received = Vec::new();
     while let Some(request) = next_request(stream, &mut received).await? {
@@ -183,15 +210,20 @@ async fn answer_all(stream: &UnixStream) -> io::Result<()> {
             b"metrics" => metrics(PATIENCE).await,
             b"dump" => dump_text().await,
             _ => {
-                let message = "error expected the request `metrics` or `dump`\n";
-                stream.write_all(message).await?;
+                send(stream, "error expected the request `metrics` or `dump`\n").await?;
                 continue;
             }
         };
         let text = cut(text);
-        let answer = format!("ok {}\n{text}", text.len());
-        timeout(TIMEOUT, stream.write_all(answer)).await??;
+        send(stream, format!("ok {}\n{text}", text.len())).await?;
     }
+    Ok(())
+}
+
+/// Sends an answer, unless the client does not take it.
+async fn send(stream: &UnixStream, answer: impl Into<String>) -> io::Result<()> {
+    let answer: String = answer.into();
+    timeout(TIMEOUT, stream.write_all(answer)).await??;
     Ok(())
 }
 
@@ -204,7 +236,7 @@ async fn next_request(stream: &UnixStream, received: &mut Vec<u8>) -> io::Result
             return Ok(Some(line));
         }
         if received.len() >= REQUEST_BYTES_MAX {
-            stream.write_all("error the request is too long\n").await?;
+            send(stream, "error the request is too long\n").await?;
             return Ok(None);
         }
         let bytes = timeout(TIMEOUT, stream.recv()).await??;
@@ -241,6 +273,7 @@ fn cut(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time;
 
     #[test]
     fn a_long_text_is_cut_at_the_end_of_a_line() {
@@ -250,5 +283,19 @@ mod tests {
         assert!(text.len() <= ANSWER_BYTES_MAX && text.len() > ANSWER_BYTES_MAX - 50);
         assert!(text.ends_with("0123456789\n# The rest is cut.\n"));
         assert_eq!(cut("short".to_owned()), "short");
+    }
+
+    #[test]
+    fn a_client_that_takes_no_answers_is_given_up() {
+        crate::run(async {
+            time::pause();
+            let (near, far) = UnixStream::pair().unwrap();
+            drop(task::spawn(async move {
+                while far.write_all("x\n".repeat(1000)).await.is_ok() {}
+            }));
+            let answering = timeout(100 * TIMEOUT, answer_all(&near)).await;
+            let error = answering.expect("it does not wait for ever").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
     }
 }

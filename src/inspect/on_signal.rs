@@ -1,12 +1,12 @@
 //! The dump of a process that gets a signal.
 
-use std::{io, sync::mpsc, thread, time::Duration};
-
-use super::dumps;
-use crate::{
-    runtime::Runtime,
-    signal::{self, SignalKind},
+use std::{
+    io::{self, Write as _},
+    time::Duration,
 };
+
+use super::{dumps, own_thread};
+use crate::signal::{self, SignalKind};
 
 /// How long the threads may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// A thread of its own waits for the signal, `annulus-dump`. So the dump also comes when each of
 /// the program's own threads is stuck; those are named with the system call that they are in. As
-/// with any listener, the signal's default action is gone.
+/// with any listener, the signal's default action is gone. A dump that cannot be written is lost.
 ///
 /// # Errors
 ///
@@ -36,37 +36,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # }
 /// ```
 pub fn dump_on(kind: SignalKind) -> io::Result<()> {
-    let (tell, told) = mpsc::channel();
-    let run = move || {
-        let runtime = match small_runtime() {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(tell.send(Err(error))),
-        };
-        runtime.block_on(async {
-            let mut signals = match signal::stream(kind) {
-                Ok(signals) => signals,
-                Err(error) => return drop(tell.send(Err(error))),
-            };
-            let _ = tell.send(Ok(()));
+    let thread = own_thread::start("annulus-dump", move || {
+        let mut signals = signal::stream(kind)?;
+        Ok(async move {
             while signals.recv().await.is_ok() {
                 for dump in dumps(PATIENCE).await {
-                    eprintln!("annulus: {dump}");
+                    // It cannot be told that standard error is full or gone, and the next dump may
+                    // find it well.
+                    let _ = writeln!(io::stderr(), "annulus: {dump}");
                 }
             }
-        });
-    };
-    thread::Builder::new()
-        .name("annulus-dump".to_owned())
-        .spawn(run)?;
-    told.recv()
-        .unwrap_or_else(|_| Err(io::Error::other("the thread for dumps has panicked")))
-}
-
-/// A runtime for this thread that inspects the others and is not inspected.
-pub(super) fn small_runtime() -> io::Result<Runtime> {
-    Runtime::builder()
-        .ring_entries(8)
-        .receive_buffers(1)
-        .unlisted()
-        .build()
+        })
+    });
+    thread.map(drop)
 }

@@ -16,6 +16,7 @@ mod environment;
 mod exhausted;
 mod forbidden;
 mod forked;
+mod forked_inspector;
 mod forked_udp;
 mod interrupted;
 mod killed;

@@ -2,9 +2,12 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     mem::MaybeUninit,
-    os::{fd::AsRawFd as _, unix::net::UnixStream},
+    os::{
+        fd::{AsFd as _, AsRawFd},
+        unix::net::UnixStream,
+    },
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,6 +20,7 @@ use std::{
 use annulus::{
     Runtime, Stall,
     future::join,
+    inspect,
     signal::{self, Signal, SignalKind},
     spawn,
 };
@@ -242,4 +246,41 @@ fn a_stuck_thread_that_blocks_all_signals_is_reported_without_its_code() {
             assert!(reports.iter().any(|stall| stall.location().is_some()));
         },
     );
+}
+
+/// Makes a descriptor standard error.
+fn set_standard_error(fd: &impl AsRawFd) {
+    // SAFETY: the call takes no address.
+    assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), 2) }, 2);
+}
+
+#[test]
+fn dumps_go_on_after_one_that_could_not_be_written() {
+    let name = "signals::dumps_go_on_after_one_that_could_not_be_written";
+    on_each_driver(name, || {
+        let kept = io::stderr().as_fd().try_clone_to_owned().unwrap();
+        thread::spawn(|| annulus::run(std::future::pending::<()>()));
+        inspect::dump_on(SignalKind::user1()).unwrap();
+        let (gone, _) = UnixStream::pair().unwrap();
+        set_standard_error(&gone);
+        kill(SignalKind::user1());
+        // Long enough for the dump, most often: a test of more could not fail wrongly.
+        thread::sleep(Duration::from_millis(100));
+        let (mut near, far) = UnixStream::pair().unwrap();
+        near.set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
+        set_standard_error(&far);
+        let start = Instant::now();
+        let mut bytes = [0; 8];
+        let is_written = loop {
+            kill(SignalKind::user1());
+            match near.read_exact(&mut bytes) {
+                Ok(()) => break true,
+                Err(_) if start.elapsed() > BOUND => break false,
+                Err(_) => {}
+            }
+        };
+        set_standard_error(&kept);
+        assert!(is_written && bytes.starts_with(b"annulus:"), "{bytes:?}");
+    });
 }

@@ -237,3 +237,16 @@ fn a_viewer_asks_at_a_socket_that_only_this_user_may_use() {
     drop(tell);
     shown.unwrap().join().unwrap();
 }
+
+#[test]
+fn the_socket_of_a_later_viewer_is_left_alone() {
+    let path = socket("later");
+    let first = inspect::listen(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let second = inspect::listen(&path).unwrap();
+    drop(first);
+    let (head, _) = ask(&UnixStream::connect(&path).unwrap(), "metrics\n");
+    assert!(head.starts_with("ok "), "{head}");
+    drop(second);
+    assert!(!path.exists());
+}
