@@ -4,18 +4,13 @@ use std::{io, net};
 
 use annulus::net::TcpStream;
 
-use crate::support::{listen, recv_exact, run};
-
-/// An address without a listener.
-fn closed_addr() -> net::SocketAddr {
-    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
+use crate::support::{closed_port, listen, recv_exact, run};
 
 #[test]
 fn a_port_without_a_listener_refuses_the_connection() {
     run(async {
-        let error = TcpStream::connect(closed_addr()).await.unwrap_err();
+        let (_held, closed) = closed_port();
+        let error = TcpStream::connect(closed).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert!(
             error.raw_os_error().is_some(),
@@ -28,15 +23,14 @@ fn a_port_without_a_listener_refuses_the_connection() {
 fn addresses_are_tried_in_turn() {
     run(async {
         let (listener, addr) = listen().await;
-        let addrs = vec![closed_addr(), addr];
+        let (_held, closed) = closed_port();
+        let addrs = vec![closed, addr];
         let near = TcpStream::connect(addrs).await.unwrap();
         assert_eq!(near.peer_addr().unwrap(), addr);
         let (far, _) = listener.accept().await.unwrap();
         far.write_all("found").await.unwrap();
         assert_eq!(recv_exact(&near, 5).await, b"found");
-        let error = TcpStream::connect(&[closed_addr(), closed_addr()][..])
-            .await
-            .unwrap_err();
+        let error = TcpStream::connect(&[closed, closed][..]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     });
 }

@@ -234,8 +234,9 @@ fn reading_into_ones_own_memory_tells_what_did_not_fit() {
 fn a_refusal_is_told_once_and_ends_nothing() {
     run(async {
         let (client, at_client) = bind().await;
+        // It keeps its port, and takes nothing but what it sends to itself.
         let (gone, at_gone) = std_socket();
-        drop(gone);
+        gone.connect(at_gone).unwrap();
         client.connect(at_gone).await.unwrap();
         for _ in 0..3 {
             // Told to the receive that waits.
@@ -251,10 +252,10 @@ fn a_refusal_is_told_once_and_ends_nothing() {
             assert!(is_refused(&error), "{error}");
         }
         assert!(client.take_error().unwrap().is_none());
-        let back = StdSocket::bind(at_gone).unwrap();
+        gone.connect(at_client).unwrap();
         client.send("hello").await.unwrap();
-        assert_eq!(back.recv_from(&mut [0; 9]).unwrap(), (5, at_client));
-        back.send_to(b"back", at_client).unwrap();
+        assert_eq!(gone.recv_from(&mut [0; 9]).unwrap(), (5, at_client));
+        gone.send(b"back").unwrap();
         assert_eq!(&*client.recv().await.unwrap(), b"back");
     });
 }

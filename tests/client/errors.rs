@@ -9,14 +9,8 @@ use annulus::http::{
 
 use crate::{
     script::Script,
-    support::{http::ok, run, run_each},
+    support::{closed_port, http::ok, run, run_each},
 };
-
-/// An address without a listener.
-fn nowhere() -> std::net::SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
 
 /// All that an error shows of itself, in any form.
 fn all_of(error: Error) -> String {
@@ -102,7 +96,8 @@ fn an_error_begins_with_the_origin_and_tells_no_secrets() {
 
 #[test]
 fn an_error_of_connecting_names_the_address_and_the_proxy() {
-    let (addr, secret) = (nowhere(), "me:secret");
+    let (_held, addr) = closed_port();
+    let secret = "me:secret";
     let refused = |error: Error, expected: String| {
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(error.to_string().starts_with(&expected), "{error}");

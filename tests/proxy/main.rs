@@ -18,7 +18,7 @@ use annulus::{
     spawn, time,
 };
 
-use support::{BOUND, conformance, run};
+use support::{BOUND, closed_port, conformance, run};
 
 /// A proxy on a thread of its own, which ends with this value.
 struct Proxy {
@@ -196,9 +196,7 @@ fn what_is_about_one_connection_stays_there() {
 #[test]
 fn a_server_that_is_not_there_is_502() {
     run(async {
-        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = unused.local_addr().unwrap();
-        drop(unused);
+        let (_held, addr) = closed_port();
         let proxy = Proxy::to(addr);
         let response = Client::new().get(proxy.url("/")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);

@@ -42,10 +42,19 @@ use annulus::{
     net::{TcpListener, TcpStream},
     task::yield_now,
     time,
+    workers::{AcceptPolicy, SharedListener},
 };
 
 /// How long a test waits for what must come. Only a test that fails waits so long.
 pub(crate) const BOUND: Duration = Duration::from_secs(100);
+
+/// An address that refuses connections for as long as the first part is kept: that has the port, so
+/// that no other process listens there, and does not listen.
+pub(crate) fn closed_port() -> (SharedListener, net::SocketAddr) {
+    let held = SharedListener::bind("127.0.0.1:0", AcceptPolicy::ReusePort).unwrap();
+    let addr = held.local_addr().unwrap();
+    (held, addr)
+}
 
 /// A variable for programs that allocate megabytes again and again: so many free bytes stay at the
 /// end of glibc's heap. Without it their pages are given back and made anew each time, which takes

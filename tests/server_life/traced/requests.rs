@@ -16,7 +16,7 @@ use tracing::Level;
 
 use super::{Told, reach};
 use crate::support::{
-    BOUND,
+    BOUND, closed_port,
     recorder::{SeenSpan, on_each_driver},
 };
 
@@ -240,6 +240,25 @@ fn a_request_whose_client_or_server_leaves_closes_its_span_once() {
 }
 
 #[test]
+fn a_hook_that_panics_costs_its_connection_alone() {
+    on_each_driver(async |_seen| {
+        let server = Server::new().on_request_span(|_span, fields| {
+            assert!(!fields.contains_key("x-panic"), "planned");
+        });
+        beside(server, router(), async |addr| {
+            let stream = TcpStream::connect(addr).await.unwrap();
+            let request = "GET /inline HTTP/1.1\r\nHost: a\r\nX-Panic: 1\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            let error = stream.recv().await.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            let client = Client::new();
+            assert_eq!(ask(&client, addr, "/inline").await.1, "at once");
+        })
+        .await;
+    });
+}
+
+#[test]
 fn a_request_that_is_kept_keeps_no_span_open() {
     on_each_driver(async |seen| {
         let kept: Rc<Cell<Option<Request>>> = Rc::default();
@@ -311,8 +330,8 @@ fn a_clients_request_has_a_span_and_carries_what_its_hook_adds() {
             let parent = fields.get("x-parent").unwrap().to_str().unwrap();
             span.follows_from(tracing::Id::from_u64(parent.parse().unwrap()));
         });
-        let (addr_of_nothing, client) = (closed_port(), Client::builder());
-        let client = client.on_request_span(|span, fields| {
+        let (_held, addr_of_nothing) = closed_port();
+        let client = Client::builder().on_request_span(|span, fields| {
             let id = span.id().expect("the test records it").into_u64();
             fields.insert("x-parent", HeaderValue::from(id));
         });
@@ -343,10 +362,4 @@ fn a_clients_request_has_a_span_and_carries_what_its_hook_adds() {
         assert_eq!(requests[0].follows, [fine.id]);
         assert_eq!(requests[1].follows, [missing.id]);
     });
-}
-
-/// An address at which nothing listens.
-fn closed_port() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
