@@ -172,8 +172,9 @@ impl SharedListener {
     /// # Errors
     ///
     /// Outside of the worker's runtime, and when there are no descriptors left. Where connections
-    /// are handed over, [`InvalidInput`](io::ErrorKind::InvalidInput) when the worker has its
-    /// listener already, or is of another set.
+    /// are handed over, [`InvalidInput`](io::ErrorKind::InvalidInput) when a worker of this number
+    /// has its listener already, also one of another set, and when the set of the first worker that
+    /// asked was smaller.
     pub fn listener(&self, worker: &Worker) -> io::Result<TcpListener> {
         match &self.kind {
             Kind::Sockets { options, cores, .. } => {

@@ -16,7 +16,7 @@ impl Server {
     /// effect any more inside of the handler, since the span has been entered by then.
     ///
     /// The hook is not called for a request whose span no subscriber wants. The map of fields is
-    /// built for it at each call.
+    /// built for it at each call. When the hook panics, its connection is reset.
     ///
     /// Feature: `tracing`.
     ///
