@@ -15,7 +15,7 @@ use std::{
 
 use annulus::{
     Worker, task, time,
-    workers::{RemoteJoinError, Sharded},
+    workers::{RemoteJoinError, Sharded, WorkersHandle},
 };
 
 use crate::{joined, on_each_driver, stop, support::BOUND, until, waiting, worker};
@@ -156,15 +156,19 @@ impl Drop for Noted {
     }
 }
 
+/// A value on each worker, and the notes of those that were dropped.
+fn noted(workers: &WorkersHandle) -> (Sharded<Noted>, Notes) {
+    let notes = Notes::default();
+    let own = Arc::clone(&notes);
+    let make = move |worker: Worker| Noted(worker.index(), Arc::clone(&own));
+    (Sharded::new(workers, make), notes)
+}
+
 #[test]
 fn the_last_handle_drops_the_values_after_the_calls_under_way() {
     on_each_driver(|builder| {
         let workers = waiting(builder.count(2));
-        let dropped = Arc::new(Mutex::new(Vec::new()));
-        let notes = Arc::clone(&dropped);
-        let values = Sharded::new(&workers, move |worker| {
-            Noted(worker.index(), Arc::clone(&notes))
-        });
+        let (values, dropped) = noted(&workers);
         let (tell, told) = mpsc::channel::<()>();
         let block = worker(&workers, 1).call(move || told.recv_timeout(BOUND));
         let calls = Arc::new(AtomicUsize::new(0));
@@ -191,11 +195,7 @@ fn the_last_handle_drops_the_values_after_the_calls_under_way() {
 fn a_worker_that_has_ended_has_dropped_its_value_and_refuses_calls() {
     on_each_driver(|builder| {
         let workers = waiting(builder.count(2));
-        let dropped = Arc::new(Mutex::new(Vec::new()));
-        let notes = Arc::clone(&dropped);
-        let values = Sharded::new(&workers, move |worker| {
-            Noted(worker.index(), Arc::clone(&notes))
-        });
+        let (values, dropped) = noted(&workers);
         let never = values.spawn_at(0, async |_value: Rc<Noted>| {
             std::future::pending::<()>().await
         });
