@@ -65,6 +65,8 @@ struct Worker<H> {
     started: Instant,
     /// Seconds since the start, as of this turn.
     now: u32,
+    /// When the next of these seconds begins.
+    next_second: Instant,
     /// Wakes by a connection's index: bytes for an idle one, whatever its handler waits for else.
     wakes: IndexWakes,
     /// Connections that were woken and wait for a turn in which less is sent: those with a request,
@@ -105,13 +107,15 @@ pub(super) async fn serve<H: Handler>(
     inbox: Inbox,
     jobs: Vec<job::Start>,
 ) -> Report {
+    let started = time::now();
     let mut worker = Worker {
         shared: Rc::new(Shared::new(settings, inbox.is_stopping())),
         handler: Rc::new(handler),
         inbox,
         listeners,
-        started: time::now(),
+        started,
         now: 0,
+        next_second: started,
         wakes: IndexWakes::new(),
         asking: VecDeque::new(),
         answering: VecDeque::new(),
@@ -142,7 +146,9 @@ pub(super) async fn serve<H: Handler>(
         worker.close_idle(context);
         worker.look_at_writes(context);
         worker.look_at_burst(context);
-        while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
+        if !worker.refusals.is_empty() {
+            while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
+        }
         if !worker.jobs.is_empty() {
             worker.join_jobs(context);
         }
@@ -170,36 +176,52 @@ impl<H: Handler> Worker<H> {
     /// Begins a turn of this worker.
     fn begin_turn(&mut self) {
         if let Some(end) = time::turn_end() {
-            self.used_until(self.second_of(end));
+            self.used_until(end);
         }
         time::watch_turn();
-        self.set_clocks(self.second_of(time::now()));
+        self.set_clocks(time::now());
     }
 
     /// Looks at the clock again in the middle of a turn.
     fn look_at_clocks(&mut self) {
-        let now = self.second_of(time::now());
+        let now = time::now();
         self.used_until(now);
         self.set_clocks(now);
     }
 
-    fn set_clocks(&mut self, now: u32) {
+    /// Most turns begin in the second of the one before. To compare costs less than to subtract.
+    #[inline]
+    fn set_clocks(&mut self, now: Instant) {
         self.shared.look_at_clock();
-        self.now = now;
-        self.shared.set_second(now);
+        if now >= self.next_second {
+            self.begin_second(now);
+        }
     }
 
-    /// The second of the worker's clock.
-    fn second_of(&self, time: Instant) -> u32 {
-        let since = time.saturating_duration_since(self.started);
-        u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    #[cold]
+    fn begin_second(&mut self, now: Instant) {
+        let since = self.since_start(now);
+        self.now = seconds(since);
+        let next = Duration::from_secs(since.as_secs().saturating_add(1));
+        // What no clock can show does not begin.
+        self.next_second = self.started.checked_add(next).unwrap_or(now);
+        self.shared.set_second(self.now);
     }
 
-    /// Notes that the last turn has lasted until `second`. When that is long a handler has blocked
-    /// the thread, and what was used in that turn was used then.
-    fn used_until(&mut self, second: u32) {
-        if second > self.now + 1 {
-            self.connections.move_last_use(self.now, second);
+    /// How long this worker has served.
+    fn since_start(&self, time: Instant) -> Duration {
+        time.saturating_duration_since(self.started)
+    }
+
+    /// Notes that the last turn has lasted until `end`. When that is long a handler has blocked the
+    /// thread, and what was used in that turn was used then.
+    #[inline]
+    fn used_until(&mut self, end: Instant) {
+        if end >= self.next_second {
+            let second = seconds(self.since_start(end));
+            if second > self.now + 1 {
+                self.connections.move_last_use(self.now, second);
+            }
         }
     }
 
@@ -321,6 +343,11 @@ impl<H> Drop for Worker<H> {
     fn drop(&mut self) {
         self.cut_connections();
     }
+}
+
+/// A time of the worker's clock.
+fn seconds(since: Duration) -> u32 {
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Drops an exchange with what its handler left, which is the user's and may panic.
