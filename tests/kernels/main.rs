@@ -1,7 +1,7 @@
 //! Runs the tests of the public interface and of cancellation on every kernel that is emulated
 //! (`ANNULUS_KERNEL`), and on the poll driver.
 //!
-//! Most tests wait, so the programs run side by side. They take a third of the time of `cargo test`.
+//! Most tests wait, so the programs run side by side. They take much of the time of `cargo test`.
 //! So without `ANNULUS_REQUIRE_ALL=1` tests that repeat what they do notice the variables and do a
 //! quarter, and cancellation is tried on the oldest kernel, on one in the middle, and on the poll
 //! driver. The closing line of `cargo test` names the kernels that were left out.

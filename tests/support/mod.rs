@@ -186,7 +186,7 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
 pub(crate) async fn settle() {
     let (near, far) = pair().await;
     settle_by(&near, &far).await;
-    // Thousands of connections that wait in TIME_WAIT make each later `bind` search long for a port.
+    // Thousands of connections in TIME_WAIT make each later `bind` search long for a port.
     near.set_linger(Some(Duration::ZERO)).unwrap();
 }
 

@@ -146,12 +146,7 @@ pub(super) async fn serve<H: Handler>(
         worker.close_idle(context);
         worker.look_at_writes(context);
         worker.look_at_burst(context);
-        if !worker.refusals.is_empty() {
-            while let Poll::Ready(Some(_)) = worker.refusals.poll_join_next(context) {}
-        }
-        if !worker.jobs.is_empty() {
-            worker.join_jobs(context);
-        }
+        worker.join_ended(context);
         worker.poll_pause(context);
         // Handlers that were woken meanwhile have their turn when everything else has had its own:
         // a handler that wakes itself until something happens would keep that from happening.
@@ -203,7 +198,7 @@ impl<H: Handler> Worker<H> {
         let since = self.since_start(now);
         self.now = seconds(since);
         let next = Duration::from_secs(since.as_secs().saturating_add(1));
-        // What no clock can show does not begin.
+        // A second that no clock can show does not begin.
         self.next_second = self.started.checked_add(next).unwrap_or(now);
         self.shared.set_second(self.now);
     }
@@ -279,7 +274,17 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Takes the jobs that have ended off the list.
+    /// Takes the tasks that have ended off their lists.
+    #[inline]
+    fn join_ended(&mut self, context: &mut Context<'_>) {
+        if !self.refusals.is_empty() {
+            while let Poll::Ready(Some(_)) = self.refusals.poll_join_next(context) {}
+        }
+        if !self.jobs.is_empty() {
+            self.join_jobs(context);
+        }
+    }
+
     fn join_jobs(&mut self, context: &mut Context<'_>) {
         while let Poll::Ready(Some(ended)) = self.jobs.poll_join_next(context) {
             self.shared.count(|report| report.count_job(&ended));
