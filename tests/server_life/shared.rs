@@ -133,6 +133,9 @@ fn two_servers_a_tcp_service_and_jobs_live_in_one_set_and_stop_together() {
             assert!(ask(figures_addr, "/").ends_with("figures"));
         }
         let mut echoed = connect(echo_addr);
+        // Until it is accepted it has not begun.
+        echoed.write_all(b"first").unwrap();
+        echoed.read_exact(&mut [0; 5]).unwrap();
         let mut waits = connect(pages_addr);
         waits.write_all(get("/wait").as_bytes()).unwrap();
         gate.wait_for(1);
