@@ -52,6 +52,8 @@ fn paused() -> (Rc<Timers>, impl Drop) {
     let timers = Timers::new(None);
     let entered = timers.enter();
     pause();
+    // On a slow machine the clock has gone on meanwhile.
+    fire(&timers);
     (timers, entered)
 }
 
