@@ -45,7 +45,7 @@ impl Announcer {
         lock(&self.state).starting_count = count;
     }
 
-    /// One more worker serves. The manager is told once all do.
+    /// Counts a worker that serves, and tells the manager when it is the last.
     pub(crate) fn worker_serves(&self) -> io::Result<()> {
         let mut state = lock(&self.state);
         state.starting_count = state.starting_count.saturating_sub(1);
