@@ -22,3 +22,4 @@ pub(crate) use room::lend_cursor;
 pub(crate) use room::lend_read_buf;
 pub use slice::{Slice, SliceMut};
 pub use vectored::IoVectored;
+pub(crate) use vectored::slices_of;

@@ -49,9 +49,28 @@ unsafe impl<A: IoBuf, B: IoBuf, C: IoBuf> IoVectored for (A, B, C) {
     }
 }
 
+/// The parts of buffers that no operation uses at the moment, without those that are empty.
+pub(crate) fn slices_of<B: IoVectored>(bufs: &B) -> Vec<&[u8]> {
+    let mut slices = Vec::new();
+    bufs.for_each(&mut |start, len| {
+        if len > 0 {
+            // SAFETY: the trait's contract: `len` readable bytes at `start`, which stay as they are
+            // while the buffers are borrowed.
+            slices.push(unsafe { std::slice::from_raw_parts(start, len) });
+        }
+    });
+    slices
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_slices_are_the_parts_that_have_bytes() {
+        let bufs = (b"head".to_vec(), "", "body");
+        assert_eq!(slices_of(&bufs), [&b"head"[..], b"body"]);
+    }
 
     #[test]
     fn the_parts_come_in_order() {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod carrier;
+pub(crate) mod closing;
 pub(crate) mod input;
 pub(crate) mod upgraded;
 
@@ -9,7 +10,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     future::{Future, poll_fn},
-    io,
+    io::{self, IoSlice},
     net::{Shutdown, SocketAddr},
     pin::Pin,
     rc::Rc,
@@ -18,7 +19,8 @@ use std::{
 };
 
 use crate::{
-    buf::{Interleaved, IoBuf, Room},
+    budget,
+    buf::{Interleaved, IoBuf, IoVectored, Room, slices_of},
     driver,
     future::Either,
     io::ByteStream,
@@ -117,6 +119,31 @@ impl Transport {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_write(context, bytes),
             Kind::Other(other) => other.poll_write(context, bytes),
+        }
+    }
+
+    /// As `poll_write`, out of several slices.
+    fn poll_write_vectored(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_write_vectored(context, slices),
+            Kind::Other(other) => other.poll_write_by(context, |stream, context| {
+                stream.poll_write_vectored(context, slices)
+            }),
+        }
+    }
+
+    /// Whether `poll_write_vectored` takes bytes of several slices.
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { .. } => true,
+            Kind::Other(other) => other
+                .stream
+                .try_borrow()
+                .is_ok_and(|stream| stream.is_write_vectored()),
         }
     }
 
@@ -254,6 +281,37 @@ impl Transport {
                 }))
             }
         }
+    }
+
+    /// As `write_all`, by a call of its own where that is the cheapest way.
+    async fn send_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> io::Result<B> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => Ok(socket.write_all(buf).await?),
+            Kind::Other(_) => {
+                let sent = self.write_all(buf).await;
+                budget::turn().await;
+                sent
+            }
+        }
+    }
+
+    /// As `send_all`, of several buffers.
+    async fn send_all_vectored<B: IoVectored>(&self, bufs: B) -> io::Result<B> {
+        let sent = match &self.0 {
+            Kind::Socket { socket, .. } => match socket.write_whole_vectored(bufs).await {
+                Ok((_, bufs)) => Ok(bufs),
+                Err(error) => Err(error.into()),
+            },
+            Kind::Other(other) => {
+                let _turn = other.write_turn().await;
+                for part in slices_of(&bufs) {
+                    other.write_in_turn(part).await?;
+                }
+                Ok(bufs)
+            }
+        };
+        budget::turn().await;
+        sent
     }
 
     /// Takes `bytes` to be sent in one piece, where that is the cheapest way and nothing stands
@@ -446,9 +504,16 @@ impl Other {
     }
 
     fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(
-            self.poll_write_turn(context, |stream, context| stream.poll_write(context, bytes))?
-        );
+        self.poll_write_by(context, |stream, context| stream.poll_write(context, bytes))
+    }
+
+    /// Writes by `call` when no write is under way, and counts what was taken.
+    fn poll_write_by(
+        &self,
+        context: &mut Context<'_>,
+        call: impl FnOnce(&mut dyn ByteStream, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(self.poll_write_turn(context, call)?);
         self.taken.set(self.taken.get() + count as u64);
         Poll::Ready(Ok(count))
     }

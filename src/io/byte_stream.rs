@@ -426,17 +426,21 @@ macro_rules! reads_by_method {
 }
 
 /// Gives a type and references to it the writing trait, by the type's own methods that take
-/// `&self`. A type with the word `vectored` has a method `poll_write_vectored` as well.
+/// `&self`. A type with the word `vectored` has a method `poll_write_vectored` as well, and may
+/// name the method that tells whether that takes several slices.
 macro_rules! writes_by_method {
     (vectored: $Type:ty $(, $($bound:tt)+)?) => {
-        crate::io::writes_by_method!(@impl vectored $Type, $Type $(, $($bound)+)?);
-        crate::io::writes_by_method!(@impl vectored $Type, &$Type $(, $($bound)+)?);
+        crate::io::writes_by_method!(vectored if |_| true => $Type $(, $($bound)+)?);
+    };
+    (vectored if $is_vectored:expr => $Type:ty $(, $($bound:tt)+)?) => {
+        crate::io::writes_by_method!(@impl vectored $is_vectored, $Type, $Type $(, $($bound)+)?);
+        crate::io::writes_by_method!(@impl vectored $is_vectored, $Type, &$Type $(, $($bound)+)?);
     };
     ($Type:ty $(, $($bound:tt)+)?) => {
         crate::io::writes_by_method!(@impl $Type, $Type $(, $($bound)+)?);
         crate::io::writes_by_method!(@impl $Type, &$Type $(, $($bound)+)?);
     };
-    (@impl vectored $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
+    (@impl vectored $is_vectored:expr, $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
         crate::io::writes_by_method!(@with {
             fn poll_write_vectored(
                 &mut self,
@@ -447,7 +451,8 @@ macro_rules! writes_by_method {
             }
 
             fn is_write_vectored(&self) -> bool {
-                true
+                let is_vectored: fn(&$Type) -> bool = $is_vectored;
+                is_vectored(self)
             }
         } $Type, $Writing $(, $($bound)+)?);
     };

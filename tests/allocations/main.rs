@@ -290,3 +290,61 @@ fn a_receive_under_a_timeout_allocates_nothing() {
         assert_eq!(count, 0, "{:?}", runtime.driver_kind());
     });
 }
+
+/// The handler's future has a large array while it waits, which its exchange keeps. A tunnel, with
+/// the client's end of it, needs a small part of that.
+#[cfg(feature = "http")]
+#[test]
+fn an_upgraded_connection_gives_its_exchange_back() {
+    use std::cell::Cell;
+
+    use annulus::{
+        http::{HeaderValue, Request, Response, Server, Upgraded},
+        sync::oneshot,
+        task::yield_now,
+    };
+
+    const COUNT: usize = 100;
+    const HANDLER_BYTES: usize = 64 * 1024;
+    const QUESTION: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: t\r\nConnection: upgrade\r\n\r\n";
+
+    async fn answer(_request: Request) -> Response {
+        let array = [0_u8; HANDLER_BYTES];
+        yield_now().await;
+        std::hint::black_box(&array);
+        Response::upgrade(HeaderValue::from_static("t"), async |peer: Upgraded| {
+            while peer.recv().await.is_ok_and(|bytes| !bytes.is_empty()) {}
+        })
+    }
+
+    on_both_drivers(|runtime| {
+        runtime.block_on(async {
+            let (tell, told) = oneshot::channel();
+            let tell = Cell::new(Some(tell));
+            let server = Server::new()
+                .listen("127.0.0.1:0")
+                .on_listening(move |addr| {
+                    let _ = tell.take().expect("there is one address").send(addr);
+                });
+            let handle = server.handle();
+            let serving = spawn(server.serve(answer));
+            let addr = told.await.unwrap();
+            let connect = async || {
+                let stream = TcpStream::connect(addr).await.unwrap();
+                stream.write_all(QUESTION).await.unwrap();
+                assert!(stream.recv().await.unwrap().starts_with(b"HTTP/1.1 101 "));
+                stream
+            };
+            let mut streams = vec![connect().await];
+            let before = counting::live();
+            for _ in 0..COUNT {
+                streams.push(connect().await);
+            }
+            let each = (counting::live() - before) / COUNT as i64;
+            assert!(each < HANDLER_BYTES as i64 / 8, "{each} bytes");
+            drop(streams);
+            handle.stop(Duration::ZERO);
+            serving.await.unwrap().unwrap();
+        });
+    });
+}

@@ -2,8 +2,8 @@
 
 use std::{
     cell::Cell,
-    future::{Future as _, pending},
-    io::ErrorKind,
+    future::{Future as _, pending, poll_fn},
+    io::{ErrorKind, IoSlice},
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -174,6 +174,45 @@ fn a_poll_that_waits_is_woken_although_another_task_writes() {
             assert!(received <= taken + 1000);
             recv_exact(&mut far.stream, taken + 1000 - received).await;
             write.await.unwrap().unwrap();
+        }
+    });
+}
+
+/// Sockets take several slices at once, and other streams one after the other.
+#[test]
+fn several_buffers_arrive_in_order_over_every_kind() {
+    run_each(async || {
+        for (name, is_vectored, (near, mut far)) in [
+            ("TCP", true, taken_over(kinds::tcp().await).await),
+            ("Unix", true, taken_over(kinds::unix()).await),
+            ("Duplex", false, taken_over(kinds::memory()).await),
+        ] {
+            let _running = Running(name);
+            assert_eq!(near.is_write_vectored(), is_vectored);
+            assert_eq!(
+                annulus::io::ByteWrite::is_write_vectored(&&near),
+                is_vectored
+            );
+            let large = vec![b'x'; 300_000];
+            let write = async {
+                let parts = (b"head".to_vec(), "", large.clone());
+                let back = near.write_all_vectored(parts).await.unwrap();
+                assert_eq!(back.2.len(), large.len());
+            };
+            let read = recv_exact(&mut far.stream, 4 + large.len());
+            let (_, received) = join(write, read).await;
+            assert!(received.starts_with(b"headx") && received.ends_with(b"x"));
+
+            let slices = [
+                IoSlice::new(b""),
+                IoSlice::new(b"one"),
+                IoSlice::new(b"two"),
+            ];
+            let poll = |context: &mut Context<'_>| near.poll_write_vectored(context, &slices);
+            let count = poll_fn(poll).await.unwrap();
+            assert_eq!(count, if is_vectored { 6 } else { 3 });
+            let received = recv_exact(&mut far.stream, count).await;
+            assert_eq!(received, &b"onetwo"[..count]);
         }
     });
 }

@@ -196,3 +196,20 @@ fn a_connect_with_content_is_refused_and_its_bytes_are_no_tunnel_s() {
         }
     });
 }
+
+#[test]
+fn a_panic_in_a_tunnel_ends_the_connection_and_is_no_other_code_s() {
+    annulus::run(async {
+        let mut client = Client::of(Connection::new(), async |_: Request| {
+            Response::upgrade(HeaderValue::from_static("t"), async |peer: Upgraded| {
+                peer.write_all("first").await.unwrap();
+                std::panic::resume_unwind(Box::new("a tunnel's panic"));
+            })
+        });
+        client
+            .send("GET / HTTP/1.1\r\nHost: t\r\nUpgrade: t\r\nConnection: upgrade\r\n\r\n")
+            .await;
+        client.until("first").await;
+        assert_eq!(client.rest().await, "");
+    });
+}

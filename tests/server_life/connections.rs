@@ -20,7 +20,7 @@ fn connections(handle: &ServerHandle) -> Vec<ConnectionInfo> {
 }
 
 /// Waits until `client` is in `phase`, and returns the server's facts about it.
-fn info_of(handle: &ServerHandle, client: &TcpStream, phase: Phase) -> ConnectionInfo {
+pub(crate) fn info_of(handle: &ServerHandle, client: &TcpStream, phase: Phase) -> ConnectionInfo {
     let addr: SocketAddr = client.local_addr().unwrap();
     let start = Instant::now();
     loop {

@@ -23,4 +23,5 @@ mod support;
 mod systemd;
 #[cfg(feature = "tracing")]
 mod traced;
+mod tunnels;
 mod unread;

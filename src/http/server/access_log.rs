@@ -1,5 +1,7 @@
 //! The records of an access log.
 
+pub(super) mod record;
+
 use std::{
     fmt,
     net::SocketAddr,

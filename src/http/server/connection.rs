@@ -12,7 +12,7 @@ use super::{
     access_log::Access,
     exchange::{Ended, Exchange},
     message::handler::Handler,
-    serve::{closing::close_gently, serve_all},
+    serve::serve_all,
     settings::Settings,
     timeouts::Timeouts,
     trace::ConnectionSpan,
@@ -22,7 +22,7 @@ use crate::{
     budget,
     http::{
         h1::{Leniency, Limits},
-        transport::Transport,
+        transport::{Transport, closing::close_gently},
     },
     time,
 };
@@ -122,6 +122,11 @@ impl Connection {
             match ended.await {
                 Ended::Idle(idle) => transport = idle,
                 Ended::Closed => return,
+                Ended::Tunnel(mut tunnel) => {
+                    // They are larger than all that is left.
+                    drop((serving, exchange));
+                    return poll_fn(|context| tunnel.poll(&shared, context)).await;
+                }
             }
         }
     }

@@ -10,8 +10,8 @@ use crate::http::transport::Transport;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// The address of the other end. None on a Unix socket, and in the phases `Tunnel` and
-    /// `Closing`, in which the server has let go of the socket.
+    /// The address of the other end. None on a Unix socket, and in the phase `Closing`, in which
+    /// the server has let go of the socket.
     pub peer: Option<SocketAddr>,
     /// The activity of the connection.
     pub phase: Phase,
@@ -34,6 +34,17 @@ impl ConnectionInfo {
             age,
             received: bytes.map(|bytes| bytes.received),
             sent: bytes.map(|bytes| bytes.sent),
+        }
+    }
+
+    /// Of a connection whose socket cannot be asked.
+    pub(super) fn without_socket(phase: Phase, age: Duration) -> Self {
+        Self {
+            peer: None,
+            phase,
+            age,
+            received: None,
+            sent: None,
         }
     }
 }

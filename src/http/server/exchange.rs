@@ -19,9 +19,10 @@ mod outgoing;
 mod pull;
 mod sending;
 mod timer;
+mod tunnel;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     fmt,
     future::poll_fn,
     io,
@@ -33,6 +34,7 @@ use std::{
 
 pub(crate) use driving::Driven;
 pub(crate) use line::Written;
+pub(crate) use tunnel::Tunnel;
 
 use super::{
     connection_info::ConnectionInfo, end_reason::EndReason, phase::Phase, settings::WhenGone,
@@ -41,11 +43,14 @@ use super::{
 use crate::{
     budget,
     http::{
-        HeaderMap,
+        HeaderMap, StatusCode,
         error::Result as BodyResult,
         error_kind::BodyFailure,
         h1::{AnswerTo, RequestHead, encode_reject},
-        transport::Transport,
+        transport::{
+            Transport,
+            upgraded::{Held, Upgraded},
+        },
     },
     pool::ManagedBuf,
     time,
@@ -53,12 +58,15 @@ use crate::{
 use incoming::{DRAIN_BYTES_MAX, Incoming, PROMISED_DRAIN_BYTES_MAX, Way};
 use line::Line;
 use outgoing::Outgoing;
+use tunnel::Using;
 
 /// The ways in which the service of a connection ends.
 pub(crate) enum Ended {
     /// It waits for the next request.
     Idle(Transport),
     Closed,
+    /// It has left HTTP, and goes on without an exchange.
+    Tunnel(Box<Tunnel>),
 }
 
 /// The state that an exchange's future, its request and its worker share.
@@ -143,12 +151,13 @@ impl Exchange {
         })
     }
 
-    /// Forgets the connection, which has ended, so that nothing of it reaches the next one.
+    /// Forgets the connection, which has ended or goes on as a tunnel, so that nothing of it
+    /// reaches the next one.
     pub(crate) fn end(&self) {
         self.line.end();
         self.incoming.end();
         self.outgoing.clear();
-        self.ended.replace(Some(Ended::Closed));
+        self.ended.borrow_mut().get_or_insert(Ended::Closed);
     }
 
     /// As [`end`](Self::end) for a connection that is idle next: all received requests are
@@ -173,16 +182,29 @@ impl Exchange {
         self.line.take()
     }
 
-    /// Takes the connection away for a tunnel, with the bytes that were received and not consumed.
-    pub(crate) fn begin_tunnel(&self) -> Option<(Transport, Vec<u8>)> {
-        let transport = self.line.take()?;
-        self.line.set_phase(Phase::Tunnel);
-        Some((transport, self.incoming.take_bytes()))
+    /// Begins a tunnel after the answer with `status`, and hands the connection over. `make` makes
+    /// the future that uses it.
+    pub(crate) fn begin_tunnel(
+        &self,
+        status: StatusCode,
+        make: impl FnOnce(Upgraded) -> Using,
+    ) -> Result<(), Gone> {
+        let transport = self.line.take().ok_or(Gone(EndReason::ClientGone))?;
+        let unread = self.incoming.take_bytes();
+        let held = Held::of_server(transport, unread, Rc::clone(&self.shared.stop));
+        let future = make(Upgraded::new(Rc::clone(&held)));
+        let tunnel = Box::new(Tunnel::new(status, future, held));
+        self.ended.replace(Some(Ended::Tunnel(tunnel)));
+        Ok(())
     }
 
-    /// Takes the connection back from a tunnel, if it was left.
-    pub(crate) fn end_tunnel(&self, transport: Option<Transport>) {
-        self.line.put_back(transport);
+    /// The tunnel that the connection goes on as, if it has left HTTP.
+    pub(crate) fn tunnel(&self) -> Option<RefMut<'_, Tunnel>> {
+        RefMut::filter_map(self.ended.borrow_mut(), |ended| match ended {
+            Some(Ended::Tunnel(tunnel)) => Some(&mut **tunnel),
+            _ => None,
+        })
+        .ok()
     }
 
     /// Ends the connection so that the client sees that something is missing.
@@ -371,17 +393,9 @@ impl Exchange {
         self.incoming.bytes_left()
     }
 
-    /// How many bytes of the body have come.
-    pub(crate) fn body_received(&self) -> u64 {
-        self.incoming.received()
-    }
-
     /// How many bytes the client has yet to send, where that is known.
     pub(crate) fn bytes_to_come(&self) -> Option<u64> {
-        match self.line.phase() {
-            Phase::Tunnel => None,
-            _ => self.incoming.to_come(),
-        }
+        self.incoming.to_come()
     }
 
     /// Whether the connection can stay open after an answer, as its head is to say, when the body

@@ -1,8 +1,6 @@
 //! The loop of a connection: a head, the handler's answer, the next head.
 
 mod answer;
-pub(super) mod closing;
-mod record;
 
 use std::{
     future::{Future, poll_fn},
@@ -12,6 +10,7 @@ use std::{
 };
 
 use super::{
+    access_log::record::{Exchanged, Facts},
     end_reason::EndReason,
     exchange::{Driven, Exchange, Gone},
     message::{handler::Handler, received::Received, request::Request, response::Response},
@@ -24,12 +23,11 @@ use crate::{
         StatusCode,
         error::Error,
         h1::{AnswerTo, RequestHead},
+        transport::closing::close_gently,
     },
     time,
 };
 use answer::{Answered, Next, answer, answer_at_once};
-use closing::close_gently;
-use record::Exchanged;
 
 /// The future of an exchange, in a box that it never leaves.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
@@ -124,7 +122,7 @@ async fn serve<H: Handler>(
                     None => answer_late(exchange, received, handled, driven, &mut gathered).await,
                 };
                 finish(exchange, received, record, &answered);
-                span.finish(|| outcome(&answered), || exchange.body_bytes());
+                end_span(exchange, span, &answered);
                 answered?.2
             }
         };
@@ -279,8 +277,7 @@ fn finish(
 ) {
     exchange.retire();
     if let Some(record) = record {
-        let (status, reason) = outcome(answered);
-        record.tell(exchange, &received.head, status, reason);
+        tell_log(exchange, &received.head, record, answered);
     }
     let shared = exchange.shared();
     match answered {
@@ -291,6 +288,42 @@ fn finish(
     if answered.is_ok() {
         shared.count_answer();
     }
+}
+
+/// Tells the access log of a request that has ended. One that has become a tunnel has not.
+#[cold]
+fn tell_log(
+    exchange: &Exchange,
+    head: &RequestHead,
+    record: Exchanged,
+    answered: &Result<Answered, Gone>,
+) {
+    let bytes = exchange.body_bytes();
+    if let Some(mut tunnel) = exchange.tunnel() {
+        return tunnel.keep_log(record, head, exchange.peer(), bytes);
+    }
+    let Some(log) = &exchange.shared().settings.access_log else {
+        return;
+    };
+    let (status, reason) = outcome(answered);
+    let facts = Facts {
+        peer: exchange.peer(),
+        bytes,
+        status,
+        reason,
+    };
+    record.tell(log, head, facts);
+}
+
+/// Ends the span of a request, unless that has become a tunnel, which has the span then.
+#[inline(always)]
+fn end_span(exchange: &Exchange, span: RequestSpan, answered: &Result<Answered, Gone>) {
+    if span.is_open() {
+        if let Some(mut tunnel) = exchange.tunnel() {
+            return tunnel.keep_span(span, exchange.body_bytes());
+        }
+    }
+    span.finish(|| outcome(answered), || exchange.body_bytes());
 }
 
 impl Gathered {

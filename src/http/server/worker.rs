@@ -246,6 +246,7 @@ impl<H: Handler> Worker<H> {
                 }
                 Doing::Idle(transport) => ConnectionInfo::of(transport, Phase::Idle, age),
                 Doing::Active(number) => self.running[*number as usize].exchange.info(age),
+                Doing::Tunnel(tunnel) => tunnel.info(age),
             }
         };
         self.connections.iter().map(tell).collect()
@@ -256,6 +257,7 @@ impl<H: Handler> Worker<H> {
             Doing::Idle(transport) if transport.is_sending() => Phase::Writing,
             Doing::Idle(_) => Phase::Idle,
             Doing::Active(number) => self.running[*number as usize].exchange.phase(),
+            Doing::Tunnel(tunnel) => tunnel.phase(),
         });
         Counts::new(self.shared.report(), phases)
     }
@@ -314,18 +316,11 @@ impl<H> Worker<H> {
     /// idle connections.
     fn cut_connections(&mut self) {
         for running in self.running.drain() {
-            // Its client has had the whole answer, and has yet to close its side.
-            let is_answered = running.exchange.phase() == Phase::Closing;
-            self.shared.count(|report| {
-                let count = if is_answered {
-                    &mut report.finished
-                } else {
-                    &mut report.cut
-                };
-                *count += 1;
-            });
+            self.shared.count_cut(running.exchange.phase());
             discard(running);
         }
+        self.connections
+            .cut_tunnels(|phase| self.shared.count_cut(phase));
         for index in self.connections.unsent_since(0) {
             self.shared.count(|report| report.cut += 1);
             if let Some(Doing::Idle(transport)) = self.connections.doing(index) {

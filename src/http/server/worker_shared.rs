@@ -8,7 +8,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{access_log::Access, end_reason::EndReason, report::Report, settings::Settings};
+use super::{
+    access_log::Access, end_reason::EndReason, phase::Phase, report::Report, settings::Settings,
+};
 use crate::{
     http::{
         HeaderValue, StatusCode,
@@ -196,6 +198,19 @@ impl Shared {
     /// Changes the other counts of this worker.
     pub(crate) fn count(&self, count: impl FnOnce(&mut Report)) {
         count(&mut self.report.borrow_mut());
+    }
+
+    /// Counts a connection that was served until it was cut, in this phase.
+    pub(crate) fn count_cut(&self, phase: Phase) {
+        self.count(|report| {
+            // Its client has had the whole answer, and has yet to close its side.
+            let count = if phase == Phase::Closing {
+                &mut report.finished
+            } else {
+                &mut report.cut
+            };
+            *count += 1;
+        });
     }
 
     /// The counts of this worker so far.

@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     fmt,
     future::{pending, poll_fn},
-    io,
+    io::{self, IoSlice},
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -12,7 +12,7 @@ use std::{
 use super::Transport;
 use crate::{
     budget,
-    buf::{IoBuf, Room},
+    buf::{IoBuf, IoVectored, Room},
     http::stop_notice::StopNotice,
     io::{reads_by_method, writes_by_method},
     pool::ManagedBuf,
@@ -32,55 +32,73 @@ use crate::{
 ///
 /// Everything works through `&self`: one task may receive while another sends.
 pub struct Upgraded {
-    /// There until it is dropped.
-    transport: Option<Transport>,
-    /// The bytes that came with the message before it.
-    unread: Cell<Option<ManagedBuf>>,
+    held: Rc<Held>,
+}
+
+/// The state of an upgraded connection. A server has it too, to close the connection once the
+/// handler's function has returned.
+pub(crate) struct Held {
+    transport: Transport,
+    /// The bytes that came with the message before it. Most have none, so there is room for a
+    /// pointer only.
+    unread: Cell<Option<Box<ManagedBuf>>>,
     /// Reading or writing has failed.
     is_broken: Cell<bool>,
-    /// None of the client's.
-    server: Option<ServerSide>,
+    /// That of its server; none of the client's.
+    stop: Option<Rc<StopNotice>>,
 }
 
-/// The part of an upgraded connection that only a server has.
-struct ServerSide {
-    stop: Rc<StopNotice>,
-    way_back: WayBack,
-}
-
-/// The place where a connection is left that is to be ended.
-pub(crate) type WayBack = Rc<Cell<Option<Transport>>>;
-
-impl Upgraded {
-    /// A connection of the client's.
-    pub(crate) fn of_client(transport: Transport, unread: ManagedBuf) -> Self {
-        Self {
-            transport: Some(transport),
-            unread: Cell::new((!unread.is_empty()).then_some(unread)),
+impl Held {
+    fn new(transport: Transport, unread: ManagedBuf, stop: Option<Rc<StopNotice>>) -> Rc<Self> {
+        let unread = (!unread.is_empty()).then(|| Box::new(unread));
+        Rc::new(Self {
+            transport,
+            unread: Cell::new(unread),
             is_broken: Cell::new(false),
-            server: None,
-        }
+            stop,
+        })
     }
 
-    /// A connection of a server's. It is left in `way_back`, unless it breaks.
+    /// A connection of a server's.
     pub(crate) fn of_server(
         transport: Transport,
         unread: Vec<u8>,
         stop: Rc<StopNotice>,
-        way_back: WayBack,
-    ) -> Self {
-        let mut upgraded = Self::of_client(transport, ManagedBuf::own(unread));
-        upgraded.server = Some(ServerSide { stop, way_back });
-        upgraded
+    ) -> Rc<Self> {
+        Self::new(transport, ManagedBuf::own(unread), Some(stop))
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Takes the connection, unless it is broken.
+    pub(crate) fn into_whole(self) -> Option<Transport> {
+        (!self.is_broken.get()).then_some(self.transport)
+    }
+}
+
+impl Upgraded {
+    pub(crate) fn new(held: Rc<Held>) -> Self {
+        Self { held }
+    }
+
+    /// A connection of the client's.
+    pub(crate) fn of_client(transport: Transport, unread: ManagedBuf) -> Self {
+        Self::new(Held::new(transport, unread, None))
     }
 
     fn transport(&self) -> &Transport {
-        self.transport.as_ref().expect("it is not dropped yet")
+        &self.held.transport
+    }
+
+    fn take_unread(&self) -> Option<ManagedBuf> {
+        self.held.unread.take().map(|unread| *unread)
     }
 
     fn note<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
         if result.is_err() {
-            self.is_broken.set(true);
+            self.held.is_broken.set(true);
         }
         result
     }
@@ -110,9 +128,39 @@ impl Upgraded {
     /// On a socket a write that has begun is sent whole. On another stream, TLS included, a
     /// beginning of `buf` may have been sent.
     pub async fn write_all<B: IoBuf + AsRef<[u8]>>(&self, buf: B) -> io::Result<B> {
-        let result = self.transport().write_all(buf).await;
-        budget::turn().await;
-        self.note(result)
+        self.note(self.transport().send_all(buf).await)
+    }
+
+    /// Sends all of several buffers, one after the other, and gives them back. A socket sends them
+    /// by one call, from where they are.
+    ///
+    /// # Errors
+    ///
+    /// The error of the connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write_all`](Self::write_all).
+    ///
+    /// # Examples
+    ///
+    /// A length and a message, which is not copied:
+    ///
+    /// ```
+    /// use std::io;
+    /// use annulus::http::Upgraded;
+    /// use bytes::Bytes;
+    ///
+    /// async fn send(connection: &Upgraded, message: Bytes) -> io::Result<()> {
+    ///     let len = u32::try_from(message.len()).map_err(io::Error::other)?;
+    ///     connection
+    ///         .write_all_vectored((len.to_be_bytes().to_vec(), message))
+    ///         .await
+    ///         .map(drop)
+    /// }
+    /// ```
+    pub async fn write_all_vectored<B: IoVectored>(&self, bufs: B) -> io::Result<B> {
+        self.note(self.transport().send_all_vectored(bufs).await)
     }
 
     /// Ends the sending direction after the bytes before.
@@ -131,7 +179,7 @@ impl Upgraded {
     ///
     /// The errors of the connection.
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        if let Some(unread) = self.unread.take() {
+        if let Some(unread) = self.take_unread() {
             return Poll::Ready(Ok(unread));
         }
         let received = ready!(self.transport().poll_recv_in_turn(context));
@@ -149,7 +197,7 @@ impl Upgraded {
         context: &mut Context<'_>,
         room: &mut Room<'_>,
     ) -> Poll<io::Result<Option<ManagedBuf>>> {
-        if let Some(unread) = self.unread.take() {
+        if let Some(unread) = self.take_unread() {
             return Poll::Ready(Ok(Some(unread)));
         }
         let received = ready!(self.transport().poll_recv_into(context, room));
@@ -165,6 +213,29 @@ impl Upgraded {
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let taken = ready!(self.transport().poll_write(context, bytes));
         Poll::Ready(self.note(taken))
+    }
+
+    /// Takes the first bytes of `slices`, one slice after the other, and returns how many. A
+    /// connection that is a socket sends them as
+    /// [`TcpStream::poll_write_vectored`](crate::net::TcpStream::poll_write_vectored) does; TLS
+    /// takes bytes of one slice.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
+    pub fn poll_write_vectored(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let taken = ready!(self.transport().poll_write_vectored(context, slices));
+        Poll::Ready(self.note(taken))
+    }
+
+    /// Whether [`poll_write_vectored`](Self::poll_write_vectored) takes bytes of several slices.
+    #[must_use]
+    pub fn is_write_vectored(&self) -> bool {
+        self.transport().is_write_vectored()
     }
 
     /// Waits until the bytes that were taken are on their way.
@@ -194,25 +265,15 @@ impl Upgraded {
     ///
     /// Nothing is lost.
     pub async fn stopping(&self) {
-        match &self.server {
-            Some(server) => server.stop.stopping().await,
+        match &self.held.stop {
+            Some(stop) => stop.stopping().await,
             None => pending().await,
         }
     }
 }
 
 reads_by_method!(Upgraded);
-writes_by_method!(Upgraded);
-
-impl Drop for Upgraded {
-    fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            let transport = self.transport.take();
-            let is_whole = !self.is_broken.get();
-            server.way_back.set(transport.filter(|_| is_whole));
-        }
-    }
-}
+writes_by_method!(vectored if Upgraded::is_write_vectored => Upgraded);
 
 impl fmt::Debug for Upgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -92,11 +92,6 @@ impl Line {
         self.transport.take()
     }
 
-    /// Gives back a connection that was taken.
-    pub(super) fn put_back(&self, transport: Option<Transport>) {
-        self.transport.replace(transport);
-    }
-
     /// Ends the connection so that the client sees that something is missing.
     pub(super) fn cut(&self) {
         if let Some(transport) = &*self.transport.borrow() {
@@ -201,13 +196,7 @@ impl Line {
         let phase = self.phase.get();
         match &*self.transport.borrow() {
             Some(transport) => ConnectionInfo::of(transport, phase, age),
-            None => ConnectionInfo {
-                peer: None,
-                phase,
-                age,
-                received: None,
-                sent: None,
-            },
+            None => ConnectionInfo::without_socket(phase, age),
         }
     }
 

@@ -14,11 +14,10 @@ use crate::http::{
             body_writer::BodyWriter,
             received::Received,
             response::Response,
-            response_body::{MakeProducer, MakeTunnel, ResponseBody},
+            response_body::{MakeProducer, ResponseBody},
         },
         settings::WhenGone,
     },
-    transport::upgraded::{Upgraded, WayBack},
 };
 
 /// The step after an answer.
@@ -110,37 +109,10 @@ pub(crate) async fn answer(
         return Ok(refuse(exchange, EndReason::HandlerFailed, answer_to));
     };
     let status = response.status();
-    let reason = reason_of(exchange);
-    let body = response.take_body();
     if status.is_informational() || answer_to.is_connect && status.is_success() {
-        let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
-        return match body {
-            ResponseBody::Tunnel(_) if is_upgrade && !is_offered(&received.head, &response) => {
-                Ok(refuse_upgrade(exchange, response, answer_to))
-            }
-            ResponseBody::Tunnel(make) if is_upgrade || status.is_success() => {
-                // The tunnel begins after the request, whose body cannot be read any more.
-                exchange.retire();
-                exchange.ask_for_body()?;
-                if exchange.body_failed().is_some() || !exchange.skip_body().await? {
-                    let failure = exchange.body_failed();
-                    let failure = failure.unwrap_or(BodyError::TooLarge.into());
-                    return Ok(refuse(exchange, failure.into(), answer_to));
-                }
-                encode(exchange, &response, None, answer_to);
-                exchange.flush().await?;
-                tunnel(exchange, received.span.around_made(make)).await?;
-                Ok((status, None, Next::Close))
-            }
-            // Neither ends an exchange: what follows would be taken for its answer, or for a
-            // tunnel's bytes.
-            _ if answer_to.is_connect => {
-                Ok(refuse(exchange, EndReason::ConnectUnsupported, answer_to))
-            }
-            _ => Ok(refuse(exchange, EndReason::HandlerFailed, answer_to)),
-        };
+        return leave_http(exchange, received, response, answer_to).await;
     }
-    match body {
+    match response.take_body() {
         ResponseBody::Producer(make) => {
             // The handler's code may still have the request or its body, and read from it: the
             // producer, for example, unless that never runs.
@@ -157,11 +129,47 @@ pub(crate) async fn answer(
             };
             exchange.outgoing().mark_head();
             let framing = encode(exchange, &response, None, answer_to);
-            produce(exchange, received, make, framing, (status, reason)).await
+            let outcome = (status, reason_of(exchange));
+            produce(exchange, received, make, framing, outcome).await
         }
         ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
             Ok(refuse(exchange, EndReason::HandlerFailed, answer_to))
         }
+    }
+}
+
+/// Writes the head that a tunnel begins after, and hands the connection over.
+async fn leave_http(
+    exchange: &Exchange,
+    received: &Received,
+    mut response: Response,
+    answer_to: AnswerTo,
+) -> std::result::Result<Answered, Gone> {
+    let status = response.status();
+    let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
+    match response.take_body() {
+        ResponseBody::Tunnel(_) if is_upgrade && !is_offered(&received.head, &response) => {
+            Ok(refuse_upgrade(exchange, response, answer_to))
+        }
+        ResponseBody::Tunnel(make) if is_upgrade || status.is_success() => {
+            // The tunnel begins after the request, whose body cannot be read any more.
+            exchange.retire();
+            exchange.ask_for_body()?;
+            if exchange.body_failed().is_some() || !exchange.skip_body().await? {
+                let failure = exchange.body_failed();
+                let failure = failure.unwrap_or(BodyError::TooLarge.into());
+                return Ok(refuse(exchange, failure.into(), answer_to));
+            }
+            encode(exchange, &response, None, answer_to);
+            exchange.flush().await?;
+            let make = received.span.around_made(make);
+            exchange.begin_tunnel(status, make)?;
+            Ok((status, None, Next::Close))
+        }
+        // Neither ends an exchange: what follows would be taken for its answer, or for a tunnel's
+        // bytes.
+        _ if answer_to.is_connect => Ok(refuse(exchange, EndReason::ConnectUnsupported, answer_to)),
+        _ => Ok(refuse(exchange, EndReason::HandlerFailed, answer_to)),
     }
 }
 
@@ -334,18 +342,4 @@ async fn produce(
             Err(Gone(EndReason::AnswerCut))
         }
     }
-}
-
-/// Hands the connection over, waits until the tunnel's future is done, and takes the connection
-/// back to be ended, if it was left.
-async fn tunnel(exchange: &Rc<Exchange>, make: Box<MakeTunnel>) -> std::result::Result<(), Gone> {
-    let Some((transport, unread)) = exchange.begin_tunnel() else {
-        return Err(Gone(EndReason::ClientGone));
-    };
-    let stop = Rc::clone(&exchange.shared().stop);
-    let way_back = WayBack::default();
-    let upgraded = Upgraded::of_server(transport, unread, stop, Rc::clone(&way_back));
-    make(upgraded).await;
-    exchange.end_tunnel(way_back.take());
-    Ok(())
 }

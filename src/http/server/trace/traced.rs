@@ -184,6 +184,11 @@ impl RequestSpan {
         }
     }
 
+    /// Whether there is a span at all.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// A future that runs in the span.
     pub(crate) fn around<F>(&self, future: F) -> Traced<Self, F> {
         Traced::new(self.clone(), future)

@@ -1,7 +1,11 @@
 //! The connections of one worker, in the order of their last use.
 
 use crate::http::{
-    server::trace::{ConnectionId, ConnectionSpans},
+    server::{
+        exchange::Tunnel,
+        phase::Phase,
+        trace::{ConnectionId, ConnectionSpans},
+    },
     transport::Transport,
 };
 
@@ -16,6 +20,8 @@ pub(crate) enum Doing {
     Idle(Transport),
     /// An exchange serves it: its index among the worker's.
     Active(u32),
+    /// It has left HTTP.
+    Tunnel(Box<Tunnel>),
 }
 
 struct Connection {
@@ -101,8 +107,13 @@ impl Connections {
         self.unlink(index);
         match before {
             Doing::Idle(stream) => Some(stream),
-            Doing::Active(_) => None,
+            Doing::Active(_) | Doing::Tunnel(_) => None,
         }
+    }
+
+    /// Notes that an active connection has left HTTP.
+    pub(crate) fn leave_http(&mut self, index: u32, tunnel: Box<Tunnel>) {
+        self.slots[index as usize].doing = Doing::Tunnel(tunnel);
     }
 
     /// Notes that a connection is idle again.
@@ -206,6 +217,21 @@ impl Connections {
     /// The second of a connection's last use.
     pub(crate) fn last_used(&self, index: u32) -> u32 {
         self.slots[index as usize].last_used
+    }
+
+    /// Cuts the connections that have left HTTP, before all are forgotten. `note` is called with
+    /// the phase of each.
+    pub(crate) fn cut_tunnels(&mut self, mut note: impl FnMut(Phase)) {
+        for (_, connection) in &mut self.slots {
+            let before = std::mem::replace(&mut connection.doing, Doing::Active(NONE));
+            match before {
+                Doing::Tunnel(tunnel) => {
+                    note(tunnel.phase());
+                    tunnel.cut();
+                }
+                other => connection.doing = other,
+            }
+        }
     }
 
     /// Forgets all connections. The idle ones are closed.

@@ -5,10 +5,8 @@ use std::{future::Future, time::Duration};
 use crate::{
     http::{
         h1::{AnswerTo, encode_reject},
-        server::{
-            end_reason::EndReason, serve::closing::close_gently, trace, worker_shared::Shared,
-        },
-        transport::Transport,
+        server::{end_reason::EndReason, trace, worker_shared::Shared},
+        transport::{Transport, closing::close_gently},
     },
     time,
 };

@@ -85,6 +85,7 @@ impl<H: Handler> Worker<H> {
                     }
                     Poll::Pending => return,
                 },
+                Some(Doing::Tunnel(_)) => return self.serve_tunnel(index, whose, &mut context),
                 None => return,
             };
             let running = &mut self.running[number as usize];
@@ -115,9 +116,31 @@ impl<H: Handler> Worker<H> {
                     self.recycle(number);
                     return drop(self.connections.remove(index));
                 }
+                Some(Ended::Tunnel(tunnel)) => {
+                    self.recycle(number);
+                    self.connections.leave_http(index, tunnel);
+                }
             }
         }
         waker.wake();
+    }
+
+    /// The turn of a connection that has left HTTP.
+    #[inline(never)]
+    fn serve_tunnel(&mut self, index: u32, whose: Whose, context: &mut Context<'_>) {
+        if whose == Whose::Asking && self.shared.is_turn_half_over() {
+            return self.asking.push_back(index);
+        }
+        let Some(Doing::Tunnel(tunnel)) = self.connections.doing(index) else {
+            return;
+        };
+        let poll = || budget::each(|| tunnel.poll(&self.shared, context));
+        // The stream below may be the user's, and panic.
+        if !matches!(unwind::caught(poll), Some(Poll::Pending)) {
+            drop(self.connections.remove(index));
+            self.burst.note_dropped(1);
+            self.count_finished();
+        }
     }
 
     /// Gives a connection that is idle but for its answer to an exchange, which waits until that is

@@ -1,14 +1,13 @@
 //! Fills the access log's record of a request.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Instant, SystemTime},
+};
 
+use super::{Access, AccessLog};
 use crate::{
-    http::{
-        StatusCode,
-        error::Error,
-        h1::RequestHead,
-        server::{access_log::Access, end_reason::EndReason, exchange::Exchange},
-    },
+    http::{StatusCode, error::Error, h1::RequestHead, server::end_reason::EndReason},
     time,
 };
 
@@ -20,6 +19,15 @@ pub(crate) struct Exchanged {
     pub(crate) error: Option<Box<Error>>,
 }
 
+/// The facts that are known at the end.
+pub(crate) struct Facts {
+    pub(crate) peer: Option<SocketAddr>,
+    /// The bytes of both bodies: received and sent.
+    pub(crate) bytes: (u64, u64),
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) reason: Option<EndReason>,
+}
+
 impl Exchanged {
     pub(crate) fn begin() -> Self {
         Self {
@@ -29,27 +37,18 @@ impl Exchanged {
         }
     }
 
-    pub(crate) fn tell(
-        &self,
-        exchange: &Exchange,
-        head: &RequestHead,
-        status: Option<StatusCode>,
-        reason: Option<EndReason>,
-    ) {
-        let Some(log) = &exchange.shared().settings.access_log else {
-            return;
-        };
-        let received = exchange.body_received();
+    pub(crate) fn tell(&self, log: &AccessLog, head: &RequestHead, facts: Facts) {
+        let (received, sent) = facts.bytes;
         log(&Access {
-            peer: exchange.peer(),
+            peer: facts.peer,
             time: self.time,
             method: Some(head.method()),
             target: head.target(),
-            status,
+            status: facts.status,
             received,
-            sent: exchange.outgoing().body_bytes(),
+            sent,
             duration: time::now().saturating_duration_since(self.started),
-            reason,
+            reason: facts.reason,
             error: self.error.as_deref(),
             head: Some(head),
         });
