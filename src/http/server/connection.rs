@@ -121,8 +121,10 @@ impl Connection {
             });
             match ended.await {
                 Ended::Idle(idle) => transport = idle,
-                Ended::Closed => return,
-                Ended::Tunnel(mut tunnel) => {
+                Ended::Closed => {
+                    let Some(mut tunnel) = exchange.take_tunnel() else {
+                        return;
+                    };
                     // They are larger than all that is left.
                     drop((serving, exchange));
                     return poll_fn(|context| tunnel.poll(&shared, context)).await;

@@ -14,6 +14,7 @@ mod serving;
 mod spare_memory;
 mod stopping;
 mod sweeping;
+mod tunnels;
 
 use std::{
     collections::VecDeque,
@@ -48,6 +49,7 @@ use control::{Inbox, Stop};
 use counts::Counts;
 use spare_memory::Burst;
 use stopping::Stopping;
+use tunnels::Tunnels;
 
 /// An exchange and its future.
 struct Running {
@@ -75,6 +77,7 @@ struct Worker<H> {
     answering: VecDeque<u32>,
     connections: Connections,
     running: slab::Slab<Running>,
+    tunnels: Tunnels,
     // Not `Spares`, whose cell would cost a request 15 instructions.
     spare: Vec<Running>,
     burst: Burst,
@@ -121,6 +124,7 @@ pub(super) async fn serve<H: Handler>(
         answering: VecDeque::new(),
         connections: Connections::new(),
         running: slab::Slab::new(),
+        tunnels: Tunnels::default(),
         spare: Vec::new(),
         burst: Burst::default(),
         sweep: Alarm::default(),
@@ -245,8 +249,10 @@ impl<H: Handler> Worker<H> {
                     ConnectionInfo::of(transport, Phase::Writing, age)
                 }
                 Doing::Idle(transport) => ConnectionInfo::of(transport, Phase::Idle, age),
-                Doing::Active(number) => self.running[*number as usize].exchange.info(age),
-                Doing::Tunnel(tunnel) => tunnel.info(age),
+                Doing::Active(number) => match self.running.get(*number as usize) {
+                    Some(running) => running.exchange.info(age),
+                    None => self.tunnels.get(*number).info(age),
+                },
             }
         };
         self.connections.iter().map(tell).collect()
@@ -256,8 +262,10 @@ impl<H: Handler> Worker<H> {
         let phases = self.connections.iter().map(|(doing, _)| match doing {
             Doing::Idle(transport) if transport.is_sending() => Phase::Writing,
             Doing::Idle(_) => Phase::Idle,
-            Doing::Active(number) => self.running[*number as usize].exchange.phase(),
-            Doing::Tunnel(tunnel) => tunnel.phase(),
+            Doing::Active(number) => match self.running.get(*number as usize) {
+                Some(running) => running.exchange.phase(),
+                None => self.tunnels.get(*number).phase(),
+            },
         });
         Counts::new(self.shared.report(), phases)
     }
@@ -319,8 +327,10 @@ impl<H> Worker<H> {
             self.shared.count_cut(running.exchange.phase());
             discard(running);
         }
-        self.connections
-            .cut_tunnels(|phase| self.shared.count_cut(phase));
+        for tunnel in self.tunnels.drain() {
+            self.shared.count_cut(tunnel.phase());
+            tunnel.cut();
+        }
         for index in self.connections.unsent_since(0) {
             self.shared.count(|report| report.cut += 1);
             if let Some(Doing::Idle(transport)) = self.connections.doing(index) {

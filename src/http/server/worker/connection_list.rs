@@ -1,11 +1,7 @@
 //! The connections of one worker, in the order of their last use.
 
 use crate::http::{
-    server::{
-        exchange::Tunnel,
-        phase::Phase,
-        trace::{ConnectionId, ConnectionSpans},
-    },
+    server::trace::{ConnectionId, ConnectionSpans},
     transport::Transport,
 };
 
@@ -18,10 +14,9 @@ const NEVER: u32 = u32::MAX;
 pub(crate) enum Doing {
     /// It waits for its next request; its socket receives.
     Idle(Transport),
-    /// An exchange serves it: its index among the worker's.
+    /// An exchange serves it, or it has left HTTP: a number of the worker's. A third variant would
+    /// cost a request 15 instructions.
     Active(u32),
-    /// It has left HTTP.
-    Tunnel(Box<Tunnel>),
 }
 
 struct Connection {
@@ -107,13 +102,13 @@ impl Connections {
         self.unlink(index);
         match before {
             Doing::Idle(stream) => Some(stream),
-            Doing::Active(_) | Doing::Tunnel(_) => None,
+            Doing::Active(_) => None,
         }
     }
 
-    /// Notes that an active connection has left HTTP.
-    pub(crate) fn leave_http(&mut self, index: u32, tunnel: Box<Tunnel>) {
-        self.slots[index as usize].doing = Doing::Tunnel(tunnel);
+    /// Notes that an active connection has another number.
+    pub(crate) fn renumber(&mut self, index: u32, number: u32) {
+        self.slots[index as usize].doing = Doing::Active(number);
     }
 
     /// Notes that a connection is idle again.
@@ -217,21 +212,6 @@ impl Connections {
     /// The second of a connection's last use.
     pub(crate) fn last_used(&self, index: u32) -> u32 {
         self.slots[index as usize].last_used
-    }
-
-    /// Cuts the connections that have left HTTP, before all are forgotten. `note` is called with
-    /// the phase of each.
-    pub(crate) fn cut_tunnels(&mut self, mut note: impl FnMut(Phase)) {
-        for (_, connection) in &mut self.slots {
-            let before = std::mem::replace(&mut connection.doing, Doing::Active(NONE));
-            match before {
-                Doing::Tunnel(tunnel) => {
-                    note(tunnel.phase());
-                    tunnel.cut();
-                }
-                other => connection.doing = other,
-            }
-        }
     }
 
     /// Forgets all connections. The idle ones are closed.

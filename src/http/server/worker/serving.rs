@@ -85,10 +85,11 @@ impl<H: Handler> Worker<H> {
                     }
                     Poll::Pending => return,
                 },
-                Some(Doing::Tunnel(_)) => return self.serve_tunnel(index, whose, &mut context),
                 None => return,
             };
-            let running = &mut self.running[number as usize];
+            let Some(running) = self.running.get_mut(number as usize) else {
+                return self.serve_tunnel(index, number, whose, &mut context);
+            };
             if whose == Whose::Asking {
                 if running.exchange.is_answering() {
                     return self.answering.push_back(index);
@@ -112,13 +113,14 @@ impl<H: Handler> Worker<H> {
                     self.connections.rest(index, stream, self.now);
                 }
                 Some(Ended::Closed) => {
-                    self.count_finished();
+                    let tunnel = running.exchange.take_tunnel();
                     self.recycle(number);
-                    return drop(self.connections.remove(index));
-                }
-                Some(Ended::Tunnel(tunnel)) => {
-                    self.recycle(number);
-                    self.connections.leave_http(index, tunnel);
+                    let Some(tunnel) = tunnel else {
+                        self.count_finished();
+                        return drop(self.connections.remove(index));
+                    };
+                    let number = self.tunnels.insert(tunnel);
+                    self.connections.renumber(index, number);
                 }
             }
         }
@@ -127,17 +129,17 @@ impl<H: Handler> Worker<H> {
 
     /// The turn of a connection that has left HTTP.
     #[inline(never)]
-    fn serve_tunnel(&mut self, index: u32, whose: Whose, context: &mut Context<'_>) {
+    fn serve_tunnel(&mut self, index: u32, number: u32, whose: Whose, context: &mut Context<'_>) {
         if whose == Whose::Asking && self.shared.is_turn_half_over() {
             return self.asking.push_back(index);
         }
-        let Some(Doing::Tunnel(tunnel)) = self.connections.doing(index) else {
-            return;
-        };
+        let tunnel = self.tunnels.get_mut(number);
         let poll = || budget::each(|| tunnel.poll(&self.shared, context));
         // The stream below may be the user's, and panic.
         if !matches!(unwind::caught(poll), Some(Poll::Pending)) {
+            let tunnel = self.tunnels.remove(number);
             drop(self.connections.remove(index));
+            unwind::swallow(|| drop(tunnel));
             self.burst.note_dropped(1);
             self.count_finished();
         }
