@@ -64,8 +64,8 @@ use tunnel::Using;
 pub(crate) enum Ended {
     /// It waits for the next request.
     Idle(Transport),
-    /// It is closed, or has left HTTP: [`Exchange::take_tunnel`] tells. A third variant would cost a
-    /// request 15 instructions.
+    /// It is closed, or has left HTTP: [`Exchange::take_tunnel`] tells. A third variant would cost
+    /// a request 15 instructions.
     Closed,
 }
 
