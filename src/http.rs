@@ -167,6 +167,7 @@
 // depend on the handler. `docs/life_of_a_request.md` follows one.
 
 mod alarm;
+mod base64;
 pub mod client;
 mod error;
 mod error_kind;
@@ -176,6 +177,15 @@ mod percent;
 mod server;
 mod stop_notice;
 mod transport;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the connection that speaks it is not written yet"
+    )
+)]
+mod ws;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 

@@ -74,4 +74,4 @@ pub use response_error::ResponseError;
 pub(crate) use response_head::ResponseHead;
 pub(crate) use rules::Rules;
 pub(crate) use scan::HeadScanner;
-pub(crate) use token::is_target_byte;
+pub(crate) use token::{is_target_byte, is_token, trim};

@@ -13,14 +13,19 @@ mod support;
 
 #[path = "../../src/http"]
 mod http {
+    pub(crate) mod base64;
     pub(crate) mod h1;
+    pub(crate) mod ws;
 }
 
 use ::http::{
     HeaderValue, Method, StatusCode,
     header::{CONTENT_TYPE, ETAG},
 };
-use http::h1::*;
+use http::{
+    h1::*,
+    ws::{Decoder, Event, Role, encode_message, encode_pong},
+};
 use support::counting::{self, Counting};
 
 #[global_allocator]
@@ -40,6 +45,7 @@ fn main() {
     refusing_a_request_allocates_nothing();
     writing_a_response_allocates_nothing();
     a_client_allocates_nothing();
+    reading_and_writing_frames_allocates_nothing();
     println!("no allocation once warm: ok");
 }
 
@@ -153,4 +159,37 @@ fn a_client_allocates_nothing() {
         head.clear();
     };
     assert_eq!(allocation_count_when_warm(exchange), 0);
+}
+
+/// Neither a message in one piece nor one whose pieces split headers and characters.
+fn reading_and_writing_frames_allocates_nothing() {
+    let limits = http::ws::Limits::default();
+    let key = Some([1, 2, 3, 4]);
+    let mut frames = Vec::new();
+    encode_message(&mut frames, http::ws::Payload::Text("h\u{e9}llo"), key);
+    encode_message(&mut frames, http::ws::Payload::Binary(&[7; 300]), key);
+    let mut input = frames.clone();
+    let mut out = Vec::new();
+    let mut decoder = Decoder::new(Role::Server, false);
+    let mut echo = |piece_bytes: usize| {
+        input.copy_from_slice(&frames);
+        out.clear();
+        for piece in input.chunks_mut(piece_bytes) {
+            let mut at = 0;
+            while at < piece.len() {
+                let step = decoder.decode(&mut piece[at..], &limits).unwrap();
+                at += step.consumed;
+                match step.event {
+                    Some(Event::Data(data)) => encode_message(&mut out, data.payload, None),
+                    Some(_) => panic!("there are only messages"),
+                    None => {}
+                }
+            }
+        }
+        encode_pong(&mut out, b"p", None).unwrap();
+        out.len()
+    };
+    assert_eq!(echo(frames.len()), 2 + 6 + 4 + 300 + 3);
+    assert_eq!(allocation_count_when_warm(|| assert!(echo(1000) > 0)), 0);
+    assert_eq!(allocation_count_when_warm(|| assert!(echo(1) > 0)), 0);
 }

@@ -17,8 +17,8 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http",
         layers: &[
-            &["h1", "percent", "alarm", "stop_notice"],
-            &["error_kind", "transport"],
+            &["h1", "base64", "percent", "alarm", "stop_notice"],
+            &["error_kind", "transport", "ws"],
             &["error"],
             &["client"],
             &["server"],

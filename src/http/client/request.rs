@@ -12,9 +12,9 @@ use super::{
     response::Response,
     retry::Retry,
     trace::RequestSpan,
-    url::{IntoUrl, base64},
+    url::IntoUrl,
 };
-use crate::http::{HeaderName, HeaderValue, Method, header};
+use crate::http::{HeaderName, HeaderValue, Method, base64, header};
 
 /// A request that is not sent yet. Made by [`Client::get`] and its siblings, and sent by
 /// [`send`](Self::send), which also tells what was wrong with its parts.

@@ -1,11 +1,9 @@
 //! The URL of a request.
 
-pub(super) mod base64;
-
 use std::{fmt, str::FromStr};
 
 use super::error::{Error, ErrorKind};
-use crate::http::{HeaderValue, h1, percent};
+use crate::http::{HeaderValue, base64, h1, percent};
 
 /// Bytes of a URL. It has to fit a request line.
 const URL_BYTES_MAX: usize = 64 << 10;

@@ -65,7 +65,7 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
 }
 
 /// Whether `bytes` is a token, which has at least one byte.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
@@ -162,7 +162,7 @@ fn is_same_word(word: u64, other: u64) -> bool {
 }
 
 /// `bytes` without spaces and tabs around it. Nothing else counts as blank in HTTP.
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }

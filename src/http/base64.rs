@@ -1,6 +1,6 @@
-//! Base64 for `Authorization` (RFC 4648, section 4).
+//! Base64 (RFC 4648, section 4).
 
-use crate::http::HeaderValue;
+use ::http::HeaderValue;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -13,7 +13,8 @@ pub(crate) fn basic(user_and_password: &[u8]) -> HeaderValue {
     value
 }
 
-fn encode(text: &mut String, bytes: &[u8]) {
+/// Appends `bytes` in base64 to `text`.
+pub(crate) fn encode(text: &mut String, bytes: &[u8]) {
     for group in bytes.chunks(3) {
         let mut bits = 0_usize;
         for index in 0..3 {
@@ -25,6 +26,17 @@ fn encode(text: &mut String, bytes: &[u8]) {
             text.push(if is_padding { '=' } else { char::from(digit) });
         }
     }
+}
+
+/// Whether `text` is `len` bytes in base64. Bits of its last digit that belong to no byte may be
+/// set.
+pub(crate) fn is_encoded(text: &[u8], len: usize) -> bool {
+    let padding = (3 - len % 3) % 3;
+    let digit_count = len.div_ceil(3) * 4 - padding;
+    text.split_at_checked(digit_count)
+        .is_some_and(|(digits, rest)| {
+            digits.iter().all(|digit| ALPHABET.contains(digit)) && rest == &b"=="[..padding]
+        })
 }
 
 #[cfg(test)]
@@ -44,6 +56,19 @@ mod tests {
             let mut text = String::new();
             encode(&mut text, bytes.as_bytes());
             assert_eq!(text, expected);
+            for len in 0..6 {
+                let is_len = len == bytes.len();
+                assert_eq!(is_encoded(text.as_bytes(), len), is_len, "{text} {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_texts_are_not_encoded() {
+        for text in [
+            "Zm8", "Zm8==", "Zm=8", "Z=8=", "====", "Zm8 ", " Zm8=", "Zm-=", "Zm8=\n",
+        ] {
+            assert!(!is_encoded(text.as_bytes(), 2), "{text}");
         }
     }
 }

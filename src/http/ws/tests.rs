@@ -1,0 +1,12 @@
+//! The rules of the protocol, one by one and at random.
+
+mod client_handshake;
+mod encoding;
+mod errors;
+mod handshake;
+mod oracle;
+mod play;
+mod properties;
+mod random;
+mod rules;
+mod text;
