@@ -26,6 +26,8 @@ mod client_handshake;
 mod close_code;
 mod close_frame;
 mod decoder;
+#[cfg(feature = "compress")]
+mod deflater;
 mod encoder;
 mod event;
 mod extension;
@@ -33,6 +35,8 @@ mod frame_error;
 mod frame_header;
 mod handshake;
 mod handshake_error;
+#[cfg(feature = "compress")]
+mod inflater;
 mod limits;
 mod mask;
 mod origins;
@@ -46,6 +50,8 @@ pub(crate) use client_handshake::{Agreement, AnswerError, ClientHandshake, Subpr
 pub(crate) use close_code::CloseCode;
 pub(crate) use close_frame::{CloseFrame, REASON_BYTES_MAX};
 pub(crate) use decoder::Decoder;
+#[cfg(feature = "compress")]
+pub(crate) use deflater::Deflater;
 pub(crate) use encoder::{
     ControlTooLong, encode_close, encode_message, encode_ping, encode_pong, message_header,
     shared_message,
@@ -55,6 +61,8 @@ pub(crate) use frame_error::FrameError;
 pub(crate) use frame_header::{CONTROL_BYTES_MAX, FrameHeader, LONGEST_HEADER_BYTES, Opcode};
 pub(crate) use handshake::Handshake;
 pub(crate) use handshake_error::HandshakeError;
+#[cfg(feature = "compress")]
+pub(crate) use inflater::Inflater;
 pub(crate) use limits::Limits;
 pub(crate) use mask::mask;
 pub(crate) use origins::Origins;

@@ -1,6 +1,8 @@
 //! The rules of the protocol, one by one and at random.
 
 mod client_handshake;
+#[cfg(feature = "compress")]
+mod compression;
 mod encoding;
 mod errors;
 mod handshake;

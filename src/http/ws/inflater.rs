@@ -1,0 +1,90 @@
+//! Inflates messages (RFC 7692, section 7.2.2).
+//!
+//! Feature: `compress`.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::{FrameError, Limits};
+
+/// The end of each message's data, which is not sent.
+pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// Bytes that the output grows by at least.
+const GROWTH_BYTES: usize = 4096;
+
+/// Inflates messages one after the other, of any number of connections: no peer refers to an
+/// earlier message, since that was negotiated. A worker has one.
+///
+/// A reference that goes back all the same meets zeros, or is refused, and never bytes of another
+/// connection: each message begins with an empty window.
+#[derive(Debug)]
+pub(crate) struct Inflater {
+    state: Decompress,
+}
+
+impl Inflater {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Decompress::new(false),
+        }
+    }
+
+    /// The bytes that the whole payload `deflated` of a message stands for. The message's kind is
+    /// not looked at: text has to be checked.
+    ///
+    /// # Errors
+    ///
+    /// The payload is not in the format of deflate, or is more than
+    /// [`message_bytes_max`](Limits::message_bytes_max) when it is inflated. No more than these
+    /// bytes and a buffer are ever held.
+    pub(crate) fn inflate(
+        &mut self,
+        deflated: &[u8],
+        limits: &Limits,
+    ) -> Result<Vec<u8>, FrameError> {
+        self.state.reset(false);
+        let mut out = Vec::new();
+        for part in [deflated, &TAIL] {
+            self.inflate_part(part, &mut out, limits)?;
+        }
+        Ok(out)
+    }
+
+    fn inflate_part(
+        &mut self,
+        mut part: &[u8],
+        out: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<(), FrameError> {
+        loop {
+            // Twice what it holds, but one byte above the limit shows that it is crossed.
+            let growth = out.len().max(part.len()).max(GROWTH_BYTES);
+            let bytes_max = usize::try_from(limits.message_bytes_max).unwrap_or(usize::MAX);
+            let room = bytes_max.saturating_sub(out.len()).saturating_add(1);
+            if out.len() == out.capacity() {
+                out.reserve_exact(growth.min(room));
+            }
+            let before = self.state.total_in();
+            let status = self
+                .state
+                .decompress_vec(part, out, FlushDecompress::Sync)
+                .map_err(|_| FrameError::DeflateInvalid)?;
+            // At most the length of `part`.
+            part = &part[(self.state.total_in() - before) as usize..];
+            if out.len() > bytes_max {
+                return Err(FrameError::MessageTooLarge);
+            }
+            match status {
+                // A sender may end a message by a block that says it is the last (section 7.2.3.4).
+                Status::StreamEnd => self.state.reset(false),
+                // There may be more output than there was room.
+                _ if out.len() == out.capacity() => continue,
+                Status::BufError if !part.is_empty() => return Err(FrameError::DeflateInvalid),
+                _ => {}
+            }
+            if part.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
