@@ -64,7 +64,7 @@ impl Inflater {
             if out.len() == out.capacity() {
                 out.reserve_exact(growth.min(room));
             }
-            let before = self.state.total_in();
+            let (before, len_before) = (self.state.total_in(), out.len());
             let status = self
                 .state
                 .decompress_vec(part, out, FlushDecompress::Sync)
@@ -82,7 +82,8 @@ impl Inflater {
                 Status::BufError if !part.is_empty() => return Err(FrameError::DeflateInvalid),
                 _ => {}
             }
-            if part.is_empty() {
+            // A call that had output left may say that all is done, and have more.
+            if part.is_empty() && out.len() == len_before {
                 return Ok(());
             }
         }

@@ -115,3 +115,37 @@ fn messages_that_do_not_become_smaller_are_left() {
         assert_eq!(deflater.deflate(message, LARGEST), None);
     }
 }
+
+/// The last bytes of a message are those that a full buffer held back.
+#[test]
+fn messages_of_any_entropy_and_length_come_back_whole() {
+    let (mut deflater, mut inflater) = (Deflater::new(6), Inflater::new());
+    let limits = Limits {
+        message_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    // A block of data that hardly becomes smaller has 31 KiB, and the last bytes are held back
+    // when one ends shortly before them.
+    let lens = (0..120).map(|round| 63_000 + round * 10);
+    for (round, len) in lens
+        .chain([1, 300, 4096, 33_000, 65_536, 70_000])
+        .enumerate()
+    {
+        let letters = [200, 100, 60, 150, 2, 1][round % 6];
+        let message: Vec<u8> = (0..len).map(|_| (random() % letters) as u8).collect();
+        for window_bits in [15, 9] {
+            if let Some(deflated) = deflater.deflate(&message, Deflate { window_bits }) {
+                assert!(deflated.len() < message.len());
+                let inflated = inflater.inflate(&deflated, &limits).unwrap();
+                assert!(inflated == message, "{len} bytes of {letters} letters");
+            }
+        }
+    }
+}
