@@ -142,8 +142,16 @@ impl From<Vec<u8>> for ManagedBuf {
 /// Copied, unless they are in memory of their own already: what is kept for a while must not keep
 /// one of the few buffers that the kernel receives into.
 impl From<ManagedBuf> for Bytes {
-    fn from(buf: ManagedBuf) -> Self {
-        buf.into_vec().into()
+    fn from(mut buf: ManagedBuf) -> Self {
+        let range = buf.start as usize..buf.end as usize;
+        match &mut buf.memory {
+            Memory::Own(bytes) => {
+                let bytes = std::mem::take(bytes);
+                (buf.start, buf.end) = (0, 0);
+                Self::slice(&Self::from(bytes), range)
+            }
+            Memory::Pool(..) => Self::copy_from_slice(&buf),
+        }
     }
 }
 
@@ -195,5 +203,22 @@ unsafe impl IoBufMut for ManagedBuf {
             // SAFETY: as the caller promises, counted from the start of the memory.
             unsafe { bytes.set_len(self.end as usize) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_keep_the_memory_whose_beginning_was_dropped() {
+        let bytes = b"header, payload, rest".to_vec();
+        let address = bytes.as_ptr();
+        let mut buf = ManagedBuf::own(bytes);
+        buf.advance(8);
+        buf.truncate(7);
+        let bytes = Bytes::from(buf);
+        assert_eq!(bytes, "payload");
+        assert_eq!(bytes.as_ptr(), address.wrapping_add(8));
     }
 }
