@@ -122,8 +122,8 @@
 //! ```
 //!
 //! A handler's future is dropped when its client has left, and may lose nothing by it; see
-//! [`Request::keep_running`]. [`Response::upgrade`] hands the connection over, for protocols that
-//! begin as HTTP.
+//! [`Request::keep_running`]. [`Request::websocket`] answers by a [`websocket`], and
+//! [`Response::upgrade`] hands the connection over, for other protocols that begin as HTTP.
 //!
 //! # Limits, times and the stop
 //!
@@ -177,14 +177,7 @@ mod percent;
 mod server;
 mod stop_notice;
 mod transport;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the connection that speaks it is not written yet"
-    )
-)]
+pub mod websocket;
 mod ws;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -203,6 +196,7 @@ pub use server::{
     Server, ServerHandle, SharedServer, Timeouts, WorkerClone, metrics,
 };
 pub use transport::{Transport, upgraded::Upgraded};
+pub use websocket::WebSocket;
 
 /// The readme's examples are kept compiling. They are about HTTP.
 #[cfg(doctest)]

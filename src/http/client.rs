@@ -86,6 +86,7 @@ pub mod synchronous;
 mod timings;
 mod trace;
 mod url;
+mod websocket;
 
 use std::{fmt, rc::Rc};
 
@@ -104,6 +105,7 @@ pub use response::{BodyPieces, BodyStream, Response};
 pub use retry::Retry;
 pub use timings::Timings;
 pub use url::{IntoUrl, Url};
+pub use websocket::WebSocketRequest;
 
 use super::Method;
 use shared::Shared;

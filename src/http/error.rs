@@ -6,6 +6,7 @@ use super::{
     StatusCode, client,
     error_kind::{BodyFailure, ErrorKind},
     h1::BodyError,
+    websocket,
 };
 use crate::sys::errno;
 
@@ -178,6 +179,12 @@ impl From<BodyFailure> for Error {
         Self {
             inner: Inner::Body(failure),
         }
+    }
+}
+
+impl From<websocket::Error> for Error {
+    fn from(error: websocket::Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a WebSocket failed").with_source(error)
     }
 }
 

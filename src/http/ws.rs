@@ -13,8 +13,7 @@
 //! - [`Decoder`] takes frames apart, which arrive in pieces of any size. It unmasks them in place
 //!   and hands out slices of its input: the messages, whole or as they come, and the control
 //!   frames. It collects nothing, so a message that is in one piece allocates nothing.
-//! - [`encode_message`] and its siblings write frames, and [`shared_message`] one that many
-//!   connections send.
+//! - [`encode_message`] and its siblings write frames.
 //!
 //! The close handshake, the answers to pings and all times belong to the connection that uses this.
 //!
@@ -46,25 +45,22 @@ mod role;
 mod tests;
 mod utf8;
 
-pub(crate) use client_handshake::{Agreement, AnswerError, ClientHandshake, SubprotocolsInvalid};
-pub(crate) use close_code::CloseCode;
-pub(crate) use close_frame::{CloseFrame, REASON_BYTES_MAX};
+pub(crate) use client_handshake::{AnswerError, ClientHandshake};
+pub use close_code::CloseCode;
+pub(crate) use close_frame::CloseFrame;
 pub(crate) use decoder::Decoder;
 #[cfg(feature = "compress")]
 pub(crate) use deflater::Deflater;
-pub(crate) use encoder::{
-    ControlTooLong, encode_close, encode_message, encode_ping, encode_pong, message_header,
-    shared_message,
-};
+pub(crate) use encoder::{encode_close, encode_message, encode_ping, encode_pong, message_header};
 pub(crate) use event::{Data, Event, MessageKind, Payload, Step};
-pub(crate) use frame_error::FrameError;
-pub(crate) use frame_header::{CONTROL_BYTES_MAX, FrameHeader, LONGEST_HEADER_BYTES, Opcode};
+pub use frame_error::FrameError;
+pub(crate) use frame_header::{FrameHeader, Opcode};
 pub(crate) use handshake::Handshake;
 pub(crate) use handshake_error::HandshakeError;
 #[cfg(feature = "compress")]
 pub(crate) use inflater::Inflater;
 pub(crate) use limits::Limits;
 pub(crate) use mask::mask;
-pub(crate) use origins::Origins;
+pub use origins::Origins;
 pub(crate) use permessage_deflate::Deflate;
 pub(crate) use role::Role;

@@ -14,3 +14,4 @@ mod overlaps;
 mod support;
 mod timeouts;
 mod tunnels;
+mod websockets;

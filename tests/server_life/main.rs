@@ -25,3 +25,4 @@ mod systemd;
 mod traced;
 mod tunnels;
 mod unread;
+mod websockets;

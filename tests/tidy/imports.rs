@@ -19,6 +19,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         layers: &[
             &["h1", "base64", "percent", "alarm", "stop_notice"],
             &["error_kind", "transport", "ws"],
+            &["websocket"],
             &["error"],
             &["client"],
             &["server"],
@@ -60,7 +61,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["redirect"],
             &["flow"],
             &["request"],
-            &["json", "builder"],
+            &["json", "builder", "websocket"],
             &["synchronous"],
         ],
         exceptions: &[],

@@ -105,6 +105,8 @@ pub enum ErrorKind {
     UnexpectedUpgrade,
     /// The server did not change the protocol although it was asked to, and gave this status.
     NoUpgrade(StatusCode),
+    /// The server's answer opens no WebSocket; the text says what was expected and what was found.
+    WebSocket(&'static str),
     /// The source of the request's body failed, or gave another number of bytes than promised.
     RequestBody,
     /// The response's body is larger than what may be held in memory.
@@ -267,9 +269,10 @@ impl Error {
             ErrorKind::Protocol(ResponseError::Body(BodyError::UnexpectedEof)) => {
                 io::ErrorKind::UnexpectedEof
             }
-            ErrorKind::Protocol(_) | ErrorKind::TooLarge { .. } | ErrorKind::Decode(_) => {
-                io::ErrorKind::InvalidData
-            }
+            ErrorKind::Protocol(_)
+            | ErrorKind::WebSocket(_)
+            | ErrorKind::TooLarge { .. }
+            | ErrorKind::Decode(_) => io::ErrorKind::InvalidData,
             _ => match &self.inner.source {
                 Some(source) => source.kind(),
                 None => io::ErrorKind::Other,
@@ -296,6 +299,7 @@ impl ErrorKind {
             Self::TooManyInformational(_) => "too-many-informational",
             Self::UnexpectedUpgrade => "unexpected-upgrade",
             Self::NoUpgrade(_) => "no-upgrade",
+            Self::WebSocket(_) => "websocket",
             Self::RequestBody => "request-body",
             Self::TooLarge { .. } => "too-large",
             Self::Decode(_) => "decode",
@@ -311,7 +315,10 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(text) => write!(f, "{text} in a URL, found something else"),
-            Self::Request(text) | Self::Decode(text) | Self::Redirect(text) => f.write_str(text),
+            Self::Request(text)
+            | Self::Decode(text)
+            | Self::Redirect(text)
+            | Self::WebSocket(text) => f.write_str(text),
             Self::QueueFull => f.write_str("the queue for connections to the host is full"),
             Self::Dns => f.write_str("the host was not found"),
             Self::Connect => f.write_str("no connection could be opened"),

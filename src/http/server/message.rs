@@ -18,6 +18,7 @@ pub(super) mod request;
 pub(super) mod response;
 pub(super) mod response_body;
 pub(super) mod sse;
+mod websocket;
 
 pub use body::Body;
 pub use body_writer::BodyWriter;

@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::{pending, poll_fn},
     io::{self, IoSlice},
+    net::SocketAddr,
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -94,6 +95,26 @@ impl Upgraded {
 
     fn take_unread(&self) -> Option<ManagedBuf> {
         self.held.unread.take().map(|unread| *unread)
+    }
+
+    /// The address of the other end.
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.transport().peer_addr()
+    }
+
+    /// The notice of its server's stop; none at a client.
+    pub(crate) fn stop_notice(&self) -> Option<&Rc<StopNotice>> {
+        self.held.stop.as_ref()
+    }
+
+    /// Sees to it that what has come by now is known.
+    pub(crate) fn collect_now(&self) {
+        self.transport().collect_now();
+    }
+
+    /// Lets a server close it without a word, since its peer does not answer.
+    pub(crate) fn give_up(&self) {
+        self.held.is_broken.set(true);
     }
 
     fn note<T, E>(&self, result: Result<T, E>) -> Result<T, E> {

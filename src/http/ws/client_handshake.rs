@@ -168,26 +168,10 @@ pub(crate) enum AnswerError {
 }
 
 impl AnswerError {
-    /// The name of the error for logs and counters.
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// A sentence that says what was expected and what was found.
+    pub(crate) const fn message(self) -> &'static str {
         match self {
-            Self::NotSwitched(_) => "websocket-not-switched",
-            Self::UpgradeInvalid => "websocket-upgrade-invalid",
-            Self::ConnectionMissing => "websocket-connection",
-            Self::AcceptInvalid => "websocket-accept-invalid",
-            Self::SubprotocolNotOffered => "websocket-subprotocol-not-offered",
-            Self::ExtensionsInvalid => "websocket-extensions-invalid",
-            Self::ExtensionNotOffered => "websocket-extension-not-offered",
-        }
-    }
-}
-
-impl fmt::Display for AnswerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotSwitched(status) => {
-                return write!(f, "expected status 101 for a WebSocket, found {status}");
-            }
+            Self::NotSwitched(_) => "expected status 101 for a WebSocket, found another one",
             Self::UpgradeInvalid => "expected websocket in upgrade, found something else",
             Self::ConnectionMissing => "expected upgrade in connection, found no such field",
             Self::AcceptInvalid => {
@@ -198,7 +182,18 @@ impl fmt::Display for AnswerError {
                 "expected a list of extensions in sec-websocket-extensions, found something else"
             }
             Self::ExtensionNotOffered => "expected an extension of the offer, found another one",
-        })
+        }
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSwitched(status) => {
+                write!(f, "expected status 101 for a WebSocket, found {status}")
+            }
+            error => f.write_str(error.message()),
+        }
     }
 }
 

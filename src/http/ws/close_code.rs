@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::Role;
-
 /// A code that may stand in a close frame (RFC 6455, section 7.4, and IANA's registry of WebSocket
 /// close codes).
 ///
@@ -11,37 +9,38 @@ use super::Role;
 /// connection that broke, and for a failed TLS handshake. None of them is a value of this type, nor
 /// is any code that no document has given a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct CloseCode(u16);
+pub struct CloseCode(u16);
 
 impl CloseCode {
     /// 1000: the connection has done its work.
-    pub(crate) const NORMAL: Self = Self(1000);
+    pub const NORMAL: Self = Self(1000);
     /// 1001: the server stops, or the user has left the page.
-    pub(crate) const GOING_AWAY: Self = Self(1001);
+    pub const GOING_AWAY: Self = Self(1001);
     /// 1002: the peer broke a rule of the protocol.
-    pub(crate) const PROTOCOL_ERROR: Self = Self(1002);
+    pub const PROTOCOL_ERROR: Self = Self(1002);
     /// 1003: the peer sent a kind of message that is not accepted, such as binary.
-    pub(crate) const UNSUPPORTED_DATA: Self = Self(1003);
+    pub const UNSUPPORTED_DATA: Self = Self(1003);
     /// 1007: a message is not what its kind promises, such as text that is not UTF-8.
-    pub(crate) const INVALID_PAYLOAD: Self = Self(1007);
+    pub const INVALID_PAYLOAD: Self = Self(1007);
     /// 1008: a message breaks a rule of the application, or a limit without a code of its own.
-    pub(crate) const POLICY_VIOLATION: Self = Self(1008);
+    pub const POLICY_VIOLATION: Self = Self(1008);
     /// 1009: a message is over the limit.
-    pub(crate) const MESSAGE_TOO_BIG: Self = Self(1009);
+    pub const MESSAGE_TOO_BIG: Self = Self(1009);
     /// 1010: the server did not accept an extension that the client needs.
-    pub(crate) const EXTENSION_MISSING: Self = Self(1010);
+    pub const EXTENSION_MISSING: Self = Self(1010);
     /// 1011: an error in the program ended the connection.
-    pub(crate) const INTERNAL_ERROR: Self = Self(1011);
+    pub const INTERNAL_ERROR: Self = Self(1011);
     /// 1012: the server starts again, and the client may come back.
-    pub(crate) const SERVICE_RESTART: Self = Self(1012);
+    pub const SERVICE_RESTART: Self = Self(1012);
     /// 1013: the server is overloaded, and the client may come back later.
-    pub(crate) const TRY_AGAIN_LATER: Self = Self(1013);
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// 1014: a server further on gave an answer that is not valid.
-    pub(crate) const BAD_GATEWAY: Self = Self(1014);
+    pub const BAD_GATEWAY: Self = Self(1014);
 
     /// The code `code`, if it may stand in a close frame: 1000 to 1003, 1007 to 1014, those of
     /// libraries and frameworks from 3000 on, and those of applications from 4000 to 4999.
-    pub(crate) const fn new(code: u16) -> Option<Self> {
+    #[must_use]
+    pub const fn new(code: u16) -> Option<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
             _ => None,
@@ -49,16 +48,9 @@ impl CloseCode {
     }
 
     /// The number.
-    pub(crate) const fn get(self) -> u16 {
+    #[must_use]
+    pub const fn get(self) -> u16 {
         self.0
-    }
-
-    /// Whether an endpoint of this `role` may send it: [`EXTENSION_MISSING`] is for clients alone.
-    /// Either side receives all codes.
-    ///
-    /// [`EXTENSION_MISSING`]: Self::EXTENSION_MISSING
-    pub(crate) fn may_be_sent_by(self, role: Role) -> bool {
-        role == Role::Client || self != Self::EXTENSION_MISSING
     }
 }
 

@@ -87,16 +87,6 @@ impl Decoder {
         }
     }
 
-    /// Whether the peer has closed its direction by a close frame.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state == State::Closed
-    }
-
-    /// Whether no frame and no message has begun, so that the end of the stream cuts nothing off.
-    pub(crate) fn is_between_messages(&self) -> bool {
-        self.state == State::Header && self.header_len == 0 && self.message.is_none()
-    }
-
     /// Takes bytes from the start of `input`, at most up to the first event, and unmasks these.
     ///
     /// Call again with the rest of the input until nothing is left: no event waits for more bytes

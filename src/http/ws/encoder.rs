@@ -4,11 +4,8 @@
 //! guess (section 5.3). A server gives none. Every message leaves in one frame; a caller that sends
 //! one in fragments writes their headers by [`FrameHeader::to_bytes`].
 
-use bytes::Bytes;
-
 use super::{
-    CloseFrame, FrameHeader, MessageKind, Opcode, Payload,
-    frame_header::{CONTROL_BYTES_MAX, LONGEST_HEADER_BYTES},
+    CloseFrame, FrameHeader, MessageKind, Opcode, Payload, frame_header::CONTROL_BYTES_MAX,
     mask::mask,
 };
 
@@ -35,13 +32,6 @@ pub(crate) fn message_header(payload: Payload<'_>, key: Option<[u8; 4]>) -> Fram
 #[inline]
 pub(crate) fn encode_message(out: &mut Vec<u8>, payload: Payload<'_>, key: Option<[u8; 4]>) {
     encode(out, message_header(payload, key), payload.bytes());
-}
-
-/// A message as a server sends it, for any number of connections.
-pub(crate) fn shared_message(payload: Payload<'_>) -> Bytes {
-    let mut out = Vec::with_capacity(LONGEST_HEADER_BYTES + payload.bytes().len());
-    encode_message(&mut out, payload, None);
-    out.into()
 }
 
 /// Appends a ping to `out`.

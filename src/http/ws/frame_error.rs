@@ -8,7 +8,7 @@ use super::CloseCode;
 /// [`close_code`](Self::close_code).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub(crate) enum FrameError {
+pub enum FrameError {
     /// A bit is set that only an extension gives a meaning.
     ReservedBits,
     /// The opcode has no meaning.
@@ -47,7 +47,8 @@ pub(crate) enum FrameError {
 
 impl FrameError {
     /// The name of the error for logs and counters.
-    pub(crate) const fn as_str(self) -> &'static str {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReservedBits => "reserved-bits",
             Self::OpcodeReserved => "opcode-reserved",
@@ -70,7 +71,8 @@ impl FrameError {
     }
 
     /// The code of the close frame that tells the peer (RFC 6455, section 7.4.1).
-    pub(crate) const fn close_code(self) -> CloseCode {
+    #[must_use]
+    pub const fn close_code(self) -> CloseCode {
         match self {
             Self::MessageTooLarge => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
@@ -82,7 +84,8 @@ impl FrameError {
     }
 
     /// A sentence that says what was expected and what was found. It fits a close frame.
-    pub(crate) const fn message(self) -> &'static str {
+    #[must_use]
+    pub const fn message(self) -> &'static str {
         match self {
             Self::ReservedBits => "expected clear reserved bits, found one set",
             Self::OpcodeReserved => "expected an opcode with a meaning, found a reserved one",

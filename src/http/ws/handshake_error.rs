@@ -38,24 +38,6 @@ pub(crate) enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The name of the error for logs and counters.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotAnUpgrade => "websocket-not-an-upgrade",
-            Self::MethodNotGet => "websocket-method",
-            Self::HttpVersion => "websocket-http-version",
-            Self::ConnectionMissing => "websocket-connection",
-            Self::VersionMissing => "websocket-version-missing",
-            Self::VersionUnsupported => "websocket-version-unsupported",
-            Self::KeyMissing => "websocket-key-missing",
-            Self::KeyInvalid => "websocket-key-invalid",
-            Self::Content => "websocket-content",
-            Self::SubprotocolsInvalid => "websocket-subprotocols-invalid",
-            Self::ExtensionsInvalid => "websocket-extensions-invalid",
-            Self::OriginForeign => "websocket-origin-foreign",
-        }
-    }
-
     /// A sentence that says what was expected and what was found.
     pub(crate) const fn message(self) -> &'static str {
         match self {

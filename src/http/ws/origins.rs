@@ -10,7 +10,7 @@ use crate::http::h1::RequestHead;
 /// `Origin` for which one. A server that does not look at it lets any page act for the user. Other
 /// programs send no `Origin`, and are let through: they can send what they like.
 #[derive(Clone, Default)]
-pub(crate) enum Origins {
+pub enum Origins {
     /// Pages of the server itself: the origin's host and port are those of `Host`. The scheme is
     /// not compared, since a proxy may end TLS.
     #[default]

@@ -5,9 +5,9 @@ use ::http::{Method, StatusCode};
 use crate::http::{
     h1::{RequestHead, ResponseHead, Rules},
     ws::{
-        Agreement,
         AnswerError::{self, *},
-        ClientHandshake, Deflate, Handshake, Origins, SubprotocolsInvalid,
+        ClientHandshake, Deflate, Handshake, Origins,
+        client_handshake::{Agreement, SubprotocolsInvalid},
     },
 };
 

@@ -75,12 +75,12 @@ fn each_has_a_name_and_a_sentence_of_its_own() {
     check(
         HANDSHAKE_ERRORS
             .iter()
-            .map(|error| (error.as_str(), error.to_string())),
+            .map(|error| (error.message(), error.to_string())),
     );
     check(
         ANSWER_ERRORS
             .iter()
-            .map(|error| (error.as_str(), error.to_string())),
+            .map(|error| (error.message(), error.to_string())),
     );
 }
 

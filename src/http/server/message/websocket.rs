@@ -1,0 +1,113 @@
+//! Answers a request by a WebSocket.
+
+use super::{request::Request, response::Response};
+use crate::http::{
+    HeaderValue,
+    error::Result,
+    websocket::{
+        Options, WebSocket,
+        serving::{self, Agreed},
+    },
+    ws::{Handshake, HandshakeError},
+};
+
+impl Request {
+    /// Answers by a WebSocket, and hands it to `use_it`, with the default [`Options`]. It is closed
+    /// when that returns.
+    ///
+    /// A request that does not open a WebSocket is answered by an error instead, and `use_it` is
+    /// dropped: 426 when it asks for none or for another version, 403 when it comes from a page of
+    /// another server, and 400 when it breaks another rule of RFC 6455.
+    ///
+    /// When `use_it` fails, the client is sent the code 1011. The error stands in no log: a
+    /// function that wants it there writes it.
+    ///
+    /// The module [`websocket`](crate::http::websocket) tells the rest.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use annulus::http::{Request, Router, Server, websocket::WebSocket};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let router = || {
+    ///     Router::new().get("/greet", async |request: Request| {
+    ///         request.websocket(async |mut socket: WebSocket| {
+    ///             while let Some(message) = socket.recv().await? {
+    ///                 let name = message.as_text().unwrap_or("you");
+    ///                 socket.send(format!("hello, {name}")).await?;
+    ///             }
+    ///             Ok(())
+    ///         })
+    ///     })
+    /// };
+    /// Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn websocket<F>(&self, use_it: F) -> Response
+    where
+        F: AsyncFnOnce(WebSocket) -> Result<()> + 'static,
+    {
+        self.websocket_with(&Options::new(), use_it)
+    }
+
+    /// Answers by a WebSocket with these settings: see [`websocket`](Self::websocket).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{Request, Response, websocket::{Options, WebSocket}};
+    ///
+    /// async fn upload(request: Request, options: Options) -> Response {
+    ///     request.websocket_with(&options, async |mut socket: WebSocket| {
+    ///         let mut bytes = 0;
+    ///         while let Some(message) = socket.recv().await? {
+    ///             bytes += message.as_bytes().len();
+    ///         }
+    ///         println!("{bytes} bytes");
+    ///         Ok(())
+    ///     })
+    /// }
+    ///
+    /// let options = Options::new().message_bytes_max(64 << 20);
+    /// # let _ = (upload, options);
+    /// ```
+    #[must_use]
+    pub fn websocket_with<F>(&self, options: &Options, use_it: F) -> Response
+    where
+        F: AsyncFnOnce(WebSocket) -> Result<()> + 'static,
+    {
+        let settings = options.settings();
+        let handshake = match Handshake::check(self.head(), &settings.origins) {
+            Ok(handshake) => handshake,
+            Err(error) => return refuse(error),
+        };
+        let names: Vec<&str> = settings.subprotocols.iter().map(|name| &**name).collect();
+        let protocol = handshake.choose_subprotocol(&names);
+        let acceptance = handshake.accept(protocol, settings.compresses);
+        let agreed = Agreed {
+            protocol: protocol.map(Into::into),
+            deflate: acceptance.deflate,
+        };
+        let options = options.clone();
+        let response =
+            Response::upgrade(HeaderValue::from_static("websocket"), async move |stream| {
+                let use_it = async move |socket| use_it(socket).await.is_ok();
+                serving::serve(stream, agreed, options, use_it).await;
+            });
+        let fields = acceptance.fields().into_iter();
+        fields.fold(response, |response, (name, value)| {
+            response.with_field(name, value)
+        })
+    }
+}
+
+/// The answer to a request that opens no WebSocket.
+fn refuse(error: HandshakeError) -> Response {
+    let answer = Response::text(format!("{error}\n")).with_status(error.status());
+    let fields = error.fields().into_iter();
+    fields.fold(answer, |answer, (name, value)| {
+        answer.with_field(name, value)
+    })
+}

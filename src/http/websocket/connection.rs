@@ -1,0 +1,413 @@
+//! The state of a connection that its handles share, and the driver that does its work.
+
+mod driving;
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    future::{pending, poll_fn},
+    net::SocketAddr,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+
+use super::{
+    CloseCode, CloseInfo, Compression, Error, FrameError, Message, Options, TrySendError,
+    incoming::{Arrived, Incoming},
+    keys::Keys,
+    options::Settings,
+    outgoing::{COPIED_BYTES_MAX, Outgoing},
+    pulse::Pulse,
+};
+use crate::{
+    budget,
+    http::{
+        stop_notice::StopNotice,
+        transport::upgraded::Upgraded,
+        ws::{
+            CloseFrame, Deflate, MessageKind, Payload, Role, encode_close, encode_pong,
+            message_header,
+        },
+    },
+    sync::Notify,
+};
+
+/// The agreement of a handshake.
+#[derive(Debug, Default)]
+pub(crate) struct Agreed {
+    pub(crate) protocol: Option<Box<str>>,
+    pub(crate) deflate: Option<Deflate>,
+}
+
+/// The end of a connection that this program is.
+#[derive(Debug)]
+pub(crate) enum End {
+    Server,
+    /// One that masks its frames.
+    Client(Box<Keys>),
+}
+
+/// The state of a connection that its handles share with its driver.
+///
+/// Wakers, and streams that are not sockets, are code of other modules, which may use the very
+/// connection: no `RefCell` is borrowed while one of them runs.
+pub(crate) struct Connection {
+    /// None once the connection is over, and while a call of the stream's is under way: handles
+    /// that are kept hold no socket.
+    stream: Cell<Option<Upgraded>>,
+    /// The notice of the server's stop; none at a client.
+    stop: Option<Rc<StopNotice>>,
+    end: End,
+    options: Options,
+    agreed: Agreed,
+    incoming: RefCell<Incoming>,
+    outgoing: RefCell<Outgoing>,
+    /// Written bytes may still wait in the stream.
+    is_unflushed: Cell<bool>,
+    /// A close frame was sent, or is the last one that waits: nothing follows it.
+    is_closing: Cell<bool>,
+    /// The close frame of the peer, after which it sends nothing.
+    peer_close: OnceCell<CloseInfo>,
+    /// The reason why nothing more is received, but for a close frame.
+    failure: Cell<Option<Error>>,
+    /// Nothing can be written any more.
+    is_mute: Cell<bool>,
+    /// The stream's sending direction was ended.
+    is_shut: Cell<bool>,
+    /// The payload of the last ping whose answer has no room yet.
+    ping: Cell<Option<Vec<u8>>>,
+    handle_count: Cell<usize>,
+    /// The task that waits for a message.
+    receiver: Cell<Option<Waker>>,
+    /// The task that drives the connection.
+    driver: Cell<Option<Waker>>,
+    /// The driver has its turn, and looks at everything before it ends.
+    is_driven: Cell<bool>,
+    /// Bytes were written, or nothing will be. It is made by the first task that waits for that.
+    room: OnceCell<Box<Notify>>,
+    pulse: Pulse,
+}
+
+/// The result of a receive.
+pub(super) type Received = Result<Option<Message>, Error>;
+
+impl Connection {
+    pub(crate) fn new(stream: Upgraded, end: End, agreed: Agreed, options: Options) -> Self {
+        let role = match end {
+            End::Server => Role::Server,
+            End::Client(_) => Role::Client,
+        };
+        Self {
+            incoming: RefCell::new(Incoming::new(role, agreed.deflate.is_some())),
+            stop: stream.stop_notice().cloned(),
+            stream: Cell::new(Some(stream)),
+            end,
+            options,
+            agreed,
+            outgoing: RefCell::default(),
+            is_unflushed: Cell::new(false),
+            is_closing: Cell::new(false),
+            peer_close: OnceCell::new(),
+            failure: Cell::new(None),
+            is_mute: Cell::new(false),
+            is_shut: Cell::new(false),
+            ping: Cell::new(None),
+            handle_count: Cell::new(0),
+            receiver: Cell::new(None),
+            driver: Cell::new(None),
+            is_driven: Cell::new(false),
+            room: OnceCell::new(),
+            pulse: Pulse::new(),
+        }
+    }
+
+    fn settings(&self) -> &Settings {
+        self.options.settings()
+    }
+
+    pub(super) fn protocol(&self) -> Option<&str> {
+        self.agreed.protocol.as_deref()
+    }
+
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.with_stream(Upgraded::peer_addr)?
+    }
+
+    /// Waits until the server begins to stop; for ever at a client.
+    pub(super) async fn stopping(&self) {
+        match &self.stop {
+            Some(stop) => stop.stopping().await,
+            None => pending().await,
+        }
+    }
+
+    /// Calls with the stream. None once it is over, and from inside of another call of it.
+    fn with_stream<R>(&self, call: impl FnOnce(&Upgraded) -> R) -> Option<R> {
+        let stream = self.stream.take()?;
+        let result = call(&stream);
+        self.stream.set(Some(stream));
+        Some(result)
+    }
+
+    /// Lets go of the stream, which is over.
+    pub(super) fn end_stream(&self) {
+        drop(self.stream.take());
+        self.mute();
+    }
+
+    pub(super) fn close_info(&self) -> Option<&CloseInfo> {
+        self.peer_close.get()
+    }
+
+    /// The key for the next frame that is sent.
+    fn key(&self) -> Option<[u8; 4]> {
+        match &self.end {
+            End::Server => None,
+            End::Client(keys) => Some(keys.frame_key()),
+        }
+    }
+
+    pub(super) fn add_handle(&self) {
+        self.handle_count.set(self.handle_count.get() + 1);
+    }
+
+    /// A server's function closes its connection by its result.
+    pub(super) fn drop_handle(&self) {
+        self.handle_count.set(self.handle_count.get() - 1);
+        if !self.has_handles() && matches!(self.end, End::Client(_)) {
+            self.start_close(CloseCode::NORMAL, "");
+        }
+    }
+
+    pub(super) fn has_handles(&self) -> bool {
+        self.handle_count.get() > 0
+    }
+
+    // The receiver's side.
+
+    /// The next message; none after the peer's close frame.
+    pub(super) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Received> {
+        if let Some(next) = self.next() {
+            return Poll::Ready(next);
+        }
+        // A waker may do anything while it is cloned or dropped.
+        let waker = context.waker().clone();
+        drop(self.receiver.replace(Some(waker)));
+        if let Some(next) = self.next() {
+            return Poll::Ready(next);
+        }
+        self.wake_driver();
+        Poll::Pending
+    }
+
+    /// The next message or the end, if it is here.
+    fn next(&self) -> Option<Received> {
+        let ready = self.incoming.borrow_mut().take_ready();
+        if let Some(message) = ready {
+            // It receives on, for the sake of control frames.
+            self.wake_driver();
+            return Some(Ok(Some(message)));
+        }
+        match self.look() {
+            Some(message) => Some(Ok(Some(message))),
+            None => self.ending(),
+        }
+    }
+
+    /// The end of what is received, once it is here.
+    fn ending(&self) -> Option<Received> {
+        match self.failure.get() {
+            _ if self.peer_close.get().is_some() => Some(Ok(None)),
+            failure => failure.map(Err),
+        }
+    }
+
+    /// Whether no further byte of the peer counts.
+    fn is_deaf(&self) -> bool {
+        self.peer_close.get().is_some() || matches!(self.failure.get(), Some(Error::Protocol(_)))
+    }
+
+    /// The next message in the bytes that are here. Control frames before it are dealt with.
+    fn look(&self) -> Option<Message> {
+        while !self.is_deaf() {
+            let arrived = self.incoming.borrow_mut().next(&self.settings().limits)?;
+            match arrived {
+                Arrived::Message(message) => return Some(message),
+                Arrived::Ping(payload) => self.answer_ping(payload),
+                Arrived::Close(info) => self.note_close(info),
+                Arrived::Failed(error) => self.refuse(error),
+            }
+        }
+        None
+    }
+
+    fn answer_ping(&self, payload: Vec<u8>) {
+        if self.is_closing.get() || self.is_mute.get() {
+            return;
+        }
+        // A peer that reads nothing would make these pile up. The answer to its last ping is enough
+        // (RFC 6455, section 5.5.3).
+        if self.is_full() {
+            self.ping.set(Some(payload));
+            return;
+        }
+        self.push(|out| {
+            let encoded = encode_pong(out, &payload, self.key());
+            encoded.expect("it has the length of a ping's payload");
+        });
+    }
+
+    /// Answers the close frame of the peer, unless it is an answer itself.
+    fn note_close(&self, info: CloseInfo) {
+        let info = info.answering(self.is_closing.get());
+        let info = self.peer_close.get_or_init(|| info);
+        self.queue_close(info.frame());
+    }
+
+    /// Tells the peer which rule it broke.
+    fn refuse(&self, error: FrameError) {
+        self.failure.set(Some(Error::Protocol(error)));
+        self.queue_close(Some(CloseFrame {
+            code: error.close_code(),
+            reason: error.message(),
+        }));
+    }
+
+    // The sender's side.
+
+    /// Whether so much waits to be sent that senders have to wait.
+    fn is_full(&self) -> bool {
+        self.buffered() > self.settings().buffered_bytes_max
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.outgoing.borrow().len()
+    }
+
+    /// The reason why nothing more is sent, if there is one.
+    fn check_open(&self) -> Result<(), Error> {
+        match self.failure.get() {
+            Some(failure) => Err(failure),
+            None if self.is_closing.get() || self.is_mute.get() => Err(Error::Closed),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn send(&self, message: Message) -> Result<(), Error> {
+        loop {
+            self.check_open()?;
+            if !self.is_full() {
+                self.queue(message);
+                return Ok(());
+            }
+            self.wait_for_room().await;
+        }
+    }
+
+    pub(super) fn try_send(&self, message: Message) -> Result<(), TrySendError> {
+        if self.check_open().is_err() {
+            return Err(TrySendError::Closed(message));
+        }
+        if self.is_full() {
+            return Err(TrySendError::Full(message));
+        }
+        self.queue(message);
+        Ok(())
+    }
+
+    /// Waits until all that was sent is on its way.
+    pub(super) async fn flush(&self) -> Result<(), Error> {
+        loop {
+            if self.is_mute.get() {
+                return Err(self.failure.get().unwrap_or(Error::Closed));
+            }
+            if self.buffered() == 0 && !self.is_unflushed.get() {
+                return Ok(());
+            }
+            self.wait_for_room().await;
+        }
+    }
+
+    fn queue(&self, message: Message) {
+        let (kind, bytes) = match &message {
+            Message::Text(text) => (MessageKind::Text, text.as_bytes()),
+            Message::Binary(bytes) => (MessageKind::Binary, &**bytes),
+        };
+        let deflated = self.agreed.deflate.and_then(|agreed| {
+            let is_large = bytes.len() >= self.settings().compressed_bytes_min;
+            is_large.then(|| Compression::deflate(bytes, agreed))?
+        });
+        let payload = match (&deflated, &message) {
+            (Some(deflated), _) => Payload::Deflated(kind, deflated),
+            (None, Message::Text(text)) => Payload::Text(text),
+            (None, Message::Binary(bytes)) => Payload::Binary(bytes),
+        };
+        let key = self.key();
+        if payload.bytes().len() <= COPIED_BYTES_MAX {
+            self.outgoing.borrow_mut().push_copied(payload, key);
+        } else {
+            let header = message_header(payload, key);
+            let bytes = deflated.map_or_else(|| message.into_bytes(), Bytes::from);
+            self.outgoing.borrow_mut().push_shared(header, bytes);
+        }
+        self.wake_driver();
+    }
+
+    async fn wait_for_room(&self) {
+        self.room.get_or_init(Box::default).notified().await;
+    }
+
+    /// Wakes the tasks that wait for room, or for the end.
+    fn tell_room(&self) {
+        if let Some(room) = self.room.get() {
+            room.notify_waiters();
+        }
+    }
+
+    fn push(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.outgoing.borrow_mut().push(write);
+        self.wake_driver();
+    }
+
+    /// Sends a close frame, unless that was done, and lets nothing follow it.
+    pub(super) fn start_close(&self, code: CloseCode, reason: &str) {
+        self.queue_close(Some(CloseFrame { code, reason }));
+    }
+
+    fn queue_close(&self, frame: Option<CloseFrame<'_>>) {
+        if self.is_closing.replace(true) {
+            return;
+        }
+        drop(self.ping.take());
+        if !self.is_mute.get() {
+            self.push(|out| encode_close(out, frame, self.key()));
+        }
+        self.pulse.note_close();
+        self.wake_driver();
+        self.tell_room();
+    }
+
+    /// Sends a close frame, and waits for that of the peer. Messages that come before it are
+    /// dropped.
+    pub(super) async fn close(&self, code: CloseCode, reason: &str) -> Result<&CloseInfo, Error> {
+        self.start_close(code, reason);
+        while poll_fn(|context| self.poll_next(context)).await?.is_some() {
+            budget::turn().await;
+        }
+        Ok(self.peer_close.get().expect("it ends the messages"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle WebSocket costs this, beside its tunnel and the future of its function.
+    #[test]
+    fn a_connection_is_small() {
+        let bytes = size_of::<Connection>();
+        println!("a connection has {bytes} bytes");
+        assert!(bytes <= 480, "{bytes}");
+    }
+}

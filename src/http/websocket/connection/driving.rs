@@ -1,0 +1,235 @@
+//! The driver of a connection: it receives, writes, and looks at the clock.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use super::{Connection, Error};
+use crate::http::{
+    transport::upgraded::Upgraded,
+    websocket::{outgoing::Outgoing, pulse::Due},
+    ws::encode_ping,
+};
+
+impl Connection {
+    /// Does what there is to do, and polls `user`, who uses the connection, after everything that
+    /// has come. One task drives a connection, and its waker is registered for the rest.
+    pub(in crate::http::websocket) fn drive<R>(
+        &self,
+        context: &mut Context<'_>,
+        mut user: impl FnMut(&mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        let waker = match self.driver.take() {
+            Some(waker) if waker.will_wake(context.waker()) => waker,
+            _ => context.waker().clone(),
+        };
+        drop(self.driver.replace(Some(waker)));
+        self.is_driven.set(true);
+        self.receive(context);
+        let polled = loop {
+            let polled = user(context);
+            self.write(context);
+            if polled.is_ready() || !self.receive(context) {
+                break polled;
+            }
+        };
+        self.look_at_clock(context);
+        // The answers to control frames, and a ping.
+        self.write(context);
+        // The kernel has few buffers, and wants them back meanwhile.
+        self.incoming.borrow_mut().copy_out();
+        self.is_driven.set(false);
+        polled
+    }
+
+    /// Whether both directions are at their end, or the stream is of no use.
+    pub(in crate::http::websocket) fn is_over(&self) -> bool {
+        let has_ended = self.peer_close.get().is_some() || self.failure.get().is_some();
+        has_ended && self.is_written()
+    }
+
+    /// Whether nothing waits to be written, or nothing can be written.
+    fn is_written(&self) -> bool {
+        self.is_mute.get() || self.buffered() == 0 && !self.is_unflushed.get()
+    }
+
+    /// Drops the messages that have come, for the end of a connection.
+    pub(in crate::http::websocket) fn drop_messages(&self) {
+        drop(self.incoming.borrow_mut().take_ready());
+    }
+
+    /// Receives until a message is complete, which waits then to be taken. Returns whether there is
+    /// something new for the receiver.
+    fn receive(&self, context: &mut Context<'_>) -> bool {
+        if self.incoming.borrow().has_ready() || self.ending().is_some() {
+            return false;
+        }
+        loop {
+            if let Some(message) = self.look() {
+                self.incoming.borrow_mut().keep_ready(message);
+                break;
+            }
+            if self.ending().is_some() {
+                break;
+            }
+            match self.poll_stream(|stream| stream.poll_recv(context)) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                    self.pulse.note_heard();
+                    self.incoming.borrow_mut().push(bytes);
+                }
+                Poll::Ready(Ok(_)) => self.lose(io::ErrorKind::UnexpectedEof),
+                Poll::Ready(Err(error)) => self.lose(error.kind()),
+            }
+        }
+        self.wake_receiver(context);
+        true
+    }
+
+    /// The result of a poll of the stream, or an error if it is over.
+    fn poll_stream<R>(
+        &self,
+        poll: impl FnOnce(&Upgraded) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let polled = self.with_stream(poll);
+        polled.unwrap_or_else(|| Poll::Ready(Err(io::ErrorKind::NotConnected.into())))
+    }
+
+    /// The stream has ended or failed.
+    fn lose(&self, kind: io::ErrorKind) {
+        self.failure.set(Some(Error::Lost(kind)));
+        self.mute();
+    }
+
+    /// Wakes the task that waits for a message, unless it is the driver's own, which goes on.
+    fn wake_receiver(&self, context: &Context<'_>) {
+        if let Some(receiver) = self.receiver.take() {
+            if !receiver.will_wake(context.waker()) {
+                receiver.wake();
+            }
+        }
+    }
+
+    /// Wakes the driver, unless it has its turn.
+    pub(super) fn wake_driver(&self) {
+        if self.is_driven.get() {
+            return;
+        }
+        if let Some(driver) = self.driver.take() {
+            driver.wake_by_ref();
+            let later = self.driver.replace(Some(driver));
+            drop(later);
+        }
+    }
+
+    /// Writes what waits, as far as the stream takes it.
+    fn write(&self, context: &mut Context<'_>) {
+        if self.is_mute.get() || self.is_written() && !self.may_shut() {
+            return;
+        }
+        let mut out = self.outgoing.take();
+        let was_full = out.len() > self.settings().buffered_bytes_max;
+        let polled = self.poll_write(&mut out, context);
+        // A stream of another module may have used the connection meanwhile.
+        let later = self.outgoing.take();
+        out.append(later);
+        self.outgoing.replace(out);
+        match polled {
+            // Bytes that the peer has sent before are received nevertheless.
+            Poll::Ready(Err(_)) => self.mute(),
+            Poll::Ready(Ok(())) => self.tell_room(),
+            Poll::Pending if was_full && !self.is_full() => self.tell_room(),
+            Poll::Pending => {}
+        }
+        if !self.is_full() {
+            if let Some(payload) = self.ping.take() {
+                self.answer_ping(payload);
+            }
+        }
+    }
+
+    fn poll_write(&self, out: &mut Outgoing, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !out.is_empty() {
+            let count = ready!(self.poll_stream(|stream| out.with_slices(
+                |slices| match slices {
+                    [only] => stream.poll_write(context, only),
+                    _ => stream.poll_write_vectored(context, slices),
+                }
+            )))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.is_unflushed.set(true);
+            out.advance(count);
+        }
+        if self.is_unflushed.get() {
+            ready!(self.poll_stream(|stream| stream.poll_flush(context)))?;
+            self.is_unflushed.set(false);
+        }
+        if self.may_shut() {
+            ready!(self.poll_stream(|stream| stream.poll_shutdown(context)))?;
+            self.is_shut.set(true);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether both ends have sent their close frames, or the peer broke a rule, so that a server
+    /// ends the stream (RFC 6455, section 7.1.1).
+    fn may_shut(&self) -> bool {
+        self.is_deaf() && self.is_closing.get() && !self.is_shut.get() && !self.is_mute.get()
+    }
+
+    /// Nothing can be written any more.
+    pub(super) fn mute(&self) {
+        self.is_mute.set(true);
+        drop(self.outgoing.take());
+        self.tell_room();
+    }
+
+    fn look_at_clock(&self, context: &mut Context<'_>) {
+        loop {
+            if self.is_over() {
+                return self.pulse.stop();
+            }
+            match self.pulse.poll(self.settings(), context) {
+                Poll::Pending => return,
+                Poll::Ready(Due::Ping) => {
+                    self.pulse.note_ping();
+                    self.push(|out| {
+                        let encoded = encode_ping(out, &[], self.key());
+                        encoded.expect("an empty payload is not too long");
+                    });
+                }
+                Poll::Ready(Due::PingTimeout) => self.look_for_answer(context),
+                Poll::Ready(Due::CloseTimeout) => self.give_up(Error::CloseTimeout, context),
+            }
+        }
+    }
+
+    /// The answer to a ping is overdue. It may be here all the same: this thread may have been away
+    /// for longer than its time, and a message that is not taken yet stands before it.
+    fn look_for_answer(&self, context: &mut Context<'_>) {
+        self.with_stream(Upgraded::collect_now);
+        if self.receive(context) {
+            // The user looks at it.
+            context.waker().wake_by_ref();
+        }
+        if self.incoming.borrow().has_ready() {
+            self.pulse.note_heard();
+        } else if self.pulse.is_pinged() {
+            self.give_up(Error::PingTimeout, context);
+        }
+    }
+
+    /// Ends a connection whose peer does not answer.
+    fn give_up(&self, error: Error, context: &Context<'_>) {
+        if self.ending().is_none() {
+            self.failure.set(Some(error));
+        }
+        self.with_stream(Upgraded::give_up);
+        self.mute();
+        self.wake_receiver(context);
+        context.waker().wake_by_ref();
+    }
+}

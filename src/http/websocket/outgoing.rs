@@ -1,0 +1,213 @@
+//! Frames that wait to be written.
+
+use std::{collections::VecDeque, io::IoSlice, mem};
+
+use bytes::{Buf as _, Bytes};
+
+use crate::http::ws::{FrameHeader, Payload, encode_message, mask};
+
+/// A payload up to this size is copied behind its header, so that many small frames leave as one
+/// slice. A larger one is sent from where it is.
+pub(super) const COPIED_BYTES_MAX: usize = 4 * 1024;
+/// Slices of one write.
+const SLICES_MAX: usize = 16;
+
+/// Frames that wait to be written, in the order in which they were sent.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    /// The first bytes, of which `written` are gone.
+    first: Vec<u8>,
+    written: usize,
+    /// The bytes after them.
+    more: VecDeque<Part>,
+    /// Bytes of all parts that wait.
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    Copied(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Outgoing {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds the frame of a message whose payload is at hand, by a copy. A large one is added by
+    /// [`push_shared`](Self::push_shared).
+    pub(super) fn push_copied(&mut self, payload: Payload<'_>, key: Option<[u8; 4]>) {
+        self.push(|out| encode_message(out, payload, key));
+    }
+
+    /// Adds the frame of a message, which is sent from where it is.
+    pub(super) fn push_shared(&mut self, header: FrameHeader, payload: Bytes) {
+        self.push(|out| out.extend_from_slice(header.to_bytes().as_slice()));
+        let payload = match header.key {
+            Some(key) => {
+                let mut masked = payload.to_vec();
+                mask(&mut masked, key);
+                masked.into()
+            }
+            None => payload,
+        };
+        self.len += payload.len();
+        self.more.push_back(Part::Shared(payload));
+    }
+
+    /// Adds the bytes that `write` appends.
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.more.is_empty() {
+            return append(&mut self.first, &mut self.len, write);
+        }
+        if let Some(Part::Copied(last)) = self.more.back_mut() {
+            return append(last, &mut self.len, write);
+        }
+        let mut last = Vec::new();
+        append(&mut last, &mut self.len, write);
+        self.more.push_back(Part::Copied(last));
+    }
+
+    /// Adds all of `other`.
+    pub(super) fn append(&mut self, other: Self) {
+        if other.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        self.len += other.len;
+        let mut first = other.first;
+        first.drain(..other.written);
+        self.more.push_back(Part::Copied(first));
+        self.more.extend(other.more);
+    }
+
+    /// Calls with the bytes of the next write.
+    pub(super) fn with_slices<R>(&self, call: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        slices[0] = IoSlice::new(&self.first[self.written..]);
+        let mut count = 1;
+        for (slice, part) in slices[1..].iter_mut().zip(&self.more) {
+            *slice = IoSlice::new(match part {
+                Part::Copied(bytes) => bytes,
+                Part::Shared(bytes) => bytes,
+            });
+            count += 1;
+        }
+        call(&slices[..count])
+    }
+
+    /// Drops the first `count` bytes, which are written.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.len -= count;
+        if self.len == 0 {
+            // An idle connection holds no memory for this.
+            *self = Self::default();
+            return;
+        }
+        let of_first = count.min(self.first.len() - self.written);
+        self.written += of_first;
+        let mut left = count - of_first;
+        while self.written == self.first.len() {
+            match self.more.front_mut() {
+                Some(Part::Copied(next)) => {
+                    self.first = mem::take(next);
+                    self.written = left.min(self.first.len());
+                    left -= self.written;
+                    self.more.pop_front();
+                }
+                Some(Part::Shared(next)) => {
+                    let of_next = left.min(next.len());
+                    next.advance(of_next);
+                    left -= of_next;
+                    if !next.is_empty() {
+                        return;
+                    }
+                    self.more.pop_front();
+                }
+                None => return,
+            }
+        }
+    }
+}
+
+fn append(to: &mut Vec<u8>, len: &mut usize, write: impl FnOnce(&mut Vec<u8>)) {
+    let before = to.len();
+    write(to);
+    *len += to.len() - before;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::ws::message_header;
+
+    fn push(out: &mut Outgoing, payload: &Bytes, expected: &mut Vec<u8>) {
+        let header = message_header(Payload::Binary(payload), None);
+        expected.extend_from_slice(header.to_bytes().as_slice());
+        expected.extend_from_slice(payload);
+        if payload.len() <= COPIED_BYTES_MAX {
+            out.push_copied(Payload::Binary(payload), None);
+        } else {
+            out.push_shared(header, payload.clone());
+        }
+    }
+
+    /// Takes everything in writes of at most `step` bytes.
+    fn drain(mut out: Outgoing, step: usize) -> Vec<u8> {
+        let mut written = Vec::new();
+        while !out.is_empty() {
+            let count = out.with_slices(|slices| {
+                let mut count = 0;
+                for slice in slices {
+                    let part = &slice[..slice.len().min(step - count)];
+                    written.extend_from_slice(part);
+                    count += part.len();
+                }
+                count
+            });
+            assert!(count > 0);
+            out.advance(count);
+        }
+        assert_eq!(out.first.capacity(), 0);
+        written
+    }
+
+    #[test]
+    fn frames_leave_in_order_whatever_is_taken_at_once() {
+        for step in [1, 2, 7, 4096, 4099, 5000, 100_000] {
+            let (mut out, mut late) = (Outgoing::default(), Outgoing::default());
+            let mut expected = Vec::new();
+            for len in [0, 5, 4096, 4097, 3, 9000, 9000, 0, 1] {
+                push(&mut out, &Bytes::from(vec![len as u8; len]), &mut expected);
+            }
+            for len in [3, 5000, 1] {
+                push(&mut late, &Bytes::from(vec![len as u8; len]), &mut expected);
+            }
+            out.append(late);
+            out.append(Outgoing::default());
+            assert_eq!(out.len(), expected.len());
+            assert_eq!(drain(out, step), expected, "{step}");
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_write_of_parts_stays_before_it() {
+        let (mut out, mut expected) = (Outgoing::default(), Vec::new());
+        push(&mut out, &Bytes::from_static(b"one"), &mut expected);
+        out.advance(2);
+        let mut late = Outgoing::default();
+        push(&mut late, &Bytes::from_static(b"two"), &mut expected);
+        late.advance(1);
+        expected.remove(5);
+        out.append(late);
+        assert_eq!(drain(out, 100), expected[2..]);
+    }
+}

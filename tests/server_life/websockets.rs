@@ -1,0 +1,93 @@
+//! WebSockets of a server that stops.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use annulus::http::{
+    Phase, Request, Response,
+    websocket::{Error, Options, WebSocket},
+};
+
+use crate::{
+    connections::info_of,
+    running::{NEVER, Running, expect_fin},
+};
+
+async fn answer(request: Request) -> Response {
+    let options = Options::new().close_timeout(Duration::from_millis(50));
+    let is_deaf = request.path() == "/deaf";
+    request.websocket_with(&options, async move |mut socket: WebSocket| {
+        socket.send("hello").await?;
+        if is_deaf {
+            socket.stopping().await;
+        }
+        while socket.recv().await?.is_some() {}
+        // The close frame of the stop has been answered.
+        assert!(socket.close_info().is_some_and(|info| info.is_answer()));
+        assert_eq!(socket.send("late").await, Err(Error::Closed));
+        Ok(())
+    })
+}
+
+fn start() -> Running {
+    Running::start(1, |server| server, answer)
+}
+
+fn open(server: &Running, path: &str) -> TcpStream {
+    let mut stream = server.send(&format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ));
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n\x81\x05hello") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    stream
+}
+
+fn expect_close(stream: &mut TcpStream) {
+    let mut frame = [0; 4 + 16];
+    stream.read_exact(&mut frame).unwrap();
+    assert_eq!(&frame[..2], b"\x88\x12");
+    assert_eq!(frame[2..4], 1001_u16.to_be_bytes());
+    assert_eq!(&frame[4..], b"the server stops");
+}
+
+#[test]
+fn a_stop_closes_websockets_and_waits_for_their_answers() {
+    let server = start();
+    let mut streams = ["/", "/", "/deaf"].map(|path| open(&server, path));
+    let info = info_of(&server.handle, &streams[0], Phase::Tunnel);
+    assert_eq!(info.peer, Some(streams[0].local_addr().unwrap()));
+    server.handle.stop(NEVER);
+    for stream in &mut streams {
+        expect_close(stream);
+    }
+    for stream in &mut streams {
+        // A client masks its frame: here by zeros.
+        stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").unwrap();
+        expect_fin(stream);
+    }
+    drop(streams);
+    let report = server.ended().unwrap();
+    assert_eq!((report.finished, report.cut), (3, 0), "{report}");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_websockets_whose_peers_do_not_answer() {
+    let server = start();
+    let mut stream = open(&server, "/");
+    server.handle.stop(NEVER);
+    expect_close(&mut stream);
+    // Its time is over, though the server's is not.
+    let mut rest = Vec::new();
+    assert_eq!(stream.read_to_end(&mut rest).unwrap_or(0), 0);
+    drop(stream);
+    let report = server.ended().unwrap();
+    assert_eq!((report.finished, report.cut), (1, 0), "{report}");
+}
