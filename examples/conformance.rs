@@ -10,10 +10,12 @@
 use std::time::Duration;
 
 use annulus::{
-    http::{self, HeaderName, HeaderValue, Request, Response, StatusCode},
+    http::{self, Request, Response, StatusCode},
     time,
 };
 
+#[path = "conformance/echoes.rs"]
+mod echoes;
 #[path = "conformance/options.rs"]
 mod options;
 #[path = "shared/plain.rs"]
@@ -37,6 +39,7 @@ async fn answer(request: Request) -> http::Result<Response> {
         "/chunked" => streams::chunked(),
         "/big" => streams::big(streams::number(&request, "n")),
         "/sse" => streams::events(),
+        "/ws" => request.websocket(echoes::messages),
         "/noread" => Response::text("early"),
         "/boom" => panic!("/boom was asked for"),
         "/static/hello.txt" => streams::file().await?,
@@ -46,15 +49,7 @@ async fn answer(request: Request) -> http::Result<Response> {
         }
         path => match path.strip_prefix("/status/") {
             Some(status) => Response::new(status.parse().or(Err(StatusCode::NOT_FOUND))?),
-            None => return echo(request).await,
+            None => return echoes::body(request).await,
         },
     })
-}
-
-async fn echo(mut request: Request) -> http::Result<Response> {
-    let value = |text: &str| HeaderValue::from_str(text).or(Err(StatusCode::BAD_REQUEST));
-    let (method, target) = (value(request.method().as_str())?, value(request.target())?);
-    Ok(Response::bytes(request.take_body().bytes().await?)
-        .with_field(HeaderName::from_static("x-method"), method)
-        .with_field(HeaderName::from_static("x-target"), target))
 }

@@ -192,7 +192,11 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
         ("top", &[&inspected, "--once", "--seconds", "0"]),
         ("udp_echo", &["0"]),
         ("upload", &["0"]),
+        ("ws_echo", &["0"]),
     ] {
+        if name == "ws_echo" && !cfg!(feature = "compress") {
+            continue;
+        }
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut command = example(name, arguments);
         command.stdin(Stdio::null()).stdout(full);
@@ -282,6 +286,11 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
     if cfg!(feature = "json") {
         cases.push(("client_jobs", &["nonsense"], "< JOBS"));
         cases.push(("json_api", &["nonsense"], "[PORT]"));
+    }
+    if cfg!(feature = "compress") {
+        let usage = "[PORT] [--deflate] [--max-message BYTES]";
+        cases.push(("ws_echo", &["0", "--max-message"], usage));
+        cases.push(("ws_echo", &["nonsense"], usage));
     }
     if cfg!(feature = "tls") {
         cases.push(("https", &[], "CERTIFICATE|--insecure URL.."));
