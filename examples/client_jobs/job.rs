@@ -6,15 +6,15 @@ type Value = serde_json::Value;
 type Map = serde_json::Map<String, Value>;
 
 pub(crate) async fn reply(client: &Client, job: &Value) -> Value {
-    let mut reply = match run(client, job).await {
-        Ok(reply) => reply,
-        Err(error) => {
-            let mut reply = Map::new();
-            let text = format!("{}: {error}", error.kind().as_str());
-            reply.insert("error".to_owned(), text.into());
-            reply
-        }
+    let done = if job["op"] == "websocket" {
+        let messages = crate::websocket::messages(client, job).await;
+        messages.map(|messages| Map::from_iter([("messages".to_owned(), messages)]))
+    } else {
+        let done = run(client, job).await;
+        done.map_err(|error| format!("{}: {error}", error.kind().as_str()))
     };
+    let failed = |text: String| Map::from_iter([("error".to_owned(), text.into())]);
+    let mut reply = done.unwrap_or_else(failed);
     reply.insert("id".to_owned(), job["id"].clone());
     Value::Object(reply)
 }

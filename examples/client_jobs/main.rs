@@ -11,6 +11,7 @@ mod job;
 #[path = "../shared/plain.rs"]
 mod plain;
 mod request;
+mod websocket;
 
 use std::io::{self, BufRead as _};
 
