@@ -75,13 +75,13 @@ fn a_dump_tells_what_each_task_waits_for() {
             drop(named("stream", async move {
                 let _ = stream.recv().await;
             }));
-            drop(named("timer", time::sleep(Duration::from_secs(1000))));
+            drop(named("timer", time::sleep(Duration::from_secs(999))));
             let other = named("other", std::future::pending::<()>());
             drop(named("joining", async move {
                 let _ = other.await;
             }));
             let never = async {
-                let sleep = time::sleep(Duration::from_secs(1000));
+                let sleep = time::sleep(Duration::from_secs(999));
                 let _ = race(sleep, std::future::pending::<()>()).await;
             };
             drop(named("racing", never));
