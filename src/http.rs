@@ -176,6 +176,7 @@ mod h1;
 mod percent;
 mod server;
 mod stop_notice;
+mod tick;
 mod transport;
 pub mod websocket;
 mod ws;

@@ -13,6 +13,6 @@ mod traced;
 mod untraced;
 
 #[cfg(feature = "tracing")]
-pub(crate) use traced::{Subject, Traced, note_fallback, note_runtime, note_stall};
+pub(crate) use traced::{Subject, Traced, inside, note_fallback, note_runtime, note_stall};
 #[cfg(not(feature = "tracing"))]
 pub(crate) use untraced::{note_fallback, note_runtime, note_stall};

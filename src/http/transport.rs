@@ -4,6 +4,7 @@
 mod carrier;
 pub(crate) mod closing;
 pub(crate) mod input;
+pub(crate) mod tunnelled;
 pub(crate) mod upgraded;
 
 use std::{
@@ -95,7 +96,10 @@ impl Transport {
     }
 
     /// The next bytes, for one who may not be the only one to receive; none at the end.
-    fn poll_recv_in_turn(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+    pub(super) fn poll_recv_in_turn(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<ManagedBuf>> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_recv_in_turn(context),
             Kind::Other(other) => other.poll_recv(context),
@@ -115,7 +119,11 @@ impl Transport {
     }
 
     /// Takes the first bytes of `bytes`, when no write is under way.
-    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_write(context, bytes),
             Kind::Other(other) => other.poll_write(context, bytes),
@@ -123,7 +131,7 @@ impl Transport {
     }
 
     /// As `poll_write`, out of several slices.
-    fn poll_write_vectored(
+    pub(super) fn poll_write_vectored(
         &self,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
@@ -148,7 +156,7 @@ impl Transport {
     }
 
     /// Waits until what was taken is on its way.
-    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_flush(context),
             Kind::Other(other) => {
@@ -158,7 +166,7 @@ impl Transport {
     }
 
     /// Ends the sending direction after the bytes that were sent. It can be ended again.
-    fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_shutdown(context),
             Kind::Other(other) => other.poll_shutdown(context),

@@ -78,6 +78,7 @@
 // `incoming.rs` puts messages together, `outgoing.rs` keeps frames until they are written, and
 // `pulse.rs` has the times.
 
+mod busy;
 pub(super) mod calling;
 mod close_info;
 #[cfg(feature = "compress")]

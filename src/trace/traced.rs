@@ -62,7 +62,7 @@ impl<S: Subject, F: Future> Future for Traced<S, F> {
 }
 
 /// Runs a future's code inside of its span, and tells of its panic, which goes on.
-fn inside<T>(subject: &impl Subject, code: impl FnOnce() -> T) -> T {
+pub(crate) fn inside<T>(subject: &impl Subject, code: impl FnOnce() -> T) -> T {
     let _entered = subject.span().map(Span::enter);
     match catch_unwind(AssertUnwindSafe(code)) {
         Ok(returned) => returned,

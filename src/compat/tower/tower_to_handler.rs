@@ -8,7 +8,7 @@ use tower_service::Service;
 use super::{
     answer_body::AnswerBody,
     bodies::into_error,
-    upgrade::{HandedError, HandedTunnel, Upgrade, tunnel},
+    upgrade::{HandedError, HandedTunnel, Upgrade},
 };
 use crate::{
     http::{Body, Cause, Error, Handler, IntoResponse, Method, Request, Response, StatusCode},
@@ -195,7 +195,9 @@ where
     if status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success() {
         if let Some(make) = HandedTunnel::take_from(extensions) {
             let (parts, _) = response.into_parts();
-            return tunnel(make).with_status(status).with_fields(parts.headers);
+            return Response::tunnel_by(make)
+                .with_status(status)
+                .with_fields(parts.headers);
         }
     }
     let error = if status.is_client_error() || status.is_server_error() {

@@ -4,7 +4,8 @@ use std::{cell::Cell, fmt, sync::Arc};
 
 use crate::{
     http::{
-        Error, HeaderValue, Method, Request, Response, StatusCode, Upgraded, detached::MakeTunnel,
+        Error, HeaderValue, Method, Request, StatusCode, Upgraded,
+        detached::{MakeTunnel, used_by},
         header,
     },
     task::ThreadBound,
@@ -119,8 +120,7 @@ where
     B: Default,
     F: AsyncFnOnce(Upgraded) + 'static,
 {
-    let make: Box<MakeTunnel> =
-        Box::new(move |upgraded| Box::pin(async move { use_it(upgraded).await }));
+    let make: Box<MakeTunnel> = Box::new(|departed| used_by(departed, use_it));
     let mut response = ::http::Response::new(B::default());
     *response.status_mut() = status;
     response.extensions_mut().insert(Handed::new(make));
@@ -151,8 +151,3 @@ impl<T: 'static> Clone for Handed<T> {
 /// The function that takes the connection over, and the error for the access log.
 pub(super) type HandedTunnel = Handed<Box<MakeTunnel>>;
 pub(super) type HandedError = Handed<Box<Error>>;
-
-/// The answer whose function takes the connection.
-pub(super) fn tunnel(make: Box<MakeTunnel>) -> Response {
-    Response::tunnel(async move |upgraded| make(upgraded).await)
-}

@@ -135,8 +135,9 @@ impl WebSocketRequest {
             };
             Error::new(kind).asking(response.url())
         })?;
+        let protocol = agreement.subprotocol;
         let agreed = Agreed {
-            protocol: agreement.subprotocol.map(Into::into),
+            protocol: protocol.and_then(|protocol| self.options.place_of(&protocol)),
             deflate: agreement.deflate,
         };
         let stream = response.upgrade()?;

@@ -5,7 +5,7 @@ use std::{
     future::{Future as _, poll_fn},
     rc::Rc,
     sync::Arc,
-    task::Poll,
+    task::{Poll, ready},
 };
 
 use super::{
@@ -22,6 +22,7 @@ use crate::{
     budget,
     http::{
         h1::{Leniency, Limits},
+        tick::TickAlarm,
         transport::{Transport, closing::close_gently},
     },
     time,
@@ -127,7 +128,16 @@ impl Connection {
                     };
                     // They are larger than all that is left.
                     drop((serving, exchange));
-                    return poll_fn(|context| tunnel.poll(&shared, context)).await;
+                    let mut alarm = TickAlarm::default();
+                    return poll_fn(|context| {
+                        loop {
+                            if tunnel.poll(&shared, context).is_ready() {
+                                return Poll::Ready(());
+                            }
+                            ready!(alarm.poll(tunnel.due(), context));
+                        }
+                    })
+                    .await;
                 }
             }
         }

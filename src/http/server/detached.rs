@@ -13,7 +13,7 @@ use std::{
 use ::http::{HeaderMap, HeaderValue, Method, Version, header, request};
 use bytes::Bytes;
 
-pub(crate) use super::message::response_body::{MakeProducer, MakeTunnel, ResponseBody};
+pub(crate) use super::message::response_body::{MakeProducer, ResponseBody};
 use super::{
     exchange::Exchange,
     message::{Body, BodyWriter, Request, received::Received, response_body::Producer},
@@ -21,6 +21,7 @@ use super::{
     timeouts::Timeouts,
     worker_shared::Shared,
 };
+pub(crate) use crate::http::transport::{tunnelled::MakeTunnel, upgraded::used_by};
 use crate::http::{
     StatusCode,
     error::{Cause, Error, Result},

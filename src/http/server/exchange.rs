@@ -49,7 +49,7 @@ use crate::{
         h1::{AnswerTo, RequestHead, encode_reject},
         transport::{
             Transport,
-            upgraded::{Held, Upgraded},
+            tunnelled::{Departed, MakeTunnel},
         },
     },
     pool::ManagedBuf,
@@ -58,7 +58,6 @@ use crate::{
 use incoming::{DRAIN_BYTES_MAX, Incoming, PROMISED_DRAIN_BYTES_MAX, Way};
 use line::Line;
 use outgoing::Outgoing;
-use tunnel::Using;
 
 /// The ways in which the service of a connection ends.
 pub(crate) enum Ended {
@@ -186,17 +185,19 @@ impl Exchange {
     }
 
     /// Begins a tunnel after the answer with `status`, and hands the connection over. `make` makes
-    /// the future that uses it.
+    /// the protocol that it speaks now.
     pub(crate) fn begin_tunnel(
         &self,
         status: StatusCode,
-        make: impl FnOnce(Upgraded) -> Using,
+        make: Box<MakeTunnel>,
     ) -> Result<(), Gone> {
         let transport = self.line.take().ok_or(Gone(EndReason::ClientGone))?;
-        let unread = self.incoming.take_bytes();
-        let held = Held::of_server(transport, unread, Rc::clone(&self.shared.stop));
-        let future = make(Upgraded::new(Rc::clone(&held)));
-        let tunnel = Box::new(Tunnel::new(status, future, held));
+        let used = make(Departed {
+            transport,
+            unread: ManagedBuf::own(self.incoming.take_bytes()),
+            stop: Some(Rc::clone(&self.shared.stop)),
+        });
+        let tunnel = Box::new(Tunnel::new(status, used));
         self.tunnel.replace(Some(tunnel));
         Ok(())
     }

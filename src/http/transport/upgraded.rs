@@ -3,20 +3,24 @@
 use std::{
     cell::Cell,
     fmt,
-    future::{pending, poll_fn},
+    future::{Future, pending, poll_fn},
     io::{self, IoSlice},
-    net::SocketAddr,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
-use super::Transport;
+use super::{
+    Transport,
+    tunnelled::{Departed, Left, Tunnelled},
+};
 use crate::{
     budget,
     buf::{IoBuf, IoVectored, Room},
     http::stop_notice::StopNotice,
     io::{reads_by_method, writes_by_method},
     pool::ManagedBuf,
+    unwind,
 };
 
 /// A connection that has left HTTP: it speaks another protocol now, or is a tunnel.
@@ -38,7 +42,7 @@ pub struct Upgraded {
 
 /// The state of an upgraded connection. A server has it too, to close the connection once the
 /// handler's function has returned.
-pub(crate) struct Held {
+struct Held {
     transport: Transport,
     /// The bytes that came with the message before it. Most have none, so there is room for a
     /// pointer only.
@@ -50,43 +54,83 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    fn new(transport: Transport, unread: ManagedBuf, stop: Option<Rc<StopNotice>>) -> Rc<Self> {
+    fn new(departed: Departed) -> Rc<Self> {
+        let unread = departed.unread;
         let unread = (!unread.is_empty()).then(|| Box::new(unread));
         Rc::new(Self {
-            transport,
+            transport: departed.transport,
             unread: Cell::new(unread),
             is_broken: Cell::new(false),
-            stop,
+            stop: departed.stop,
         })
     }
+}
 
-    /// A connection of a server's.
-    pub(crate) fn of_server(
-        transport: Transport,
-        unread: Vec<u8>,
-        stop: Rc<StopNotice>,
-    ) -> Rc<Self> {
-        Self::new(transport, ManagedBuf::own(unread), Some(stop))
+/// Gives a connection of a server's to `use_it`.
+pub(crate) fn used_by<F>(departed: Departed, use_it: F) -> Box<dyn Tunnelled>
+where
+    F: AsyncFnOnce(Upgraded) + 'static,
+{
+    let held = Held::new(departed);
+    let upgraded = Upgraded {
+        held: Rc::clone(&held),
+    };
+    Box::new(Used {
+        future: Box::pin(use_it(upgraded)),
+        held,
+    })
+}
+
+/// A connection that a handler's function uses.
+struct Used {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    held: Rc<Held>,
+}
+
+impl Tunnelled for Used {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.future.as_mut().poll(context)
     }
 
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
+    fn look(&self, call: &mut dyn FnMut(&Transport)) {
+        call(&self.held.transport);
     }
 
-    /// Takes the connection, unless it is broken.
-    pub(crate) fn into_whole(self) -> Option<Transport> {
-        (!self.is_broken.get()).then_some(self.transport)
+    fn leave(self: Box<Self>, has_returned: bool) -> Left {
+        let Self { future, held } = *self;
+        let is_whole = unwind::caught(|| drop(future)).is_some() && has_returned;
+        // Another task may have it now, and closes it.
+        let held = Rc::try_unwrap(held).ok();
+        let held = held.filter(|held| !is_whole || !held.is_broken.get());
+        Left::new(is_whole, held.map(|held| held.transport))
     }
 }
 
 impl Upgraded {
-    pub(crate) fn new(held: Rc<Held>) -> Self {
-        Self { held }
-    }
-
     /// A connection of the client's.
     pub(crate) fn of_client(transport: Transport, unread: ManagedBuf) -> Self {
-        Self::new(Held::new(transport, unread, None))
+        let departed = Departed {
+            transport,
+            unread,
+            stop: None,
+        };
+        Self {
+            held: Held::new(departed),
+        }
+    }
+
+    /// A connection of the client's that was not used yet, for a protocol of this crate's.
+    pub(crate) fn into_departed(self) -> Departed {
+        let held = Rc::try_unwrap(self.held).ok();
+        let held = held.expect("a connection of the client's has one owner");
+        Departed {
+            transport: held.transport,
+            unread: held
+                .unread
+                .take()
+                .map_or_else(ManagedBuf::empty, |unread| *unread),
+            stop: held.stop,
+        }
     }
 
     fn transport(&self) -> &Transport {
@@ -95,26 +139,6 @@ impl Upgraded {
 
     fn take_unread(&self) -> Option<ManagedBuf> {
         self.held.unread.take().map(|unread| *unread)
-    }
-
-    /// The address of the other end.
-    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
-        self.transport().peer_addr()
-    }
-
-    /// The notice of its server's stop; none at a client.
-    pub(crate) fn stop_notice(&self) -> Option<&Rc<StopNotice>> {
-        self.held.stop.as_ref()
-    }
-
-    /// Sees to it that what has come by now is known.
-    pub(crate) fn collect_now(&self) {
-        self.transport().collect_now();
-    }
-
-    /// Lets a server close it without a word, since its peer does not answer.
-    pub(crate) fn give_up(&self) {
-        self.held.is_broken.set(true);
     }
 
     fn note<T, E>(&self, result: Result<T, E>) -> Result<T, E> {

@@ -1,6 +1,10 @@
 //! The life of a connection at a client.
 
-use std::{future::poll_fn, rc::Rc, task::Poll};
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
 
 use super::{
     Options, WebSocket,
@@ -8,33 +12,48 @@ use super::{
     handle::Handle,
     keys::Keys,
 };
-use crate::{http::transport::upgraded::Upgraded, task};
+use crate::{
+    http::{tick::TickAlarm, transport::upgraded::Upgraded},
+    task,
+};
 
 /// Returns a connection, which a task of its own drives until both ends have closed it.
 pub(crate) fn open(stream: Upgraded, agreed: Agreed, options: Options, keys: Keys) -> WebSocket {
     let connection = Rc::new(Connection::new(
-        stream,
+        stream.into_departed(),
         End::Client(Box::new(keys)),
         agreed,
         options,
     ));
-    let socket = WebSocket::new(Handle::new(Rc::clone(&connection)));
+    let socket = WebSocket::new(Handle::new(Rc::clone(&connection)), None);
     drop(task::spawn(async move {
+        let mut alarm = TickAlarm::default();
         poll_fn(|context| {
-            let polled = connection.drive(context, |_| {
-                if !connection.has_handles() {
-                    connection.drop_messages();
+            loop {
+                if connection.poll_client(context).is_ready() {
+                    return Poll::Ready(());
                 }
-                Poll::Pending
-            });
-            if connection.is_over() {
-                Poll::Ready(())
-            } else {
-                polled
+                ready!(alarm.poll(connection.due(), context));
             }
         })
         .await;
-        connection.end_stream();
+        drop(connection.end_stream());
     }));
     socket
+}
+
+impl Connection {
+    /// Drives the connection of a client until both ends have closed it.
+    fn poll_client(&self, context: &mut Context<'_>) -> Poll<()> {
+        let polled = self.drive(context, |_| {
+            if !self.has_handles() {
+                self.drop_messages();
+            }
+            Poll::Pending
+        });
+        if self.is_over() {
+            return Poll::Ready(());
+        }
+        polled
+    }
 }

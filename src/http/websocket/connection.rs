@@ -3,8 +3,9 @@
 mod driving;
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
-    future::{pending, poll_fn},
+    cell::{Cell, OnceCell},
+    future::poll_fn,
+    io,
     net::SocketAddr,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -14,29 +15,25 @@ use bytes::Bytes;
 
 use super::{
     CloseCode, CloseInfo, Compression, Error, FrameError, Message, Options, TrySendError,
-    incoming::{Arrived, Incoming},
-    keys::Keys,
-    options::Settings,
-    outgoing::{COPIED_BYTES_MAX, Outgoing},
-    pulse::Pulse,
+    busy::Busy, incoming::Arrived, keys::Keys, options::Settings, outgoing::COPIED_BYTES_MAX,
+    pulse::Pulse, serving::STOP_REASON,
 };
 use crate::{
     budget,
     http::{
-        stop_notice::StopNotice,
-        transport::upgraded::Upgraded,
+        transport::{Transport, tunnelled::Departed},
         ws::{
             CloseFrame, Deflate, MessageKind, Payload, Role, encode_close, encode_pong,
             message_header,
         },
     },
-    sync::Notify,
 };
 
 /// The agreement of a handshake.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Agreed {
-    pub(crate) protocol: Option<Box<str>>,
+    /// The place of the subprotocol in the options.
+    pub(crate) protocol: Option<u16>,
     pub(crate) deflate: Option<Deflate>,
 }
 
@@ -51,74 +48,101 @@ pub(crate) enum End {
 /// The state of a connection that its handles share with its driver.
 ///
 /// Wakers, and streams that are not sockets, are code of other modules, which may use the very
-/// connection: no `RefCell` is borrowed while one of them runs.
+/// connection: no cell is empty for the time being while one of them runs, but that of the stream.
 pub(crate) struct Connection {
     /// None once the connection is over, and while a call of the stream's is under way: handles
     /// that are kept hold no socket.
-    stream: Cell<Option<Upgraded>>,
-    /// The notice of the server's stop; none at a client.
-    stop: Option<Rc<StopNotice>>,
+    stream: Cell<Option<Transport>>,
+    /// None while the connection is at rest, so that it costs no memory then.
+    busy: Cell<Option<Box<Busy>>>,
+    /// The close frame of the peer, after which it sends nothing.
+    peer_close: OnceCell<Box<CloseInfo>>,
+    /// The task that drives the connection.
+    driver: Cell<Option<Waker>>,
     end: End,
     options: Options,
+    pulse: Pulse,
+    handle_count: Cell<u32>,
     agreed: Agreed,
-    incoming: RefCell<Incoming>,
-    outgoing: RefCell<Outgoing>,
+    /// The reason why nothing more is received, but for a close frame.
+    failure: Cell<Option<Error>>,
+    /// Receiving or writing has failed, or the peer is given up: there is nothing to wait for.
+    is_broken: Cell<bool>,
     /// Written bytes may still wait in the stream.
     is_unflushed: Cell<bool>,
     /// A close frame was sent, or is the last one that waits: nothing follows it.
     is_closing: Cell<bool>,
-    /// The close frame of the peer, after which it sends nothing.
-    peer_close: OnceCell<CloseInfo>,
-    /// The reason why nothing more is received, but for a close frame.
-    failure: Cell<Option<Error>>,
     /// Nothing can be written any more.
     is_mute: Cell<bool>,
     /// The stream's sending direction was ended.
     is_shut: Cell<bool>,
-    /// The payload of the last ping whose answer has no room yet.
-    ping: Cell<Option<Vec<u8>>>,
-    handle_count: Cell<usize>,
-    /// The task that waits for a message.
-    receiver: Cell<Option<Waker>>,
-    /// The task that drives the connection.
-    driver: Cell<Option<Waker>>,
     /// The driver has its turn, and looks at everything before it ends.
     is_driven: Cell<bool>,
-    /// Bytes were written, or nothing will be. It is made by the first task that waits for that.
-    room: OnceCell<Box<Notify>>,
-    pulse: Pulse,
 }
 
 /// The result of a receive.
 pub(super) type Received = Result<Option<Message>, Error>;
 
 impl Connection {
-    pub(crate) fn new(stream: Upgraded, end: End, agreed: Agreed, options: Options) -> Self {
-        let role = match end {
-            End::Server => Role::Server,
-            End::Client(_) => Role::Client,
-        };
-        Self {
-            incoming: RefCell::new(Incoming::new(role, agreed.deflate.is_some())),
-            stop: stream.stop_notice().cloned(),
-            stream: Cell::new(Some(stream)),
+    pub(crate) fn new(departed: Departed, end: End, agreed: Agreed, options: Options) -> Self {
+        let connection = Self {
+            stream: Cell::new(Some(departed.transport)),
+            busy: Cell::new(None),
+            peer_close: OnceCell::new(),
+            driver: Cell::new(None),
             end,
             options,
+            pulse: Pulse::new(),
+            handle_count: Cell::new(0),
             agreed,
-            outgoing: RefCell::default(),
+            failure: Cell::new(None),
+            is_broken: Cell::new(false),
             is_unflushed: Cell::new(false),
             is_closing: Cell::new(false),
-            peer_close: OnceCell::new(),
-            failure: Cell::new(None),
             is_mute: Cell::new(false),
             is_shut: Cell::new(false),
-            ping: Cell::new(None),
-            handle_count: Cell::new(0),
-            receiver: Cell::new(None),
-            driver: Cell::new(None),
             is_driven: Cell::new(false),
-            room: OnceCell::new(),
-            pulse: Pulse::new(),
+        };
+        if !departed.unread.is_empty() {
+            connection.busy(|busy| busy.incoming.push(departed.unread));
+        }
+        connection
+    }
+
+    /// Calls with the state of what is under way, which is made if there is none. The call runs no
+    /// code of another module.
+    fn busy<R>(&self, call: impl FnOnce(&mut Busy) -> R) -> R {
+        let mut busy = self.busy.take().unwrap_or_else(|| {
+            let role = match self.end {
+                End::Server => Role::Server,
+                End::Client(_) => Role::Client,
+            };
+            Busy::begin(role, self.agreed.deflate)
+        });
+        let result = call(&mut busy);
+        self.busy.set(Some(busy));
+        result
+    }
+
+    /// As `busy`, and none when the connection is at rest.
+    fn if_busy<R>(&self, call: impl FnOnce(&mut Busy) -> R) -> Option<R> {
+        let mut busy = self.busy.take()?;
+        let result = call(&mut busy);
+        self.busy.set(Some(busy));
+        Some(result)
+    }
+
+    /// Lets go of the memory that is not needed while the connection waits.
+    fn rest(&self) {
+        if let Some(mut busy) = self.busy.take() {
+            // The kernel has few buffers, and wants them back meanwhile.
+            busy.incoming.copy_out();
+            if busy.is_at_rest() {
+                busy.recycle();
+            } else {
+                busy.outgoing.rest();
+                self.busy.set(Some(busy));
+            }
         }
     }
 
@@ -127,37 +151,40 @@ impl Connection {
     }
 
     pub(super) fn protocol(&self) -> Option<&str> {
-        self.agreed.protocol.as_deref()
+        let names = &self.settings().subprotocols;
+        names
+            .get(usize::from(self.agreed.protocol?))
+            .map(|name| &**name)
     }
 
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
-        self.with_stream(Upgraded::peer_addr)?
-    }
-
-    /// Waits until the server begins to stop; for ever at a client.
-    pub(super) async fn stopping(&self) {
-        match &self.stop {
-            Some(stop) => stop.stopping().await,
-            None => pending().await,
-        }
+        self.with_stream(Transport::peer_addr)?
     }
 
     /// Calls with the stream. None once it is over, and from inside of another call of it.
-    fn with_stream<R>(&self, call: impl FnOnce(&Upgraded) -> R) -> Option<R> {
+    pub(super) fn with_stream<R>(&self, call: impl FnOnce(&Transport) -> R) -> Option<R> {
         let stream = self.stream.take()?;
         let result = call(&stream);
         self.stream.set(Some(stream));
         Some(result)
     }
 
-    /// Lets go of the stream, which is over.
-    pub(super) fn end_stream(&self) {
-        drop(self.stream.take());
+    /// Lets go of the stream, which is over, and returns it unless it is broken.
+    pub(super) fn end_stream(&self) -> Option<Transport> {
+        let stream = self.stream.take();
+        if self.ending().is_none() {
+            self.failure
+                .set(Some(Error::Lost(io::ErrorKind::ConnectionAborted)));
+        }
         self.mute();
+        if let Some(receiver) = self.if_busy(|busy| busy.receiver.take()).flatten() {
+            receiver.wake();
+        }
+        stream.filter(|_| !self.is_broken.get())
     }
 
     pub(super) fn close_info(&self) -> Option<&CloseInfo> {
-        self.peer_close.get()
+        self.peer_close.get().map(|info| &**info)
     }
 
     /// The key for the next frame that is sent.
@@ -191,9 +218,13 @@ impl Connection {
         if let Some(next) = self.next() {
             return Poll::Ready(next);
         }
-        // A waker may do anything while it is cloned or dropped.
-        let waker = context.waker().clone();
-        drop(self.receiver.replace(Some(waker)));
+        // The driver polls the rest of its task when something has come.
+        if !self.is_driver(context.waker()) {
+            // A waker may do anything while it is cloned or dropped.
+            let waker = context.waker().clone();
+            let before = self.busy(|busy| busy.receiver.replace(waker));
+            drop(before);
+        }
         if let Some(next) = self.next() {
             return Poll::Ready(next);
         }
@@ -201,9 +232,19 @@ impl Connection {
         Poll::Pending
     }
 
+    /// Whether a waker is that of the task which drives the connection.
+    fn is_driver(&self, waker: &Waker) -> bool {
+        let driver = self.driver.take();
+        let is_driver = driver
+            .as_ref()
+            .is_some_and(|driver| driver.will_wake(waker));
+        self.driver.set(driver);
+        is_driver
+    }
+
     /// The next message or the end, if it is here.
-    fn next(&self) -> Option<Received> {
-        let ready = self.incoming.borrow_mut().take_ready();
+    pub(super) fn next(&self) -> Option<Received> {
+        let ready = self.if_busy(|busy| busy.incoming.take_ready()).flatten();
         if let Some(message) = ready {
             // It receives on, for the sake of control frames.
             self.wake_driver();
@@ -231,8 +272,8 @@ impl Connection {
     /// The next message in the bytes that are here. Control frames before it are dealt with.
     fn look(&self) -> Option<Message> {
         while !self.is_deaf() {
-            let arrived = self.incoming.borrow_mut().next(&self.settings().limits)?;
-            match arrived {
+            let limits = &self.settings().limits;
+            match self.if_busy(|busy| busy.incoming.next(limits))?? {
                 Arrived::Message(message) => return Some(message),
                 Arrived::Ping(payload) => self.answer_ping(payload),
                 Arrived::Close(info) => self.note_close(info),
@@ -249,7 +290,7 @@ impl Connection {
         // A peer that reads nothing would make these pile up. The answer to its last ping is enough
         // (RFC 6455, section 5.5.3).
         if self.is_full() {
-            self.ping.set(Some(payload));
+            self.busy(|busy| busy.ping = Some(payload));
             return;
         }
         self.push(|out| {
@@ -261,7 +302,7 @@ impl Connection {
     /// Answers the close frame of the peer, unless it is an answer itself.
     fn note_close(&self, info: CloseInfo) {
         let info = info.answering(self.is_closing.get());
-        let info = self.peer_close.get_or_init(|| info);
+        let info = self.peer_close.get_or_init(|| Box::new(info));
         self.queue_close(info.frame());
     }
 
@@ -282,7 +323,7 @@ impl Connection {
     }
 
     pub(super) fn buffered(&self) -> usize {
-        self.outgoing.borrow().len()
+        self.if_busy(|busy| busy.outgoing.len()).unwrap_or(0)
     }
 
     /// The reason why nothing more is sent, if there is one.
@@ -345,28 +386,29 @@ impl Connection {
         };
         let key = self.key();
         if payload.bytes().len() <= COPIED_BYTES_MAX {
-            self.outgoing.borrow_mut().push_copied(payload, key);
+            self.busy(|busy| busy.outgoing.push_copied(payload, key));
         } else {
             let header = message_header(payload, key);
             let bytes = deflated.map_or_else(|| message.into_bytes(), Bytes::from);
-            self.outgoing.borrow_mut().push_shared(header, bytes);
+            self.busy(|busy| busy.outgoing.push_shared(header, bytes));
         }
         self.wake_driver();
     }
 
     async fn wait_for_room(&self) {
-        self.room.get_or_init(Box::default).notified().await;
+        let room = self.busy(|busy| Rc::clone(busy.room.get_or_insert_default()));
+        room.notified().await;
     }
 
     /// Wakes the tasks that wait for room, or for the end.
     fn tell_room(&self) {
-        if let Some(room) = self.room.get() {
+        if let Some(room) = self.if_busy(|busy| busy.room.take()).flatten() {
             room.notify_waiters();
         }
     }
 
     fn push(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.outgoing.borrow_mut().push(write);
+        self.busy(|busy| busy.outgoing.push(write));
         self.wake_driver();
     }
 
@@ -375,11 +417,16 @@ impl Connection {
         self.queue_close(Some(CloseFrame { code, reason }));
     }
 
+    /// Sends the close frame of a server that stops.
+    pub(super) fn start_stop(&self) {
+        self.start_close(self.settings().stop_code, STOP_REASON);
+    }
+
     fn queue_close(&self, frame: Option<CloseFrame<'_>>) {
         if self.is_closing.replace(true) {
             return;
         }
-        drop(self.ping.take());
+        self.if_busy(|busy| busy.ping = None);
         if !self.is_mute.get() {
             self.push(|out| encode_close(out, frame, self.key()));
         }
@@ -403,11 +450,11 @@ impl Connection {
 mod tests {
     use super::*;
 
-    /// An idle WebSocket costs this, beside its tunnel and the future of its function.
+    /// An idle WebSocket costs this, beside its tunnel and the state of its user.
     #[test]
     fn a_connection_is_small() {
         let bytes = size_of::<Connection>();
         println!("a connection has {bytes} bytes");
-        assert!(bytes <= 480, "{bytes}");
+        assert!(bytes <= 96, "{bytes}");
     }
 }

@@ -49,6 +49,14 @@ impl Incoming {
         }
     }
 
+    /// Whether nothing of a message or of a frame is here.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.decoder.is_at_rest()
+            && self.input.is_none()
+            && self.partial.is_none()
+            && self.ready.is_none()
+    }
+
     /// Whether a message waits to be taken.
     pub(super) fn has_ready(&self) -> bool {
         self.ready.is_some()

@@ -1,8 +1,11 @@
 //! The settings of a connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use super::Origins;
+use super::{CloseCode, Origins};
 use crate::http::ws::Limits;
 
 /// Bytes that may wait to be sent.
@@ -45,9 +48,19 @@ const COMPRESSED_BYTES_MIN: usize = 256;
 ///     })
 /// }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     settings: Arc<Settings>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // Connections that ask for no others share these.
+        static DEFAULT: OnceLock<Arc<Settings>> = OnceLock::new();
+        Self {
+            settings: Arc::clone(DEFAULT.get_or_init(Arc::default)),
+        }
+    }
 }
 
 /// The settings as the connection has them.
@@ -60,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) close_timeout: Duration,
+    pub(crate) stop_code: CloseCode,
     /// Whether messages may be compressed. It stays false without the feature.
     pub(crate) compresses: bool,
     pub(crate) compressed_bytes_min: usize,
@@ -75,6 +89,7 @@ impl Default for Settings {
             ping_interval: PING_INTERVAL,
             ping_timeout: PING_TIMEOUT,
             close_timeout: CLOSE_TIMEOUT,
+            stop_code: CloseCode::GOING_AWAY,
             compresses: false,
             compressed_bytes_min: COMPRESSED_BYTES_MIN,
         }
@@ -90,6 +105,14 @@ impl Options {
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// The place of a subprotocol among those that are spoken.
+    pub(crate) fn place_of(&self, protocol: &str) -> Option<u16> {
+        let mut names = self.settings.subprotocols.iter();
+        names
+            .position(|name| name == protocol)
+            .and_then(|place| place.try_into().ok())
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -167,5 +190,14 @@ impl Options {
     #[must_use]
     pub fn close_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.close_timeout = timeout)
+    }
+
+    /// Sets the code of the close frame that the peer is sent when the server stops;
+    /// [`GOING_AWAY`](CloseCode::GOING_AWAY) by default. With
+    /// [`SERVICE_RESTART`](CloseCode::SERVICE_RESTART) clients know that they may come back soon. A
+    /// client's connection has no server.
+    #[must_use]
+    pub fn stop_code(self, code: CloseCode) -> Self {
+        self.with(|settings| settings.stop_code = code)
     }
 }

@@ -9,6 +9,8 @@ use crate::http::ws::{FrameHeader, Payload, encode_message, mask};
 /// A payload up to this size is copied behind its header, so that many small frames leave as one
 /// slice. A larger one is sent from where it is.
 pub(super) const COPIED_BYTES_MAX: usize = 4 * 1024;
+/// The capacity that is kept for the next frames.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Slices of one write.
 const SLICES_MAX: usize = 16;
 
@@ -89,6 +91,21 @@ impl Outgoing {
         self.more.extend(other.more);
     }
 
+    /// Gives back the memory that many bytes have needed. Nothing waits.
+    pub(super) fn shrink(&mut self) {
+        debug_assert!(self.is_empty());
+        if self.first.capacity() > KEPT_BYTES_MAX {
+            self.first = Vec::new();
+        }
+    }
+
+    /// Gives back all memory, unless something waits.
+    pub(super) fn rest(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// Calls with the bytes of the next write.
     pub(super) fn with_slices<R>(&self, call: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -108,8 +125,9 @@ impl Outgoing {
     pub(super) fn advance(&mut self, count: usize) {
         self.len -= count;
         if self.len == 0 {
-            // An idle connection holds no memory for this.
-            *self = Self::default();
+            self.first.clear();
+            self.written = 0;
+            self.more = VecDeque::new();
             return;
         }
         let of_first = count.min(self.first.len() - self.written);
@@ -176,6 +194,7 @@ mod tests {
             assert!(count > 0);
             out.advance(count);
         }
+        out.rest();
         assert_eq!(out.first.capacity(), 0);
         written
     }

@@ -1,10 +1,10 @@
-//! The life of a connection at a server.
+//! The life of a connection at a server that an async function uses.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
+    pin::Pin,
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll, ready},
 };
 
 pub(crate) use super::connection::Agreed;
@@ -13,48 +13,83 @@ use super::{
     connection::{Connection, End},
     handle::Handle,
 };
-use crate::http::transport::upgraded::Upgraded;
+use crate::{
+    http::{
+        error::Result,
+        tick::Tick,
+        transport::{
+            Transport,
+            tunnelled::{Departed, Left, Tunnelled},
+        },
+    },
+    unwind,
+};
+
+/// The reason in the close frame of a stop.
+pub(super) const STOP_REASON: &str = "the server stops";
 
 /// Gives a connection to `use_it`, and drives it until both ends have closed it.
 ///
-/// A function that fails has its connection closed with 1011. `use_it` returns whether it did not.
-pub(crate) async fn serve<F>(stream: Upgraded, agreed: Agreed, options: Options, use_it: F)
+/// A function that fails has its connection closed with 1011.
+pub(crate) fn serve<F>(
+    departed: Departed,
+    agreed: Agreed,
+    options: Options,
+    use_it: F,
+) -> Box<dyn Tunnelled>
 where
-    F: AsyncFnOnce(WebSocket) -> bool,
+    F: AsyncFnOnce(WebSocket) -> Result<()> + 'static,
 {
-    let connection = Rc::new(Connection::new(stream, End::Server, agreed, options));
-    let is_done = {
-        let mut user = pin!(use_it(WebSocket::new(Handle::new(Rc::clone(&connection)))));
-        let mut stopping = Some(pin!(connection.stopping()));
-        poll_fn(|context| {
-            if let Some(stop) = &mut stopping {
-                if stop.as_mut().poll(context).is_ready() {
-                    stopping = None;
-                    connection.start_close(CloseCode::GOING_AWAY, "the server stops");
-                }
-            }
-            connection.drive(context, |context| user.as_mut().poll(context))
-        })
-        .await
-    };
-    let code = if is_done {
-        CloseCode::NORMAL
-    } else {
-        CloseCode::INTERNAL_ERROR
-    };
-    connection.start_close(code, "");
-    poll_fn(|context| {
-        let polled = connection.drive(context, |_| {
-            connection.drop_messages();
-            Poll::Pending
-        });
-        if connection.is_over() {
-            Poll::Ready(())
-        } else {
-            polled
-        }
+    let stop = departed.stop.clone();
+    let connection = Rc::new(Connection::new(departed, End::Server, agreed, options));
+    let socket = WebSocket::new(Handle::new(Rc::clone(&connection)), stop);
+    Box::new(Served {
+        connection,
+        user: Some(Box::pin(use_it(socket))),
     })
-    .await;
-    // Handles that are kept elsewhere have no stream any more, so that the server closes it.
-    connection.end_stream();
+}
+
+/// A connection that an async function uses, and its driver.
+struct Served {
+    connection: Rc<Connection>,
+    /// None once the function has returned.
+    user: Option<Pin<Box<dyn Future<Output = Result<()>>>>>,
+}
+
+impl Tunnelled for Served {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let connection = &self.connection;
+        if let Some(user) = &mut self.user {
+            let returned = ready!(connection.drive(context, |context| user.as_mut().poll(context)));
+            self.user = None;
+            connection.start_close(code_after(&returned), "");
+        }
+        connection.poll_end(context)
+    }
+
+    fn due(&self) -> Option<Tick> {
+        self.connection.due()
+    }
+
+    fn stop(&mut self) {
+        self.connection.start_stop();
+    }
+
+    fn look(&self, call: &mut dyn FnMut(&Transport)) {
+        self.connection.with_stream(call);
+    }
+
+    fn leave(self: Box<Self>, has_returned: bool) -> Left {
+        let Self { connection, user } = *self;
+        let is_whole = unwind::caught(|| drop(user)).is_some() && has_returned;
+        Left::new(is_whole, connection.end_stream())
+    }
+}
+
+/// The code that says how the user's code has ended.
+pub(super) fn code_after(returned: &Result<()>) -> CloseCode {
+    match returned {
+        Ok(()) => CloseCode::NORMAL,
+        Err(_) => CloseCode::INTERNAL_ERROR,
+    }
 }

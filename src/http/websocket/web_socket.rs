@@ -1,8 +1,9 @@
 //! A connection in the hands of its user.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, future::pending, net::SocketAddr, rc::Rc};
 
 use super::{CloseCode, CloseInfo, Error, Message, Receiver, Sender, TrySendError, handle::Handle};
+use crate::http::stop_notice::StopNotice;
 
 /// A WebSocket: messages in both directions over one connection.
 ///
@@ -51,11 +52,13 @@ use super::{CloseCode, CloseInfo, Error, Message, Receiver, Sender, TrySendError
 /// ```
 pub struct WebSocket {
     connection: Handle,
+    /// The notice of the server's stop; none at a client.
+    stop: Option<Rc<StopNotice>>,
 }
 
 impl WebSocket {
-    pub(super) fn new(connection: Handle) -> Self {
-        Self { connection }
+    pub(super) fn new(connection: Handle, stop: Option<Rc<StopNotice>>) -> Self {
+        Self { connection, stop }
     }
 
     /// Receives the next message. Returns `None` after a close frame of the peer.
@@ -167,7 +170,10 @@ impl WebSocket {
     ///
     /// Nothing is lost.
     pub async fn stopping(&self) {
-        self.connection.stopping().await;
+        match &self.stop {
+            Some(stop) => stop.stopping().await,
+            None => pending().await,
+        }
     }
 
     /// Returns the subprotocol that was agreed on.

@@ -87,6 +87,11 @@ impl Decoder {
         }
     }
 
+    /// Whether the next byte begins a message: a new decoder would go on as this one.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.state == State::Header && self.header_len == 0 && self.message.is_none()
+    }
+
     /// Takes bytes from the start of `input`, at most up to the first event, and unmasks these.
     ///
     /// Call again with the rest of the input until nothing is left: no event waits for more bytes

@@ -1,16 +1,14 @@
 //! A connection that has left HTTP, from the answer that says so to its close.
 //!
 //! The exchange that has answered its request serves other connections meanwhile. A tunnel has the
-//! future that uses the connection and, for the access log and the request's span, the facts about
-//! the request.
+//! protocol that the connection speaks now and, for the access log and the request's span, the facts
+//! about the request.
 
 use std::{
     fmt,
     future::Future,
-    mem,
     net::SocketAddr,
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,29 +25,28 @@ use crate::{
             trace::RequestSpan,
             worker_shared::Shared,
         },
-        transport::{closing::close_gently, upgraded::Held},
+        tick::Tick,
+        transport::{
+            Transport,
+            closing::close_gently,
+            tunnelled::{Left, Tunnelled},
+        },
     },
     unwind,
 };
 
-/// The future of a handler's function that uses a connection.
-pub(super) type Using = Pin<Box<dyn Future<Output = ()>>>;
-
 /// A connection that has left HTTP.
 pub(crate) struct Tunnel {
-    state: State,
+    /// None once it is over.
+    used: Option<Box<dyn Tunnelled>>,
     /// None when no log and no span wants to know.
     request: Option<Box<TunnelRequest>>,
+    /// The tick at which the worker polls it, unless something wakes it before.
+    looked_at: Option<Tick>,
     /// The status of the answer.
     status: StatusCode,
-}
-
-enum State {
-    /// The handler's function has it.
-    Used(Using, Rc<Held>),
-    /// The function has returned, and the client is to see all that was sent.
-    Closing(Pin<Box<dyn Future<Output = ()>>>),
-    Over,
+    /// The protocol has ended, and the client is to see all that was sent.
+    is_closing: bool,
 }
 
 /// The request that has become a tunnel, which ends with it.
@@ -61,11 +58,13 @@ struct TunnelRequest {
 }
 
 impl Tunnel {
-    pub(super) fn new(status: StatusCode, future: Using, held: Rc<Held>) -> Self {
+    pub(super) fn new(status: StatusCode, used: Box<dyn Tunnelled>) -> Self {
         Self {
-            state: State::Used(future, held),
+            used: Some(used),
             request: None,
+            looked_at: None,
             status,
+            is_closing: false,
         }
     }
 
@@ -95,39 +94,66 @@ impl Tunnel {
         })
     }
 
-    /// Goes on until the connection is closed. A panic of the handler's function cuts it.
+    /// Goes on until the connection is closed. A panic of the handler's code cuts it.
     pub(crate) fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<()> {
-        if let State::Used(future, _) = &mut self.state {
-            let polled = unwind::caught(|| future.as_mut().poll(context));
+        while let Some(used) = &mut self.used {
+            let polled = unwind::caught(|| used.poll(context));
             if let Some(Poll::Pending) = polled {
                 return Poll::Pending;
             }
             self.leave(polled.is_some(), shared);
         }
-        if let State::Closing(closing) = &mut self.state {
-            if closing.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            self.state = State::Over;
-        }
         Poll::Ready(())
     }
 
-    /// Takes the connection back from the handler's function, which has returned or panicked.
+    /// The tick at which it is to be polled at the latest.
+    pub(crate) fn due(&self) -> Option<Tick> {
+        self.used.as_ref()?.due()
+    }
+
+    /// As [`due`](Self::due), if that is earlier than the tick at which it is looked at, which it is
+    /// from now on.
+    pub(crate) fn due_earlier(&mut self) -> Option<Tick> {
+        let due = self.due()?;
+        if self.looked_at.is_some_and(|looked_at| looked_at <= due) {
+            return None;
+        }
+        self.looked_at = Some(due);
+        Some(due)
+    }
+
+    /// Notes that it is polled at `tick`. False if that is not the tick at which it is looked at.
+    pub(crate) fn look_at(&mut self, tick: Tick) -> bool {
+        self.looked_at
+            .take_if(|looked_at| *looked_at == tick)
+            .is_some()
+    }
+
+    /// Whether it is looked at then.
+    pub(crate) fn is_looked_at(&self, tick: Tick) -> bool {
+        self.looked_at == Some(tick)
+    }
+
+    /// Lets the client know of the server's stop.
+    pub(crate) fn stop(&mut self) {
+        if let Some(used) = &mut self.used {
+            used.stop();
+        }
+    }
+
+    /// Takes the connection back from the protocol, which has ended or panicked.
     fn leave(&mut self, has_returned: bool, shared: &Shared) {
-        let State::Used(future, held) = mem::replace(&mut self.state, State::Over) else {
+        let Some(used) = self.used.take() else {
             return;
         };
-        let is_whole = unwind::caught(|| drop(future)).is_some() && has_returned;
-        match Rc::try_unwrap(held) {
-            Ok(held) if !is_whole => held.transport().cut(),
-            Ok(held) => {
-                if let Some(transport) = held.into_whole() {
-                    self.state = State::Closing(Box::pin(close_gently(transport, None)));
-                }
-            }
-            // Another task has it now, and closes it.
-            Err(_) => {}
+        if self.is_closing {
+            return;
+        }
+        self.is_closing = true;
+        let left = used.leave(has_returned);
+        let is_whole = matches!(left, Left::Whole(_));
+        if let Left::Whole(Some(transport)) = left {
+            self.used = Some(Box::new(Closing(Box::pin(close_gently(transport, None)))));
         }
         self.tell(is_whole, shared);
     }
@@ -164,27 +190,46 @@ impl Tunnel {
 
     /// The part of its life that it is in.
     pub(crate) fn phase(&self) -> Phase {
-        match self.state {
-            State::Used(..) => Phase::Tunnel,
-            State::Closing(_) | State::Over => Phase::Closing,
+        if self.is_closing {
+            Phase::Closing
+        } else {
+            Phase::Tunnel
         }
     }
 
     /// Describes the connection, which was accepted `age` ago.
     pub(crate) fn info(&self, age: Duration) -> ConnectionInfo {
-        match &self.state {
-            State::Used(_, held) => ConnectionInfo::of(held.transport(), Phase::Tunnel, age),
-            State::Closing(_) | State::Over => ConnectionInfo::without_socket(Phase::Closing, age),
+        let mut info = None;
+        if let Some(used) = &self.used {
+            used.look(&mut |transport| {
+                info = Some(ConnectionInfo::of(transport, self.phase(), age));
+            });
         }
+        info.unwrap_or_else(|| ConnectionInfo::without_socket(self.phase(), age))
     }
 
     /// Ends the connection so that the client sees that something is missing, and drops the
-    /// handler's future.
-    pub(crate) fn cut(self: Box<Self>) {
-        if let State::Used(_, held) = &self.state {
-            held.transport().cut();
+    /// handler's state.
+    pub(crate) fn cut(self) {
+        if let Some(used) = &self.used {
+            used.look(&mut |transport| transport.cut());
         }
         unwind::swallow(|| drop(self));
+    }
+}
+
+/// A connection whose client is to see all that was sent.
+struct Closing(Pin<Box<dyn Future<Output = ()>>>);
+
+impl Tunnelled for Closing {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+
+    fn look(&self, _call: &mut dyn FnMut(&Transport)) {}
+
+    fn leave(self: Box<Self>, _has_returned: bool) -> Left {
+        Left::Whole(None)
     }
 }
 
@@ -200,11 +245,10 @@ impl fmt::Debug for Tunnel {
 mod tests {
     use super::*;
 
-    /// An upgraded connection at rest costs this, its future, and an idle connection.
+    /// An upgraded connection at rest costs this, its protocol, and an idle connection.
     #[test]
     fn a_tunnel_is_small() {
-        let counts = 2 * size_of::<usize>();
-        let bytes = size_of::<Tunnel>() + counts + size_of::<Held>();
-        assert!(bytes <= 112, "{bytes}");
+        let bytes = size_of::<Option<Tunnel>>();
+        assert!(bytes <= 40, "{bytes}");
     }
 }

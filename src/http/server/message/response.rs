@@ -14,7 +14,10 @@ use crate::{
         HeaderName, HeaderValue, StatusCode,
         error::{Error, Result},
         header,
-        transport::upgraded::Upgraded,
+        transport::{
+            tunnelled::MakeTunnel,
+            upgraded::{Upgraded, used_by},
+        },
     },
     sync::mpsc,
 };
@@ -200,7 +203,12 @@ impl Response {
     where
         F: AsyncFnOnce(Upgraded) + 'static,
     {
-        let mut response = Self::tunnel(use_it).with_status(StatusCode::SWITCHING_PROTOCOLS);
+        Self::upgrade_by(protocol, Box::new(|departed| used_by(departed, use_it)))
+    }
+
+    /// As [`upgrade`](Self::upgrade), with a protocol of this crate's.
+    pub(crate) fn upgrade_by(protocol: HeaderValue, make: Box<MakeTunnel>) -> Self {
+        let mut response = Self::tunnel_by(make).with_status(StatusCode::SWITCHING_PROTOCOLS);
         response.fields.push((header::UPGRADE, protocol));
         response
     }
@@ -212,10 +220,13 @@ impl Response {
     where
         F: AsyncFnOnce(Upgraded) + 'static,
     {
+        Self::tunnel_by(Box::new(|departed| used_by(departed, use_it)))
+    }
+
+    /// As [`tunnel`](Self::tunnel), with a protocol of this crate's.
+    pub(crate) fn tunnel_by(make: Box<MakeTunnel>) -> Self {
         let mut response = Self::new(StatusCode::OK);
-        response.body = ResponseBody::Tunnel(Box::new(move |connection| {
-            Box::pin(async move { use_it(connection).await })
-        }));
+        response.body = ResponseBody::Tunnel(make);
         response
     }
 

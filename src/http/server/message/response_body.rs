@@ -5,19 +5,17 @@ use std::{future::Future, pin::Pin};
 use bytes::Bytes;
 
 use super::body_writer::BodyWriter;
-use crate::http::{error::Result, transport::upgraded::Upgraded};
+use crate::http::{error::Result, transport::tunnelled::MakeTunnel};
 
 /// The future that writes a body once the head is on its way.
 pub(crate) type Producer = Pin<Box<dyn Future<Output = Result<()>>>>;
 pub(crate) type MakeProducer = dyn FnOnce(BodyWriter) -> Producer;
 
-/// The function that takes the connection over after the head.
-pub(crate) type MakeTunnel = dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()>>>;
-
 /// The source of an answer's body.
 pub(crate) enum ResponseBody {
     Bytes(Bytes),
     Producer(Box<MakeProducer>),
+    /// The function that takes the connection over after the head.
     Tunnel(Box<MakeTunnel>),
 }
 

@@ -4,6 +4,7 @@ use super::{request::Request, response::Response};
 use crate::http::{
     HeaderValue,
     error::Result,
+    transport::tunnelled::{Departed, Tunnelled},
     websocket::{
         Options, WebSocket,
         serving::{self, Agreed},
@@ -78,6 +79,16 @@ impl Request {
     where
         F: AsyncFnOnce(WebSocket) -> Result<()> + 'static,
     {
+        self.open_websocket(options, |departed, agreed, options| {
+            serving::serve(departed, agreed, options, use_it)
+        })
+    }
+
+    /// Answers by a WebSocket that `serve` serves.
+    fn open_websocket<F>(&self, options: &Options, serve: F) -> Response
+    where
+        F: FnOnce(Departed, Agreed, Options) -> Box<dyn Tunnelled> + 'static,
+    {
         let settings = options.settings();
         let handshake = match Handshake::check(self.head(), &settings.origins) {
             Ok(handshake) => handshake,
@@ -87,15 +98,12 @@ impl Request {
         let protocol = handshake.choose_subprotocol(&names);
         let acceptance = handshake.accept(protocol, settings.compresses);
         let agreed = Agreed {
-            protocol: protocol.map(Into::into),
+            protocol: protocol.and_then(|protocol| options.place_of(protocol)),
             deflate: acceptance.deflate,
         };
         let options = options.clone();
-        let response =
-            Response::upgrade(HeaderValue::from_static("websocket"), async move |stream| {
-                let use_it = async move |socket| use_it(socket).await.is_ok();
-                serving::serve(stream, agreed, options, use_it).await;
-            });
+        let make = Box::new(move |departed| serve(departed, agreed, options));
+        let response = Response::upgrade_by(HeaderValue::from_static("websocket"), make);
         let fields = acceptance.fields().into_iter();
         fields.fold(response, |response, (name, value)| {
             response.with_field(name, value)

@@ -162,7 +162,7 @@ async fn leave_http(
             }
             encode(exchange, &response, None, answer_to);
             exchange.flush().await?;
-            let make = received.span.around_made(make);
+            let make = received.span.around_tunnel(make);
             exchange.begin_tunnel(status, make)?;
             Ok((status, None, Next::Close))
         }

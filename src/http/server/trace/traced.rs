@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -18,16 +19,22 @@ use tracing::{
 
 use crate::{
     http::{
-        HeaderMap, StatusCode, Version, error::Error, h1::RequestHead,
-        server::end_reason::EndReason, transport::Transport,
+        HeaderMap, StatusCode, Version,
+        error::Error,
+        h1::RequestHead,
+        server::end_reason::EndReason,
+        tick::Tick,
+        transport::{
+            Transport,
+            tunnelled::{Left, MakeTunnel, Tunnelled},
+        },
     },
     time,
-    trace::{Subject, Traced},
+    trace::{Subject, Traced, inside},
     unwind::{caught, message, swallow},
 };
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
-type Make<A, T> = dyn FnOnce(A) -> Boxed<T>;
 
 /// The functions of the user that are shown spans.
 #[derive(Clone, Default)]
@@ -287,13 +294,67 @@ impl SpanHandle {
         }
     }
 
-    /// As [`RequestSpan::around`], for the future that `make` makes.
-    pub(crate) fn around_made<A: 'static, T: 'static>(
-        &self,
-        make: Box<Make<A, T>>,
-    ) -> Box<Make<A, T>> {
+    /// As [`RequestSpan::around`], for the tunnel that `make` makes.
+    pub(crate) fn around_tunnel(&self, make: Box<MakeTunnel>) -> Box<MakeTunnel> {
         let span = self.clone();
-        Box::new(move |value| span.around(make(value)))
+        Box::new(move |departed| {
+            let tunnel = make(departed);
+            match span.0.upgrade() {
+                Some(open) => Box::new(TracedTunnel {
+                    span: RequestSpan(Some(open)),
+                    tunnel: Some(tunnel),
+                }),
+                None => tunnel,
+            }
+        })
+    }
+}
+
+/// A tunnel that goes on and ends inside of its request's span.
+struct TracedTunnel {
+    span: RequestSpan,
+    /// None when it is dropped.
+    tunnel: Option<Box<dyn Tunnelled>>,
+}
+
+impl TracedTunnel {
+    fn tunnel(&self) -> &dyn Tunnelled {
+        &**self.tunnel.as_ref().expect(KEPT)
+    }
+}
+
+const KEPT: &str = "it is there until this is dropped";
+
+impl Tunnelled for TracedTunnel {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let tunnel = self.tunnel.as_mut().expect(KEPT);
+        inside(&self.span, || tunnel.poll(context))
+    }
+
+    fn due(&self) -> Option<Tick> {
+        self.tunnel().due()
+    }
+
+    fn stop(&mut self) {
+        let tunnel = self.tunnel.as_mut().expect(KEPT);
+        inside(&self.span, || tunnel.stop());
+    }
+
+    fn look(&self, call: &mut dyn FnMut(&Transport)) {
+        self.tunnel().look(call);
+    }
+
+    fn leave(mut self: Box<Self>, has_returned: bool) -> Left {
+        let tunnel = self.tunnel.take().expect(KEPT);
+        inside(&self.span, || tunnel.leave(has_returned))
+    }
+}
+
+impl Drop for TracedTunnel {
+    fn drop(&mut self) {
+        if let Some(tunnel) = self.tunnel.take() {
+            inside(&self.span, || drop(tunnel));
+        }
     }
 }
 

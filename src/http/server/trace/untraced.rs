@@ -3,11 +3,14 @@
 use std::{future::Future, net::SocketAddr, pin::Pin};
 
 use crate::http::{
-    StatusCode, error::Error, h1::RequestHead, server::end_reason::EndReason, transport::Transport,
+    StatusCode,
+    error::Error,
+    h1::RequestHead,
+    server::end_reason::EndReason,
+    transport::{Transport, tunnelled::MakeTunnel},
 };
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
-type Make<A, T> = dyn FnOnce(A) -> Boxed<T>;
 
 #[derive(Clone, Default)]
 pub(crate) struct Hooks(());
@@ -99,7 +102,7 @@ impl SpanHandle {
     }
 
     #[inline(always)]
-    pub(crate) fn around_made<A, T>(&self, make: Box<Make<A, T>>) -> Box<Make<A, T>> {
+    pub(crate) fn around_tunnel(&self, make: Box<MakeTunnel>) -> Box<MakeTunnel> {
         make
     }
 }

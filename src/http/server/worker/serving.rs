@@ -9,7 +9,7 @@ use super::{Handler, Running, Worker, connection_list::Doing, discard};
 use crate::{
     budget,
     http::server::{
-        exchange::{Ended, Exchange},
+        exchange::{Ended, Exchange, Tunnel},
         serve::serve_all,
     },
     pool::ManagedBuf,
@@ -119,12 +119,20 @@ impl<H: Handler> Worker<H> {
                         self.count_finished();
                         return drop(self.connections.remove(index));
                     };
-                    let number = self.tunnels.insert(tunnel);
-                    self.connections.renumber(index, number);
+                    self.begin_tunnel(index, *tunnel);
                 }
             }
         }
         waker.wake();
+    }
+
+    #[cold]
+    fn begin_tunnel(&mut self, index: u32, mut tunnel: Tunnel) {
+        if self.stopping.is_some() {
+            tunnel.stop();
+        }
+        let number = self.tunnels.insert(tunnel);
+        self.connections.renumber(index, number);
     }
 
     /// The turn of a connection that has left HTTP.
@@ -142,6 +150,9 @@ impl<H: Handler> Worker<H> {
             unwind::swallow(|| drop(tunnel));
             self.burst.note_dropped(1);
             self.count_finished();
+        } else if self.tunnels.note_due(number, index) {
+            // It is set anew, to the earliest time that there is.
+            self.sweep.clear();
         }
     }
 

@@ -1,8 +1,9 @@
 //! The course of a worker's graceful stop.
 //!
 //! The listeners close first. From then on every answer closes its connection, and idle connections
-//! are closed when their grace is over; one whose request has arrived by then is answered. At the
-//! deadline everything is cut.
+//! are closed when their grace is over; one whose request has arrived by then is answered. The
+//! connections that have left HTTP are told one after the other, in half of the time at the most. At
+//! the deadline everything is cut.
 
 use std::{
     fmt,
@@ -10,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::tunnels::Tunnels;
 use crate::{http::alarm::Alarm, time};
 
 /// The least grace of an idle connection: what arrived before the stop gets to us meanwhile.
@@ -17,6 +19,14 @@ const SETTLE_TIME: Duration = Duration::from_millis(1);
 /// The least grace of a connection that was accepted in the last moment and has not sent anything:
 /// its request is most likely on its way.
 const FRESH_GRACE: Duration = Duration::from_millis(500);
+
+/// The most time that the connections which have left HTTP are told in, of half the time until the
+/// deadline.
+const FAREWELL_MAX: Duration = Duration::from_secs(60);
+/// So many of them a second are told in any case.
+const FAREWELLS_PER_SECOND_MIN: f64 = 1000.0;
+/// The time between two looks at them.
+const FAREWELL_STEP: Duration = Duration::from_millis(10);
 
 /// A stop under way.
 pub(crate) struct Stopping {
@@ -27,6 +37,19 @@ pub(crate) struct Stopping {
     timer: Alarm,
     /// Connections accepted at this second of the worker's clock or later are fresh.
     fresh_since: u32,
+    farewell: Farewell,
+}
+
+/// The course in which the connections that have left HTTP are told of a stop. Each of them is a
+/// client that comes back, elsewhere or here, so they do not go all at once.
+struct Farewell {
+    begun: Instant,
+    /// None before the first look.
+    per_second: Option<f64>,
+    /// The first slot whose tunnel was not told.
+    next: usize,
+    told_count: usize,
+    timer: Alarm,
 }
 
 #[derive(Clone, Copy)]
@@ -56,6 +79,39 @@ impl Stopping {
             deadline: from_now(deadline),
             timer: Alarm::default(),
             fresh_since: now.saturating_sub(1),
+            farewell: Farewell {
+                begun: time::now(),
+                per_second: None,
+                next: 0,
+                told_count: 0,
+                timer: Alarm::default(),
+            },
+        }
+    }
+
+    /// Tells the tunnels whose turn has come that the server stops. The waker is registered for the
+    /// next ones.
+    pub(crate) fn stop_tunnels(&mut self, tunnels: &mut Tunnels, context: &mut Context<'_>) {
+        let farewell = &mut self.farewell;
+        let deadline = self.deadline;
+        let begun = farewell.begun;
+        let per_second = *farewell.per_second.get_or_insert_with(|| {
+            let left = deadline.map_or(FAREWELL_MAX, |deadline| (deadline - begun) / 2);
+            let seconds = left.min(FAREWELL_MAX).as_secs_f64();
+            (tunnels.len() as f64 / seconds).max(FAREWELLS_PER_SECOND_MIN)
+        });
+        while farewell.timer.poll(context).is_ready() {
+            let elapsed = time::now().saturating_duration_since(begun) + FAREWELL_STEP;
+            let may_be_told = (elapsed.as_secs_f64() * per_second) as usize;
+            let count_max = may_be_told.saturating_sub(farewell.told_count);
+            let (next, count) = tunnels.stop(farewell.next, count_max);
+            farewell.next = next;
+            farewell.told_count += count;
+            if count < count_max {
+                // All are told. Those that come now are told when they come.
+                return;
+            }
+            farewell.timer.set(time::now() + FAREWELL_STEP);
         }
     }
 

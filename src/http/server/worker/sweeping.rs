@@ -8,7 +8,7 @@ use std::{
 use super::{Handler, Worker, stopping::Due};
 use crate::{
     driver,
-    http::server::exchange::Written,
+    http::{server::exchange::Written, tick::Tick},
     sys::{self, Wait},
     time,
 };
@@ -46,32 +46,64 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Closes the connections that have been idle too long.
+    /// Closes the connections that have been idle too long, and wakes those that have left HTTP and
+    /// wait for this time.
     pub(super) fn close_idle(&mut self, context: &mut Context<'_>) {
         if let Some(stopping) = &mut self.stopping {
             match stopping.poll(context) {
                 Due::Nothing => {}
                 Due::Idle => self.serve_idle(),
-                Due::Everything => self.cut(),
+                Due::Everything => return self.cut(),
             }
-            return;
+            return self.stop_tunnels(context);
         }
         loop {
             if self.sweep.poll(context).is_pending() {
                 return;
             }
-            let Some((_, since)) = self.connections.longest_idle() else {
+            let idle_since = self.connections.longest_idle();
+            // The deadline may not fit an `Instant`: there is no limit then.
+            let idle_deadline = idle_since.and_then(|(_, since)| self.idle_deadline(since));
+            let due = self.tunnels.next_due().and_then(Tick::begin);
+            let Some(deadline) = idle_deadline.into_iter().chain(due).min() else {
                 return;
             };
-            // The deadline may not fit an `Instant`: there is no limit then.
-            let Some(deadline) = self.idle_deadline(since) else {
+            if deadline > time::now() {
+                self.sweep.set(deadline);
+                continue;
+            }
+            self.wake_due();
+            if idle_deadline.is_some_and(|deadline| deadline <= time::now()) {
+                self.close_overdue();
+            }
+        }
+    }
+
+    /// Tells the connections that have left HTTP of the stop, and wakes those that wait for this
+    /// time.
+    #[cold]
+    fn stop_tunnels(&mut self, context: &mut Context<'_>) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.stop_tunnels(&mut self.tunnels, context);
+        }
+        while self.sweep.poll(context).is_ready() {
+            let Some(deadline) = self.tunnels.next_due().and_then(Tick::begin) else {
                 return;
             };
             if deadline > time::now() {
                 self.sweep.set(deadline);
             } else {
-                self.close_overdue();
+                self.wake_due();
             }
+        }
+    }
+
+    /// Wakes the connections that have left HTTP and wait for this time.
+    #[cold]
+    fn wake_due(&mut self) {
+        let now = Tick::now();
+        while let Some(index) = self.tunnels.take_due(now) {
+            self.wakes.waker(index).wake();
         }
     }
 

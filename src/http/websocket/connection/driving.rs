@@ -1,13 +1,14 @@
 //! The driver of a connection: it receives, writes, and looks at the clock.
 
 use std::{
-    io,
+    io, mem,
     task::{Context, Poll, ready},
 };
 
 use super::{Connection, Error};
 use crate::http::{
-    transport::upgraded::Upgraded,
+    tick::Tick,
+    transport::Transport,
     websocket::{outgoing::Outgoing, pulse::Due},
     ws::encode_ping,
 };
@@ -37,9 +38,29 @@ impl Connection {
         self.look_at_clock(context);
         // The answers to control frames, and a ping.
         self.write(context);
-        // The kernel has few buffers, and wants them back meanwhile.
-        self.incoming.borrow_mut().copy_out();
+        self.rest();
         self.is_driven.set(false);
+        polled
+    }
+
+    /// The tick at which it is to be driven at the latest.
+    pub(in crate::http::websocket) fn due(&self) -> Option<Tick> {
+        if self.is_over() {
+            return None;
+        }
+        self.pulse.due(self.settings()).map(|(tick, _)| tick)
+    }
+
+    /// Drives a connection that its user has done with, until both ends have closed it. Messages
+    /// that come are dropped.
+    pub(in crate::http::websocket) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        let polled = self.drive(context, |_| {
+            self.drop_messages();
+            Poll::Pending
+        });
+        if self.is_over() {
+            return Poll::Ready(());
+        }
         polled
     }
 
@@ -56,28 +77,28 @@ impl Connection {
 
     /// Drops the messages that have come, for the end of a connection.
     pub(in crate::http::websocket) fn drop_messages(&self) {
-        drop(self.incoming.borrow_mut().take_ready());
+        drop(self.if_busy(|busy| busy.incoming.take_ready()));
     }
 
     /// Receives until a message is complete, which waits then to be taken. Returns whether there is
     /// something new for the receiver.
     fn receive(&self, context: &mut Context<'_>) -> bool {
-        if self.incoming.borrow().has_ready() || self.ending().is_some() {
+        if self.has_ready() || self.ending().is_some() {
             return false;
         }
         loop {
             if let Some(message) = self.look() {
-                self.incoming.borrow_mut().keep_ready(message);
+                self.busy(|busy| busy.incoming.keep_ready(message));
                 break;
             }
             if self.ending().is_some() {
                 break;
             }
-            match self.poll_stream(|stream| stream.poll_recv(context)) {
+            match self.poll_stream(|stream| stream.poll_recv_in_turn(context)) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
                     self.pulse.note_heard();
-                    self.incoming.borrow_mut().push(bytes);
+                    self.busy(|busy| busy.incoming.push(bytes));
                 }
                 Poll::Ready(Ok(_)) => self.lose(io::ErrorKind::UnexpectedEof),
                 Poll::Ready(Err(error)) => self.lose(error.kind()),
@@ -87,13 +108,23 @@ impl Connection {
         true
     }
 
+    /// Whether a message waits to be taken.
+    fn has_ready(&self) -> bool {
+        self.if_busy(|busy| busy.incoming.has_ready())
+            .unwrap_or(false)
+    }
+
     /// The result of a poll of the stream, or an error if it is over.
     fn poll_stream<R>(
         &self,
-        poll: impl FnOnce(&Upgraded) -> Poll<io::Result<R>>,
+        poll: impl FnOnce(&Transport) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         let polled = self.with_stream(poll);
-        polled.unwrap_or_else(|| Poll::Ready(Err(io::ErrorKind::NotConnected.into())))
+        let polled = polled.unwrap_or_else(|| Poll::Ready(Err(io::ErrorKind::NotConnected.into())));
+        if let Poll::Ready(Err(_)) = polled {
+            self.is_broken.set(true);
+        }
+        polled
     }
 
     /// The stream has ended or failed.
@@ -104,7 +135,7 @@ impl Connection {
 
     /// Wakes the task that waits for a message, unless it is the driver's own, which goes on.
     fn wake_receiver(&self, context: &Context<'_>) {
-        if let Some(receiver) = self.receiver.take() {
+        if let Some(receiver) = self.if_busy(|busy| busy.receiver.take()).flatten() {
             if !receiver.will_wake(context.waker()) {
                 receiver.wake();
             }
@@ -128,13 +159,14 @@ impl Connection {
         if self.is_mute.get() || self.is_written() && !self.may_shut() {
             return;
         }
-        let mut out = self.outgoing.take();
+        let mut out = self.busy(|busy| mem::take(&mut busy.outgoing));
         let was_full = out.len() > self.settings().buffered_bytes_max;
         let polled = self.poll_write(&mut out, context);
         // A stream of another module may have used the connection meanwhile.
-        let later = self.outgoing.take();
-        out.append(later);
-        self.outgoing.replace(out);
+        self.busy(|busy| {
+            out.append(mem::take(&mut busy.outgoing));
+            busy.outgoing = out;
+        });
         match polled {
             // Bytes that the peer has sent before are received nevertheless.
             Poll::Ready(Err(_)) => self.mute(),
@@ -143,7 +175,7 @@ impl Connection {
             Poll::Pending => {}
         }
         if !self.is_full() {
-            if let Some(payload) = self.ping.take() {
+            if let Some(payload) = self.if_busy(|busy| busy.ping.take()).flatten() {
                 self.answer_ping(payload);
             }
         }
@@ -183,26 +215,27 @@ impl Connection {
     /// Nothing can be written any more.
     pub(super) fn mute(&self) {
         self.is_mute.set(true);
-        drop(self.outgoing.take());
+        drop(self.if_busy(|busy| mem::take(&mut busy.outgoing)));
         self.tell_room();
     }
 
     fn look_at_clock(&self, context: &mut Context<'_>) {
+        let now = Tick::now();
         loop {
-            if self.is_over() {
-                return self.pulse.stop();
-            }
-            match self.pulse.poll(self.settings(), context) {
-                Poll::Pending => return,
-                Poll::Ready(Due::Ping) => {
+            let due = match self.pulse.due(self.settings()) {
+                Some((tick, due)) if tick <= now && !self.is_over() => due,
+                _ => return,
+            };
+            match due {
+                Due::Ping => {
                     self.pulse.note_ping();
                     self.push(|out| {
                         let encoded = encode_ping(out, &[], self.key());
                         encoded.expect("an empty payload is not too long");
                     });
                 }
-                Poll::Ready(Due::PingTimeout) => self.look_for_answer(context),
-                Poll::Ready(Due::CloseTimeout) => self.give_up(Error::CloseTimeout, context),
+                Due::PingTimeout => self.look_for_answer(context),
+                Due::CloseTimeout => self.give_up(Error::CloseTimeout, context),
             }
         }
     }
@@ -210,12 +243,12 @@ impl Connection {
     /// The answer to a ping is overdue. It may be here all the same: this thread may have been away
     /// for longer than its time, and a message that is not taken yet stands before it.
     fn look_for_answer(&self, context: &mut Context<'_>) {
-        self.with_stream(Upgraded::collect_now);
+        self.with_stream(Transport::collect_now);
         if self.receive(context) {
             // The user looks at it.
             context.waker().wake_by_ref();
         }
-        if self.incoming.borrow().has_ready() {
+        if self.has_ready() {
             self.pulse.note_heard();
         } else if self.pulse.is_pinged() {
             self.give_up(Error::PingTimeout, context);
@@ -227,7 +260,7 @@ impl Connection {
         if self.ending().is_none() {
             self.failure.set(Some(error));
         }
-        self.with_stream(Upgraded::give_up);
+        self.is_broken.set(true);
         self.mute();
         self.wake_receiver(context);
         context.waker().wake_by_ref();

@@ -1,0 +1,62 @@
+//! The state that a connection has while something is under way, and not at rest.
+
+use std::{cell::Cell, rc::Rc, task::Waker};
+
+use super::{incoming::Incoming, outgoing::Outgoing};
+use crate::{
+    http::ws::{Deflate, Role},
+    sync::Notify,
+};
+
+thread_local! {
+    // Most connections are busy for one turn, and one has its turn at a time.
+    static SPARE: Cell<Option<Box<Busy>>> = const { Cell::new(None) };
+}
+
+/// The state that a connection has while something is under way, and not at rest.
+pub(super) struct Busy {
+    pub(super) incoming: Incoming,
+    pub(super) outgoing: Outgoing,
+    /// The payload of the last ping whose answer has no room yet.
+    pub(super) ping: Option<Vec<u8>>,
+    /// The task that waits for a message, if it is not the one that drives the connection.
+    pub(super) receiver: Option<Waker>,
+    /// Bytes were written, or nothing will be: for the tasks that wait for that.
+    pub(super) room: Option<Rc<Notify>>,
+}
+
+impl Busy {
+    /// The state for a connection at rest.
+    pub(super) fn begin(role: Role, deflate: Option<Deflate>) -> Box<Self> {
+        let incoming = Incoming::new(role, deflate.is_some());
+        match SPARE.try_with(Cell::take) {
+            Ok(Some(mut spare)) => {
+                spare.incoming = incoming;
+                spare
+            }
+            _ => Box::new(Self {
+                incoming,
+                outgoing: Outgoing::default(),
+                ping: None,
+                receiver: None,
+                room: None,
+            }),
+        }
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.incoming.is_at_rest()
+            && self.outgoing.is_empty()
+            && self.ping.is_none()
+            && self.receiver.is_none()
+            && self.room.is_none()
+    }
+
+    /// Keeps the memory of one that is at rest for the next connection.
+    pub(super) fn recycle(mut self: Box<Self>) {
+        self.outgoing.shrink();
+        // This thread may be past its thread-locals.
+        let _ = SPARE.try_with(|spare| spare.set(Some(self)));
+    }
+}
