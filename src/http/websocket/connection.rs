@@ -4,11 +4,12 @@ mod driving;
 
 use std::{
     cell::{Cell, OnceCell},
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -79,6 +80,11 @@ pub(crate) struct Connection {
     /// The driver has its turn, and looks at everything before it ends.
     is_driven: Cell<bool>,
 }
+
+/// A wait for room. Few sends have one, and it is large.
+type Waiting = Pin<Box<dyn Future<Output = ()>>>;
+
+const POLLED_AFTER_END: &str = "a future is not polled after its end";
 
 /// The result of a receive.
 pub(super) type Received = Result<Option<Message>, Error>;
@@ -335,15 +341,21 @@ impl Connection {
         }
     }
 
-    pub(super) async fn send(&self, message: Message) -> Result<(), Error> {
-        loop {
-            self.check_open()?;
-            if !self.is_full() {
-                self.queue(message);
-                return Ok(());
+    /// Sends a message as soon as there is room for it.
+    // It is no async function, whose state would have the message several times.
+    pub(super) fn send(&self, message: Message) -> impl Future<Output = Result<(), Error>> {
+        let mut message = Some(message);
+        let mut wait = None;
+        poll_fn(move |context| {
+            loop {
+                self.check_open()?;
+                if !self.is_full() {
+                    self.queue(message.take().expect(POLLED_AFTER_END));
+                    return Poll::Ready(Ok(()));
+                }
+                ready!(self.poll_room(&mut wait, context));
             }
-            self.wait_for_room().await;
-        }
+        })
     }
 
     pub(super) fn try_send(&self, message: Message) -> Result<(), TrySendError> {
@@ -358,16 +370,19 @@ impl Connection {
     }
 
     /// Waits until all that was sent is on its way.
-    pub(super) async fn flush(&self) -> Result<(), Error> {
-        loop {
-            if self.is_mute.get() {
-                return Err(self.failure.get().unwrap_or(Error::Closed));
+    pub(super) fn flush(&self) -> impl Future<Output = Result<(), Error>> {
+        let mut wait = None;
+        poll_fn(move |context| {
+            loop {
+                if self.is_mute.get() {
+                    return Poll::Ready(Err(self.failure.get().unwrap_or(Error::Closed)));
+                }
+                if self.buffered() == 0 && !self.is_unflushed.get() {
+                    return Poll::Ready(Ok(()));
+                }
+                ready!(self.poll_room(&mut wait, context));
             }
-            if self.buffered() == 0 && !self.is_unflushed.get() {
-                return Ok(());
-            }
-            self.wait_for_room().await;
-        }
+        })
     }
 
     fn queue(&self, message: Message) {
@@ -395,9 +410,15 @@ impl Connection {
         self.wake_driver();
     }
 
-    async fn wait_for_room(&self) {
-        let room = self.busy(|busy| Rc::clone(busy.room.get_or_insert_default()));
-        room.notified().await;
+    /// Waits until bytes were written, or nothing will be. The wait begins with the first call.
+    fn poll_room(&self, wait: &mut Option<Waiting>, context: &mut Context<'_>) -> Poll<()> {
+        let waiting = wait.get_or_insert_with(|| {
+            let room = self.busy(|busy| Rc::clone(busy.room.get_or_insert_default()));
+            Box::pin(async move { room.notified().await })
+        });
+        ready!(waiting.as_mut().poll(context));
+        *wait = None;
+        Poll::Ready(())
     }
 
     /// Wakes the tasks that wait for room, or for the end.

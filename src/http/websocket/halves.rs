@@ -1,6 +1,9 @@
 //! The two directions of a connection.
 
-use std::{fmt, future::poll_fn};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+};
 
 use super::{
     CloseCode, CloseInfo, Error, Message, TrySendError,
@@ -10,8 +13,8 @@ use super::{
 
 /// Receives the next message.
 // It takes no part in the budget of its task: the bytes that messages are in were received by it.
-pub(super) async fn recv(connection: &Connection) -> Received {
-    poll_fn(|context| connection.poll_next(context)).await
+pub(super) fn recv(connection: &Connection) -> impl Future<Output = Received> {
+    poll_fn(|context| connection.poll_next(context))
 }
 
 /// The sending direction of a [`WebSocket`](super::WebSocket). Its clones send over the same
@@ -37,8 +40,12 @@ impl Sender {
     /// # Cancel safety
     ///
     /// A message is sent whole, or not at all when this is dropped while it waits.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.connection.send(message.into()).await
+    #[must_use = "a message is sent when this is awaited"]
+    pub fn send<M: Into<Message>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, M> {
+        self.connection.send(message.into())
     }
 
     /// Sends a message if there is room for it: see
@@ -60,8 +67,8 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Nothing is lost: it sends nothing.
-    pub async fn flush(&self) -> Result<(), Error> {
-        self.connection.flush().await
+    pub fn flush(&self) -> impl Future<Output = Result<(), Error>> {
+        self.connection.flush()
     }
 
     /// Returns how many bytes wait to be sent, beside those that the system has.
@@ -105,8 +112,8 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// Nothing is lost.
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        recv(&self.connection).await
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> {
+        recv(&self.connection)
     }
 
     /// Returns the close frame of the peer, once [`recv`](Self::recv) has come to it.

@@ -1,6 +1,11 @@
 //! A connection in the hands of its user.
 
-use std::{fmt, future::pending, net::SocketAddr, rc::Rc};
+use std::{
+    fmt,
+    future::{Future, pending},
+    net::SocketAddr,
+    rc::Rc,
+};
 
 use super::{CloseCode, CloseInfo, Error, Message, Receiver, Sender, TrySendError, handle::Handle};
 use crate::http::stop_notice::StopNotice;
@@ -72,8 +77,8 @@ impl WebSocket {
     ///
     /// Nothing is lost. Fragments of a message that have come stay, and a later call returns the
     /// whole message.
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        super::halves::recv(&self.connection).await
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> {
+        super::halves::recv(&self.connection)
     }
 
     /// Sends a message.
@@ -89,8 +94,12 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// A message is sent whole, or not at all when this is dropped while it waits.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.connection.send(message.into()).await
+    #[must_use = "a message is sent when this is awaited"]
+    pub fn send<M: Into<Message>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, M> {
+        self.connection.send(message.into())
     }
 
     /// Sends a message if there is room for it: for messages that a slow peer may miss.
@@ -111,8 +120,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Nothing is lost: it sends nothing.
-    pub async fn flush(&self) -> Result<(), Error> {
-        self.connection.flush().await
+    pub fn flush(&self) -> impl Future<Output = Result<(), Error>> {
+        self.connection.flush()
     }
 
     /// Returns how many bytes wait to be sent, beside those that the system has.
