@@ -84,14 +84,17 @@ mod close_info;
 #[cfg(feature = "compress")]
 mod compression;
 mod connection;
+pub(super) mod endpoint;
 mod error;
 mod halves;
 mod handle;
+mod handler;
 mod incoming;
 pub(super) mod keys;
 mod message;
 mod options;
 mod outgoing;
+mod peer;
 mod pulse;
 pub(super) mod serving;
 #[cfg(not(feature = "compress"))]
@@ -100,10 +103,13 @@ mod web_socket;
 
 pub use super::ws::{CloseCode, FrameError, Origins};
 pub use close_info::CloseInfo;
+pub use endpoint::Endpoint;
 pub use error::{Error, TrySendError};
 pub use halves::{Receiver, Sender};
+pub use handler::Handler;
 pub use message::Message;
 pub use options::Options;
+pub use peer::Peer;
 pub use web_socket::WebSocket;
 
 #[cfg(feature = "compress")]

@@ -77,6 +77,10 @@ pub(crate) struct Connection {
     is_mute: Cell<bool>,
     /// The stream's sending direction was ended.
     is_shut: Cell<bool>,
+    /// The user has done with it.
+    is_left: Cell<bool>,
+    /// The server stops, and the user is to hear of it.
+    is_stop_due: Cell<bool>,
     /// The driver has its turn, and looks at everything before it ends.
     is_driven: Cell<bool>,
 }
@@ -107,6 +111,8 @@ impl Connection {
             is_closing: Cell::new(false),
             is_mute: Cell::new(false),
             is_shut: Cell::new(false),
+            is_left: Cell::new(false),
+            is_stop_due: Cell::new(false),
             is_driven: Cell::new(false),
         };
         if !departed.unread.is_empty() {
@@ -436,6 +442,30 @@ impl Connection {
     /// Sends a close frame, unless that was done, and lets nothing follow it.
     pub(super) fn start_close(&self, code: CloseCode, reason: &str) {
         self.queue_close(Some(CloseFrame { code, reason }));
+    }
+
+    /// Notes that the user of a handler object's connection has done with it.
+    pub(super) fn note_left(&self) {
+        self.is_left.set(true);
+    }
+
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left.get()
+    }
+
+    /// Notes that the server stops, for the next turn of the driver.
+    pub(super) fn note_stop(&self) {
+        self.is_stop_due.set(true);
+        self.wake_driver();
+    }
+
+    pub(super) fn take_stop(&self) -> bool {
+        self.is_stop_due.take()
+    }
+
+    /// The reason why nothing more is received, unless that is a close frame.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.get()
     }
 
     /// Sends the close frame of a server that stops.

@@ -6,7 +6,8 @@ use crate::http::{
     error::Result,
     transport::tunnelled::{Departed, Tunnelled},
     websocket::{
-        Options, WebSocket,
+        Endpoint, Handler, Options, WebSocket,
+        endpoint::attend,
         serving::{self, Agreed},
     },
     ws::{Handshake, HandshakeError},
@@ -82,6 +83,43 @@ impl Request {
         self.open_websocket(options, |departed, agreed, options| {
             serving::serve(departed, agreed, options, use_it)
         })
+    }
+
+    /// Answers by a WebSocket that the handler of `endpoint` serves: see
+    /// [`Handler`](crate::http::websocket::Handler). The connection has `data`.
+    ///
+    /// A request that does not open a WebSocket is answered as by [`websocket`](Self::websocket),
+    /// and `data` is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{self, Request, Response, websocket::{Endpoint, Handler, Message, Peer}};
+    ///
+    /// struct Greeter;
+    ///
+    /// impl Handler for Greeter {
+    ///     type Data = String;
+    ///
+    ///     async fn message(&self, peer: &Peer<String>, _: Message) -> http::Result<()> {
+    ///         peer.send(format!("hello, {}", peer.data())).await?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// async fn greet(request: Request, greeter: &Endpoint<Greeter>) -> Response {
+    ///     let name = request.field("user").unwrap_or(b"you");
+    ///     let name = String::from_utf8_lossy(name).into_owned();
+    ///     request.websocket_endpoint(greeter, name)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn websocket_endpoint<H: Handler>(
+        &self,
+        endpoint: &Endpoint<H>,
+        data: H::Data,
+    ) -> Response {
+        self.open_websocket(endpoint.settings(), attend(endpoint, data))
     }
 
     /// Answers by a WebSocket that `serve` serves.

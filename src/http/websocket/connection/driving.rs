@@ -213,7 +213,7 @@ impl Connection {
     }
 
     /// Nothing can be written any more.
-    pub(super) fn mute(&self) {
+    pub(in crate::http::websocket) fn mute(&self) {
         self.is_mute.set(true);
         drop(self.if_busy(|busy| mem::take(&mut busy.outgoing)));
         self.tell_room();

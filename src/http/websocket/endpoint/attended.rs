@@ -1,0 +1,134 @@
+//! The life of a connection at a server that a handler object serves.
+
+use std::{
+    io,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    super::{
+        Error, Handler, Options, Peer,
+        connection::{Agreed, Connection, End},
+        serving::code_after,
+    },
+    Endpoint, Served,
+    turn::{Call, Turn},
+};
+use crate::{
+    http::{
+        error::Result,
+        tick::Tick,
+        transport::{
+            Transport,
+            tunnelled::{Departed, Left, Tunnelled},
+        },
+    },
+    unwind,
+};
+
+/// Lets the handler of an endpoint serve a connection with this data.
+pub(crate) fn attend<H: Handler>(
+    endpoint: &Endpoint<H>,
+    data: H::Data,
+) -> impl FnOnce(Departed, Agreed, Options) -> Box<dyn Tunnelled> + 'static {
+    let served = Rc::clone(&endpoint.served);
+    move |departed, agreed, options| {
+        let connection = Connection::new(departed, End::Server, agreed, options);
+        let peer = Peer::new(connection, data);
+        let turn = served.take_turn();
+        turn.begin(peer.clone(), Call::Open);
+        Box::new(Attended {
+            peer,
+            served,
+            turn: Some(turn),
+        })
+    }
+}
+
+/// A connection that a handler object serves, and its driver.
+struct Attended<H: Handler> {
+    peer: Peer<H::Data>,
+    served: Rc<Served<H>>,
+    /// The call that is under way.
+    turn: Option<Box<Turn<H>>>,
+}
+
+impl<H: Handler> Attended<H> {
+    fn connection(&self) -> &Connection {
+        self.peer.connection()
+    }
+
+    /// Makes the calls for everything that has come. Ready when no further message counts.
+    fn call(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.connection().take_stop() {
+            self.served.handler.stopping(&self.peer);
+            self.connection().start_stop();
+        }
+        loop {
+            if let Some(turn) = &mut self.turn {
+                ready!(turn.poll(context))?;
+                if let Some(turn) = self.turn.take() {
+                    // Beyond a number they are dropped.
+                    let _ = self.served.spare.put(turn);
+                }
+            }
+            match self.connection().next() {
+                None => return Poll::Pending,
+                Some(Ok(Some(message))) => {
+                    let turn = self.served.take_turn();
+                    turn.begin(self.peer.clone(), Call::Message(message));
+                    self.turn = Some(turn);
+                }
+                Some(Ok(None) | Err(_)) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl<H: Handler> Tunnelled for Attended<H> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let peer = self.peer.clone();
+        let connection = peer.connection();
+        if !connection.is_left() {
+            let returned = ready!(connection.drive(context, |context| self.call(context)));
+            connection.start_close(code_after(&returned), "");
+            connection.note_left();
+        }
+        connection.poll_end(context)
+    }
+
+    fn due(&self) -> Option<Tick> {
+        self.connection().due()
+    }
+
+    fn stop(&mut self) {
+        self.connection().note_stop();
+    }
+
+    fn look(&self, call: &mut dyn FnMut(&Transport)) {
+        self.connection().with_stream(call);
+    }
+
+    fn leave(self: Box<Self>, has_returned: bool) -> Left {
+        let peer = self.peer.clone();
+        let is_whole = unwind::caught(|| drop(self)).is_some() && has_returned;
+        Left::new(is_whole, peer.connection().end_stream())
+    }
+}
+
+/// The end of a connection, also when it is cut.
+impl<H: Handler> Drop for Attended<H> {
+    fn drop(&mut self) {
+        let turn = self.turn.take();
+        let end = || {
+            let connection = self.peer.connection();
+            connection.mute();
+            let lost = Error::Lost(io::ErrorKind::ConnectionAborted);
+            let end = connection.close_info();
+            let end = end.ok_or_else(|| connection.failure().unwrap_or(lost));
+            self.served.handler.close(&self.peer, end);
+        };
+        unwind::then(|| drop(turn), end);
+    }
+}
