@@ -3,6 +3,7 @@
 mod clients;
 #[cfg(feature = "compress")]
 mod compressed;
+mod endpoints;
 mod ends;
 mod handshakes;
 mod peer;

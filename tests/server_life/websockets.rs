@@ -7,8 +7,8 @@ use std::{
 };
 
 use annulus::http::{
-    Phase, Request, Response,
-    websocket::{Error, Options, WebSocket},
+    self, Phase, Request, Response,
+    websocket::{CloseCode, Endpoint, Error, Handler, Message, Options, Peer, WebSocket},
 };
 
 use crate::{
@@ -30,6 +30,25 @@ async fn answer(request: Request) -> Response {
         assert_eq!(socket.send("late").await, Err(Error::Closed));
         Ok(())
     })
+}
+
+/// Says goodbye when the server stops.
+struct Polite;
+
+impl Handler for Polite {
+    type Data = ();
+
+    async fn open(&self, peer: &Peer) -> http::Result<()> {
+        Ok(peer.send("hello").await?)
+    }
+
+    async fn message(&self, _: &Peer, _: Message) -> http::Result<()> {
+        Ok(())
+    }
+
+    fn stopping(&self, peer: &Peer) {
+        peer.try_send("goodbye").unwrap();
+    }
 }
 
 fn start() -> Running {
@@ -90,4 +109,30 @@ fn a_stop_does_not_wait_for_websockets_whose_peers_do_not_answer() {
     drop(stream);
     let report = server.ended().unwrap();
     assert_eq!((report.finished, report.cut), (1, 0), "{report}");
+}
+
+/// So many that they are told one after the other, and one that comes meanwhile.
+#[test]
+fn a_stop_tells_all_websockets_and_the_handler_objects_before() {
+    let options = Options::new().stop_code(CloseCode::SERVICE_RESTART);
+    let handler = move || {
+        let endpoint = Endpoint::new(Polite).options(options.clone());
+        async move |request: Request| request.websocket_endpoint(&endpoint, ())
+    };
+    let server = Running::start_by(1, |server| server, move |server| server.run_each(handler));
+    let mut streams: Vec<TcpStream> = (0..50).map(|_| open(&server, "/")).collect();
+    server.handle.stop(NEVER);
+    for stream in &mut streams {
+        let mut bytes = [0; 2 + 7 + 4 + 16];
+        stream.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes[..9], b"\x81\x07goodbye");
+        assert_eq!(&bytes[9..13], b"\x88\x12\x03\xf4");
+        stream.write_all(b"\x88\x82\0\0\0\0\x03\xf4").unwrap();
+    }
+    for stream in &mut streams {
+        expect_fin(stream);
+    }
+    drop(streams);
+    let report = server.ended().unwrap();
+    assert_eq!((report.finished, report.cut), (50, 0), "{report}");
 }

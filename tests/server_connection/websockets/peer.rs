@@ -55,7 +55,7 @@ pub(crate) struct Peer {
     /// The pieces in which the bytes came.
     pub(crate) piece_count: usize,
     pub(crate) head: String,
-    _served: task::JoinHandle<()>,
+    served: task::JoinHandle<()>,
 }
 
 impl Peer {
@@ -91,7 +91,7 @@ impl Peer {
             received: Vec::new(),
             piece_count: 0,
             head: String::new(),
-            _served: served,
+            served,
         };
         while !peer.received.windows(4).any(|end| end == b"\r\n\r\n") {
             assert!(peer.receive().await, "it ended inside a head");
@@ -155,6 +155,11 @@ impl Peer {
     pub(crate) async fn expect_end(&mut self) {
         while self.receive().await {}
         assert_eq!(self.received.escape_ascii().to_string(), "");
+    }
+
+    /// Drops the server's end in the middle of what it does.
+    pub(crate) fn cut(&self) {
+        self.served.abort();
     }
 
     /// Closes its side without a word.
