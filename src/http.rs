@@ -177,6 +177,7 @@ mod percent;
 mod server;
 mod stop_notice;
 mod tick;
+pub mod topics;
 mod transport;
 pub mod websocket;
 mod ws;

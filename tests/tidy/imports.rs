@@ -19,6 +19,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         layers: &[
             &["h1", "base64", "percent", "alarm", "stop_notice"],
             &["error_kind", "transport", "ws"],
+            &["topics"],
             &["websocket"],
             &["error"],
             &["client"],

@@ -1,0 +1,425 @@
+//! The messages that wait for one subscriber.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    mem,
+    rc::{Rc, Weak},
+    time::Instant,
+};
+
+use super::{
+    LostReason, Outlet, Piece, Slow, Subscription, Topics, delivery::Delivery, event_id::EventId,
+    local::Local, local_topic::LocalTopic, options::Settings,
+};
+
+/// A frame up to this size is copied behind others, so that many small ones leave by one send. A
+/// larger one is sent from where it is.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
+/// Bytes that are copied together for one send.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// The subscriptions of a connection, and the messages that wait for it: none at rest.
+///
+/// Those that a turn of its worker has brought leave at the turn's end. A message waits longer only
+/// while the connection has no room: the feed is *blocked* then, the rule of the message's topic
+/// counts, and the connection asks for more when it has room ([`FeedHandle::note_room`]).
+pub(super) struct Feed {
+    local: Rc<Local>,
+    outlet: Weak<dyn Outlet>,
+    subscriptions: RefCell<Vec<Place>>,
+    pending: RefCell<VecDeque<Rc<Delivery>>>,
+    pending_bytes: Cell<usize>,
+    /// It stands in the list of those that send at the end of this turn.
+    is_dirty: Cell<bool>,
+    is_blocked: Cell<bool>,
+    /// It stands in the list of those that are looked at once a second.
+    is_watched: Cell<bool>,
+    /// Its connection is too slow, and is ended in this turn.
+    is_too_slow: Cell<bool>,
+    has_ended: Cell<bool>,
+}
+
+/// The place of a feed among the subscribers of a topic.
+struct Place {
+    topic: Rc<LocalTopic>,
+    place: u32,
+}
+
+/// The memory for what is sent together.
+#[derive(Default)]
+pub(super) struct Scratch {
+    bytes: Vec<u8>,
+    /// Messages that were sent. To drop one may run the user's code, so nothing is borrowed then.
+    sent: Vec<Rc<Delivery>>,
+}
+
+impl Feed {
+    fn new(local: Rc<Local>, outlet: Weak<dyn Outlet>) -> Rc<Self> {
+        local.add_feed();
+        Rc::new(Self {
+            local,
+            outlet,
+            subscriptions: RefCell::default(),
+            pending: RefCell::default(),
+            pending_bytes: Cell::new(0),
+            is_dirty: Cell::new(false),
+            is_blocked: Cell::new(false),
+            is_watched: Cell::new(false),
+            is_too_slow: Cell::new(false),
+            has_ended: Cell::new(false),
+        })
+    }
+
+    pub(super) fn outlet(&self) -> Option<Rc<dyn Outlet>> {
+        self.outlet.upgrade()
+    }
+
+    /// Notes that it stands at another place among the subscribers of a topic.
+    pub(super) fn set_place(&self, slot: u32, place: u32) {
+        self.subscriptions.borrow_mut()[slot as usize].place = place;
+    }
+
+    fn is_subscribed(&self, is_it: impl Fn(&LocalTopic) -> bool) -> Option<usize> {
+        let subscriptions = self.subscriptions.borrow();
+        subscriptions.iter().position(|place| is_it(&place.topic))
+    }
+
+    fn subscribe(
+        self: &Rc<Self>,
+        topics: &Topics,
+        name: &str,
+        after: Option<EventId>,
+    ) -> Subscription {
+        let known = self.is_subscribed(|topic| topic.topic.is(topics.hub(), name));
+        if self.has_ended.get() || self.local.is_over() || known.is_some() {
+            return Subscription::new(name, Rc::downgrade(self), topics);
+        }
+        let history = self.local.join(topics.hub(), name, after, |topic, from| {
+            let mut subscriptions = self.subscriptions.borrow_mut();
+            let slot = u32::try_from(subscriptions.len()).expect("they fit the memory");
+            let place = topic.add(Rc::clone(self), slot, from);
+            let topic = Rc::clone(topic);
+            subscriptions.push(Place { topic, place });
+        });
+        for delivery in history {
+            self.push(&delivery);
+        }
+        Subscription::new(name, Rc::downgrade(self), topics)
+    }
+
+    pub(super) fn unsubscribe(&self, topics: &Topics, name: &str) {
+        let Some(slot) = self.is_subscribed(|topic| topic.topic.is(topics.hub(), name)) else {
+            return;
+        };
+        let left = {
+            let mut subscriptions = self.subscriptions.borrow_mut();
+            let left = subscriptions.swap_remove(slot);
+            if let Some(moved) = subscriptions.get(slot) {
+                let slot = u32::try_from(slot).expect("it was one before");
+                moved.topic.set_slot(moved.place, slot);
+            }
+            left
+        };
+        left.topic.remove(left.place);
+        self.local.forget_left(&left.topic);
+    }
+
+    /// Adds a message, by the rule of its topic if it is blocked.
+    pub(super) fn push(self: &Rc<Self>, delivery: &Rc<Delivery>) {
+        if self.is_too_slow.get() || self.has_ended.get() {
+            return;
+        }
+        if self.is_blocked.get() && !self.make_room(delivery) {
+            return;
+        }
+        self.add_bytes(delivery.len());
+        self.pending.borrow_mut().push_back(Rc::clone(delivery));
+        if !self.is_blocked.get() {
+            self.set_dirty();
+        }
+    }
+
+    /// Has its turn at the end of this one.
+    fn set_dirty(self: &Rc<Self>) {
+        if !self.is_dirty.replace(true) {
+            self.local.add_dirty(Rc::clone(self));
+        }
+    }
+
+    fn add_bytes(&self, bytes: usize) {
+        self.pending_bytes.set(self.pending_bytes.get() + bytes);
+    }
+
+    /// Whether there is room for the message of a slow subscriber, by the rule of its topic.
+    fn make_room(self: &Rc<Self>, delivery: &Rc<Delivery>) -> bool {
+        let settings = &delivery.published.settings;
+        self.drop_stale(delivery.since);
+        match settings.slow {
+            Slow::LastValue => {
+                self.drop_oldest_of(&delivery.topic, LostReason::Replaced);
+                true
+            }
+            Slow::DropNew if self.is_over(settings, delivery) => {
+                self.local
+                    .note_lost(self, &delivery.topic, LostReason::Full, 1);
+                false
+            }
+            Slow::DropOldest => {
+                while self.is_over(settings, delivery) {
+                    if !self.drop_oldest_of(&delivery.topic, LostReason::Full) {
+                        // The room is taken by messages of other topics.
+                        self.local
+                            .note_lost(self, &delivery.topic, LostReason::Full, 1);
+                        return false;
+                    }
+                }
+                true
+            }
+            Slow::Close if self.is_over(settings, delivery) || self.is_too_slow.get() => {
+                self.set_too_slow();
+                self.local
+                    .note_lost(self, &delivery.topic, LostReason::Closed, 1);
+                false
+            }
+            Slow::DropNew | Slow::Close => true,
+        }
+    }
+
+    /// Whether the message would exceed the limit.
+    fn is_over(&self, settings: &Settings, delivery: &Delivery) -> bool {
+        let bytes = self.pending_bytes.get();
+        bytes > 0 && bytes.saturating_add(delivery.len()) > settings.pending_bytes_max
+    }
+
+    /// Drops the message of this topic that has waited longest. False if there is none.
+    fn drop_oldest_of(self: &Rc<Self>, topic: &Rc<LocalTopic>, reason: LostReason) -> bool {
+        let found = {
+            let mut pending = self.pending.borrow_mut();
+            let is_of_it = |waiting: &Rc<Delivery>| Rc::ptr_eq(&waiting.topic, topic);
+            let index = pending.iter().position(is_of_it);
+            index.and_then(|index| pending.remove(index))
+        };
+        let is_found = found.is_some();
+        if let Some(dropped) = found {
+            self.lose(dropped, reason);
+        }
+        is_found
+    }
+
+    /// Drops messages that have waited too long, or ends a connection to which that must not
+    /// happen.
+    pub(super) fn drop_stale(self: &Rc<Self>, now: Instant) {
+        loop {
+            let oldest = {
+                let mut pending = self.pending.borrow_mut();
+                let is_stale = pending.front().is_some_and(|oldest| {
+                    let settings = &oldest.published.settings;
+                    let age = now.saturating_duration_since(oldest.since);
+                    settings.slow != Slow::LastValue && age > settings.pending_age_max
+                });
+                if is_stale { pending.pop_front() } else { None }
+            };
+            let Some(oldest) = oldest else { return };
+            if oldest.published.settings.slow == Slow::Close {
+                self.lose(oldest, LostReason::Closed);
+                return self.set_too_slow();
+            }
+            self.lose(oldest, LostReason::Stale);
+        }
+    }
+
+    fn lose(self: &Rc<Self>, delivery: Rc<Delivery>, reason: LostReason) {
+        let bytes = self.pending_bytes.get();
+        self.pending_bytes.set(bytes - delivery.len());
+        self.local.note_lost(self, &delivery.topic, reason, 1);
+        self.local.drop_later(delivery);
+    }
+
+    /// Lets its connection be ended in this turn. What waits is lost.
+    fn set_too_slow(self: &Rc<Self>) {
+        if self.is_too_slow.replace(true) {
+            return;
+        }
+        let waiting = self.pending.take();
+        for delivery in waiting {
+            self.lose(delivery, LostReason::Closed);
+        }
+        if let Some(place) = self.subscriptions.borrow().first() {
+            place.topic.topic.count_closed();
+        }
+        self.set_dirty();
+    }
+
+    /// Sends what waits, as far as its connection has room.
+    pub(super) fn flush(self: &Rc<Self>, scratch: &mut Scratch) {
+        self.is_dirty.set(false);
+        if self.has_ended.get() {
+            return;
+        }
+        let Some(outlet) = self.outlet() else {
+            return self.end();
+        };
+        if self.is_too_slow.get() {
+            self.end();
+            return outlet.close_slow();
+        }
+        while !self.has_ended.get() && !self.pending.borrow().is_empty() {
+            if !outlet.has_room() {
+                return self.block();
+            }
+            self.send_some(&*outlet, scratch);
+            scratch.sent.clear();
+        }
+        self.is_blocked.set(false);
+        if self.pending.borrow().is_empty() {
+            // A subscriber at rest holds no memory for this.
+            drop(self.pending.take());
+        }
+    }
+
+    /// Sends messages in one piece. The connection's code runs while nothing is borrowed.
+    fn send_some(&self, outlet: &dyn Outlet, scratch: &mut Scratch) {
+        scratch.bytes.clear();
+        {
+            let mut pending = self.pending.borrow_mut();
+            while let Some(first) = pending.front() {
+                let form = outlet.form(&first.published);
+                let is_first = scratch.sent.is_empty();
+                let is_alone = is_first && (pending.len() == 1 || form.len() > COPIED_BYTES_MAX);
+                let is_too_much = form.len() > COPIED_BYTES_MAX
+                    || scratch.bytes.len() + form.len() > PIECE_BYTES_MAX;
+                if !is_alone {
+                    if !is_first && is_too_much {
+                        break;
+                    }
+                    scratch.bytes.extend_from_slice(form);
+                }
+                let bytes = self.pending_bytes.get();
+                self.pending_bytes.set(bytes - first.len());
+                scratch.sent.extend(pending.pop_front());
+                if is_alone {
+                    break;
+                }
+            }
+        }
+        for delivery in &scratch.sent {
+            self.local.note_delivered(&delivery.topic);
+        }
+        match &*scratch.sent {
+            [only] if scratch.bytes.is_empty() => {
+                outlet.send(Piece::Shared(outlet.form(&only.published)));
+            }
+            _ => outlet.send(Piece::Borrowed(&scratch.bytes)),
+        }
+    }
+
+    fn block(self: &Rc<Self>) {
+        self.is_blocked.set(true);
+        if !self.is_watched.replace(true) {
+            self.local.watch(Rc::clone(self));
+        }
+    }
+
+    /// Looks at it, once a second. False if it is not blocked any more.
+    pub(super) fn look(self: &Rc<Self>, now: Instant) -> bool {
+        if self.has_ended.get() || !self.is_blocked.get() {
+            self.is_watched.set(false);
+            return false;
+        }
+        self.drop_stale(now);
+        if let Some(outlet) = self.outlet() {
+            outlet.look();
+        }
+        true
+    }
+
+    /// Ends all subscriptions. What waits is not sent any more.
+    pub(super) fn end(&self) {
+        if self.has_ended.replace(true) {
+            return;
+        }
+        let left = self.subscriptions.take();
+        for place in &left {
+            place.topic.remove(place.place);
+            self.local.forget_left(&place.topic);
+        }
+        self.pending_bytes.set(0);
+        self.local.remove_feed();
+        let waiting = self.pending.take();
+        drop(waiting);
+    }
+}
+
+/// The hold of a connection on its subscriptions, which end with it. A connection that has none
+/// holds the room for a pointer.
+#[derive(Default)]
+pub(crate) struct FeedHandle {
+    feed: RefCell<Option<Rc<Feed>>>,
+}
+
+impl FeedHandle {
+    /// Subscribes to a topic. The connection is `outlet`, and gets the messages that were kept, or
+    /// those that follow `after`. Once it has ended it subscribes to nothing.
+    pub(crate) fn subscribe(
+        &self,
+        topics: &Topics,
+        name: &str,
+        after: Option<EventId>,
+        outlet: impl FnOnce() -> Weak<dyn Outlet>,
+    ) -> Subscription {
+        let feed = {
+            let mut feed = self.feed.borrow_mut();
+            Rc::clone(feed.get_or_insert_with(|| Feed::new(Local::current(), outlet())))
+        };
+        feed.subscribe(topics, name, after)
+    }
+
+    /// Sends more, since the connection has room again.
+    #[inline]
+    pub(crate) fn note_room(&self) {
+        let feed = self.feed.borrow();
+        if let Some(feed) = feed.as_ref().filter(|feed| feed.is_blocked.get()) {
+            let feed = Rc::clone(feed);
+            feed.local.clone().flush_one(&feed);
+        }
+    }
+
+    /// Ends all subscriptions.
+    pub(crate) fn end(&self) {
+        let feed = self.feed.borrow().clone();
+        if let Some(feed) = feed {
+            feed.end();
+        }
+    }
+}
+
+#[cfg(test)]
+impl FeedHandle {
+    /// How many messages wait.
+    pub(super) fn pending_count(&self) -> usize {
+        let feed = self.feed.borrow();
+        feed.as_ref().map_or(0, |feed| feed.pending.borrow().len())
+    }
+}
+
+impl Drop for FeedHandle {
+    fn drop(&mut self) {
+        if let Some(feed) = mem::take(self.feed.get_mut()) {
+            feed.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A subscriber costs this, 24 bytes in each of its topics and 16 in its own list of them.
+    #[test]
+    fn a_feed_is_small() {
+        let bytes = size_of::<Feed>() + 2 * size_of::<usize>();
+        println!("a feed has {bytes} bytes");
+        assert!(bytes <= 144, "{bytes}");
+    }
+}

@@ -1,0 +1,437 @@
+//! One thread's part of the topics: it hands out what was published to the subscribers that live
+//! on this thread.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    future::Future,
+    mem,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Lost, LostReason,
+    delivery::Delivery,
+    event_id::EventId,
+    feed::{Feed, Scratch},
+    hub::Hub,
+    local_topic::LocalTopic,
+    post::Post,
+    published::Published,
+};
+use crate::{budget, http::alarm::Alarm, task, time, unwind};
+
+/// Messages, and their bytes, that are added to the subscribers before these send: those of one
+/// turn leave together.
+const BATCH_MESSAGES_MAX: usize = 64;
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+/// Subscribers that send before the other tasks of the thread get their turn.
+const FLUSHES_PER_TURN: usize = 256;
+/// How often the subscribers that have no room are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// The part of this thread, while it has subscribers.
+    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+}
+
+/// One thread's part of the topics. A task of its own runs it while there are subscribers.
+pub(super) struct Local {
+    post: Arc<Post>,
+    topics: RefCell<HashMap<u64, Rc<LocalTopic>>>,
+    /// Messages that were taken from the post and not handed out yet.
+    backlog: RefCell<VecDeque<Arc<Published>>>,
+    /// The subscribers that send at the end of this turn.
+    dirty: RefCell<VecDeque<Rc<Feed>>>,
+    /// The subscribers that have no room.
+    watched: RefCell<Vec<Rc<Feed>>>,
+    /// The topics that have delivered messages in this turn.
+    touched: RefCell<Vec<Rc<LocalTopic>>>,
+    lost: RefCell<Vec<LostMessages>>,
+    /// Messages to be dropped at the end of the turn, which may run the user's code.
+    dropped: RefCell<Vec<Rc<Delivery>>>,
+    scratch: Cell<Scratch>,
+    waker: Cell<Option<Waker>>,
+    /// Connections that have or had subscriptions.
+    feed_count: Cell<usize>,
+    /// Its task has its turn, and looks at everything before it ends.
+    is_in_turn: Cell<bool>,
+    /// The runtime of the thread has ended.
+    is_over: Cell<bool>,
+}
+
+/// Messages that a subscriber has lost.
+struct LostMessages {
+    /// None if it concerns all subscribers of the thread.
+    feed: Option<Rc<Feed>>,
+    topic: Rc<LocalTopic>,
+    reason: LostReason,
+    count: u64,
+}
+
+impl Local {
+    /// That of this thread, which is made if there is none.
+    pub(super) fn current() -> Rc<Self> {
+        if let Some(local) = LOCAL.with_borrow(Clone::clone) {
+            return local;
+        }
+        let local = Rc::new(Self {
+            post: Arc::default(),
+            topics: RefCell::default(),
+            backlog: RefCell::default(),
+            dirty: RefCell::default(),
+            watched: RefCell::default(),
+            touched: RefCell::default(),
+            lost: RefCell::default(),
+            dropped: RefCell::default(),
+            scratch: Cell::default(),
+            waker: Cell::new(None),
+            feed_count: Cell::new(0),
+            is_in_turn: Cell::new(false),
+            is_over: Cell::new(false),
+        });
+        LOCAL.set(Some(Rc::clone(&local)));
+        let run = Run {
+            local: Rc::clone(&local),
+            is_owner: false,
+            look: Alarm::default(),
+        };
+        drop(task::Builder::new().name("topics").spawn(run));
+        local
+    }
+
+    /// Adds a subscriber to the topic of this name by `add`, which is called with the topic and the
+    /// number of the first message for it. Returns the messages before that it is to get.
+    pub(super) fn join(
+        self: &Rc<Self>,
+        hub: &Arc<Hub>,
+        name: &str,
+        after: Option<EventId>,
+        add: impl FnOnce(&Rc<LocalTopic>, u64),
+    ) -> Vec<Rc<Delivery>> {
+        let (topic, joined) = hub.join(name, &self.post, after);
+        let topic = {
+            let mut topics = self.topics.borrow_mut();
+            let known = topics.entry(topic.id);
+            Rc::clone(known.or_insert_with(|| LocalTopic::new(topic)))
+        };
+        add(&topic, joined.from);
+        let since = time::now();
+        let deliver = |published| {
+            Rc::new(Delivery {
+                published,
+                topic: Rc::clone(&topic),
+                since,
+            })
+        };
+        joined.history.into_iter().map(deliver).collect()
+    }
+
+    /// Notes that a subscriber has left the topic, and forgets it if that was the last one.
+    pub(super) fn forget_left(&self, topic: &Rc<LocalTopic>) {
+        topic.topic.leave_all(&self.post, 1);
+        if topic.is_empty() {
+            let forgotten = self.topics.borrow_mut().remove(&topic.topic.id);
+            drop(forgotten);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.get()
+    }
+
+    pub(super) fn add_feed(&self) {
+        self.feed_count.set(self.feed_count.get() + 1);
+    }
+
+    pub(super) fn remove_feed(&self) {
+        self.feed_count.set(self.feed_count.get() - 1);
+        if self.feed_count.get() == 0 {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if self.is_in_turn.get() {
+            return;
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake_by_ref();
+            self.waker.set(Some(waker));
+        }
+    }
+
+    pub(super) fn add_dirty(&self, feed: Rc<Feed>) {
+        let is_first = {
+            let mut dirty = self.dirty.borrow_mut();
+            dirty.push_back(feed);
+            dirty.len() == 1
+        };
+        if is_first {
+            self.wake();
+        }
+    }
+
+    pub(super) fn watch(&self, feed: Rc<Feed>) {
+        let is_first = {
+            let mut watched = self.watched.borrow_mut();
+            watched.push(feed);
+            watched.len() == 1
+        };
+        if is_first {
+            self.wake();
+        }
+    }
+
+    pub(super) fn note_delivered(&self, topic: &Rc<LocalTopic>) {
+        if topic.note_delivered() {
+            self.touched.borrow_mut().push(Rc::clone(topic));
+        }
+    }
+
+    pub(super) fn note_lost(
+        &self,
+        feed: &Rc<Feed>,
+        topic: &Rc<LocalTopic>,
+        reason: LostReason,
+        count: u64,
+    ) {
+        topic.topic.count_dropped(count);
+        let mut lost = self.lost.borrow_mut();
+        if let Some(last) = lost.last_mut() {
+            let is_same_feed = last
+                .feed
+                .as_ref()
+                .is_some_and(|last| Rc::ptr_eq(last, feed));
+            if is_same_feed && Rc::ptr_eq(&last.topic, topic) && last.reason == reason {
+                last.count += count;
+                return;
+            }
+        }
+        lost.push(LostMessages {
+            feed: Some(Rc::clone(feed)),
+            topic: Rc::clone(topic),
+            reason,
+            count,
+        });
+        let is_first = lost.len() == 1;
+        drop(lost);
+        if is_first {
+            self.wake();
+        }
+    }
+
+    pub(super) fn drop_later(&self, delivery: Rc<Delivery>) {
+        self.dropped.borrow_mut().push(delivery);
+    }
+
+    /// Lets one subscriber send that has room again.
+    pub(super) fn flush_one(&self, feed: &Rc<Feed>) {
+        let mut scratch = self.scratch.take();
+        feed.flush(&mut scratch);
+        self.scratch.set(scratch);
+        self.add_up();
+    }
+
+    /// Adds the messages that were delivered to the counters.
+    fn add_up(&self) {
+        let touched = self.touched.take();
+        touched.iter().for_each(|topic| topic.add_up());
+    }
+
+    /// Hands out what was published, and lets the subscribers send. Returns whether there is more
+    /// to do.
+    fn turn(&self) -> bool {
+        if self.dirty.borrow().is_empty() {
+            self.take_post();
+            self.hand_out();
+        }
+        let mut scratch = self.scratch.take();
+        for _ in 0..FLUSHES_PER_TURN {
+            let Some(feed) = self.next_dirty() else {
+                break;
+            };
+            unwind::swallow(|| feed.flush(&mut scratch));
+        }
+        self.scratch.set(scratch);
+        self.add_up();
+        self.tell_lost();
+        let dropped = self.dropped.take();
+        unwind::each(dropped, drop);
+        !self.backlog.borrow().is_empty() || self.post.has_mail()
+    }
+
+    /// Whether something has to be done in the next turn that was put off or came up in this one.
+    fn has_work(&self) -> bool {
+        !self.dirty.borrow().is_empty() || !self.lost.borrow().is_empty()
+    }
+
+    fn next_dirty(&self) -> Option<Rc<Feed>> {
+        let mut dirty = self.dirty.borrow_mut();
+        let feed = dirty.pop_front();
+        if dirty.is_empty() && dirty.capacity() > FLUSHES_PER_TURN {
+            // A crowd has left room.
+            *dirty = VecDeque::new();
+        }
+        feed
+    }
+
+    fn take_post(&self) {
+        let Some(inbox) = self.post.take() else {
+            return;
+        };
+        self.backlog.borrow_mut().extend(inbox.messages);
+        let topics = self.topics.borrow();
+        let lost = inbox.overrun.into_iter().filter_map(|(topic_id, count)| {
+            Some(LostMessages {
+                feed: None,
+                topic: Rc::clone(topics.get(&topic_id)?),
+                reason: LostReason::Overrun,
+                count,
+            })
+        });
+        self.lost.borrow_mut().extend(lost);
+    }
+
+    /// Adds the next messages to their subscribers, as many as leave together.
+    fn hand_out(&self) {
+        let since = time::now();
+        let mut bytes = 0;
+        for _ in 0..BATCH_MESSAGES_MAX {
+            let Some(published) = self.next_message() else {
+                break;
+            };
+            self.post.note_handed_out(&published);
+            bytes += published.len();
+            let topic = self.topics.borrow().get(&published.topic_id).cloned();
+            if let Some(topic) = topic {
+                let number = published.id.number;
+                let delivery = Rc::new(Delivery {
+                    published,
+                    topic,
+                    since,
+                });
+                let topic = &delivery.topic;
+                topic.each_from(number, |feed| feed.push(&delivery));
+                self.drop_later(delivery);
+            } else {
+                unwind::swallow(|| drop(published));
+            }
+            if bytes >= BATCH_BYTES_MAX {
+                break;
+            }
+        }
+    }
+
+    fn next_message(&self) -> Option<Arc<Published>> {
+        let mut backlog = self.backlog.borrow_mut();
+        let message = backlog.pop_front();
+        if backlog.is_empty() && backlog.capacity() > 4 * BATCH_MESSAGES_MAX {
+            *backlog = VecDeque::new();
+        }
+        message
+    }
+
+    /// Calls the functions that want to know of lost messages. They may publish and subscribe.
+    fn tell_lost(&self) {
+        if self.lost.borrow().is_empty() {
+            return;
+        }
+        for lost in self.lost.take() {
+            let Some(on_lost) = lost.topic.topic.on_lost() else {
+                continue;
+            };
+            let outlet = lost.feed.as_ref().and_then(|feed| feed.outlet());
+            let told = Lost {
+                topic: &lost.topic.topic.name,
+                reason: lost.reason,
+                count: lost.count,
+                peer: outlet.and_then(|outlet| outlet.peer_addr()),
+            };
+            unwind::swallow(|| on_lost(&told));
+        }
+    }
+
+    /// Looks at the subscribers that have no room. Returns whether there are any.
+    fn look(&self, now: Instant) -> bool {
+        let watched = self.watched.take();
+        let mut still: Vec<_> = watched.into_iter().filter(|feed| feed.look(now)).collect();
+        let mut watched = self.watched.borrow_mut();
+        still.append(&mut watched);
+        *watched = still;
+        !watched.is_empty()
+    }
+}
+
+/// The task of a thread's part.
+struct Run {
+    local: Rc<Local>,
+    is_owner: bool,
+    /// Until the subscribers that have no room are looked at.
+    look: Alarm,
+}
+
+impl Future for Run {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let run = self.get_mut();
+        let local = &run.local;
+        if !run.is_owner {
+            // A task keeps its waker as long as it lives.
+            run.is_owner = true;
+            drop(local.post.set_owner(Some(context.waker().clone())));
+            drop(local.waker.replace(Some(context.waker().clone())));
+        }
+        local.is_in_turn.set(true);
+        let has_more = local.turn();
+        while !local.watched.borrow().is_empty() {
+            let next = || time::now() + LOOK_INTERVAL;
+            if run.look.poll_at(next, context).is_pending() || !local.look(time::now()) {
+                break;
+            }
+        }
+        local.is_in_turn.set(false);
+        if local.feed_count.get() == 0 {
+            return Poll::Ready(());
+        }
+        if has_more || local.has_work() {
+            // The other tasks and the kernel have their turn.
+            budget::exhaust();
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Run {
+    /// There are no subscribers any more, or the runtime has ended with them.
+    fn drop(&mut self) {
+        let local = &self.local;
+        local.is_over.set(true);
+        let removed = LOCAL.try_with(|current| {
+            let mut current = current.borrow_mut();
+            current.take_if(|current| Rc::ptr_eq(current, local))
+        });
+        drop(removed);
+        drop(local.post.set_owner(None));
+        drop(local.waker.take());
+        let topics = local.topics.take();
+        for topic in topics.values() {
+            topic.add_up();
+            topic.topic.leave_all(&local.post, topic.len());
+        }
+        let left = (
+            local.dirty.take(),
+            local.watched.take(),
+            local.lost.take(),
+            mem::take(&mut *local.backlog.borrow_mut()),
+        );
+        drop(left);
+        drop(local.dropped.take());
+    }
+}

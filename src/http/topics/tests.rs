@@ -1,0 +1,520 @@
+//! Topics with connections of memory.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::{Rc, Weak},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    EventId, FeedHandle, LostReason, Message, Options, Outlet, Piece, Published, Slow,
+    Subscription, Topics,
+};
+use crate::{task::yield_now, time};
+
+/// A connection of memory, which takes messages while it is open.
+#[derive(Default)]
+struct Client {
+    feed: FeedHandle,
+    taken: RefCell<Vec<String>>,
+    /// The sends by which they came.
+    send_count: Cell<usize>,
+    is_full: Cell<bool>,
+    is_closed: Cell<bool>,
+    look_count: Cell<usize>,
+}
+
+impl Outlet for Client {
+    fn has_room(&self) -> bool {
+        !self.is_full.get()
+    }
+
+    fn form<'a>(&self, published: &'a Published) -> &'a Bytes {
+        published.frame.get_or_init(|| {
+            let bytes = published.message().as_bytes();
+            Bytes::from([bytes, b"\n"].concat())
+        })
+    }
+
+    fn send(&self, piece: Piece<'_>) {
+        let text = std::str::from_utf8(piece.as_slice()).unwrap();
+        self.taken
+            .borrow_mut()
+            .extend(text.lines().map(str::to_owned));
+        self.send_count.set(self.send_count.get() + 1);
+    }
+
+    fn close_slow(&self) {
+        self.is_closed.set(true);
+    }
+
+    fn look(&self) {
+        self.look_count.set(self.look_count.get() + 1);
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        Some(([127, 0, 0, 1], 7).into())
+    }
+}
+
+impl Client {
+    fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    fn subscribe(self: &Rc<Self>, topics: &Topics, name: &str) -> Subscription {
+        self.subscribe_after(topics, name, None)
+    }
+
+    fn subscribe_after(
+        self: &Rc<Self>,
+        topics: &Topics,
+        name: &str,
+        after: Option<EventId>,
+    ) -> Subscription {
+        let outlet = || {
+            let client: Weak<Self> = Rc::downgrade(self);
+            client as Weak<dyn Outlet>
+        };
+        self.feed.subscribe(topics, name, after, outlet)
+    }
+
+    fn on(topics: &Topics, name: &str) -> Rc<Self> {
+        let client = Self::new();
+        client.subscribe(topics, name);
+        client
+    }
+
+    fn set_full(&self, is_full: bool) {
+        self.is_full.set(is_full);
+        if !is_full {
+            self.feed.note_room();
+        }
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.taken.take()
+    }
+}
+
+/// Lets everything that was published be handed out.
+async fn settle() {
+    for _ in 0..16 {
+        yield_now().await;
+    }
+}
+
+/// Topics with these settings, and what was lost of them.
+fn with_log(options: Options) -> (Topics, Arc<Mutex<Vec<String>>>) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&log);
+    let options = options.on_lost(move |lost| told.lock().unwrap().push(lost.to_string()));
+    (Topics::with_options(options), log)
+}
+
+#[test]
+fn a_message_reaches_every_subscriber_of_its_topic_and_no_other() {
+    crate::run(async {
+        let topics = Topics::new();
+        let (one, two) = (Client::on(&topics, "a"), Client::on(&topics, "a"));
+        let other = Client::on(&topics, "b");
+        one.subscribe(&topics, "b");
+        assert_eq!((topics.subscribers("a"), topics.subscribers("b")), (2, 2));
+        assert_eq!(topics.publish("a", "1"), 2);
+        assert_eq!(topics.publish("b", "2"), 2);
+        assert_eq!(topics.publish("a", "3"), 2);
+        assert_eq!(topics.publish("c", "nobody hears it"), 0);
+        settle().await;
+        assert_eq!(one.take(), ["1", "2", "3"], "the order of the publisher");
+        assert_eq!(one.send_count.get(), 1, "those of one turn leave together");
+        assert_eq!(
+            (two.take(), other.take()),
+            (vec!["1".into(), "3".into()], vec!["2".into()])
+        );
+        let counts = topics.counts("a");
+        assert_eq!(
+            (counts.published, counts.delivered, counts.dropped),
+            (2, 4, 0)
+        );
+        let total = topics.total_counts();
+        assert_eq!((total.published, total.delivered), (4, 6));
+    });
+}
+
+#[test]
+fn a_subscription_ends_by_its_handle_and_with_its_connection() {
+    crate::run(async {
+        let topics = Topics::new();
+        let clients: Vec<_> = (0..5).map(|_| Client::new()).collect();
+        let names = ["a", "b", "c"];
+        let mut handles: Vec<Vec<_>> = clients
+            .iter()
+            .map(|client| {
+                names
+                    .iter()
+                    .map(|name| client.subscribe(&topics, name))
+                    .collect()
+            })
+            .collect();
+        // A second one is the first.
+        clients[0].subscribe(&topics, "a");
+        assert_eq!(topics.subscribers("a"), 5);
+        // Both lists are closed up: the first places are taken by the last ones.
+        handles[0].remove(0).unsubscribe();
+        handles[3].remove(1).unsubscribe();
+        clients[1].feed.end();
+        handles.remove(1).remove(0).unsubscribe();
+        let counts = names.map(|name| topics.subscribers(name));
+        assert_eq!(counts, [3, 3, 4]);
+        for name in names {
+            topics.publish(name, name);
+        }
+        settle().await;
+        let taken: Vec<_> = clients
+            .iter()
+            .map(|client| client.take().concat())
+            .collect();
+        assert_eq!(taken, ["bc", "", "abc", "ac", "abc"]);
+        clients[1].subscribe(&topics, "a");
+        drop(clients);
+        assert_eq!(names.map(|name| topics.subscribers(name)), [0, 0, 0]);
+        assert_eq!(
+            topics.hub().len(),
+            0,
+            "topics are forgotten with their subscribers"
+        );
+        settle().await;
+        let late = Client::on(&topics, "a");
+        topics.publish("a", "again");
+        settle().await;
+        assert_eq!(late.take(), ["again"]);
+    });
+}
+
+#[test]
+fn a_late_subscriber_gets_the_history_and_everything_once() {
+    crate::run(async {
+        let topics = Topics::with_options(Options::new().history(3));
+        for number in 1..=5 {
+            topics.publish("a", number.to_string());
+        }
+        let early = Client::on(&topics, "a");
+        // These are in the post, and in the history of those that come now.
+        topics.publish("a", "6");
+        topics.publish("a", "7");
+        let late = Client::on(&topics, "a");
+        topics.publish("a", "8");
+        settle().await;
+        assert_eq!(early.take(), ["3", "4", "5", "6", "7", "8"]);
+        assert_eq!(late.take(), ["5", "6", "7", "8"]);
+        drop((early, late));
+        assert_eq!(Client::on(&topics, "a").feed_len(), 3);
+        topics.remove("a");
+        assert_eq!(topics.hub().len(), 0);
+        let new = Client::on(&topics, "a");
+        settle().await;
+        assert_eq!(new.take(), [""; 0]);
+    });
+}
+
+impl Client {
+    /// How many messages wait for it.
+    fn feed_len(&self) -> usize {
+        self.feed.pending_count()
+    }
+}
+
+#[test]
+fn a_history_is_limited_in_bytes() {
+    let topics = Topics::with_options(Options::new().history(10).history_bytes_max(5000));
+    for len in [1000, 2000, 3000, 100] {
+        topics.publish("a", vec![b'x'; len]);
+    }
+    crate::run(async {
+        let client = Client::on(&topics, "a");
+        settle().await;
+        let lens: Vec<_> = client.take().iter().map(String::len).collect();
+        assert_eq!(lens, [3000, 100]);
+    });
+}
+
+#[test]
+fn an_id_resumes_and_an_unknown_one_gets_the_whole_history() {
+    crate::run(async {
+        let topics = Topics::new();
+        topics.configure("a", Options::new().history(3));
+        topics.publish("a", "0");
+        let joined = topics.hub().join("a", &Arc::default(), None).1;
+        let epoch = joined.history[0].id().epoch;
+        for number in 1..=4 {
+            topics.publish("a", number.to_string());
+        }
+        // Messages 1 to 5 were published, and 3 to 5 are kept.
+        let check = async |epoch, number, expected: &[&str]| {
+            let client = Client::new();
+            client.subscribe_after(&topics, "a", Some(EventId { epoch, number }));
+            settle().await;
+            assert_eq!(client.take(), expected, "{number}");
+        };
+        check(epoch, 5, &[]).await;
+        check(epoch, 4, &["4"]).await;
+        check(epoch, 2, &["2", "3", "4"]).await;
+        check(epoch, 1, &["2", "3", "4"]).await;
+        check(epoch, 6, &["2", "3", "4"]).await;
+        check(epoch, u64::MAX, &["2", "3", "4"]).await;
+        check(epoch + 1, 5, &["2", "3", "4"]).await;
+    });
+}
+
+/// Publishes 1 to 6 while the client takes nothing after the first, and then lets it take.
+async fn blocked(topics: &Topics) -> (Vec<String>, bool) {
+    let client = Client::on(topics, "a");
+    client.set_full(true);
+    for number in 1..=6 {
+        topics.publish("a", format!("{number:0900}"));
+        settle().await;
+    }
+    client.set_full(false);
+    settle().await;
+    let taken = client.take();
+    let last = taken.iter().map(|text| text[899..].to_owned());
+    (last.collect(), client.is_closed.get())
+}
+
+#[test]
+fn a_slow_subscriber_is_served_by_the_rule_of_the_topic() {
+    crate::run(async {
+        // Room for three messages.
+        let options = || Options::new().pending_bytes_max(3 * 1300);
+        let check = async |slow, expected: &[&str], is_closed, log: &[&str]| {
+            let (topics, lost) = with_log(options().slow(slow));
+            let (taken, closed) = blocked(&topics).await;
+            assert_eq!(taken, expected, "{slow:?}");
+            assert_eq!(closed, is_closed, "{slow:?}");
+            let lost = lost.lock().unwrap().join(", ");
+            assert_eq!(lost, log.join(", "), "{slow:?}");
+            let counts = topics.total_counts();
+            assert_eq!(counts.delivered, expected.len() as u64);
+            assert_eq!(
+                counts.delivered + counts.dropped,
+                6 - u64::from(is_closed) * 2
+            );
+            assert_eq!(counts.closed, u64::from(is_closed));
+        };
+        let full = "a: 1 lost (no room) by 127.0.0.1:7";
+        let replaced = "a: 1 lost (replaced) by 127.0.0.1:7";
+        check(Slow::DropNew, &["1", "2", "3"], false, &[full; 3]).await;
+        check(Slow::DropOldest, &["4", "5", "6"], false, &[full; 3]).await;
+        check(Slow::LastValue, &["6"], false, &[replaced; 5]).await;
+        let closed = "a: 4 lost (connection ended) by 127.0.0.1:7";
+        // The last two are published after it has left.
+        check(Slow::Close, &[], true, &[closed]).await;
+    });
+}
+
+#[test]
+fn the_rule_of_one_topic_leaves_the_messages_of_others() {
+    crate::run(async {
+        let topics = Topics::with_options(Options::new().pending_bytes_max(3 * 1300));
+        topics.configure("price", Options::new().slow(Slow::LastValue));
+        let client = Client::on(&topics, "chat");
+        client.subscribe(&topics, "price");
+        client.set_full(true);
+        for number in 1..=2 {
+            topics.publish("price", format!("p{number}"));
+            topics.publish("chat", format!("c{number}"));
+            settle().await;
+        }
+        client.set_full(false);
+        assert_eq!(
+            client.take(),
+            ["c1", "p2", "c2"],
+            "at once, by its own call"
+        );
+        assert_eq!(topics.counts("price").dropped, 1);
+        assert_eq!(topics.counts("chat").delivered, 2);
+    });
+}
+
+#[test]
+fn messages_that_wait_too_long_are_dropped_or_end_the_connection() {
+    crate::run(async {
+        time::pause();
+        let age = Duration::from_secs(3);
+        for (slow, expected) in [(Slow::DropNew, &["2"][..]), (Slow::LastValue, &["2"])] {
+            let (topics, lost) = with_log(Options::new().slow(slow).pending_age_max(age));
+            let client = Client::on(&topics, "a");
+            client.set_full(true);
+            topics.publish("a", "1");
+            time::sleep(Duration::from_millis(2500)).await;
+            topics.publish("a", "2");
+            time::sleep(Duration::from_millis(2000)).await;
+            assert!(client.look_count.get() >= 4);
+            client.set_full(false);
+            settle().await;
+            assert_eq!(client.take(), expected, "{slow:?}");
+            assert_eq!(lost.lock().unwrap().len(), 1);
+        }
+        let (topics, lost) = with_log(Options::new().pending_age_max(age));
+        let (client, other) = (Client::on(&topics, "a"), Client::on(&topics, "a"));
+        client.set_full(true);
+        topics.publish("a", "1");
+        time::sleep(age * 2).await;
+        assert!(client.is_closed.get() && !other.is_closed.get());
+        assert_eq!(topics.subscribers("a"), 1);
+        assert_eq!(
+            *lost.lock().unwrap(),
+            ["a: 1 lost (connection ended) by 127.0.0.1:7"]
+        );
+        assert_eq!(topics.counts("a").closed, 1);
+    });
+}
+
+#[test]
+fn a_hook_may_publish_and_may_panic() {
+    crate::run(async {
+        let topics = Topics::new();
+        let again = topics.clone();
+        let log = Options::new().slow(Slow::LastValue).on_lost(move |lost| {
+            assert_eq!(lost.reason, LostReason::Replaced);
+            again.publish("log", lost.to_string());
+            panic!("planned: a hook");
+        });
+        topics.configure("a", log);
+        let (slow, reader) = (Client::on(&topics, "a"), Client::on(&topics, "log"));
+        slow.set_full(true);
+        for text in ["1", "2", "3"] {
+            topics.publish("a", text);
+        }
+        settle().await;
+        topics.publish("a", "4");
+        settle().await;
+        assert_eq!(reader.take(), ["a: 1 lost (replaced) by 127.0.0.1:7"]);
+        slow.set_full(false);
+        assert_eq!(slow.take().last().unwrap(), "4");
+        // The hook holds the topics, which would hold it for ever.
+        topics.remove("a");
+    });
+}
+
+#[test]
+fn what_many_threads_publish_comes_whole_and_in_the_order_of_each() {
+    const MESSAGES: usize = 500;
+    crate::run(async {
+        let topics = Topics::new();
+        let client = Client::on(&topics, "a");
+        client.subscribe(&topics, "b");
+        let threads: Vec<_> = (0..4)
+            .map(|number| {
+                let topics = topics.clone();
+                thread::spawn(move || {
+                    for count in 0..MESSAGES {
+                        let name = if count % 2 == 0 { "a" } else { "b" };
+                        topics.publish(name, format!("{number} {count}"));
+                    }
+                })
+            })
+            .collect();
+        while topics.total_counts().delivered < 4 * MESSAGES as u64 {
+            yield_now().await;
+        }
+        let taken = client.take();
+        for (number, thread) in threads.into_iter().enumerate() {
+            thread.join().unwrap();
+            let of_it = taken
+                .iter()
+                .filter_map(|text| text.strip_prefix(&format!("{number} ")));
+            assert!(
+                of_it.eq((0..MESSAGES)
+                    .map(|count| count.to_string())
+                    .collect::<Vec<_>>())
+            );
+        }
+    });
+}
+
+#[test]
+fn a_publisher_that_is_too_fast_for_a_worker_is_not_silent() {
+    crate::run(async {
+        let (topics, lost) = with_log(Options::new());
+        let clients = [Client::on(&topics, "a"), Client::on(&topics, "a")];
+        let message = Message::binary(vec![b'x'; 30 << 20]);
+        for _ in 0..4 {
+            assert_eq!(topics.publish("a", message.clone()), 2);
+        }
+        while topics.counts("a").delivered < 4 {
+            yield_now().await;
+        }
+        settle().await;
+        assert_eq!(topics.counts("a").dropped, 4);
+        assert_eq!(*lost.lock().unwrap(), ["a: 4 lost (worker overrun)"]);
+        topics.publish("a", "after");
+        settle().await;
+        assert!(
+            clients
+                .iter()
+                .all(|client| client.take().last().unwrap() == "after")
+        );
+    });
+}
+
+#[test]
+fn subscribers_end_with_their_runtime_and_its_thread_can_have_others() {
+    let topics = Topics::new();
+    for _ in 0..2 {
+        let left = crate::run(async {
+            let client = Client::on(&topics, "a");
+            topics.publish("a", "1");
+            settle().await;
+            assert_eq!(client.take(), ["1"]);
+            client
+        });
+        assert_eq!(topics.subscribers("a"), 0, "the runtime is gone");
+        assert_eq!(topics.publish("a", "2"), 0);
+        left.subscribe(&topics, "b");
+        assert_eq!(topics.subscribers("b"), 0);
+        drop(left);
+    }
+    assert_eq!(topics.hub().len(), 0);
+}
+
+#[test]
+fn subscribers_outlive_the_topics() {
+    crate::run(async {
+        let topics = Topics::new();
+        let client = Client::new();
+        drop(client.subscribe(&topics, "a"));
+        topics.publish("a", "1");
+        drop(topics);
+        settle().await;
+        assert_eq!(client.take(), ["1"]);
+        client.feed.end();
+        settle().await;
+    });
+}
+
+#[test]
+fn a_crowd_is_served_in_parts_and_other_tasks_have_their_turn() {
+    crate::run(async {
+        let topics = Topics::new();
+        let clients: Vec<_> = (0..1000).map(|_| Client::on(&topics, "a")).collect();
+        for number in 0..200 {
+            topics.publish("a", number.to_string());
+        }
+        let mut turns = 0;
+        while topics.counts("a").delivered < 200_000 {
+            yield_now().await;
+            turns += 1;
+        }
+        assert!(turns >= 4 * 4, "{turns}");
+        for client in clients {
+            assert_eq!(client.take().len(), 200);
+            assert_eq!(client.send_count.get(), 4, "64 messages leave together");
+        }
+    });
+}
