@@ -104,7 +104,7 @@ mod subscription;
 mod tests;
 mod topic;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 pub use counts::Counts;
 pub(crate) use event_id::EventId;
@@ -177,6 +177,11 @@ impl Topics {
     /// ```
     pub fn publish(&self, topic: &str, message: impl Into<Message>) -> usize {
         self.hub.publish(topic, message.into())
+    }
+
+    /// Silence of the topic after which server-sent events get a comment.
+    pub(crate) fn heartbeat_interval(&self, topic: &str) -> Duration {
+        self.hub.settings_of(topic).heartbeat_interval
     }
 
     /// Returns how many connections are subscribed to the topic, over all workers.

@@ -97,6 +97,7 @@ mod outgoing;
 mod peer;
 mod pulse;
 pub(super) mod serving;
+mod subscribing;
 #[cfg(not(feature = "compress"))]
 mod uncompressed;
 mod web_socket;

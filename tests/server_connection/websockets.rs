@@ -7,6 +7,7 @@ mod endpoints;
 mod ends;
 mod handshakes;
 mod peer;
+mod topics;
 
 use std::{
     cell::{Cell, RefCell},

@@ -355,7 +355,7 @@ impl Feed {
 /// holds the room for a pointer.
 #[derive(Default)]
 pub(crate) struct FeedHandle {
-    feed: RefCell<Option<Rc<Feed>>>,
+    feed: Cell<Option<Rc<Feed>>>,
 }
 
 impl FeedHandle {
@@ -368,27 +368,30 @@ impl FeedHandle {
         after: Option<EventId>,
         outlet: impl FnOnce() -> Weak<dyn Outlet>,
     ) -> Subscription {
-        let feed = {
-            let mut feed = self.feed.borrow_mut();
-            Rc::clone(feed.get_or_insert_with(|| Feed::new(Local::current(), outlet())))
-        };
+        let feed = self.feed();
+        let feed = feed.unwrap_or_else(|| Feed::new(Local::current(), outlet()));
+        self.feed.set(Some(Rc::clone(&feed)));
         feed.subscribe(topics, name, after)
     }
 
     /// Sends more, since the connection has room again.
     #[inline]
     pub(crate) fn note_room(&self) {
-        let feed = self.feed.borrow();
-        if let Some(feed) = feed.as_ref().filter(|feed| feed.is_blocked.get()) {
-            let feed = Rc::clone(feed);
-            feed.local.clone().flush_one(&feed);
+        if let Some(feed) = self.feed().filter(|feed| feed.is_blocked.get()) {
+            feed.local.flush_one(&feed);
         }
+    }
+
+    #[inline]
+    fn feed(&self) -> Option<Rc<Feed>> {
+        let feed = self.feed.take()?;
+        self.feed.set(Some(Rc::clone(&feed)));
+        Some(feed)
     }
 
     /// Ends all subscriptions.
     pub(crate) fn end(&self) {
-        let feed = self.feed.borrow().clone();
-        if let Some(feed) = feed {
+        if let Some(feed) = self.feed() {
             feed.end();
         }
     }
@@ -398,8 +401,7 @@ impl FeedHandle {
 impl FeedHandle {
     /// How many messages wait.
     pub(super) fn pending_count(&self) -> usize {
-        let feed = self.feed.borrow();
-        feed.as_ref().map_or(0, |feed| feed.pending.borrow().len())
+        self.feed().map_or(0, |feed| feed.pending.borrow().len())
     }
 }
 

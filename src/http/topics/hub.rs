@@ -13,6 +13,7 @@ use super::{
     Message, Options,
     counts::Counters,
     event_id::EventId,
+    options::Settings,
     post::Post,
     topic::{Joined, Topic},
 };
@@ -43,6 +44,14 @@ impl Hub {
     /// The topic of this name, if there is one.
     pub(super) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         lock(&self.topics).get(name).cloned()
+    }
+
+    /// The settings of the topic of this name.
+    pub(super) fn settings_of(&self, name: &str) -> Arc<Settings> {
+        match self.topic(name) {
+            Some(topic) => topic.settings(),
+            None => Arc::clone(self.options.settings()),
+        }
     }
 
     /// Calls with the topic of this name, which is made if there is none. It stays while `call`

@@ -163,6 +163,10 @@ impl Topic {
         lock(&self.state).settings.on_lost.clone()
     }
 
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.state).settings)
+    }
+
     pub(super) fn subscriber_count(&self) -> usize {
         let state = lock(&self.state);
         let counts = state.workers.iter().map(|worker| worker.subscriber_count);

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     budget,
     http::{
+        topics::FeedHandle,
         transport::{Transport, tunnelled::Departed},
         ws::{
             CloseFrame, Deflate, MessageKind, Payload, Role, encode_close, encode_pong,
@@ -60,6 +61,8 @@ pub(crate) struct Connection {
     peer_close: OnceCell<Box<CloseInfo>>,
     /// The task that drives the connection.
     driver: Cell<Option<Waker>>,
+    /// Its subscriptions to topics.
+    feed: FeedHandle,
     end: End,
     options: Options,
     pulse: Pulse,
@@ -100,6 +103,7 @@ impl Connection {
             busy: Cell::new(None),
             peer_close: OnceCell::new(),
             driver: Cell::new(None),
+            feed: FeedHandle::default(),
             end,
             options,
             pulse: Pulse::new(),
@@ -158,7 +162,7 @@ impl Connection {
         }
     }
 
-    fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &Settings {
         self.options.settings()
     }
 
@@ -197,6 +201,19 @@ impl Connection {
 
     pub(super) fn close_info(&self) -> Option<&CloseInfo> {
         self.peer_close.get().map(|info| &**info)
+    }
+
+    pub(super) fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// The agreement on compressed messages.
+    pub(super) fn deflate(&self) -> Option<Deflate> {
+        self.agreed.deflate
+    }
+
+    pub(super) fn feed(&self) -> &FeedHandle {
+        &self.feed
     }
 
     /// The key for the next frame that is sent.
@@ -339,7 +356,7 @@ impl Connection {
     }
 
     /// The reason why nothing more is sent, if there is one.
-    fn check_open(&self) -> Result<(), Error> {
+    pub(super) fn check_open(&self) -> Result<(), Error> {
         match self.failure.get() {
             Some(failure) => Err(failure),
             None if self.is_closing.get() || self.is_mute.get() => Err(Error::Closed),
@@ -416,6 +433,19 @@ impl Connection {
         self.wake_driver();
     }
 
+    /// Adds a message that is masked if this is a client.
+    pub(super) fn push_payload(&self, payload: Payload<'_>) {
+        let key = self.key();
+        self.busy(|busy| busy.outgoing.push_copied(payload, key));
+        self.wake_driver();
+    }
+
+    /// Adds frames as they are.
+    pub(super) fn push_encoded(&self, frames: Bytes) {
+        self.busy(|busy| busy.outgoing.push_encoded(frames));
+        self.wake_driver();
+    }
+
     /// Waits until bytes were written, or nothing will be. The wait begins with the first call.
     fn poll_room(&self, wait: &mut Option<Waiting>, context: &mut Context<'_>) -> Poll<()> {
         let waiting = wait.get_or_insert_with(|| {
@@ -477,6 +507,7 @@ impl Connection {
         if self.is_closing.replace(true) {
             return;
         }
+        self.feed.end();
         self.if_busy(|busy| busy.ping = None);
         if !self.is_mute.get() {
             self.push(|out| encode_close(out, frame, self.key()));

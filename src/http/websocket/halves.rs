@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
+    rc::Rc,
 };
 
 use super::{
@@ -29,6 +30,10 @@ pub struct Sender {
 impl Sender {
     pub(super) fn new(connection: Handle) -> Self {
         Self { connection }
+    }
+
+    pub(super) fn connection(&self) -> &Rc<Connection> {
+        self.connection.connection()
     }
 
     /// Sends a message: see [`WebSocket::send`](super::WebSocket::send).

@@ -16,6 +16,12 @@ impl Handle {
     }
 }
 
+impl Handle {
+    pub(super) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+}
+
 impl ops::Deref for Handle {
     type Target = Connection;
 

@@ -62,6 +62,15 @@ impl Outgoing {
         self.more.push_back(Part::Shared(payload));
     }
 
+    /// Adds frames as they are.
+    pub(super) fn push_encoded(&mut self, frames: Bytes) {
+        if frames.len() <= COPIED_BYTES_MAX {
+            return self.push(|out| out.extend_from_slice(&frames));
+        }
+        self.len += frames.len();
+        self.more.push_back(Part::Shared(frames));
+    }
+
     /// Adds the bytes that `write` appends.
     pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.more.is_empty() {

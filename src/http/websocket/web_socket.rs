@@ -7,7 +7,10 @@ use std::{
     rc::Rc,
 };
 
-use super::{CloseCode, CloseInfo, Error, Message, Receiver, Sender, TrySendError, handle::Handle};
+use super::{
+    CloseCode, CloseInfo, Error, Message, Receiver, Sender, TrySendError, connection::Connection,
+    handle::Handle,
+};
 use crate::http::stop_notice::StopNotice;
 
 /// A WebSocket: messages in both directions over one connection.
@@ -64,6 +67,10 @@ pub struct WebSocket {
 impl WebSocket {
     pub(super) fn new(connection: Handle, stop: Option<Rc<StopNotice>>) -> Self {
         Self { connection, stop }
+    }
+
+    pub(super) fn connection(&self) -> &Rc<Connection> {
+        self.connection.connection()
     }
 
     /// Receives the next message. Returns `None` after a close frame of the peer.

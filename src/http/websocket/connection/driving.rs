@@ -71,7 +71,7 @@ impl Connection {
     }
 
     /// Whether nothing waits to be written, or nothing can be written.
-    fn is_written(&self) -> bool {
+    pub(in crate::http::websocket) fn is_written(&self) -> bool {
         self.is_mute.get() || self.buffered() == 0 && !self.is_unflushed.get()
     }
 
@@ -154,10 +154,18 @@ impl Connection {
         }
     }
 
-    /// Writes what waits, as far as the stream takes it.
+    /// Writes what waits, as far as the stream takes it, and then messages of topics.
     fn write(&self, context: &mut Context<'_>) {
+        while self.write_queued(context) {
+            self.feed.note_room();
+        }
+    }
+
+    /// Writes what waits, as far as the stream takes it. True if there was something, and all of it
+    /// is gone.
+    fn write_queued(&self, context: &mut Context<'_>) -> bool {
         if self.is_mute.get() || self.is_written() && !self.may_shut() {
-            return;
+            return false;
         }
         let mut out = self.busy(|busy| mem::take(&mut busy.outgoing));
         let was_full = out.len() > self.settings().buffered_bytes_max;
@@ -167,7 +175,7 @@ impl Connection {
             out.append(mem::take(&mut busy.outgoing));
             busy.outgoing = out;
         });
-        match polled {
+        match &polled {
             // Bytes that the peer has sent before are received nevertheless.
             Poll::Ready(Err(_)) => self.mute(),
             Poll::Ready(Ok(())) => self.tell_room(),
@@ -179,6 +187,7 @@ impl Connection {
                 self.answer_ping(payload);
             }
         }
+        matches!(polled, Poll::Ready(Ok(())))
     }
 
     fn poll_write(&self, out: &mut Outgoing, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -215,6 +224,7 @@ impl Connection {
     /// Nothing can be written any more.
     pub(in crate::http::websocket) fn mute(&self) {
         self.is_mute.set(true);
+        self.feed.end();
         drop(self.if_busy(|busy| mem::take(&mut busy.outgoing)));
         self.tell_room();
     }
