@@ -5,6 +5,7 @@
 mod access;
 mod bodies;
 mod client;
+mod events;
 mod fairness;
 mod floods;
 mod gone;

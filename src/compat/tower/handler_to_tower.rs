@@ -187,6 +187,9 @@ fn give_out(
                 .and_then(|text| text.parse().ok());
             *out.body_mut() = AnswerBody::written(make, detached, promised, lease);
         }
+        ResponseBody::Events(start) => {
+            *out.body_mut() = AnswerBody::written(start.into_producer(), detached, None, lease);
+        }
         ResponseBody::Tunnel(make) => match tunnels {
             Tunnels::Handed => drop(out.extensions_mut().insert(HandedTunnel::new(make))),
             Tunnels::Unasked => *out.status_mut() = StatusCode::UPGRADE_REQUIRED,

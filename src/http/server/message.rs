@@ -3,6 +3,10 @@
 pub(super) mod body;
 pub(super) mod body_writer;
 mod content_type;
+pub(super) mod event_stream;
+#[cfg(feature = "tower")]
+mod event_writer;
+mod events;
 mod file_response;
 pub(super) mod form;
 pub(super) mod handler;

@@ -16,19 +16,22 @@ pub enum Phase {
     Writing,
     /// It was handed over to a handler as a tunnel.
     Tunnel,
+    /// It gets the messages of a topic as server-sent events.
+    Events,
     /// The last answer was sent, and the client's close is awaited.
     Closing,
 }
 
 impl Phase {
     /// All phases, in their order.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Idle,
         Self::Head,
         Self::Handler,
         Self::Body,
         Self::Writing,
         Self::Tunnel,
+        Self::Events,
         Self::Closing,
     ];
 }
@@ -42,6 +45,7 @@ impl std::fmt::Display for Phase {
             Self::Body => "body",
             Self::Writing => "writing",
             Self::Tunnel => "tunnel",
+            Self::Events => "events",
             Self::Closing => "closing",
         })
     }

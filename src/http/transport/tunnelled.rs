@@ -37,11 +37,30 @@ pub(crate) trait Tunnelled {
     /// nothing of that goes on.
     fn stop(&mut self) {}
 
+    /// The protocol that it is, for lists of connections.
+    fn protocol(&self) -> Protocol {
+        Protocol::Other
+    }
+
+    /// Bytes that were sent as the body of the answer, beyond its head.
+    fn body_bytes(&self) -> u64 {
+        0
+    }
+
     /// Calls with the connection, unless another task has it or it is gone.
     fn look(&self, call: &mut dyn FnMut(&Transport));
 
     /// Ends the protocol, after a panic if it has not `returned`.
     fn leave(self: Box<Self>, has_returned: bool) -> Left;
+}
+
+/// A protocol that a connection speaks after its last answer began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Server-sent events, which are the body of that answer.
+    Events,
+    /// One of the handler's.
+    Other,
 }
 
 /// The end of a protocol.

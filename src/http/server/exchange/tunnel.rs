@@ -29,7 +29,7 @@ use crate::{
         transport::{
             Transport,
             closing::close_gently,
-            tunnelled::{Left, Tunnelled},
+            tunnelled::{Left, Protocol, Tunnelled},
         },
     },
     unwind,
@@ -150,6 +150,10 @@ impl Tunnel {
             return;
         }
         self.is_closing = true;
+        let body_bytes = used.body_bytes();
+        if let Some(request) = &mut self.request {
+            request.bytes.1 += body_bytes;
+        }
         let left = used.leave(has_returned);
         let is_whole = matches!(left, Left::Whole(_));
         if let Left::Whole(Some(transport)) = left {
@@ -191,9 +195,11 @@ impl Tunnel {
     /// The part of its life that it is in.
     pub(crate) fn phase(&self) -> Phase {
         if self.is_closing {
-            Phase::Closing
-        } else {
-            Phase::Tunnel
+            return Phase::Closing;
+        }
+        match self.used.as_ref().map(|used| used.protocol()) {
+            Some(Protocol::Events) => Phase::Events,
+            Some(Protocol::Other) | None => Phase::Tunnel,
         }
     }
 

@@ -8,7 +8,7 @@ use std::{fmt, future::poll_fn, pin::pin};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{body_writer::BodyWriter, response_body::ResponseBody};
+use super::{body_writer::BodyWriter, event_stream::EventStart, response_body::ResponseBody};
 use crate::{
     http::{
         HeaderName, HeaderValue, StatusCode,
@@ -230,6 +230,13 @@ impl Response {
         response
     }
 
+    /// Answers `200 OK` by the messages of a topic.
+    pub(crate) fn event_stream(start: Box<EventStart>) -> Self {
+        let mut response = Self::new(StatusCode::OK);
+        response.body = ResponseBody::Events(start);
+        response
+    }
+
     /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -264,7 +271,7 @@ impl Response {
     pub(crate) fn bytes_here(&self) -> Option<&Bytes> {
         match &self.body {
             ResponseBody::Bytes(bytes) => Some(bytes),
-            ResponseBody::Producer(_) | ResponseBody::Tunnel(_) => None,
+            ResponseBody::Producer(_) | ResponseBody::Events(_) | ResponseBody::Tunnel(_) => None,
         }
     }
 
@@ -272,7 +279,7 @@ impl Response {
     pub(crate) fn take_bytes(&mut self) -> Option<Bytes> {
         match &mut self.body {
             ResponseBody::Bytes(bytes) => Some(std::mem::take(bytes)),
-            ResponseBody::Producer(_) | ResponseBody::Tunnel(_) => None,
+            ResponseBody::Producer(_) | ResponseBody::Events(_) | ResponseBody::Tunnel(_) => None,
         }
     }
 

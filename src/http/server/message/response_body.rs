@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use bytes::Bytes;
 
-use super::body_writer::BodyWriter;
+use super::{body_writer::BodyWriter, event_stream::EventStart};
 use crate::http::{error::Result, transport::tunnelled::MakeTunnel};
 
 /// The future that writes a body once the head is on its way.
@@ -15,6 +15,8 @@ pub(crate) type MakeProducer = dyn FnOnce(BodyWriter) -> Producer;
 pub(crate) enum ResponseBody {
     Bytes(Bytes),
     Producer(Box<MakeProducer>),
+    /// The messages of a topic.
+    Events(Box<EventStart>),
     /// The function that takes the connection over after the head.
     Tunnel(Box<MakeTunnel>),
 }

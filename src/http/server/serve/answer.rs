@@ -12,6 +12,7 @@ use crate::http::{
         exchange::{Driven, Exchange, Gone},
         message::{
             body_writer::BodyWriter,
+            event_stream::EventStart,
             received::Received,
             response::Response,
             response_body::{MakeProducer, ResponseBody},
@@ -132,6 +133,9 @@ pub(crate) async fn answer(
             let outcome = (status, reason_of(exchange));
             produce(exchange, received, make, framing, outcome).await
         }
+        ResponseBody::Events(start) => {
+            begin_events(exchange, received, response, start, answer_to).await
+        }
         ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
             Ok(refuse(exchange, EndReason::HandlerFailed, answer_to))
         }
@@ -171,6 +175,41 @@ async fn leave_http(
         _ if answer_to.is_connect => Ok(refuse(exchange, EndReason::ConnectUnsupported, answer_to)),
         _ => Ok(refuse(exchange, EndReason::HandlerFailed, answer_to)),
     }
+}
+
+/// Writes the head of server-sent events, and lets the connection go on as those.
+async fn begin_events(
+    exchange: &Exchange,
+    received: &Received,
+    response: Response,
+    start: Box<EventStart>,
+    mut answer_to: AnswerTo,
+) -> std::result::Result<Answered, Gone> {
+    let status = response.status();
+    if !answer_to.is_head {
+        // The body ends with the connection, in chunks as well.
+        answer_to.keeps_alive = false;
+    }
+    exchange.retire();
+    exchange.ask_for_body()?;
+    if exchange.body_failed().is_some() || !exchange.skip_body().await? {
+        let failure = exchange.body_failed();
+        let failure = failure.unwrap_or(BodyError::TooLarge.into());
+        return Ok(refuse(exchange, failure.into(), answer_to));
+    }
+    let framing = encode(exchange, &response, None, answer_to);
+    let is_chunked = match framing.body {
+        BodyLength::None => return Ok((status, None, next_after(framing.keeps_alive))),
+        BodyLength::Chunked => true,
+        // A length that the handler promises is not kept.
+        BodyLength::UntilClose | BodyLength::Sized(_) => false,
+    };
+    exchange.flush().await?;
+    let write_timeout = exchange.shared().settings.timeouts.write;
+    let make = start.into_tunnel(is_chunked, write_timeout);
+    let make = received.span.around_tunnel(make);
+    exchange.begin_tunnel(status, make)?;
+    Ok((status, None, Next::Close))
 }
 
 pub(super) fn next_after(keeps_alive: bool) -> Next {

@@ -26,7 +26,7 @@ use crate::{
         tick::Tick,
         transport::{
             Transport,
-            tunnelled::{Left, MakeTunnel, Tunnelled},
+            tunnelled::{Left, MakeTunnel, Protocol, Tunnelled},
         },
     },
     time,
@@ -338,6 +338,14 @@ impl Tunnelled for TracedTunnel {
     fn stop(&mut self) {
         let tunnel = self.tunnel.as_mut().expect(KEPT);
         inside(&self.span, || tunnel.stop());
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.tunnel().protocol()
+    }
+
+    fn body_bytes(&self) -> u64 {
+        self.tunnel().body_bytes()
     }
 
     fn look(&self, call: &mut dyn FnMut(&Transport)) {
