@@ -384,7 +384,7 @@ impl Future for Run {
         if !run.is_owner {
             // A task keeps its waker as long as it lives.
             run.is_owner = true;
-            drop(local.post.set_owner(Some(context.waker().clone())));
+            local.post.set_owner(Some(context.waker().clone()));
             drop(local.waker.replace(Some(context.waker().clone())));
         }
         local.is_in_turn.set(true);
@@ -418,7 +418,7 @@ impl Drop for Run {
             current.take_if(|current| Rc::ptr_eq(current, local))
         });
         drop(removed);
-        drop(local.post.set_owner(None));
+        local.post.set_owner(None);
         drop(local.waker.take());
         let topics = local.topics.take();
         for topic in topics.values() {

@@ -67,8 +67,8 @@ impl Post {
         self.bytes.fetch_sub(published.len(), Relaxed);
     }
 
-    /// Sets the worker to wake, and returns the one before, which is dropped by the caller.
-    pub(super) fn set_owner(&self, waker: Option<Waker>) -> Option<Arc<Waker>> {
-        self.inbox.set_owner(waker)
+    /// Sets the worker to wake.
+    pub(super) fn set_owner(&self, waker: Option<Waker>) {
+        drop(self.inbox.set_owner(waker));
     }
 }

@@ -5,10 +5,13 @@ use std::{
     future::Future,
     hash::{Hash, Hasher},
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
 };
 
+use bytes::Bytes;
+
 use super::{CloseCode, CloseInfo, Error, Message, TrySendError, connection::Connection};
+use crate::http::topics::{Outlet, Piece, Published};
 
 /// A connection that a [`Handler`](super::Handler) serves, and its data.
 ///
@@ -24,6 +27,28 @@ struct Record<D> {
     data: D,
 }
 
+impl<D> Outlet for Record<D> {
+    fn has_room(&self) -> bool {
+        Outlet::has_room(&self.connection)
+    }
+
+    fn form<'a>(&self, published: &'a Published) -> &'a Bytes {
+        self.connection.form(published)
+    }
+
+    fn send(&self, piece: Piece<'_>) {
+        Outlet::send(&self.connection, piece);
+    }
+
+    fn close_slow(&self) {
+        self.connection.close_slow();
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.connection.peer_addr()
+    }
+}
+
 impl<D> Peer<D> {
     pub(super) fn new(connection: Connection, data: D) -> Self {
         Self {
@@ -33,6 +58,15 @@ impl<D> Peer<D> {
 
     pub(super) fn connection(&self) -> &Connection {
         &self.record.connection
+    }
+
+    /// The connection, as topics see it.
+    pub(super) fn outlet(&self) -> Weak<dyn Outlet>
+    where
+        D: 'static,
+    {
+        let record: Weak<Record<D>> = Rc::downgrade(&self.record);
+        record
     }
 
     /// Returns the data of the connection.

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    CloseCode, Compression, Message, Sender, WebSocket,
+    CloseCode, Compression, Message, Peer, Sender, WebSocket,
     connection::{Connection, End},
 };
 use crate::http::{
@@ -25,16 +25,25 @@ use crate::http::{
 const SLOW_REASON: &str = "messages are taken too slowly";
 
 impl Connection {
-    pub(super) fn subscribe(self: &Rc<Self>, topics: &Topics, name: &str) -> Subscription {
-        let outlet = || {
-            let connection: Weak<Self> = Rc::downgrade(self);
-            connection as Weak<dyn Outlet>
-        };
+    /// Subscribes to a topic. `outlet` is this connection.
+    fn subscribe(
+        &self,
+        topics: &Topics,
+        name: &str,
+        outlet: impl FnOnce() -> Weak<dyn Outlet>,
+    ) -> Subscription {
         let subscription = self.feed().subscribe(topics, name, None, outlet);
         if self.check_open().is_err() {
             self.feed().end();
         }
         subscription
+    }
+
+    fn subscribe_alone(self: &Rc<Self>, topics: &Topics, name: &str) -> Subscription {
+        self.subscribe(topics, name, || {
+            let connection: Weak<Self> = Rc::downgrade(self);
+            connection
+        })
     }
 
     /// Masks the frames of a client, each with a key of its own.
@@ -152,14 +161,48 @@ impl WebSocket {
     /// }
     /// ```
     pub fn subscribe(&self, topics: &Topics, topic: &str) -> Subscription {
-        self.connection().subscribe(topics, topic)
+        self.connection().subscribe_alone(topics, topic)
+    }
+}
+
+impl<D: 'static> Peer<D> {
+    /// Subscribes the connection to a topic: see [`WebSocket::subscribe`].
+    ///
+    /// The handler object does not see the messages of the topic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{self, topics::Topics, websocket::{Handler, Message, Peer}};
+    ///
+    /// struct Chat {
+    ///     topics: Topics,
+    /// }
+    ///
+    /// impl Handler for Chat {
+    ///     type Data = ();
+    ///
+    ///     async fn open(&self, peer: &Peer) -> http::Result<()> {
+    ///         peer.subscribe(&self.topics, "lobby");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn message(&self, _: &Peer, message: Message) -> http::Result<()> {
+    ///         self.topics.publish("lobby", message);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    pub fn subscribe(&self, topics: &Topics, topic: &str) -> Subscription {
+        let outlet = || self.outlet();
+        self.connection().subscribe(topics, topic, outlet)
     }
 }
 
 impl Sender {
     /// Subscribes the connection to a topic: see [`WebSocket::subscribe`].
     pub fn subscribe(&self, topics: &Topics, topic: &str) -> Subscription {
-        self.connection().subscribe(topics, topic)
+        self.connection().subscribe_alone(topics, topic)
     }
 }
 

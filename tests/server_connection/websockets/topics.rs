@@ -4,14 +4,14 @@ use std::{cell::Cell, rc::Rc, thread, time::Duration};
 
 use annulus::{
     http::{
-        Request, Response,
+        self, Request, Response,
         topics::{Options, Slow, Topics},
-        websocket::{self, Message, WebSocket},
+        websocket::{self, CloseCode, Endpoint, Handler, Message, Peer, WebSocket},
     },
     task, time,
 };
 
-use super::peer::{BINARY, PING, PONG, Peer, TEXT, close, frame};
+use super::peer::{BINARY, PING, PONG, Peer as TestPeer, TEXT, close, frame};
 use crate::support::run_each;
 
 /// Subscribes to `room`, and publishes there what it receives.
@@ -59,7 +59,7 @@ fn a_chat_of_three_hears_everything_and_presence_follows() {
         let topics = Topics::new();
         let mut peers = Vec::new();
         for _ in 0..3 {
-            peers.push(Peer::open(chat(&topics)).await);
+            peers.push(TestPeer::open(chat(&topics)).await);
         }
         until(&topics, 3).await;
         peers[0].send(frame(TEXT, "hello")).await;
@@ -96,7 +96,7 @@ fn messages_of_one_turn_leave_by_one_send_and_no_turn_of_the_function() {
     annulus::run(async {
         let topics = Topics::new();
         let turns = Rc::default();
-        let mut peer = Peer::in_memory(listen(&topics, &turns)).await;
+        let mut peer = TestPeer::in_memory(listen(&topics, &turns)).await;
         until(&topics, 1).await;
         for number in 0..20 {
             topics.publish("room", number.to_string());
@@ -109,7 +109,7 @@ fn messages_of_one_turn_leave_by_one_send_and_no_turn_of_the_function() {
     run_each(async || {
         let topics = Topics::new();
         let turns = Rc::default();
-        let mut peer = Peer::open(listen(&topics, &turns)).await;
+        let mut peer = TestPeer::open(listen(&topics, &turns)).await;
         until(&topics, 1).await;
         peer.send(frame(PING, "")).await;
         peer.expect(PONG, "").await;
@@ -129,7 +129,7 @@ fn a_late_subscriber_has_the_history() {
         for text in ["one", "two", "three"] {
             topics.publish("room", text);
         }
-        let mut peer = Peer::open(chat(&topics)).await;
+        let mut peer = TestPeer::open(chat(&topics)).await;
         peer.expect(TEXT, "two").await;
         peer.expect(TEXT, "three").await;
         topics.publish("room", "four");
@@ -158,7 +158,7 @@ fn a_subscription_can_be_given_up() {
                 Ok(())
             })
         };
-        let mut peer = Peer::open(handler).await;
+        let mut peer = TestPeer::open(handler).await;
         for _ in 0..3 {
             peer.send(frame(TEXT, "join")).await;
             peer.expect(TEXT, "done").await;
@@ -171,6 +171,49 @@ fn a_subscription_can_be_given_up() {
     });
 }
 
+/// A chat whose connections have no function.
+struct Chat(Topics);
+
+impl Handler for Chat {
+    type Data = &'static str;
+
+    async fn open(&self, peer: &Peer<&'static str>) -> http::Result<()> {
+        peer.subscribe(&self.0, peer.data());
+        Ok(())
+    }
+
+    async fn message(&self, peer: &Peer<&'static str>, message: Message) -> http::Result<()> {
+        if message == Message::from("bye") {
+            peer.start_close(CloseCode::NORMAL, "");
+        }
+        self.0.publish(peer.data(), message);
+        Ok(())
+    }
+}
+
+#[test]
+fn connections_of_a_handler_object_subscribe() {
+    run_each(async || {
+        let topics = Topics::new();
+        let endpoint = Endpoint::new(Chat(topics.clone()));
+        let handler = async move |request: Request| request.websocket_endpoint(&endpoint, "room");
+        let mut one = TestPeer::open(handler.clone()).await;
+        let mut two = TestPeer::open(handler).await;
+        until(&topics, 2).await;
+        one.send([frame(TEXT, "a"), frame(TEXT, "b")].concat())
+            .await;
+        for peer in [&mut one, &mut two] {
+            peer.expect(TEXT, "a").await;
+            peer.expect(TEXT, "b").await;
+        }
+        one.send(frame(TEXT, "bye")).await;
+        one.expect_close(1000).await;
+        two.expect(TEXT, "bye").await;
+        drop(two);
+        until(&topics, 0).await;
+    });
+}
+
 /// A reader that stops, beside one that reads.
 #[test]
 fn a_reader_that_stops_is_served_by_the_rule_and_holds_up_no_other() {
@@ -179,8 +222,8 @@ fn a_reader_that_stops_is_served_by_the_rule_and_holds_up_no_other() {
         run_each(async || {
             let options = Options::new().slow(slow).pending_bytes_max(256 * 1024);
             let topics = Topics::with_options(options);
-            let mut stopped = Peer::open(chat(&topics)).await;
-            let mut reader = Peer::open(chat(&topics)).await;
+            let mut stopped = TestPeer::open(chat(&topics)).await;
+            let mut reader = TestPeer::open(chat(&topics)).await;
             until(&topics, 2).await;
             let padding = "x".repeat(30_000);
             for number in 0..COUNT {
@@ -246,14 +289,14 @@ fn subscribers_of_a_panicking_function_and_a_closed_connection_are_gone() {
                 if message == Message::from("panic") {
                     panic!("planned: a function");
                 }
-                socket.start_close(websocket::CloseCode::NORMAL, "");
+                socket.start_close(CloseCode::NORMAL, "");
                 socket.subscribe(&topics, "room");
                 assert_eq!(topics.subscribers("room"), 0);
                 Ok(())
             })
         };
         for text in ["panic", "close"] {
-            let mut peer = Peer::open(handler.clone()).await;
+            let mut peer = TestPeer::open(handler.clone()).await;
             until(&topics, 1).await;
             peer.send(frame(TEXT, text)).await;
             until(&topics, 0).await;
@@ -277,8 +320,8 @@ fn a_message_is_compressed_for_those_who_have_agreed_on_it() {
                 Ok(())
             })
         };
-        let mut plain = Peer::open_with("", handler.clone()).await;
-        let mut deflated = Peer::open_with(OFFER, handler.clone()).await;
+        let mut plain = TestPeer::open_with("", handler.clone()).await;
+        let mut deflated = TestPeer::open_with(OFFER, handler.clone()).await;
         until(&topics, 2).await;
         let text = "again and ".repeat(100);
         topics.publish("room", text.clone());
@@ -340,7 +383,7 @@ fn a_message_that_waits_too_long_ends_the_connection() {
         let turns = Rc::default();
         // Room for the head and a message.
         let (near, far) = annulus::io::duplex(1024);
-        let _peer = Peer::start(Box::new(near), far, "", b"", listen(&topics, &turns)).await;
+        let _peer = TestPeer::start(Box::new(near), far, "", b"", listen(&topics, &turns)).await;
         until(&topics, 1).await;
         topics.publish("room", vec![b'x'; 2000]);
         topics.publish("room", "waits");

@@ -311,8 +311,12 @@ impl Outlet for EventStream {
     fn send(&self, piece: Piece<'_>) {
         let bytes = piece.as_slice();
         self.sent_at.set(Tick::now());
-        self.body_bytes
-            .set(self.body_bytes.get() + bytes.len() as u64);
+        let count = if self.is_chunked {
+            data_len(bytes)
+        } else {
+            bytes.len()
+        };
+        self.body_bytes.set(self.body_bytes.get() + count as u64);
         // An error is found by the next poll.
         let sent = self.with(|transport| transport.try_write(bytes));
         let sent = sent.and_then(Result::ok).unwrap_or(0);
@@ -328,6 +332,18 @@ impl Outlet for EventStream {
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.with(Transport::peer_addr)?
     }
+}
+
+/// How many bytes are in these chunks.
+fn data_len(mut chunks: &[u8]) -> usize {
+    let mut sum = 0;
+    while let Some(end) = chunks.iter().position(|byte| *byte == b'\r') {
+        let digits = std::str::from_utf8(&chunks[..end]).unwrap_or_default();
+        let len = usize::from_str_radix(digits, 16).unwrap_or(0);
+        sum += len;
+        chunks = chunks.get(end + len + 4..).unwrap_or_default();
+    }
+    sum
 }
 
 /// A message as an event, without a chunk around it.
@@ -404,6 +420,14 @@ impl Tunnelled for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bytes_of_chunks_are_counted_without_their_framing() {
+        assert_eq!(data_len(b""), 0);
+        assert_eq!(data_len(b"3\r\n:\n\n\r\n"), 3);
+        let chunk = format!("1a\r\n{}\r\n", "\r".repeat(26));
+        assert_eq!(data_len(chunk.repeat(3).as_bytes()), 78);
+    }
 
     /// A client that only listens costs this, beside its subscription and an idle connection.
     #[test]
