@@ -73,9 +73,10 @@
 //
 // A topic has two parts. `topic.rs` is shared by all threads: the number of the next message, the
 // history, and the workers that have subscribers. `local_topic.rs` is one thread's: its
-// subscribers. A publish locks the first, takes a number, and puts the message (`published.rs`) into
-// the post of each of those workers (`post.rs`), which is one queue for all topics. So the order of
-// a topic, and that of a publisher, is that of the post. The first message of many wakes the worker.
+// subscribers. A publish locks the first, takes a number, and puts the message (`published.rs`)
+// into the post of each of those workers (`post.rs`), which is one queue for all topics. So the
+// order of a topic, and that of a publisher, is that of the post. The first message of many wakes
+// the worker.
 //
 // `local.rs` is the task of a thread that takes the post. It adds a message to the feed of each
 // subscriber (`feed.rs`), and then lets those feeds send, each once. A feed sends by its connection
@@ -97,6 +98,7 @@ mod lost;
 mod message;
 mod options;
 mod outlet;
+mod pending;
 mod post;
 mod published;
 mod subscription;

@@ -239,7 +239,7 @@ fn a_slow_client_is_ended_after_what_it_was_sent_and_can_come_again() {
 fn a_client_that_goes_on_sending_is_cut() {
     annulus::run(async {
         let topics = Topics::new();
-        let (mut client, _) = open(&topics, GET).await;
+        let (client, _) = open(&topics, GET).await;
         until(&topics, 1).await;
         for _ in 0..100 {
             if client.stream.write_all(&[b'x'; 1024]).await.is_err() {

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     mem,
     rc::{Rc, Weak},
     time::Instant,
@@ -10,8 +9,9 @@ use std::{
 
 use super::{
     LostReason, Outlet, Piece, Slow, Subscription, Topics, delivery::Delivery, event_id::EventId,
-    local::Local, local_topic::LocalTopic, options::Settings,
+    local::Local, local_topic::LocalTopic, options::Settings, pending::Pending,
 };
+use crate::unwind;
 
 /// A frame up to this size is copied behind others, so that many small ones leave by one send. A
 /// larger one is sent from where it is.
@@ -28,7 +28,7 @@ pub(super) struct Feed {
     local: Rc<Local>,
     outlet: Weak<dyn Outlet>,
     subscriptions: RefCell<Vec<Place>>,
-    pending: RefCell<VecDeque<Rc<Delivery>>>,
+    pending: RefCell<Pending>,
     pending_bytes: Cell<usize>,
     /// It stands in the list of those that send at the end of this turn.
     is_dirty: Cell<bool>,
@@ -100,6 +100,10 @@ impl Feed {
             let slot = u32::try_from(subscriptions.len()).expect("they fit the memory");
             let place = topic.add(Rc::clone(self), slot, from);
             let topic = Rc::clone(topic);
+            if subscriptions.is_empty() {
+                // Most connections have one.
+                subscriptions.reserve_exact(1);
+            }
             subscriptions.push(Place { topic, place });
         });
         for delivery in history {
@@ -134,7 +138,7 @@ impl Feed {
             return;
         }
         self.add_bytes(delivery.len());
-        self.pending.borrow_mut().push_back(Rc::clone(delivery));
+        self.pending.borrow_mut().push(Rc::clone(delivery));
         if !self.is_blocked.get() {
             self.set_dirty();
         }
@@ -194,12 +198,8 @@ impl Feed {
 
     /// Drops the message of this topic that has waited longest. False if there is none.
     fn drop_oldest_of(self: &Rc<Self>, topic: &Rc<LocalTopic>, reason: LostReason) -> bool {
-        let found = {
-            let mut pending = self.pending.borrow_mut();
-            let is_of_it = |waiting: &Rc<Delivery>| Rc::ptr_eq(&waiting.topic, topic);
-            let index = pending.iter().position(is_of_it);
-            index.and_then(|index| pending.remove(index))
-        };
+        let is_of_it = |waiting: &Delivery| Rc::ptr_eq(&waiting.topic, topic);
+        let found = self.pending.borrow_mut().take_first(is_of_it);
         let is_found = found.is_some();
         if let Some(dropped) = found {
             self.lose(dropped, reason);
@@ -213,12 +213,12 @@ impl Feed {
         loop {
             let oldest = {
                 let mut pending = self.pending.borrow_mut();
-                let is_stale = pending.front().is_some_and(|oldest| {
+                let is_stale = pending.first().is_some_and(|oldest| {
                     let settings = &oldest.published.settings;
                     let age = now.saturating_duration_since(oldest.since);
                     settings.slow != Slow::LastValue && age > settings.pending_age_max
                 });
-                if is_stale { pending.pop_front() } else { None }
+                if is_stale { pending.pop() } else { None }
             };
             let Some(oldest) = oldest else { return };
             if oldest.published.settings.slow == Slow::Close {
@@ -236,13 +236,13 @@ impl Feed {
         self.local.drop_later(delivery);
     }
 
-    /// Lets its connection be ended in this turn. What waits is lost.
+    /// Lets its connection be ended in this turn. Waiting messages are lost.
     fn set_too_slow(self: &Rc<Self>) {
         if self.is_too_slow.replace(true) {
             return;
         }
-        let waiting = self.pending.take();
-        for delivery in waiting {
+        let mut waiting = self.pending.take();
+        while let Some(delivery) = waiting.pop() {
             self.lose(delivery, LostReason::Closed);
         }
         if let Some(place) = self.subscriptions.borrow().first() {
@@ -269,13 +269,10 @@ impl Feed {
                 return self.block();
             }
             self.send_some(&*outlet, scratch);
-            scratch.sent.clear();
+            // The last reference to a message may run the user's code.
+            unwind::swallow(|| scratch.sent.clear());
         }
         self.is_blocked.set(false);
-        if self.pending.borrow().is_empty() {
-            // A subscriber at rest holds no memory for this.
-            drop(self.pending.take());
-        }
     }
 
     /// Sends messages in one piece. The connection's code runs while nothing is borrowed.
@@ -283,10 +280,10 @@ impl Feed {
         scratch.bytes.clear();
         {
             let mut pending = self.pending.borrow_mut();
-            while let Some(first) = pending.front() {
+            while let Some(first) = pending.first() {
                 let form = outlet.form(&first.published);
                 let is_first = scratch.sent.is_empty();
-                let is_alone = is_first && (pending.len() == 1 || form.len() > COPIED_BYTES_MAX);
+                let is_alone = is_first && (pending.is_alone() || form.len() > COPIED_BYTES_MAX);
                 let is_too_much = form.len() > COPIED_BYTES_MAX
                     || scratch.bytes.len() + form.len() > PIECE_BYTES_MAX;
                 if !is_alone {
@@ -297,7 +294,7 @@ impl Feed {
                 }
                 let bytes = self.pending_bytes.get();
                 self.pending_bytes.set(bytes - first.len());
-                scratch.sent.extend(pending.pop_front());
+                scratch.sent.extend(pending.pop());
                 if is_alone {
                     break;
                 }
@@ -334,7 +331,7 @@ impl Feed {
         true
     }
 
-    /// Ends all subscriptions. What waits is not sent any more.
+    /// Ends all subscriptions. Waiting messages are not sent any more.
     pub(super) fn end(&self) {
         if self.has_ended.replace(true) {
             return;

@@ -260,8 +260,9 @@ impl Local {
         self.scratch.set(scratch);
         self.add_up();
         self.tell_lost();
-        let dropped = self.dropped.take();
-        unwind::each(dropped, drop);
+        for delivery in self.dropped.take() {
+            unwind::swallow(|| drop(delivery));
+        }
         !self.backlog.borrow().is_empty() || self.post.has_mail()
     }
 

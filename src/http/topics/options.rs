@@ -156,6 +156,9 @@ impl Options {
     /// Has `tell` called for messages that a subscriber does not get, once for all that it has lost
     /// for one reason in a turn of its worker. It runs on the thread of that worker, and may
     /// publish. Its panic ends there.
+    ///
+    /// A function that has a clone of the topics keeps them for ever: topics that are to end before
+    /// their program are published to from elsewhere, by a channel for example.
     #[must_use]
     pub fn on_lost(self, tell: impl Fn(&Lost<'_>) + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.on_lost = Some(Arc::new(tell)))

@@ -36,8 +36,7 @@ impl Piece<'_> {
 ///
 /// It tells its feed when it has room again, by [`FeedHandle::note_room`](super::FeedHandle).
 pub(crate) trait Outlet {
-    /// Whether everything that it was given is in the kernel's hands. What it has been given when
-    /// it has none is sent later.
+    /// Whether everything that it was given is in the kernel's hands.
     fn has_room(&self) -> bool;
 
     /// The form in which the message is sent over it.

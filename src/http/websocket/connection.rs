@@ -532,11 +532,12 @@ impl Connection {
 mod tests {
     use super::*;
 
-    /// An idle WebSocket costs this, beside its tunnel and the state of its user.
+    /// An idle WebSocket costs this, beside its tunnel and the state of its user. Eight bytes of it are
+    /// the place of its subscriptions.
     #[test]
     fn a_connection_is_small() {
         let bytes = size_of::<Connection>();
         println!("a connection has {bytes} bytes");
-        assert!(bytes <= 96, "{bytes}");
+        assert!(bytes <= 104, "{bytes}");
     }
 }

@@ -1,8 +1,8 @@
 //! A connection as a subscriber of topics.
 //!
-//! Messages that are published go to the kernel at once, without a turn of the connection. What the
-//! kernel does not take waits among the frames that are to be written, and as long as that is so
-//! further messages wait with the topics, under their rules.
+//! Messages that are published go to the kernel at once, without a turn of the connection. Bytes
+//! that the kernel does not take wait among the frames that are to be written. As long as there are
+//! such bytes, further messages wait with the topics, under their rules.
 
 use std::{
     net::SocketAddr,

@@ -215,7 +215,7 @@ impl EventStream {
         }
     }
 
-    /// Ready when the client has closed its side. What it sends is dropped.
+    /// Ready when the client has closed its side. Its bytes are dropped.
     fn poll_client(&self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
         loop {
             match self.poll_with(|transport| transport.poll_recv(context)) {
