@@ -54,6 +54,10 @@
 //! | a ping without an answer | [`Error::PingTimeout`] | |
 //! | a close frame without an answer | [`Error::CloseTimeout`] | |
 //!
+//! Handles that another task keeps find the end by [`closed`](Sender::closed). After a panic of the
+//! function, the deadline of a stop or the end of a client's runtime they find
+//! [`Error::Lost`] with [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted).
+//!
 //! The connection is closed when the function returns. It waits for the peer's close frame as long
 //! as [`Options::close_timeout`] says, and drops messages that come meanwhile.
 //!

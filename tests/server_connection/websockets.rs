@@ -6,6 +6,7 @@ mod compressed;
 mod endpoints;
 mod ends;
 mod handshakes;
+mod kept;
 mod peer;
 mod topics;
 

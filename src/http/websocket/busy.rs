@@ -23,6 +23,8 @@ pub(super) struct Busy {
     pub(super) receiver: Option<Waker>,
     /// Bytes were written, or nothing will be: for the tasks that wait for that.
     pub(super) room: Option<Rc<Notify>>,
+    /// Nothing more is received: for the tasks that wait for that.
+    pub(super) ended: Option<Rc<Notify>>,
 }
 
 impl Busy {
@@ -40,6 +42,7 @@ impl Busy {
                 ping: None,
                 receiver: None,
                 room: None,
+                ended: None,
             }),
         }
     }
@@ -51,6 +54,7 @@ impl Busy {
             && self.ping.is_none()
             && self.receiver.is_none()
             && self.room.is_none()
+            && self.ended.is_none()
     }
 
     /// Keeps the memory of one that is at rest for the next connection.

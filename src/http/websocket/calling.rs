@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Options, WebSocket,
-    connection::{Agreed, Connection, End},
+    connection::{Agreed, Connection, Driven, End},
     handle::Handle,
     keys::Keys,
 };
@@ -27,6 +27,8 @@ pub(crate) fn open(stream: Upgraded, agreed: Agreed, options: Options, keys: Key
     ));
     let socket = WebSocket::new(Handle::new(Rc::clone(&connection)), None);
     drop(task::spawn(async move {
+        let driven = Driven(connection);
+        let connection = &driven.0;
         let mut alarm = TickAlarm::default();
         poll_fn(|context| {
             loop {
@@ -37,7 +39,6 @@ pub(crate) fn open(stream: Upgraded, agreed: Agreed, options: Options, keys: Key
             }
         })
         .await;
-        drop(connection.end_stream());
     }));
     socket
 }

@@ -193,10 +193,25 @@ impl Connection {
                 .set(Some(Error::Lost(io::ErrorKind::ConnectionAborted)));
         }
         self.mute();
+        self.tell_end();
         if let Some(receiver) = self.if_busy(|busy| busy.receiver.take()).flatten() {
             receiver.wake();
         }
         stream.filter(|_| !self.is_broken.get())
+    }
+
+    /// Waits until nothing more is received. Returns the peer's close frame.
+    pub(super) async fn closed(&self) -> Result<&CloseInfo, Error> {
+        loop {
+            if let Some(info) = self.close_info() {
+                return Ok(info);
+            }
+            if let Some(failure) = self.failure.get() {
+                return Err(failure);
+            }
+            let ended = self.busy(|busy| Rc::clone(busy.ended.get_or_insert_default()));
+            ended.notified().await;
+        }
     }
 
     pub(super) fn close_info(&self) -> Option<&CloseInfo> {
@@ -333,6 +348,7 @@ impl Connection {
         let info = info.answering(self.is_closing.get());
         let info = self.peer_close.get_or_init(|| Box::new(info));
         self.queue_close(info.frame());
+        self.tell_end();
     }
 
     /// Tells the peer which rule it broke.
@@ -342,6 +358,7 @@ impl Connection {
             code: error.close_code(),
             reason: error.message(),
         }));
+        self.tell_end();
     }
 
     // The sender's side.
@@ -464,6 +481,13 @@ impl Connection {
         }
     }
 
+    /// Wakes the tasks that wait for the end.
+    fn tell_end(&self) {
+        if let Some(ended) = self.if_busy(|busy| busy.ended.take()).flatten() {
+            ended.notify_waiters();
+        }
+    }
+
     fn push(&self, write: impl FnOnce(&mut Vec<u8>)) {
         self.busy(|busy| busy.outgoing.push(write));
         self.wake_driver();
@@ -525,6 +549,16 @@ impl Connection {
             budget::turn().await;
         }
         Ok(self.peer_close.get().expect("it ends the messages"))
+    }
+}
+
+/// Ends a connection when its driver is dropped: its function has panicked, or its server or its
+/// runtime has ended.
+pub(super) struct Driven(pub(super) Rc<Connection>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        drop(self.0.end_stream());
     }
 }
 

@@ -88,6 +88,19 @@ impl Sender {
     pub fn start_close(&self, code: CloseCode, reason: &str) {
         self.connection.start_close(code, reason);
     }
+
+    /// Waits for the end of the connection: see [`WebSocket::closed`](super::WebSocket::closed).
+    ///
+    /// # Errors
+    ///
+    /// The connection ended otherwise than by a close frame of the peer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn closed(&self) -> Result<CloseInfo, Error> {
+        self.connection.closed().await.cloned()
+    }
 }
 
 impl fmt::Debug for Sender {

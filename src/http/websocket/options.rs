@@ -179,14 +179,16 @@ impl Options {
 
     /// Sets how long a peer has after a ping for its answer, or for any other byte; 10 s by
     /// default. The connection ends then, with [`Error::PingTimeout`](super::Error::PingTimeout).
-    /// Bytes that wait to be received count as an answer.
+    /// Bytes that wait to be received count as an answer, and the time begins when the ping is
+    /// written: a slow peer takes the bytes before it first.
     #[must_use]
     pub fn ping_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.ping_timeout = timeout)
     }
 
     /// Sets how long a peer has for its answer to a close frame; 5 s by default. The connection
-    /// ends then, with [`Error::CloseTimeout`](super::Error::CloseTimeout).
+    /// ends then, with [`Error::CloseTimeout`](super::Error::CloseTimeout). As long as the peer
+    /// takes messages that were sent before, the time begins anew.
     #[must_use]
     pub fn close_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.close_timeout = timeout)

@@ -31,6 +31,8 @@ enum Asked {
 pub(super) struct Pulse {
     heard_at: Cell<Tick>,
     asked: Cell<Asked>,
+    /// The ping or the close frame waits to be written, after bytes that a slow peer takes first.
+    is_waiting: Cell<bool>,
 }
 
 impl Pulse {
@@ -38,6 +40,7 @@ impl Pulse {
         Self {
             heard_at: Cell::new(Tick::now()),
             asked: Cell::new(Asked::Nothing),
+            is_waiting: Cell::new(false),
         }
     }
 
@@ -51,6 +54,7 @@ impl Pulse {
 
     pub(super) fn note_ping(&self) {
         self.asked.set(Asked::Pong(Tick::now()));
+        self.is_waiting.set(true);
     }
 
     /// Whether an answer to a ping is to come.
@@ -60,6 +64,22 @@ impl Pulse {
 
     pub(super) fn note_close(&self) {
         self.asked.set(Asked::Close(Tick::now()));
+        self.is_waiting.set(true);
+    }
+
+    /// Notes that bytes were written, and whether those were all: the time for an answer begins
+    /// when its question is written, and anew as long as the peer takes what stands before it.
+    #[inline]
+    pub(super) fn note_written(&self, is_all: bool) {
+        if !self.is_waiting.get() {
+            return;
+        }
+        self.is_waiting.set(!is_all);
+        match self.asked.get() {
+            Asked::Nothing => {}
+            Asked::Pong(_) => self.asked.set(Asked::Pong(Tick::now())),
+            Asked::Close(_) => self.asked.set(Asked::Close(Tick::now())),
+        }
     }
 
     /// The tick at which something is due, and what; none when that is never.

@@ -10,7 +10,7 @@ use std::{
 pub(crate) use super::connection::Agreed;
 use super::{
     CloseCode, Options, WebSocket,
-    connection::{Connection, End},
+    connection::{Connection, Driven, End},
     handle::Handle,
 };
 use crate::{
@@ -44,21 +44,21 @@ where
     let connection = Rc::new(Connection::new(departed, End::Server, agreed, options));
     let socket = WebSocket::new(Handle::new(Rc::clone(&connection)), stop);
     Box::new(Served {
-        connection,
+        driven: Driven(connection),
         user: Some(Box::pin(use_it(socket))),
     })
 }
 
 /// A connection that an async function uses, and its driver.
 struct Served {
-    connection: Rc<Connection>,
+    driven: Driven,
     /// None once the function has returned.
     user: Option<Pin<Box<dyn Future<Output = Result<()>>>>>,
 }
 
 impl Tunnelled for Served {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let connection = &self.connection;
+        let connection = &self.driven.0;
         if let Some(user) = &mut self.user {
             let returned = ready!(connection.drive(context, |context| user.as_mut().poll(context)));
             self.user = None;
@@ -68,21 +68,21 @@ impl Tunnelled for Served {
     }
 
     fn due(&self) -> Option<Tick> {
-        self.connection.due()
+        self.driven.0.due()
     }
 
     fn stop(&mut self) {
-        self.connection.start_stop();
+        self.driven.0.start_stop();
     }
 
     fn look(&self, call: &mut dyn FnMut(&Transport)) {
-        self.connection.with_stream(call);
+        self.driven.0.with_stream(call);
     }
 
     fn leave(self: Box<Self>, has_returned: bool) -> Left {
-        let Self { connection, user } = *self;
+        let Self { driven, user } = *self;
         let is_whole = unwind::caught(|| drop(user)).is_some() && has_returned;
-        Left::new(is_whole, connection.end_stream())
+        Left::new(is_whole, driven.0.end_stream())
     }
 }
 

@@ -179,6 +179,42 @@ impl WebSocket {
         self.connection.close_info()
     }
 
+    /// Waits for the end of the connection, and returns the close frame of the peer: for a function
+    /// that sends, while another task receives.
+    ///
+    /// The end stands after the messages that came before it, and is found once these are received.
+    ///
+    /// # Errors
+    ///
+    /// The connection ended otherwise: see the [module](super#the-end).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::{http::websocket::{Error, WebSocket}, spawn};
+    ///
+    /// async fn serve(socket: WebSocket) -> Result<(), Error> {
+    ///     let (sender, mut receiver) = socket.split();
+    ///     spawn(async move {
+    ///         match sender.closed().await {
+    ///             Ok(info) => println!("the peer has closed it: {info}"),
+    ///             Err(error) => println!("it broke: {error}"),
+    ///         }
+    ///     });
+    ///     while let Some(message) = receiver.recv().await? {
+    ///         println!("{message:?}");
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn closed(&self) -> Result<CloseInfo, Error> {
+        self.connection.closed().await.cloned()
+    }
+
     /// Waits until the server begins to stop. The peer is sent a close frame then. At a client it
     /// waits for ever.
     ///

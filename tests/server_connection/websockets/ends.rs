@@ -350,6 +350,89 @@ fn the_answers_to_pings_are_limited() {
     });
 }
 
+/// A peer that takes bytes owes no answer to a frame that has not come to it.
+#[test]
+fn a_peer_that_reads_slowly_is_given_the_time_that_it_needs() {
+    annulus::run(async {
+        time::pause();
+        let (tell, told) = oneshot::channel();
+        let tell = Cell::new(Some(tell));
+        let handler = async move |request: Request| {
+            let tell = tell.take().unwrap();
+            request.websocket(async move |socket: WebSocket| {
+                // Some minutes of it are before the first ping, and as many before the close frame.
+                for _ in 0..2 {
+                    socket.send(vec![7; 200_000]).await?;
+                    socket.flush().await?;
+                }
+                socket.send(vec![7; 200_000]).await?;
+                tell.send(()).unwrap();
+                Ok(())
+            })
+        };
+        let (near, far) = annulus::io::duplex(1000);
+        drop(annulus::spawn(
+            annulus::http::Connection::new().serve(far, handler),
+        ));
+        near.write_all(super::peer::HANDSHAKE.as_bytes())
+            .await
+            .unwrap();
+        near.write_all(b"\r\n").await.unwrap();
+        let (mut received, mut answered) = (Vec::new(), 0);
+        while received.len() < 600_000 {
+            // Never as long as one of the times.
+            time::sleep(Duration::from_secs(4)).await;
+            let piece = near.recv().await.unwrap();
+            assert!(!piece.is_empty(), "it ended after {}", received.len());
+            received.extend_from_slice(&piece);
+            // Pings come after minutes, and are answered at once.
+            if let Some(at) = received[answered..]
+                .windows(2)
+                .position(|pair| pair == [PING, 0])
+            {
+                answered += at + 2;
+                near.write_all(&frame(PONG, "")).await.unwrap();
+            }
+        }
+        assert!(answered > 200_000, "there was a ping");
+        told.await.unwrap();
+        while !received.ends_with(b"\x88\x02\x03\xe8") {
+            let piece = near.recv().await.unwrap();
+            assert!(!piece.is_empty(), "it ended without a close frame");
+            received.extend_from_slice(&piece);
+        }
+        near.write_all(&close(1000, "")).await.unwrap();
+        while !near.recv().await.unwrap().is_empty() {}
+    });
+}
+
+/// Its kernel may acknowledge bytes for ever: here the channel is full.
+#[test]
+fn a_peer_that_reads_nothing_is_lost() {
+    annulus::run(async {
+        time::pause();
+        let (tell, told) = oneshot::channel();
+        let tell = Cell::new(Some(tell));
+        let handler = async move |request: Request| {
+            let tell = tell.take().unwrap();
+            request.websocket(async move |socket: WebSocket| {
+                let begin = time::now();
+                let mut end = Ok(());
+                while end.is_ok() {
+                    end = socket.send(vec![7; 10_000]).await;
+                }
+                drop(tell.send((end, socket.closed().await, time::now() - begin)));
+                Ok(end?)
+            })
+        };
+        let _peer = Peer::in_memory(handler).await;
+        let (end, closed, waited) = told.await.unwrap();
+        assert_eq!(end, Err(Error::PingTimeout));
+        assert_eq!(closed, Err(Error::PingTimeout));
+        assert!(waited >= Duration::from_secs(40) && waited < Duration::from_secs(45));
+    });
+}
+
 #[test]
 fn a_plain_echo_ends_with_its_peer() {
     run_each(async || {

@@ -157,6 +157,16 @@ impl Peer {
         assert_eq!(self.received.escape_ascii().to_string(), "");
     }
 
+    /// Expects the end of the stream, or its reset.
+    pub(crate) async fn expect_cut(&mut self) {
+        while self
+            .stream
+            .recv()
+            .await
+            .is_ok_and(|piece| !piece.is_empty())
+        {}
+    }
+
     /// Drops the server's end in the middle of what it does.
     pub(crate) fn cut(&self) {
         self.served.abort();

@@ -131,6 +131,7 @@ impl Connection {
     fn lose(&self, kind: io::ErrorKind) {
         self.failure.set(Some(Error::Lost(kind)));
         self.mute();
+        self.tell_end();
     }
 
     /// Wakes the task that waits for a message, unless it is the driver's own, which goes on.
@@ -203,6 +204,7 @@ impl Connection {
             }
             self.is_unflushed.set(true);
             out.advance(count);
+            self.pulse.note_written(out.is_empty());
         }
         if self.is_unflushed.get() {
             ready!(self.poll_stream(|stream| stream.poll_flush(context)))?;
@@ -272,6 +274,7 @@ impl Connection {
         }
         self.is_broken.set(true);
         self.mute();
+        self.tell_end();
         self.wake_receiver(context);
         context.waker().wake_by_ref();
     }
