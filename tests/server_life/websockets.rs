@@ -1,19 +1,23 @@
 //! WebSockets of a server that stops.
 
 use std::{
+    future::pending,
     io::{Read as _, Write as _},
     net::TcpStream,
-    time::Duration,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
 };
 
 use annulus::http::{
-    self, Phase, Request, Response,
+    self, Phase, Request, Response, Server, StatusCode,
     websocket::{CloseCode, Endpoint, Error, Handler, Message, Options, Peer, WebSocket},
 };
 
 use crate::{
     connections::info_of,
     running::{NEVER, Running, expect_fin},
+    support::BOUND,
 };
 
 async fn answer(request: Request) -> Response {
@@ -95,6 +99,76 @@ fn a_stop_closes_websockets_and_waits_for_their_answers() {
     drop(streams);
     let report = server.ended().unwrap();
     assert_eq!((report.finished, report.cut), (3, 0), "{report}");
+}
+
+/// The access log has the errors of functions and of connections when these have ended, and a record
+/// of each that the stop has cut.
+#[test]
+fn the_access_log_is_told_how_websockets_end() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&lines);
+    let change = move |server: Server| {
+        server.access_log(move |access| {
+            let error = access
+                .error
+                .map(|error| (error.status().as_u16(), error.to_string()));
+            let reason = access.reason.map(|reason| reason.as_str());
+            let line = format!("{} {:?} {reason:?} {error:?}", access.target, access.status);
+            log.lock().unwrap().push(line);
+        })
+    };
+    let server = Running::start(1, change, async |request: Request| {
+        let path = request.path().to_owned();
+        request.websocket(async move |mut socket: WebSocket| {
+            socket.send("hello").await?;
+            let message = socket.recv().await?;
+            if path == "/fails" {
+                return Err(http::Error::new(StatusCode::CONFLICT, "the seat is taken"));
+            }
+            if message.is_some() {
+                pending::<()>().await;
+            }
+            Ok(())
+        })
+    });
+    let expect = |count, expected: &str| {
+        let start = Instant::now();
+        while lines.lock().unwrap().len() < count {
+            assert!(start.elapsed() < BOUND, "{:?}", lines.lock().unwrap());
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(lines.lock().unwrap()[count - 1], expected);
+    };
+    let message = b"\x82\x80\0\0\0\0";
+    let mut fine = open(&server, "/fine");
+    fine.write_all(b"\x88\x80\0\0\0\0").unwrap();
+    let mut frame = [0; 2];
+    fine.read_exact(&mut frame).unwrap();
+    assert_eq!(frame, [0x88, 0]);
+    expect_fin(&mut fine);
+    expect(1, "/fine Some(101) None None");
+    let mut failed = open(&server, "/fails");
+    failed.write_all(message).unwrap();
+    let mut frame = [0; 4];
+    failed.read_exact(&mut frame).unwrap();
+    assert_eq!(frame, [0x88, 2, 3, 0xf3]);
+    drop(failed);
+    expect(
+        2,
+        "/fails Some(101) None Some((409, \"the seat is taken\"))",
+    );
+    drop(open(&server, "/lost"));
+    expect(
+        3,
+        "/lost Some(101) None Some((400, \"a WebSocket has failed: expected a close frame, \
+         found the end of the connection\"))",
+    );
+    let mut cut = open(&server, "/cut");
+    cut.write_all(message).unwrap();
+    server.handle.stop(Duration::ZERO);
+    expect(4, "/cut None Some(\"answer-cut\") None");
+    let report = server.ended().unwrap();
+    assert_eq!(report.cut, 1, "{report}");
 }
 
 #[test]

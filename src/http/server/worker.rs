@@ -329,7 +329,7 @@ impl<H> Worker<H> {
         }
         for tunnel in self.tunnels.drain() {
             self.shared.count_cut(tunnel.phase());
-            tunnel.cut();
+            tunnel.cut(&self.shared);
         }
         for index in self.connections.unsent_since(0) {
             self.shared.count(|report| report.cut += 1);

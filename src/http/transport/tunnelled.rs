@@ -7,7 +7,7 @@ use std::{
 
 use super::Transport;
 use crate::{
-    http::{stop_notice::StopNotice, tick::Tick},
+    http::{error::Error, stop_notice::StopNotice, tick::Tick},
     pool::ManagedBuf,
 };
 
@@ -45,6 +45,11 @@ pub(crate) trait Tunnelled {
     /// Bytes that were sent as the body of the answer, beyond its head.
     fn body_bytes(&self) -> u64 {
         0
+    }
+
+    /// Takes the error that the handler's code has returned, for the log.
+    fn take_error(&mut self) -> Option<Box<Error>> {
+        None
     }
 
     /// Calls with the connection, unless another task has it or it is gone.

@@ -4,7 +4,10 @@ use std::{cell::Cell, rc::Rc, task::Waker};
 
 use super::{incoming::Incoming, outgoing::Outgoing};
 use crate::{
-    http::ws::{Deflate, Role},
+    http::{
+        error::Error,
+        ws::{Deflate, Role},
+    },
     sync::Notify,
 };
 
@@ -25,6 +28,8 @@ pub(super) struct Busy {
     pub(super) room: Option<Rc<Notify>>,
     /// Nothing more is received: for the tasks that wait for that.
     pub(super) ended: Option<Rc<Notify>>,
+    /// The error of the user's code, for the log.
+    pub(super) error: Option<Box<Error>>,
 }
 
 impl Busy {
@@ -43,6 +48,7 @@ impl Busy {
                 receiver: None,
                 room: None,
                 ended: None,
+                error: None,
             }),
         }
     }
@@ -55,6 +61,7 @@ impl Busy {
             && self.receiver.is_none()
             && self.room.is_none()
             && self.ended.is_none()
+            && self.error.is_none()
     }
 
     /// Keeps the memory of one that is at rest for the next connection.

@@ -4,6 +4,7 @@ mod driving;
 
 use std::{
     cell::{Cell, OnceCell},
+    error,
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
@@ -23,6 +24,7 @@ use crate::{
     budget,
     http::{
         topics::FeedHandle,
+        self, StatusCode,
         transport::{Transport, tunnelled::Departed},
         ws::{
             CloseFrame, Deflate, MessageKind, Payload, Role, encode_close, encode_pong,
@@ -520,6 +522,38 @@ impl Connection {
     /// The reason why nothing more is received, unless that is a close frame.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failure.get()
+    }
+
+    /// Closes the connection after its user's code. The code of the close frame tells how that has
+    /// ended, and an error is kept for the log.
+    pub(super) fn close_after(&self, returned: http::Result<()>) {
+        let code = match &returned {
+            Ok(()) => CloseCode::NORMAL,
+            Err(_) => CloseCode::INTERNAL_ERROR,
+        };
+        self.start_close(code, "");
+        if let Err(error) = returned {
+            let error = Box::new(self.blame(error));
+            self.busy(|busy| busy.error = Some(error));
+        }
+    }
+
+    /// The error of the user's code as its log has it. Code that returns the failure of its
+    /// connection has done nothing wrong: its client has, or is gone.
+    fn blame(&self, error: http::Error) -> http::Error {
+        let cause = error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+        match (self.failure.get(), cause) {
+            (Some(failure), Some(cause)) if failure == *cause => {
+                http::Error::new(StatusCode::BAD_REQUEST, "a WebSocket has failed")
+                    .with_source(failure)
+            }
+            _ => error,
+        }
+    }
+
+    /// Takes the error of the user's code.
+    pub(super) fn take_error(&self) -> Option<Box<http::Error>> {
+        self.if_busy(|busy| busy.error.take()).flatten()
     }
 
     /// Sends the close frame of a server that stops.

@@ -13,8 +13,9 @@ use crate::http::error::Result;
 /// run beside one another. A future that is ready at its first poll costs no allocation, one that
 /// waits is kept until its end.
 ///
-/// A function that fails has its connection closed with [`CloseCode::INTERNAL_ERROR`], and the error
-/// stands in no log. One that panics has it cut. [`close`](Self::close) is called in any case.
+/// A function that fails has its connection closed with [`CloseCode::INTERNAL_ERROR`], and the access
+/// log has the error: see [`Request::websocket`](crate::http::Request::websocket). One that panics has
+/// it cut. [`close`](Self::close) is called in any case.
 ///
 /// [`CloseCode::INTERNAL_ERROR`]: super::CloseCode::INTERNAL_ERROR
 ///

@@ -9,13 +9,13 @@ use std::{
 
 pub(crate) use super::connection::Agreed;
 use super::{
-    CloseCode, Options, WebSocket,
+    Options, WebSocket,
     connection::{Connection, Driven, End},
     handle::Handle,
 };
 use crate::{
     http::{
-        error::Result,
+        error::{Error, Result},
         tick::Tick,
         transport::{
             Transport,
@@ -30,7 +30,7 @@ pub(super) const STOP_REASON: &str = "the server stops";
 
 /// Gives a connection to `use_it`, and drives it until both ends have closed it.
 ///
-/// A function that fails has its connection closed with 1011.
+/// A function that fails has its connection closed with 1011, and its error is told to the log.
 pub(crate) fn serve<F>(
     departed: Departed,
     agreed: Agreed,
@@ -62,7 +62,7 @@ impl Tunnelled for Served {
         if let Some(user) = &mut self.user {
             let returned = ready!(connection.drive(context, |context| user.as_mut().poll(context)));
             self.user = None;
-            connection.start_close(code_after(&returned), "");
+            connection.close_after(returned);
         }
         connection.poll_end(context)
     }
@@ -75,6 +75,10 @@ impl Tunnelled for Served {
         self.driven.0.start_stop();
     }
 
+    fn take_error(&mut self) -> Option<Box<Error>> {
+        self.driven.0.take_error()
+    }
+
     fn look(&self, call: &mut dyn FnMut(&Transport)) {
         self.driven.0.with_stream(call);
     }
@@ -83,13 +87,5 @@ impl Tunnelled for Served {
         let Self { driven, user } = *self;
         let is_whole = unwind::caught(|| drop(user)).is_some() && has_returned;
         Left::new(is_whole, driven.0.end_stream())
-    }
-}
-
-/// The code that says how the user's code has ended.
-pub(super) fn code_after(returned: &Result<()>) -> CloseCode {
-    match returned {
-        Ok(()) => CloseCode::NORMAL,
-        Err(_) => CloseCode::INTERNAL_ERROR,
     }
 }

@@ -16,6 +16,7 @@ use std::{
 use crate::{
     http::{
         StatusCode,
+        error::Error,
         h1::RequestHead,
         server::{
             access_log::record::{Exchanged, Facts},
@@ -143,7 +144,7 @@ impl Tunnel {
 
     /// Takes the connection back from the protocol, which has ended or panicked.
     fn leave(&mut self, has_returned: bool, shared: &Shared) {
-        let Some(used) = self.used.take() else {
+        let Some(mut used) = self.used.take() else {
             return;
         };
         if self.is_closing {
@@ -154,29 +155,35 @@ impl Tunnel {
         if let Some(request) = &mut self.request {
             request.bytes.1 += body_bytes;
         }
+        let error = used.take_error();
         let left = used.leave(has_returned);
         let is_whole = matches!(left, Left::Whole(_));
         if let Left::Whole(Some(transport)) = left {
             self.used = Some(Box::new(Closing(Box::pin(close_gently(transport, None)))));
         }
-        self.tell(is_whole, shared);
+        if !is_whole {
+            shared.count_refusal(EndReason::AnswerCut);
+        }
+        self.tell(is_whole, error, shared);
     }
 
-    /// Ends the request: the access log and the span are told, and the counters of a panic. It was
-    /// counted as answered when the tunnel began.
-    fn tell(&mut self, is_whole: bool, shared: &Shared) {
+    /// Ends the request: the access log and the span are told. It was counted as answered when the
+    /// tunnel began.
+    fn tell(&mut self, is_whole: bool, error: Option<Box<Error>>, shared: &Shared) {
         let (status, reason) = if is_whole {
             (Some(self.status), None)
         } else {
-            let reason = EndReason::AnswerCut;
-            shared.count_refusal(reason);
-            (None, Some(reason))
+            (None, Some(EndReason::AnswerCut))
         };
         let Some(request) = self.request.take() else {
             return;
         };
         let TunnelRequest { span, log, bytes } = *request;
-        if let Some((exchanged, head, peer)) = log {
+        if let Some(span) = &span {
+            span.note_error(|| error.as_deref());
+        }
+        if let Some((mut exchanged, head, peer)) = log {
+            exchanged.error = error;
             let facts = Facts {
                 peer,
                 bytes,
@@ -216,11 +223,16 @@ impl Tunnel {
 
     /// Ends the connection so that the client sees that something is missing, and drops the
     /// handler's state.
-    pub(crate) fn cut(self) {
-        if let Some(used) = &self.used {
-            used.look(&mut |transport| transport.cut());
+    pub(crate) fn cut(mut self, shared: &Shared) {
+        let Some(used) = self.used.take() else {
+            return;
+        };
+        used.look(&mut |transport| transport.cut());
+        if !self.is_closing {
+            self.tell(false, None, shared);
         }
-        unwind::swallow(|| drop(self));
+        // Handles of the handler's that are kept hold no socket after it.
+        unwind::swallow(|| drop(used.leave(false)));
     }
 }
 

@@ -21,8 +21,10 @@ impl Request {
     /// dropped: 426 when it asks for none or for another version, 403 when it comes from a page of
     /// another server, and 400 when it breaks another rule of RFC 6455.
     ///
-    /// When `use_it` fails, the client is sent the code 1011. The error stands in no log: a
-    /// function that wants it there writes it.
+    /// When `use_it` fails, the client is sent the code 1011. The
+    /// [access log](crate::http::Server::access_log) and the request's span have the error, beside
+    /// the status 101, when the connection has ended. The failure of the connection itself, such as
+    /// a client that has vanished, is there with the status 400: the client's fault.
     ///
     /// The module [`websocket`](crate::http::websocket) tells the rest.
     ///

@@ -10,13 +10,13 @@ use super::{
     super::{
         Error, Handler, Options, Peer,
         connection::{Agreed, Connection, End},
-        serving::code_after,
     },
     Endpoint, Served,
     turn::{Call, Turn},
 };
 use crate::{
     http::{
+        self,
         error::Result,
         tick::Tick,
         transport::{
@@ -92,7 +92,7 @@ impl<H: Handler> Tunnelled for Attended<H> {
         let connection = peer.connection();
         if !connection.is_left() {
             let returned = ready!(connection.drive(context, |context| self.call(context)));
-            connection.start_close(code_after(&returned), "");
+            connection.close_after(returned);
             connection.note_left();
         }
         connection.poll_end(context)
@@ -104,6 +104,10 @@ impl<H: Handler> Tunnelled for Attended<H> {
 
     fn stop(&mut self) {
         self.connection().note_stop();
+    }
+
+    fn take_error(&mut self) -> Option<Box<http::Error>> {
+        self.connection().take_error()
     }
 
     fn look(&self, call: &mut dyn FnMut(&Transport)) {
