@@ -9,6 +9,7 @@ mod handshakes;
 mod kept;
 mod peer;
 mod topics;
+mod refusals;
 
 use std::{
     cell::{Cell, RefCell},

@@ -26,3 +26,5 @@ mod support;
 mod trust;
 #[cfg(feature = "http")]
 mod trusting;
+#[cfg(feature = "http")]
+mod websockets;

@@ -61,11 +61,11 @@ fn a_redirect_leads_to_tls_and_not_back() {
     });
 }
 
-/// Reads the request for a tunnel, and opens it.
-fn open_tunnel(
+/// Reads the request for a tunnel, and opens it: to `target`, or where the request says.
+pub(crate) fn open_tunnel(
     stream: &mut (impl std::io::Read + std::io::Write),
     heads: &Mutex<Vec<String>>,
-    target: SocketAddr,
+    target: Option<SocketAddr>,
 ) -> std::io::Result<TcpStream> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -73,10 +73,12 @@ fn open_tunnel(
         stream.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+    let head = String::from_utf8(head).unwrap();
+    let named = head.split(' ').nth(1).and_then(|addr| addr.parse().ok());
+    heads.lock().unwrap().push(head);
     stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
     stream.flush()?;
-    TcpStream::connect(target)
+    TcpStream::connect(target.or(named).unwrap())
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn a_proxy_opens_a_tunnel_and_sees_nothing_of_what_goes_through() {
     let heads = Arc::new(Mutex::new(Vec::new()));
     let (log, target) = (Arc::clone(&heads), server.addr);
     let proxy = plain(move |mut near| {
-        let far = open_tunnel(&mut near, &log, target)?;
+        let far = open_tunnel(&mut near, &log, Some(target))?;
         let (client, server) = (near.try_clone()?, far.try_clone()?);
         thread::spawn(move || pass_on(client, server, 4096));
         pass_on(far, near, 4096);
@@ -135,26 +137,8 @@ fn a_proxy_that_is_reached_by_tls_opens_a_tunnel_inside() {
     let (log, target) = (Arc::clone(&heads), server.addr);
     let proxy = TlsServer::new(certificates, &Kind::default(), move |conn| {
         let mut stream = rustls::Stream::new(&mut conn.tls, &mut conn.stream);
-        let mut far = open_tunnel(&mut stream, &log, target)?;
-        far.set_nonblocking(true)?;
-        conn.stream.set_nonblocking(true)?;
-        // One thread turns to both sides.
-        let mut buf = vec![0; 4096];
-        loop {
-            let mut near = rustls::Stream::new(&mut conn.tls, &mut conn.stream);
-            match near.read(&mut buf) {
-                Ok(0) => return Ok(()),
-                Ok(count) => far.write_all(&buf[..count])?,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-            match far.read(&mut buf) {
-                Ok(0) => return Ok(()),
-                Ok(count) => near.write_all(&buf[..count])?,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => thread::yield_now(),
-                Err(error) => return Err(error),
-            }
-        }
+        let far = open_tunnel(&mut stream, &log, Some(target))?;
+        conn.pass_on(far)
     });
     run_each(async || {
         let through = Proxy::https(proxy.named_url("")).unwrap();

@@ -224,6 +224,27 @@ impl TlsConn {
         Ok(())
     }
 
+    /// Passes on what comes, without TLS, to `far`, and back, until one side ends. One thread turns
+    /// to both.
+    pub(crate) fn pass_on(&mut self, mut far: TcpStream) -> io::Result<()> {
+        far.set_nonblocking(true)?;
+        self.stream.set_nonblocking(true)?;
+        let mut buf = vec![0; 4096];
+        loop {
+            let mut near = self.stream();
+            match try_once(|| near.read(&mut buf))? {
+                Some(0) => return Ok(()),
+                Some(count) => write_all(&mut far, &buf[..count])?,
+                None => {}
+            }
+            match try_once(|| far.read(&mut buf))? {
+                Some(0) => return Ok(()),
+                Some(count) => write_all(&mut near, &buf[..count])?,
+                None => thread::yield_now(),
+            }
+        }
+    }
+
     /// Reads until the client has closed, and tells whether it has said so before.
     pub(crate) fn wait_close(&mut self) -> bool {
         self.stream
@@ -238,6 +259,29 @@ impl TlsConn {
             }
         }
     }
+}
+
+/// The result of a call, or none when it would block.
+fn try_once<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<Option<T>> {
+    match call() {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes all of `bytes` to a stream that does not block.
+fn write_all(to: &mut impl io::Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match try_once(|| to.write(bytes))? {
+            Some(count) => bytes = &bytes[count..],
+            None => thread::yield_now(),
+        }
+    }
+    while try_once(|| to.flush())?.is_none() {
+        thread::yield_now();
+    }
+    Ok(())
 }
 
 /// A server without TLS, whose connections are served by a function, each on a thread of its own.

@@ -64,22 +64,21 @@ impl Progress {
 }
 
 impl Connector {
-    /// The key under which requests share connections.
-    pub(super) fn key<'a>(&self, url: &'a Url) -> Cow<'a, str> {
+    /// The key under which requests share connections. With `tunnels` a proxy does not forward
+    /// them: it opens a tunnel.
+    pub(super) fn key<'a>(&self, url: &'a Url, tunnels: bool) -> Cow<'a, str> {
         match self.proxy.server(url) {
             None => url.origin().into(),
-            Some(proxy) if url.is_https() => {
-                format!("{} by {}", url.origin(), proxy.url.origin()).into()
-            }
+            Some(proxy) if tunnels => format!("{} by {}", url.origin(), proxy.url.origin()).into(),
             // One that forwards takes requests for all origins.
             Some(proxy) => format!("proxy {}", proxy.url.origin()).into(),
         }
     }
 
     /// How a request for this URL has to look.
-    pub(super) fn via(&self, url: &Url) -> Via<'_> {
+    pub(super) fn via(&self, url: &Url, tunnels: bool) -> Via<'_> {
         match self.proxy.server(url) {
-            Some(proxy) if !url.is_https() => Via {
+            Some(proxy) if !tunnels => Via {
                 is_absolute: true,
                 proxy_authorization: proxy.authorization.as_ref(),
             },
@@ -103,6 +102,7 @@ impl Connector {
     pub(super) async fn open(
         &self,
         url: &Url,
+        tunnels: bool,
         watch: &mut Watch,
         progress: &Progress,
     ) -> Result<Transport> {
@@ -136,7 +136,7 @@ impl Connector {
             if proxy.url.is_https() {
                 transport = self.tls.connect(transport, &proxy.url).await?;
             }
-            if url.is_https() {
+            if tunnels {
                 tunnel(&transport, proxy, url).await?;
             }
         }

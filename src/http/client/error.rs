@@ -7,6 +7,8 @@ mod tls;
 
 use std::{fmt, io, time::Duration};
 
+use bytes::Bytes;
+
 use super::{phase::Phase, url::Url};
 use crate::http::{
     self, StatusCode,
@@ -72,6 +74,8 @@ struct Inner {
     url: Option<Url>,
     /// The subject of the error: an address, a proxy, a text that is no URL.
     about: Option<Box<str>>,
+    /// The response that refused to change the protocol.
+    response: Option<Box<::http::Response<Bytes>>>,
 }
 
 /// The kind of an error of a request.
@@ -143,6 +147,7 @@ impl Error {
                 source: None,
                 url: None,
                 about: None,
+                response: None,
             }),
         }
     }
@@ -197,6 +202,13 @@ impl Error {
         self
     }
 
+    /// Keeps the response that it is about.
+    #[cold]
+    pub(super) fn answered_by(mut self, response: ::http::Response<Bytes>) -> Self {
+        self.inner.response = Some(Box::new(response));
+        self
+    }
+
     /// Adds the proxy that it happened on the way to, or behind.
     #[cold]
     pub(super) fn by_proxy(self, proxy: &Url) -> Self {
@@ -212,6 +224,27 @@ impl Error {
     #[must_use]
     pub fn url(&self) -> Option<&Url> {
         self.inner.url.as_ref()
+    }
+
+    /// Returns the response of a server that did not open a
+    /// [WebSocket](super::Client::websocket): its status, its fields and the first 64 KiB of its
+    /// body, as far as it came in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::client::Error;
+    ///
+    /// /// The address where the server says that the WebSocket is now.
+    /// fn moved(error: &Error) -> Option<&str> {
+    ///     let response = error.response()?;
+    ///     response.headers().get("location")?.to_str().ok()
+    /// }
+    /// # let _ = moved;
+    /// ```
+    #[must_use]
+    pub fn response(&self) -> Option<&::http::Response<Bytes>> {
+        self.inner.response.as_deref()
     }
 
     /// Returns the kind of the error.

@@ -147,7 +147,7 @@ async fn attempt(
     fresh: bool,
 ) -> Result<Response, Failed> {
     let mut watch = Watch::new(course.now());
-    let key = shared.connector.key(&message.url);
+    let key = shared.connector.key(&message.url, message.needs_tunnel());
     let idle = if fresh {
         None
     } else {
@@ -166,7 +166,7 @@ async fn attempt(
     };
     let mut response = Response::new(shared);
     let exchange = response.exchange_mut();
-    let via = shared.connector.via(&message.url);
+    let via = shared.connector.via(&message.url, message.needs_tunnel());
     if let Err(error) = message.begin(&shared.fields, via, exchange) {
         return Err(Failed {
             error,
@@ -217,7 +217,7 @@ async fn connect(
     let progress = Progress::new();
     let phase = || progress.phase.get();
     let connector = &shared.connector;
-    let open = connector.open(&message.url, watch, &progress);
+    let open = connector.open(&message.url, message.needs_tunnel(), watch, &progress);
     let timeout = message.options.connect_timeout;
     let result = course.total.bound(timeout, phase, open).await;
     let transport = result.map_err(|error| {

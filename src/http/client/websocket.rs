@@ -2,10 +2,13 @@
 
 use std::{fmt, time::Duration};
 
+use bytes::Bytes;
+
 use super::{
     Client,
     error::{Error, ErrorKind, Result},
     request::Request,
+    response::Response,
 };
 use crate::http::{
     HeaderName, HeaderValue,
@@ -17,7 +20,11 @@ impl Client {
     /// Begins to open a WebSocket. The URL begins with `ws` or `wss`, and `http` or `https` mean
     /// the same.
     ///
-    /// The proxies, TLS, DNS and times are those of the client's other requests.
+    /// TLS, DNS and times are those of the client's other requests. A proxy is asked for a tunnel
+    /// (`CONNECT`), also for `ws`.
+    ///
+    /// Redirects are not followed, since the fields that authorize the request, and the messages,
+    /// are for one server: the error has the response, with its `Location`.
     ///
     /// # Examples
     ///
@@ -39,6 +46,26 @@ impl Client {
             options: Options::new(),
         }
     }
+}
+
+/// Bytes of a response's body that the error of a refused WebSocket keeps.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
+/// The response that refused a WebSocket, with what comes of its body in time.
+async fn refusal(mut response: Response) -> ::http::Response<Bytes> {
+    let mut body = Vec::new();
+    while body.len() < REFUSAL_BYTES_MAX {
+        let Ok(Some(piece)) = response.next().await else {
+            break;
+        };
+        let len = piece.len().min(REFUSAL_BYTES_MAX - body.len());
+        body.extend_from_slice(&piece[..len]);
+    }
+    let mut refusal = ::http::Response::new(body.into());
+    *refusal.status_mut() = response.status();
+    *refusal.version_mut() = response.version();
+    *refusal.headers_mut() = response.field_map();
+    refusal
 }
 
 /// `url` with the scheme of HTTP in place of that of WebSocket.
@@ -107,12 +134,13 @@ impl WebSocketRequest {
     ///
     /// # Errors
     ///
-    /// As [`Request::send`], and [`ErrorKind::NoUpgrade`] or [`ErrorKind::WebSocket`] when the
-    /// server does not answer by a WebSocket.
+    /// As [`Request::send`], [`ErrorKind::NoUpgrade`] when the server gives another answer, which
+    /// [`Error::response`] has, and [`ErrorKind::WebSocket`] when it changes the protocol against
+    /// the rules: the key is not answered, or a subprotocol or an extension was not offered.
     ///
     /// # Cancel safety
     ///
-    /// The connection is closed.
+    /// The connection is closed. The server may have accepted the WebSocket, and finds it lost.
     pub async fn connect(self) -> Result<WebSocket> {
         let settings = self.options.settings();
         let names: Vec<&str> = settings.subprotocols.iter().map(|name| &**name).collect();
@@ -126,15 +154,19 @@ impl WebSocketRequest {
         let request = fields.fold(self.request, |request, (name, value)| {
             request.with_field(name, value)
         });
-        let response = request.upgrade("websocket").send().await?;
-        let agreement = handshake.check(response.status(), response.head().fields());
-        let agreement = agreement.map_err(|error| {
-            let kind = match error {
-                AnswerError::NotSwitched(status) => ErrorKind::NoUpgrade(status),
-                error => ErrorKind::WebSocket(error.message()),
-            };
-            Error::new(kind).asking(response.url())
-        })?;
+        let request = request.redirects_max(0).upgrade("websocket");
+        let response = request.send().await?;
+        let agreement = match handshake.check(response.status(), response.head().fields()) {
+            Ok(agreement) => agreement,
+            Err(AnswerError::NotSwitched(status)) => {
+                let error = Error::new(ErrorKind::NoUpgrade(status)).asking(response.url());
+                return Err(error.answered_by(refusal(response).await));
+            }
+            Err(error) => {
+                let kind = ErrorKind::WebSocket(error.message());
+                return Err(Error::new(kind).asking(response.url()));
+            }
+        };
         let protocol = agreement.subprotocol;
         let agreed = Agreed {
             protocol: protocol.and_then(|protocol| self.options.place_of(&protocol)),

@@ -13,7 +13,9 @@ use crate::http::{
 
 /// The rule that chooses an HTTP proxy for a request.
 ///
-/// Requests for `http` are sent to the proxy whole; for `https` it opens a tunnel (`CONNECT`).
+/// Requests for `http` are sent to the proxy whole; for `https`, and for another protocol such as
+/// WebSocket ([`Request::upgrade`](crate::http::client::Request::upgrade)), it opens a tunnel
+/// (`CONNECT`).
 /// Userinfo in the proxy's URL becomes `Proxy-Authorization`.
 ///
 /// # Examples

@@ -71,6 +71,12 @@ impl Message {
         self.asks_upgrade = false;
     }
 
+    /// Whether a proxy is to open a tunnel for it. One that forwards requests would take `Upgrade`
+    /// for a field of its own hop (RFC 6455, section 4.1).
+    pub(crate) fn needs_tunnel(&self) -> bool {
+        self.url.is_https() || self.asks_upgrade
+    }
+
     pub(crate) fn has(&self, name: &HeaderName) -> bool {
         self.fields.iter().any(|(other, _)| other == name)
     }
