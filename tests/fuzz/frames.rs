@@ -16,15 +16,19 @@ mod http {
 
 #[path = "../../src/http/ws/tests"]
 mod checks {
+    mod inflating;
     mod oracle;
     mod play;
     mod properties;
 
-    /// The first byte says whether it is the frames of a peer, and in which circumstances, or
-    /// fields of a handshake.
+    /// The first byte says whether it is the frames of a peer, and in which circumstances, a
+    /// compressed payload, or fields of a handshake.
     pub(crate) fn check(input: &[u8]) {
         match input {
             [0x80..=0xff, fields @ ..] => properties::check_handshake(fields),
+            [first @ 0x40..=0x7f, payload @ ..] => {
+                inflating::check_inflated(payload, &properties::setting(*first).limits);
+            }
             _ => properties::check(input),
         }
     }

@@ -45,6 +45,10 @@ impl Options {
     /// No message refers to an earlier one, in either direction. So a connection at rest holds no
     /// window, and small messages gain little: those below 256 bytes are sent as they are.
     ///
+    /// A message is inflated at once, when it is complete. A peer that wants to waste time can make
+    /// that cost up to 3 us for each byte that it sends, so the [limit](Self::message_bytes_max) of
+    /// messages also limits for how long one of them keeps its thread.
+    ///
     /// Feature: `compress`.
     #[must_use]
     pub fn compression(self, compresses: bool) -> Self {

@@ -12,6 +12,10 @@ pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Bytes that the output grows by at least.
 const GROWTH_BYTES: usize = 4096;
 
+/// Blocks of one message that say they are the last. A sender may end each of its flushes so, and
+/// hardly any does. Each makes a new state, of some 40 KiB, which a peer has for two bytes.
+const LAST_BLOCKS_MAX: u32 = 16;
+
 /// Inflates messages one after the other, of any number of connections: no peer refers to an
 /// earlier message, since that was negotiated. A worker has one.
 ///
@@ -20,12 +24,15 @@ const GROWTH_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Inflater {
     state: Decompress,
+    /// Those of the message.
+    last_block_count: u32,
 }
 
 impl Inflater {
     pub(crate) fn new() -> Self {
         Self {
             state: Decompress::new(false),
+            last_block_count: 0,
         }
     }
 
@@ -34,8 +41,8 @@ impl Inflater {
     ///
     /// # Errors
     ///
-    /// The payload is not in the format of deflate, or is more than
-    /// [`message_bytes_max`](Limits::message_bytes_max) when it is inflated. No more than these
+    /// The payload is not in the format of deflate, has more than [`LAST_BLOCKS_MAX`] last blocks,
+    /// or is more than [`message_bytes_max`](Limits::message_bytes_max) when it is inflated. No more than these
     /// bytes and a buffer are ever held.
     pub(crate) fn inflate(
         &mut self,
@@ -43,6 +50,7 @@ impl Inflater {
         limits: &Limits,
     ) -> Result<Vec<u8>, FrameError> {
         self.state.reset(false);
+        self.last_block_count = 0;
         let mut out = Vec::new();
         for part in [deflated, &TAIL] {
             self.inflate_part(part, &mut out, limits)?;
@@ -76,7 +84,13 @@ impl Inflater {
             }
             match status {
                 // A sender may end a message by a block that says it is the last (section 7.2.3.4).
-                Status::StreamEnd => self.state.reset(false),
+                Status::StreamEnd if self.last_block_count == LAST_BLOCKS_MAX => {
+                    return Err(FrameError::DeflateInvalid);
+                }
+                Status::StreamEnd => {
+                    self.last_block_count += 1;
+                    self.state.reset(false);
+                }
                 // There may be more output than there was room.
                 _ if out.len() == out.capacity() => continue,
                 Status::BufError if !part.is_empty() => return Err(FrameError::DeflateInvalid),

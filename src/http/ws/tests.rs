@@ -6,6 +6,8 @@ mod compression;
 mod encoding;
 mod errors;
 mod handshake;
+#[cfg(feature = "compress")]
+mod inflating;
 mod oracle;
 mod play;
 mod properties;

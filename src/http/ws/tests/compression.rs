@@ -46,6 +46,19 @@ fn payloads_that_are_no_deflate_are_refused() {
     }
 }
 
+/// Each costs as much as thousands of bytes: a message of a MiB of them took 17 s.
+#[test]
+fn last_blocks_are_limited() {
+    let mut inflater = Inflater::new();
+    let ended = b"\xf3\x48\xcd\xc9\xc9\x07\x00";
+    let inflated = inflater.inflate(&ended.repeat(16), &limits(100));
+    assert_eq!(inflated, Ok(b"Hello".repeat(16)));
+    for payload in [ended.repeat(17), b"\x03\x00".repeat(1 << 19)] {
+        let inflated = inflater.inflate(&payload, &limits(100));
+        assert_eq!(inflated, Err(FrameError::DeflateInvalid));
+    }
+}
+
 /// An inflater serves many connections, whose bytes are not for each other.
 #[test]
 fn no_byte_of_another_message_is_told() {

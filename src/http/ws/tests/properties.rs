@@ -52,6 +52,12 @@ pub(super) fn check(input: &[u8]) {
     let (start, end) = input.split_at(hash(input) / 64 % (input.len() + 1));
     assert_eq!(play([start, end], &setting), told, "in two pieces");
     assert!(told.iter().map(bytes).sum::<usize>() <= input.len());
+    #[cfg(feature = "compress")]
+    for one in &told {
+        if let Told::Deflated(_, payload) = one {
+            super::inflating::check_inflated(payload, &setting.limits);
+        }
+    }
     check_again(&told, &setting);
 }
 
