@@ -1,5 +1,6 @@
 //! The HTTP server and clients that others wrote: curl, wrk, h2load, nginx in front, Python's
-//! requests, httpx and aiohttp, and Node's fetch. Beside them are other programs' UDP sockets.
+//! requests, httpx, aiohttp and websockets, and Node's fetch. Beside them are other programs' UDP
+//! sockets.
 //!
 //! A client that is not installed is skipped, and said so; with `ANNULUS_REQUIRE_ALL=1` it is a
 //! failure. The Python packages of `requirements.txt`, which stands beside this file, are installed
@@ -9,6 +10,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 mod udp;
+#[cfg(feature = "compress")]
+mod websockets;
 
 use std::{
     fs,

@@ -10,6 +10,8 @@ mod kept;
 mod peer;
 mod topics;
 mod refusals;
+#[cfg(feature = "compress")]
+mod torture;
 
 use std::{
     cell::{Cell, RefCell},

@@ -80,12 +80,30 @@ fn the_limit_is_that_of_the_inflated_message() {
 }
 
 /// A message in the format of RFC 7692.
-fn deflate(message: &[u8]) -> Vec<u8> {
+pub(super) fn deflate(message: &[u8]) -> Vec<u8> {
     let mut deflate = flate2::Compress::new(flate2::Compression::fast(), false);
-    let mut out = Vec::with_capacity(1000);
+    let mut out = Vec::with_capacity(message.len() + 1000);
     deflate
         .compress_vec(message, &mut out, flate2::FlushCompress::Sync)
         .unwrap();
     out.truncate(out.len() - 4);
     out
+}
+
+/// The message that `payload` stands for.
+pub(super) fn inflate(payload: &[u8]) -> Vec<u8> {
+    let input = [payload, &[0, 0, 0xff, 0xff]].concat();
+    let mut inflate = flate2::Decompress::new(false);
+    let mut out = Vec::with_capacity(4 * payload.len() + 1000);
+    loop {
+        let taken = inflate.total_in() as usize;
+        let sync = flate2::FlushDecompress::Sync;
+        inflate
+            .decompress_vec(&input[taken..], &mut out, sync)
+            .unwrap();
+        if out.len() < out.capacity() && inflate.total_in() as usize == input.len() {
+            return out;
+        }
+        out.reserve(out.len() + 1000);
+    }
 }
