@@ -69,6 +69,9 @@
 //! [`message_bytes_max`](Options::message_bytes_max), its fragments by
 //! [`fragments_max`](Options::fragments_max), and the bytes that wait to be sent by
 //! [`buffered_bytes_max`](Options::buffered_bytes_max). A connection at rest holds no buffer.
+//!
+//! A message has no time of its own: a peer that sends a byte now and then keeps its connection, and
+//! what has come of its message.
 
 // # How it works
 //

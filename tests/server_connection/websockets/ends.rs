@@ -21,7 +21,7 @@ use super::{
     peer::{BINARY, CONTINUATION, FIRST_TEXT, PING, PONG, Peer, TEXT, close, frame},
     poll_once,
 };
-use crate::support::run_each;
+use crate::support::{pair, run_each};
 
 type End = Result<Option<Message>, Error>;
 /// The messages of a connection, and its end.
@@ -124,6 +124,21 @@ fn a_connection_that_ends_without_a_close_frame_is_lost() {
         let (messages, end) = told.await.unwrap();
         assert_eq!(messages, ["whole".into()]);
         assert_eq!(end, Err(Error::Lost(io::ErrorKind::UnexpectedEof)));
+    });
+}
+
+#[test]
+fn a_connection_that_is_reset_is_lost() {
+    run_each(async || {
+        let (handler, told) = until_the_end(Options::new());
+        let (near, far) = pair().await;
+        near.set_linger(Some(Duration::ZERO)).unwrap();
+        let mut peer = Peer::start(Box::new(near), far, "", b"", handler).await;
+        peer.send(frame(FIRST_TEXT, "part")).await;
+        drop(peer);
+        let (messages, end) = told.await.unwrap();
+        assert_eq!(messages, []);
+        assert_eq!(end, Err(Error::Lost(io::ErrorKind::ConnectionReset)));
     });
 }
 

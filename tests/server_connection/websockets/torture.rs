@@ -36,7 +36,7 @@ use super::{
 use crate::support::{listen, pair, random::Random, run_each};
 
 /// Operations without the variable, of all tests together.
-const OPERATIONS: usize = 4_000;
+const OPERATIONS: usize = 2_000;
 /// Operations of each end of a connection.
 const ROUND: usize = 250;
 const FOR_EVER: Duration = Duration::from_secs(1000);

@@ -26,6 +26,10 @@ impl Request {
     /// the status 101, when the connection has ended. The failure of the connection itself, such as
     /// a client that has vanished, is there with the status 400: the client's fault.
     ///
+    /// A function that keeps the request keeps its head and the memory of the exchange that has
+    /// answered it, some KiB, as long as the connection lives. One that takes what it needs before
+    /// leaves both to other requests.
+    ///
     /// The module [`websocket`](crate::http::websocket) tells the rest.
     ///
     /// # Examples
