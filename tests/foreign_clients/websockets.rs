@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use annulus::http::{
-    Client, Request, Server, StatusCode,
-    websocket::{CloseCode, Message, Options, WebSocket},
+use annulus::{
+    Cores,
+    http::{
+        Client, Request, Server, StatusCode,
+        websocket::{CloseCode, Message, Options, WebSocket},
+    },
 };
 
 use crate::{
@@ -31,12 +34,12 @@ fn the_websockets_of_python_are_served() {
     };
     for (name, compresses) in COMPRESSIONS {
         let (tell, told) = mpsc::channel();
-        let server = Server::new().listen("127.0.0.1:0");
-        let handle = server.handle();
         let running = thread::spawn(move || {
+            let server = Server::new().listen("127.0.0.1:0").cores(Cores::Count(1));
+            let handle = server.handle();
             let options = options(true).subprotocols(["echo"]);
             server
-                .on_listening(move |addr| tell.send(addr).unwrap())
+                .on_listening(move |addr| drop(tell.send((addr, handle.clone()))))
                 .run(async move |request: Request| {
                     request.websocket_with(&options, async |mut socket: WebSocket| {
                         while let Some(message) = socket.recv().await? {
@@ -46,7 +49,8 @@ fn the_websockets_of_python_are_served() {
                     })
                 })
         });
-        let url = format!("ws://{}/", told.recv_timeout(BOUND).unwrap());
+        let (addr, handle) = told.recv_timeout(BOUND).unwrap();
+        let url = format!("ws://{addr}/");
         let written = python.output(&[&script("websocket.py"), "client", &url, name]);
         assert_eq!(written.trim(), "served", "{compresses}");
         handle.stop(Duration::ZERO);
