@@ -1,6 +1,7 @@
 //! [`Tick`]: a moment of a coarse clock, for times of which there are very many.
 
 use std::{
+    cell::Cell,
     num::NonZeroU32,
     sync::OnceLock,
     task::{Context, Poll},
@@ -21,11 +22,28 @@ pub(crate) struct Tick(NonZeroU32);
 
 impl Tick {
     /// The tick that has begun.
+    #[inline]
     pub(crate) fn now() -> Self {
-        let since = time::now().saturating_duration_since(zero());
+        let now = time::now();
+        // To compare costs less than to subtract and to divide, and there are many calls in a tick.
+        match LAST.try_with(Cell::get) {
+            Ok(Some(last)) if last.begin <= now && now < last.end => last.tick,
+            _ => Self::at(now),
+        }
+    }
+
+    /// The tick of a moment, which is kept as the last one.
+    #[cold]
+    fn at(now: Instant) -> Self {
+        let since = now.saturating_duration_since(zero());
         let seconds = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
         let ticks = seconds.saturating_mul(TICKS_PER_SECOND);
-        Self::new(ticks.saturating_add(since.subsec_nanos() / NANOS_PER_TICK))
+        let tick = Self::new(ticks.saturating_add(since.subsec_nanos() / NANOS_PER_TICK));
+        let next = Self(tick.0.saturating_add(1));
+        let last = tick.begin().zip(next.begin());
+        // This thread may be past its thread-locals.
+        let _ = LAST.try_with(|cell| cell.set(last.map(|(begin, end)| Last { tick, begin, end })));
+        tick
     }
 
     /// The tick after `ticks` others.
@@ -49,6 +67,20 @@ impl Tick {
         let part = Duration::from_nanos((ticks % TICKS_PER_SECOND * NANOS_PER_TICK).into());
         zero().checked_add(seconds + part)
     }
+}
+
+/// A tick, and the moments between which it lasts.
+#[derive(Clone, Copy)]
+struct Last {
+    tick: Tick,
+    begin: Instant,
+    end: Instant,
+}
+
+thread_local! {
+    /// The tick that this thread has asked for last. A runtime whose clock is paused may be at
+    /// another time than one before it.
+    static LAST: Cell<Option<Last>> = const { Cell::new(None) };
 }
 
 /// The begin of the first tick.

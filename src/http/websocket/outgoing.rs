@@ -117,6 +117,9 @@ impl Outgoing {
 
     /// Calls with the bytes of the next write.
     pub(super) fn with_slices<R>(&self, call: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        if self.more.is_empty() {
+            return call(&[IoSlice::new(&self.first[self.written..])]);
+        }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         slices[0] = IoSlice::new(&self.first[self.written..]);
         let mut count = 1;
