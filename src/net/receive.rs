@@ -10,8 +10,8 @@
 //!   driver, on kernels without provided buffers, and when the buffers have run out.
 //! - `Ended`: end of stream or error, told once everything before it was taken.
 //!
-//! After several receives in a row that filled their buffers, `read` receives straight into the
-//! caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in flight,
+//! When more receives have filled their buffers than have not, by several, `read` receives straight
+//! into the caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in flight,
 //! it keeps its turn in a task of the runtime's until the kernel has let go of the memory, and what
 //! it received is parked. The polls do so by plain receives, so that nothing is in flight when they
 //! return: `poll_next_up_to` into memory of its own, and `poll_next_into` into the caller's. Waits
@@ -75,6 +75,7 @@ pub(super) struct Receive {
     parked: Cell<Option<Box<Option<ManagedBuf>>>>,
     /// The errno to tell, once, behind the bytes.
     error: Cell<Option<NonZeroI32>>,
+    /// By how many more receives have filled their buffers than have not, lately.
     full_receives: Cell<u8>,
     /// Plain receives of a flood since the others had their turn.
     bulk_receives: Cell<u8>,
@@ -388,15 +389,6 @@ impl Receive {
         self.state.set(State::Ended);
         self.error.set(errno.and_then(NonZeroI32::new));
         Step::End
-    }
-
-    fn count_full(&self, full: bool) {
-        let count = if full {
-            self.full_receives.get().saturating_add(1)
-        } else {
-            0
-        };
-        self.full_receives.set(count);
     }
 
     /// Takes bytes that have been received already, without asking the kernel for more.

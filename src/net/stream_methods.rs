@@ -45,8 +45,8 @@ macro_rules! stream_methods {
             /// Reads into `buf`, overwriting it from its start, and sets its length. A count of
             /// zero means that the peer has finished sending.
             ///
-            /// After several reads in a row that filled their buffers the kernel writes straight
-            /// into a large `buf`; otherwise bytes are copied from where they arrived.
+            /// From a peer that sends much at a time the kernel writes straight into a large `buf`;
+            /// otherwise bytes are copied from where they arrived.
             ///
             /// # Errors
             ///

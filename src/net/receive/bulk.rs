@@ -13,7 +13,8 @@ use crate::{
     sys::{self, PollEvents, option},
 };
 
-/// After so many receives that filled their buffer, a `read` receives into the caller's memory.
+/// When so many more receives have filled their buffer than have not, a `read` receives into the
+/// caller's memory.
 const FULL_RECEIVES_BEFORE_BULK: u8 = 4;
 
 /// A buffer of fewer receive buffers than this is filled faster by copying: a receive of its own
@@ -158,12 +159,13 @@ impl Receive {
         self.bulk_receives
             .set(self.bulk_receives.get() + pieces as u8);
         self.drained.set(count < bytes_max);
-        self.count_bulk(count >= self.pool.buffer_bytes());
+        self.count_full(count >= self.pool.buffer_bytes());
     }
 
-    /// As `count_full`, in a flood: where two sends meet there is a small receive now and then, and
-    /// only several of them say that it is over.
-    fn count_bulk(&self, full: bool) {
+    /// Counts a receive, which was `full` if it has filled its buffer. A peer whose messages are
+    /// large sends a flood, too: the end of each is a small receive. So only several of them say
+    /// that a flood is over.
+    pub(super) fn count_full(&self, full: bool) {
         let count = self.full_receives.get();
         self.full_receives.set(if full {
             count.saturating_add(1).min(2 * FULL_RECEIVES_BEFORE_BULK)
