@@ -181,12 +181,11 @@ impl SharedListener {
                 let Some(cores) = cores else {
                     return TcpListener::from_std(options.listen(self.local_addr)?);
                 };
-                let mut cores = lock(cores);
-                let listener = options.listen(self.local_addr)?;
-                cores.push(worker.core());
-                deal_by_core(&listener, &cores)?;
-                drop(cores);
-                TcpListener::from_std(listener)
+                with_core(&mut lock(cores), worker.core(), |cores| {
+                    let listener = options.listen(self.local_addr)?;
+                    deal_by_core(&listener, cores)?;
+                    TcpListener::from_std(listener)
+                })
             }
             Kind::Socket {
                 socket,
@@ -220,5 +219,41 @@ impl fmt::Debug for SharedListener {
         f.debug_struct("SharedListener")
             .field("local_addr", &self.local_addr)
             .finish_non_exhaustive()
+    }
+}
+
+/// Calls `listen` with `core` at the end of `cores`, where it stays if that succeeds: the program
+/// that deals connections out names sockets by their number.
+fn with_core<T>(
+    cores: &mut Vec<usize>,
+    core: usize,
+    listen: impl FnOnce(&[usize]) -> io::Result<T>,
+) -> io::Result<T> {
+    cores.push(core);
+    let listening = listen(cores);
+    if listening.is_err() {
+        cores.pop();
+    }
+    listening
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_whose_socket_cannot_be_dealt_to_is_not_listed() {
+        let mut cores = Vec::new();
+        with_core(&mut cores, 3, |_| Ok(())).unwrap();
+        let failed = with_core(&mut cores, 1, |cores| {
+            assert_eq!(cores, [3, 1]);
+            Err::<(), _>(io::Error::other("no room for the program"))
+        });
+        assert!(failed.is_err());
+        with_core(&mut cores, 2, |cores| {
+            assert_eq!(cores, [3, 2]);
+            Ok(())
+        })
+        .unwrap();
     }
 }
