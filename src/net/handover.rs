@@ -23,18 +23,18 @@ use std::{
         fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
         unix::{
             fs::FileTypeExt as _,
-            net::{UnixListener, UnixStream},
+            net::{SocketAddr, UnixListener, UnixStream},
         },
     },
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{InheritedSocket, UnixListenOptions, UnixStream as OurStream};
 use crate::{
     io::{AsyncFd, Interest},
-    sys::{self, errno},
+    sys::{self, SocketAddress, errno},
     time,
 };
 
@@ -141,7 +141,7 @@ impl Handover {
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) when the process that serves there
     /// belongs to another user. [`InvalidData`](io::ErrorKind::InvalidData) when it speaks
     /// something else. [`TimedOut`](io::ErrorKind::TimedOut) when another process is taking over
-    /// meanwhile. [`AddrInUse`](io::ErrorKind::AddrInUse) when there is a file at the path which is
+    /// meanwhile, or when the process that serves is stuck. [`AddrInUse`](io::ErrorKind::AddrInUse) when there is a file at the path which is
     /// no socket. `EMFILE` and the like when this process has no room for the descriptors, and the
     /// errors of connect(2) and bind(2). The process that serves is left as it is, and descriptors
     /// that have come are closed.
@@ -335,7 +335,7 @@ fn is_trusted(peer: &UnixStream) -> io::Result<(bool, u32)> {
 fn open(path: &Path) -> io::Result<Handover> {
     let mut last = None;
     for _ in 0..TRIES_MAX {
-        let error = match UnixStream::connect(path) {
+        let error = match connect(path, HANDOVER_TIMEOUT) {
             Ok(previous) => match receive(&previous)? {
                 Some((control, sockets)) => {
                     return Ok(Handover::new(path, control, Some(previous), sockets));
@@ -357,6 +357,31 @@ fn open(path: &Path) -> io::Result<Handover> {
         thread::sleep(TRY_PAUSE);
     }
     Err(last.expect("it was tried"))
+}
+
+/// Connects. Where the queue of the process that listens is full it waits for a place, for at most
+/// `timeout`.
+fn connect(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let address = SocketAddress::from(&SocketAddr::from_pathname(path)?);
+    let stream = UnixStream::from(sys::new_socket(address.family(), false)?);
+    let start = Instant::now();
+    loop {
+        // The limit of writes is that of connects, too. It cannot be zero.
+        let left = timeout.saturating_sub(start.elapsed());
+        stream.set_write_timeout(Some(left.max(Duration::from_millis(1))))?;
+        match -sys::connect_now(stream.as_raw_fd(), &address) {
+            0 => return Ok(stream),
+            errno::EINTR => {}
+            errno::EAGAIN => {
+                let text = format!(
+                    "the queue of the process that listens there was full for {timeout:?}: it may \
+                     be stuck"
+                );
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            errno => return Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
 }
 
 /// Whether no process listens at a path.
@@ -572,5 +597,23 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         drop(far);
         assert!(receive(&near).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_full_queue_is_waited_for_and_not_for_ever() {
+        let name = format!("annulus-handover-queue-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let options = UnixListenOptions::default().backlog(0).remove_stale(true);
+        let listener = options.listen(&path).unwrap();
+        let first = connect(&path, HANDOVER_TIMEOUT).unwrap();
+        let error = connect(&path, Duration::from_millis(10)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        let waiting = {
+            let path = path.clone();
+            thread::spawn(move || connect(&path, HANDOVER_TIMEOUT).map(drop))
+        };
+        drop((listener.accept().unwrap(), first));
+        waiting.join().unwrap().unwrap();
+        fs::remove_file(path).unwrap();
     }
 }
