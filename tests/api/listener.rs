@@ -9,7 +9,9 @@ use annulus::{
 };
 use futures_util::StreamExt as _;
 
-use crate::support::{listen, recv_exact, recv_to_end, run, settle, skip::skip, until};
+use crate::support::{
+    closed_port, listen, recv_exact, recv_to_end, run, settle, skip::skip, until,
+};
 
 fn has_ipv6() -> bool {
     let has = net::TcpListener::bind("[::1]:0").is_ok();
@@ -318,7 +320,10 @@ fn an_ipv6_peer_that_has_reset_has_its_address() {
 #[test]
 fn a_dropped_listener_closes_connections_that_were_not_accepted() {
     run(async {
-        let (listener, addr) = listen().await;
+        // The port is kept, so that no other process listens there in the end.
+        let (_held, addr) = closed_port();
+        let options = TcpListener::options().reuse_port(true);
+        let listener = options.bind(addr).await.unwrap();
         {
             let mut accept = Box::pin(listener.accept());
             assert!(crate::support::poll_once(&mut accept).await.is_pending());

@@ -16,7 +16,8 @@ use std::{
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::build;
+use annulus::workers::SharedListener;
+use support::{build, closed_port};
 
 /// A test that waits this long hangs.
 const HANG: Duration = Duration::from_secs(60);
@@ -141,10 +142,12 @@ impl Drop for Folder {
     }
 }
 
-/// Answers a number of requests, each on a connection of its own or not, and goes away.
-fn server_that_leaves(answers: usize, answer: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
+/// Answers a number of requests, each on a connection of its own or not, and goes away. No other
+/// process listens there as long as the first part is kept.
+fn server_that_leaves(answers: usize, answer: &'static str) -> (SharedListener, String) {
+    let (held, addr) = closed_port();
+    let options = annulus::net::TcpListener::options().reuse_port(true);
+    let listener = options.listen(addr).unwrap();
     thread::spawn(move || {
         let mut left = answers;
         while left > 0 {
@@ -165,7 +168,7 @@ fn server_that_leaves(answers: usize, answer: &'static str) -> String {
             }
         }
     });
-    format!("http://{addr}/")
+    (held, format!("http://{addr}/"))
 }
 
 #[test]
@@ -310,7 +313,7 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
 
 #[test]
 fn load_tells_what_it_has_measured_when_its_server_goes_away() {
-    let url = server_that_leaves(20, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let (_held, url) = server_that_leaves(20, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let told = fails_plainly(piped(example("load", &[&url, "1", "1000"])), "Error: ");
     assert!(told.starts_with("20 requests in "), "{told}");
     assert!(told.contains("99.9 % below"), "{told}");
@@ -340,7 +343,7 @@ fn a_download_that_fails_leaves_nothing() {
     fs::write(folder.path("old"), "as it was").unwrap();
     for to in ["new", "old"] {
         // The first answer is to HEAD, the second ends too early.
-        let url = server_that_leaves(2, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+        let (_held, url) = server_that_leaves(2, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
         let path = folder.path(to);
         fails_plainly(piped(example("download", &[&url, &path])), "Error: ");
     }

@@ -34,7 +34,7 @@ use annulus::{
 
 use crate::{
     restart::{ask, until_answered, while_asked},
-    running::{Child, NEVER, wait_refused},
+    running::{Child, Listeners, NEVER},
     support::{BOUND, Folder, skip::skip, until},
 };
 
@@ -278,14 +278,14 @@ fn a_wait_that_is_dropped_leaves_a_stale_file_that_is_replaced() {
         let mut handover = Handover::open(&path).unwrap();
         assert!(handover.is_first());
         let socket = handover.socket("web", || TcpListener::bind("127.0.0.1:0"));
-        let addr = addr_of(socket.unwrap());
+        let listeners = Listeners::at(addr_of(socket.unwrap()));
         let runtime = Runtime::builder().driver(kind).build().unwrap();
         let soon = async { time::timeout(Duration::from_millis(1), handover.taken()).await };
         assert!(runtime.block_on(soon).is_err());
         drop(runtime);
         assert!(fs::metadata(&path).unwrap().file_type().is_socket());
         // The copy for the next process is gone, too.
-        wait_refused(addr);
+        listeners.wait_refused();
     }
     // Of those that come at once, one is the first, and each of the others takes over from another.
     let ready_count = Arc::new(AtomicUsize::new(0));

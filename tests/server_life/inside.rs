@@ -21,7 +21,7 @@ use annulus::{
 };
 
 use crate::{
-    running::{NEVER, get, wait_refused},
+    running::{Listeners, NEVER, get},
     support::BOUND,
 };
 
@@ -90,14 +90,15 @@ fn a_server_serves_beside_what_its_runtime_has_opened() {
                 assert_eq!(answer, format!("/a {number}"));
             }
             assert_eq!(handle.connections().await.len(), 1);
+            let listeners = Listeners::at(addr);
             handle.stop(NEVER);
-            addr
+            listeners
         };
-        let (report, addr) = soon(future::join(serving, asking)).await;
+        let (report, listeners) = soon(future::join(serving, asking)).await;
         let report: Report = report.unwrap();
         assert_eq!((report.accepted, report.answered), (1, 50), "{report}");
         assert_eq!(asked.get(), 50);
-        wait_refused(addr);
+        listeners.wait_refused();
         // The runtime goes on.
         time::sleep(Duration::from_millis(1)).await;
     });
@@ -198,7 +199,7 @@ fn a_server_whose_future_is_dropped_is_gone() {
             server.shutdown_on(never, NEVER)
         })
         .await;
-        let addr = client.peer_addr().unwrap();
+        let listeners = Listeners::at(client.peer_addr().unwrap());
         serving.abort();
         assert!(soon(serving).await.is_err());
         assert_eq!(Rc::strong_count(&alive), 1);
@@ -210,7 +211,7 @@ fn a_server_whose_future_is_dropped_is_gone() {
         .await;
         // The sockets are closed by entries that the kernel has yet to see.
         let others = thread::spawn(move || {
-            wait_refused(addr);
+            listeners.wait_refused();
             // It is reset: the answer that it waits for will not come.
             assert!(client.read(&mut [0]).is_err());
         });

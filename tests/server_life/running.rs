@@ -1,6 +1,7 @@
 //! A server in the background, clients with raw sockets, and gates that handlers wait at.
 
 use std::{
+    fs,
     future::poll_fn,
     io::{self, BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -27,6 +28,7 @@ pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 /// A server that runs on a thread of its own.
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
+    listeners: Listeners,
     pub(crate) handle: ServerHandle,
     thread: JoinHandle<io::Result<Report>>,
 }
@@ -59,6 +61,7 @@ impl Running {
         let (addr, handle) = told.recv_timeout(BOUND).unwrap();
         Self {
             addr,
+            listeners: Listeners::at(addr),
             handle,
             thread,
         }
@@ -80,7 +83,7 @@ impl Running {
 
     /// Waits until the server refuses connections.
     pub(crate) fn wait_refused(&self) {
-        wait_refused(self.addr);
+        self.listeners.wait_refused();
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -149,17 +152,49 @@ impl Release {
     }
 }
 
-/// Waits until `addr` has no listener.
-pub(crate) fn wait_refused(addr: SocketAddr) {
-    let start = Instant::now();
-    loop {
-        match TcpStream::connect(addr) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
-            // A connection that came too late is reset, which may be told here.
-            Ok(_) | Err(_) => assert!(start.elapsed() < BOUND, "connections are accepted"),
-        }
-        thread::sleep(Duration::from_millis(1));
+/// The sockets that listen at a port, by the numbers that the kernel has for them.
+///
+/// A port whose listeners have closed may get one of another test at once, so that a connection
+/// that is accepted there says nothing about them.
+pub(crate) struct Listeners {
+    port: u16,
+    inodes: Vec<u64>,
+}
+
+impl Listeners {
+    /// Those that are there now.
+    pub(crate) fn at(addr: SocketAddr) -> Self {
+        let port = addr.port();
+        let inodes = listening(port);
+        Self { port, inodes }
     }
+
+    /// Waits until all of them have closed: the port refuses connections then, unless it has
+    /// others.
+    pub(crate) fn wait_refused(&self) {
+        assert!(!self.inodes.is_empty(), "there were no listeners");
+        let start = Instant::now();
+        while listening(self.port).iter().any(|i| self.inodes.contains(i)) {
+            assert!(start.elapsed() < BOUND, "connections are accepted");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// The numbers of all sockets that listen at `port`, as proc(5) has them.
+fn listening(port: u16) -> Vec<u64> {
+    const LISTEN: &str = "0A";
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    // A machine without IPv6 lacks the second.
+    let tables = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let found = lines.filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_, own) = fields[1].rsplit_once(':')?;
+        let is_found = fields[3] == LISTEN && u16::from_str_radix(own, 16) == Ok(port);
+        is_found.then(|| fields[9].parse().unwrap())
+    });
+    found.collect()
 }
 
 pub(crate) fn get(path: &str) -> String {

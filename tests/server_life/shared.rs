@@ -23,7 +23,7 @@ use annulus::{
 };
 
 use crate::{
-    running::{Gate, NEVER, Running, expect_fin, get, wait_refused, waiting},
+    running::{Gate, Listeners, NEVER, Running, expect_fin, get, waiting},
     support::{
         BOUND, echo,
         http::{connect, read_answer},
@@ -139,9 +139,9 @@ fn two_servers_a_tcp_service_and_jobs_live_in_one_set_and_stop_together() {
         let mut waits = connect(pages_addr);
         waits.write_all(get("/wait").as_bytes()).unwrap();
         gate.wait_for(1);
+        let listeners = [figures_addr, pages_addr].map(Listeners::at);
         workers.stop(NEVER);
-        wait_refused(figures_addr);
-        wait_refused(pages_addr);
+        listeners.iter().for_each(Listeners::wait_refused);
         until(|| jobs.load(Ordering::Relaxed) == 3);
         // All that has begun goes on.
         echoed.write_all(b"still").unwrap();
@@ -220,12 +220,13 @@ fn a_handle_stops_its_server_alone_and_a_stop_of_the_set_gives_it_the_same_time(
         let mut client = connect(first_addr);
         client.write_all(get("/wait").as_bytes()).unwrap();
         gate.wait_for(1);
+        let [first, second] = [first_addr, second_addr].map(Listeners::at);
         handle.stop(NEVER);
-        wait_refused(first_addr);
+        first.wait_refused();
         assert!(ask(second_addr, "/").ends_with("second"));
         // It is stopping, so this is no second order to it.
         workers.stop(NEVER);
-        wait_refused(second_addr);
+        second.wait_refused();
         gate.open();
         assert!(read_answer(&mut client).ends_with("/wait"));
         drop(client);
@@ -258,8 +259,9 @@ fn a_handler_stops_everything_of_its_set() {
         let mut client = connect(pages_addr);
         client.write_all(get("/wait").as_bytes()).unwrap();
         gate.wait_for(1);
+        let listeners = Listeners::at(pages_addr);
         assert!(ask(admin_addr, "/stop").ends_with("stopping"));
-        wait_refused(pages_addr);
+        listeners.wait_refused();
         gate.open();
         assert!(read_answer(&mut client).ends_with("/wait"));
         drop(client);
@@ -328,8 +330,9 @@ fn a_server_of_one_worker_stops_with_the_set() {
             let mut client = connect(addr);
             client.write_all(get("/wait").as_bytes()).unwrap();
             gate.wait_for(1);
+            let listeners = Listeners::at(addr);
             workers.stop(NEVER);
-            wait_refused(addr);
+            listeners.wait_refused();
             gate.open();
             assert!(read_answer(&mut client).ends_with("/wait"));
             drop(client);
@@ -364,10 +367,11 @@ fn the_panic_of_one_worker_surfaces_and_the_servers_of_the_others_finish() {
         for _ in 0..10 {
             assert!(ask(addr, "/").ends_with("served"));
         }
+        let listeners = Listeners::at(addr);
         gate.open();
         let error = joined(workers.unwrap()).unwrap_err();
         assert!(error.is_panic() && error.worker() == Some(1), "{error}");
-        wait_refused(addr);
+        listeners.wait_refused();
         assert_eq!(finished.load(Ordering::Relaxed), 2);
     });
 }

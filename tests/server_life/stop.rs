@@ -21,7 +21,7 @@ use annulus::{
 use bytes::Bytes;
 
 use crate::{
-    running::{Gate, NEVER, Running, expect_fin, get, wait_refused, waiting},
+    running::{Gate, Listeners, NEVER, Running, expect_fin, get, waiting},
     support::{BOUND, http::read_answer},
 };
 
@@ -358,11 +358,12 @@ fn first_stops_and_second_cuts(test: &str, kind: &str, signals: [&str; 2]) {
             .unwrap()
     };
     let addr = find("listening ").parse().unwrap();
+    let listeners = Listeners::at(addr);
     let mut client = TcpStream::connect(addr).unwrap();
     client.write_all(get("/").as_bytes()).unwrap();
     find("entered");
     send(signals[0]);
-    wait_refused(addr);
+    listeners.wait_refused();
     send(signals[1]);
     assert_eq!(find("cut "), "1", "{kind}");
     assert!(child.wait().unwrap().success());
