@@ -6,6 +6,8 @@ use annulus::{net::UnixStream, time};
 
 /// How long the program may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The length of an answer.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Sends a request, and returns the text of its answer.
 pub(crate) async fn ask(stream: &UnixStream, request: &str) -> io::Result<String> {
@@ -21,7 +23,11 @@ async fn answer(stream: &UnixStream, request: &str) -> io::Result<String> {
             let head = String::from_utf8_lossy(&received[..end]).into_owned();
             let len = head.strip_prefix("ok ").and_then(|len| len.parse().ok());
             let len: usize = len.ok_or_else(|| io::Error::other(head))?;
-            if let Some(text) = received.get(end + 1..end + 1 + len) {
+            if len > ANSWER_BYTES_MAX {
+                let text = format!("expected up to {ANSWER_BYTES_MAX} bytes, found {len}");
+                return Err(io::Error::other(text));
+            }
+            if let Some(text) = received[end + 1..].get(..len) {
                 return Ok(String::from_utf8_lossy(text).into_owned());
             }
         }

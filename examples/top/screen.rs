@@ -14,11 +14,12 @@ pub(crate) async fn show(
     arguments: &crate::arguments::Arguments,
     is_drawn: bool,
 ) -> crate::plain::Result {
-    let mut stop = std::pin::pin!(signal::ctrl_c());
+    // Each of them ends the view, so that the terminal is as it was.
+    let mut stop = std::pin::pin!(race(signal::ctrl_c(), signal::terminate()));
     let mut before = look(stream).await?;
     loop {
         if let Either::Left(stopped) = race(stop.as_mut(), time::sleep(arguments.pause)).await {
-            return Ok(stopped?);
+            return Ok(stopped.into_inner()?);
         }
         let now = look(stream).await?;
         let frame = crate::frame::frame(&arguments.path, &before, &now);

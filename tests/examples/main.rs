@@ -7,6 +7,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    os::unix::net::UnixListener,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -17,7 +18,7 @@ use std::{
 mod support;
 
 use annulus::workers::SharedListener;
-use support::{build, closed_port};
+use support::{build, closed_port, descriptors::terminal};
 
 /// A test that waits this long hangs.
 const HANG: Duration = Duration::from_secs(60);
@@ -423,9 +424,56 @@ fn a_frame_of_top_has_the_threads_and_servers_of_this_process() {
         }
         assert!(start.elapsed() < HANG, "{frame}");
     }
+    // A signal ends the view, and leaves the terminal as it was.
+    for signal in ["-INT", "-TERM"] {
+        let (mut near, far) = terminal();
+        let mut view = example("top", &[&path, "--seconds", "0.01"]);
+        let view = view.stdout(far.try_clone().unwrap()).spawn().unwrap();
+        let mut drawn = Vec::new();
+        read_until(&mut near, &mut drawn, "HELPER THREADS");
+        assert!(drawn.starts_with(b"\x1b[?1049h"), "the second screen");
+        let pid = view.id().to_string();
+        let killed = Command::new("kill").args([signal, &pid]).status();
+        assert!(killed.unwrap().success());
+        read_until(&mut near, &mut drawn, "\x1b[?7h\x1b[?25h\x1b[?1049l");
+        assert!(ended(view).status.success(), "{signal}");
+        drop(far);
+    }
     let dump = ended(piped(example("top", &[&path, "--dump"])));
     let dump = String::from_utf8(dump.stdout).unwrap();
     assert!(dump.contains("thread `seen by top`"), "{dump}");
     handle.stop(HANG);
     serving.unwrap().join().unwrap();
+}
+
+/// Reads until `text` has come.
+fn read_until(from: &mut File, read: &mut Vec<u8>, text: &str) {
+    while !String::from_utf8_lossy(read).contains(text) {
+        let mut piece = [0; 4096];
+        let count = from.read(&mut piece).unwrap();
+        read.extend_from_slice(&piece[..count]);
+    }
+}
+
+#[test]
+fn top_believes_no_program_that_promises_too_much() {
+    let folder = Folder::new("promises");
+    let path = folder.path("inspect");
+    let listener = UnixListener::bind(&path).unwrap();
+    for (answer, words) in [
+        (
+            format!("ok {}\n", usize::MAX),
+            "expected up to 67108864 bytes",
+        ),
+        (format!("ok {}\n", u128::MAX), "ok 3402823669209384"),
+        ("ok -1\n".to_owned(), "ok -1"),
+        ("ok 5\nabc".to_owned(), "has closed the connection"),
+    ] {
+        let child = piped(example("top", &[&path, "--dump"]));
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap(); // "dump" and its line end
+        stream.write_all(answer.as_bytes()).unwrap();
+        drop(stream);
+        fails_plainly(child, words);
+    }
 }

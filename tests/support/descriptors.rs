@@ -45,6 +45,17 @@ pub(crate) fn pipe() -> (File, File) {
     (made(ends[0].into()), made(ends[1].into()))
 }
 
+/// A terminal: the end of the one who sits there, and that of the program.
+pub(crate) fn terminal() -> (File, File) {
+    let mut ends = [0; 2];
+    let [near, far] = &mut ends;
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the C library writes the two numbers during the call.
+    let result = unsafe { libc::openpty(near, far, nothing, std::ptr::null(), std::ptr::null()) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    (made(ends[0].into()), made(ends[1].into()))
+}
+
 /// A timer that expires once, so many nanoseconds from now.
 pub(crate) fn timer(nanoseconds: i64) -> File {
     let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
