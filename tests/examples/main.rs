@@ -16,6 +16,7 @@ use std::{
 
 #[path = "../support/mod.rs"]
 mod support;
+mod websockets;
 
 use annulus::workers::SharedListener;
 use support::{build, closed_port, descriptors::terminal};
@@ -83,8 +84,8 @@ impl Server {
         let mut line = String::new();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         lines.read_line(&mut line).unwrap();
-        let addr = line.trim().strip_prefix("listening on http://");
-        let addr = addr.and_then(|addr| addr.strip_suffix('/'));
+        let url = line.trim().strip_prefix("listening on ");
+        let addr = url.and_then(|url| url.split_once("://")?.1.strip_suffix('/'));
         let addr = addr.expect("it says where it listens").to_owned();
         Self { process, addr }
     }
@@ -234,6 +235,7 @@ fn what_cannot_be_done_is_told_in_plain_words() {
         ("echo", &[&port], "in use"),
         ("echo_all_cores", &[&port], "in use"),
         ("top", &["/no/such/socket"], "No such file"),
+        ("ws_client", &["ws://127.0.0.1:1/"], "refused"),
     ] {
         fails_plainly(piped(example(name, arguments)), words);
     }
@@ -286,6 +288,11 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
         ("timer", &["nonsense"], ""),
         ("udp_echo", &["nonsense"], "[PORT]"),
         ("upload", &["nonsense"], "[PORT [FOLDER]]"),
+        ("ws_client", &[], "URL [--protocol NAME].."),
+        ("ws_client", &["ws://a.test/", "--protocol", "a b"], "URL "),
+        ("ws_client", &["ws://a.test/", "--close", "1006"], "URL "),
+        ("ws_client", &["ws://a.test/", "--header", "none"], "URL "),
+        ("ws_client", &["ws://a.test/", "else"], "URL "),
     ];
     if cfg!(feature = "json") {
         cases.push(("client_jobs", &["nonsense"], "< JOBS"));
