@@ -115,13 +115,16 @@ impl TaskDump {
         &self.waits
     }
 
-    /// Returns the number of its polls, if the runtime measures.
+    /// Returns the number of its polls, if the runtime measures
+    /// ([`RuntimeBuilder::measure`](super::RuntimeBuilder::measure)). Those of all tasks together
+    /// are counted always: [`Stats::tasks`](super::Stats::tasks).
     #[must_use]
     pub fn polls(&self) -> Option<u64> {
         self.polls.map(|(count, ..)| count)
     }
 
-    /// Returns the time of its longest poll, if the runtime measures.
+    /// Returns the time of its longest poll, if the runtime measures
+    /// ([`RuntimeBuilder::measure`](super::RuntimeBuilder::measure)).
     #[must_use]
     pub fn longest_poll(&self) -> Option<Duration> {
         self.polls.map(|(_, _, longest)| longest)
