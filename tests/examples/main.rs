@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod chat;
 #[path = "../support/mod.rs"]
 mod support;
 mod websockets;
@@ -181,7 +182,8 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
     let inspected = folder.path("inspect");
     let _inspector = annulus::inspect::listen(&inspected).unwrap();
     for (name, arguments) in [
-        ("conformance", &["0"][..]),
+        ("chat", &["0"][..]),
+        ("conformance", &["0"]),
         ("doctor", &[]),
         ("download", &[&url, &copy]),
         ("echo", &["0"]),
@@ -193,6 +195,7 @@ fn output_that_is_full_is_told_and_panics_nowhere() {
         ("proxy", &["0"]),
         ("router", &["0"]),
         ("spider", &[&url]),
+        ("ticker", &["0"]),
         ("timer", &[]),
         ("top", &[&inspected, "--once", "--seconds", "0"]),
         ("udp_echo", &["0"]),
@@ -252,7 +255,8 @@ fn a_spider_without_a_site_crawls_its_own() {
 #[test]
 fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
     let mut cases = vec![
-        ("conformance", &["nonsense"][..], "[PORT]"),
+        ("chat", &["nonsense"][..], "[PORT]"),
+        ("conformance", &["nonsense"], "[PORT]"),
         ("conformance", &["0", "--nonsense", "1"], "[PORT]"),
         ("conformance", &["0", "--idle-timeout", "-1"], "[PORT]"),
         ("conformance", &["0", "--max-body"], "[PORT]"),
@@ -285,6 +289,8 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
         ("router", &["nonsense"], "[PORT]"),
         ("spider", &["http://a.test/", "0"], "[URL [WORKERS]]"),
         ("spider", &["http://a.test/", "few"], "[URL [WORKERS]]"),
+        ("ticker", &["nonsense"], "[PORT] | ticker watch URL COUNT"),
+        ("ticker", &["watch", "ws://a.test/"], "[PORT] |"),
         ("timer", &["nonsense"], ""),
         ("udp_echo", &["nonsense"], "[PORT]"),
         ("upload", &["nonsense"], "[PORT [FOLDER]]"),

@@ -1,12 +1,13 @@
 //! The HTTP server and clients that others wrote: curl, wrk, h2load, nginx in front, Python's
-//! requests, httpx, aiohttp and websockets, and Node's fetch. Beside them are other programs' UDP
-//! sockets.
+//! requests, httpx, aiohttp and websockets, Node's fetch, and Chromium. Beside them are other
+//! programs' UDP sockets.
 //!
 //! A client that is not installed is skipped, and said so; with `ANNULUS_REQUIRE_ALL=1` it is a
 //! failure. The Python packages of `requirements.txt`, which stands beside this file, are installed
 //! into the target folder.
 #![cfg(feature = "http")]
 
+mod browser;
 #[path = "../support/mod.rs"]
 mod support;
 mod udp;
