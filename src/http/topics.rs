@@ -59,7 +59,8 @@
 //! Topics live in one process. To join several, publish into a bus of yours (Redis, NATS, `NOTIFY`
 //! of PostgreSQL) instead, and let one task of each process take the messages off the bus and call
 //! [`publish`](Topics::publish) for each: that is all a bus needs. It is safe from any thread, keeps
-//! the bus's order, and never waits.
+//! the bus's order, and never waits. The program `chat_cluster` of examples/ecosystem does so with
+//! Redis.
 //!
 //! # Limits
 //!
