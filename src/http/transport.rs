@@ -312,9 +312,7 @@ impl Transport {
             },
             Kind::Other(other) => {
                 let _turn = other.write_turn().await;
-                for part in slices_of(&bufs) {
-                    other.write_in_turn(part).await?;
-                }
+                other.write_parts_in_turn(slices_of(&bufs)).await?;
                 Ok(bufs)
             }
         };
@@ -346,9 +344,7 @@ impl Transport {
                 Either::Left(write) => Ok(write.await?.1),
                 Either::Right((other, parts)) => {
                     let _turn = other.write_turn().await;
-                    for part in parts.parts() {
-                        other.write_in_turn(part).await?;
-                    }
+                    other.write_parts_in_turn(parts.parts()).await?;
                     Ok(parts)
                 }
             }
@@ -543,6 +539,29 @@ impl Other {
             }
             self.taken.set(self.taken.get() + count as u64);
             bytes = &bytes[count..];
+        }
+        poll_fn(|context| self.with(|stream| stream.poll_flush(context))).await
+    }
+
+    /// As `write_in_turn`, of several parts, as many at once as the stream takes.
+    async fn write_parts_in_turn<'a>(
+        &self,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> io::Result<()> {
+        let mut slices: Vec<_> = parts.into_iter().map(IoSlice::new).collect();
+        let mut left: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut slices = &mut slices[..];
+        while left > 0 {
+            let write = |stream: &mut dyn ByteStream, context: &mut Context<'_>| {
+                stream.poll_write_vectored(context, slices)
+            };
+            let count = poll_fn(|context| self.with(|stream| write(stream, context))).await?;
+            if count == 0 || count > left {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.taken.set(self.taken.get() + count as u64);
+            left -= count;
+            IoSlice::advance_slices(&mut slices, count);
         }
         poll_fn(|context| self.with(|stream| stream.poll_flush(context))).await
     }

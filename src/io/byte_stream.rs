@@ -140,7 +140,8 @@ pub trait ByteWrite {
     /// at least one, unless there are none.
     ///
     /// A destination without a method of its own takes bytes of one slice, the first that has some.
-    /// Sockets take all that the kernel has room for, by one call.
+    /// Sockets take all that the kernel has room for, by one call, and TLS puts short slices into
+    /// one record.
     ///
     /// # Errors
     ///
@@ -426,22 +427,25 @@ macro_rules! reads_by_method {
 }
 
 /// Gives a type and references to it the writing trait, by the type's own methods that take
-/// `&self`. A type with the word `vectored` has a method `poll_write_vectored` as well, and may
-/// name the method that tells whether that takes several slices.
+/// `&self`. The type may name the method that tells whether it takes several slices at once.
 macro_rules! writes_by_method {
-    (vectored: $Type:ty $(, $($bound:tt)+)?) => {
-        crate::io::writes_by_method!(vectored if |_| true => $Type $(, $($bound)+)?);
-    };
     (vectored if $is_vectored:expr => $Type:ty $(, $($bound:tt)+)?) => {
-        crate::io::writes_by_method!(@impl vectored $is_vectored, $Type, $Type $(, $($bound)+)?);
-        crate::io::writes_by_method!(@impl vectored $is_vectored, $Type, &$Type $(, $($bound)+)?);
+        crate::io::writes_by_method!(@impl $is_vectored, $Type, $Type $(, $($bound)+)?);
+        crate::io::writes_by_method!(@impl $is_vectored, $Type, &$Type $(, $($bound)+)?);
     };
     ($Type:ty $(, $($bound:tt)+)?) => {
-        crate::io::writes_by_method!(@impl $Type, $Type $(, $($bound)+)?);
-        crate::io::writes_by_method!(@impl $Type, &$Type $(, $($bound)+)?);
+        crate::io::writes_by_method!(vectored if |_| true => $Type $(, $($bound)+)?);
     };
-    (@impl vectored $is_vectored:expr, $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
-        crate::io::writes_by_method!(@with {
+    (@impl $is_vectored:expr, $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
+        impl $(<$($bound)+>)? crate::io::ByteWrite for $Writing {
+            fn poll_write(
+                &mut self,
+                context: &mut std::task::Context<'_>,
+                bytes: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                <$Type>::poll_write(self, context, bytes)
+            }
+
             fn poll_write_vectored(
                 &mut self,
                 context: &mut std::task::Context<'_>,
@@ -453,22 +457,6 @@ macro_rules! writes_by_method {
             fn is_write_vectored(&self) -> bool {
                 let is_vectored: fn(&$Type) -> bool = $is_vectored;
                 is_vectored(self)
-            }
-        } $Type, $Writing $(, $($bound)+)?);
-    };
-    (@impl $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
-        crate::io::writes_by_method!(@with {} $Type, $Writing $(, $($bound)+)?);
-    };
-    (@with { $($method:tt)* } $Type:ty, $Writing:ty $(, $($bound:tt)+)?) => {
-        impl $(<$($bound)+>)? crate::io::ByteWrite for $Writing {
-            $($method)*
-
-            fn poll_write(
-                &mut self,
-                context: &mut std::task::Context<'_>,
-                bytes: &[u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                <$Type>::poll_write(self, context, bytes)
             }
 
             fn poll_flush(

@@ -4,7 +4,8 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     future::poll_fn,
-    io, mem,
+    io::{self, IoSlice},
+    mem,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -105,17 +106,23 @@ impl Pipe {
         Some(ManagedBuf::own(mem::take(&mut taken.bytes)))
     }
 
-    /// Adds as many of `bytes` as there is room for. `None` means that there is none.
-    fn put(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+    /// Adds as many bytes of `slices` as there is room for. `None` means that there is none.
+    fn put(&self, slices: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         if self.ended.get() || self.broken.get() {
             return Some(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let room = self.bytes_max.saturating_sub(self.bytes.borrow().len());
-        if room == 0 && !bytes.is_empty() {
+        let mut bytes = self.bytes.borrow_mut();
+        let before = bytes.len();
+        let room = self.bytes_max.saturating_sub(before);
+        if room == 0 && slices.iter().any(|slice| !slice.is_empty()) {
             return None;
         }
-        let count = room.min(bytes.len());
-        self.bytes.borrow_mut().extend_from_slice(&bytes[..count]);
+        for slice in slices {
+            let left = before + room - bytes.len();
+            bytes.extend_from_slice(&slice[..left.min(slice.len())]);
+        }
+        let count = bytes.len() - before;
+        drop(bytes);
         self.wake_reader();
         Some(Ok(count))
     }
@@ -222,13 +229,26 @@ impl Duplex {
     ///
     /// As [`write_all`](Self::write_all).
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    /// Takes as many bytes of `slices` as there is room for, one slice after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_all`](Self::write_all).
+    pub fn poll_write_vectored(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let pipe = &self.outgoing;
-        if let Some(taken) = pipe.put(bytes) {
+        if let Some(taken) = pipe.put(slices) {
             return Poll::Ready(taken);
         }
         let waker = context.waker().clone();
         // That was the user's code, which may have read.
-        if let Some(taken) = pipe.put(bytes) {
+        if let Some(taken) = pipe.put(slices) {
             return Poll::Ready(taken);
         }
         drop(pipe.writer.replace(Some(waker)));

@@ -235,7 +235,7 @@ impl<S: Stream> OwnedWriteHalf<S> {
     }
 }
 
-writes_by_method!(vectored: OwnedWriteHalf<S>, S: Stream);
+writes_by_method!(OwnedWriteHalf<S>, S: Stream);
 
 impl<S: Stream> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {

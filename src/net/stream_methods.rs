@@ -428,7 +428,7 @@ macro_rules! stream_methods {
         }
 
         crate::io::reads_by_method!($Stream);
-        crate::io::writes_by_method!(vectored: $Stream);
+        crate::io::writes_by_method!($Stream);
     };
 }
 

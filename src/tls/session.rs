@@ -3,7 +3,10 @@
 //! Everything that lasts from one call to the next is here, so that nothing depends on a future
 //! that may be dropped: what came in and makes no whole record yet, and what is to be sent.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, Error, HandshakeKind, InvalidMessage,
@@ -53,6 +56,8 @@ pub(super) struct Session {
 enum Words<'a> {
     None,
     Data(&'a [u8]),
+    /// The first bytes of several slices, as many as the number says.
+    Parts(&'a [IoSlice<'a>], usize),
     CloseNotify,
 }
 
@@ -160,6 +165,12 @@ impl Session {
         self.say(Words::Data(data))
     }
 
+    /// Appends the first `count` bytes of `slices` to the outgoing records, one slice after the
+    /// other.
+    pub(super) fn send_parts(&mut self, slices: &[IoSlice<'_>], count: usize) -> io::Result<()> {
+        self.say(Words::Parts(slices, count))
+    }
+
     /// Tells the peer that nothing more is sent. It may be told again.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.say(Words::CloseNotify)
@@ -265,16 +276,39 @@ fn write<S>(
 ) -> Result<(), Error> {
     match words {
         Words::None => Ok(()),
-        Words::Data(data) => {
-            let record_count = 1 + data.len() / RECORD_DATA_MAX;
-            let room = data.len() + record_count * RECORD_OVERHEAD_MAX;
-            append(outgoing, room, |room| {
-                state.encrypt(data, room).map_err(encrypt_error)
+        Words::Data(data) => append(outgoing, records_room(data.len()), |room| {
+            state.encrypt(data, room).map_err(encrypt_error)
+        }),
+        Words::Parts(slices, count) => {
+            // rustls takes one slice, so the parts stand together after the room of their records,
+            // in memory that is kept.
+            append(outgoing, records_room(count) + count, |room| {
+                let (room, data) = room.split_at_mut(room.len() - count);
+                gather(slices, data);
+                state
+                    .encrypt(data, room)
+                    .map_err(|error| encrypt_error(error).map(|required| required + count))
             })
         }
         Words::CloseNotify => append(outgoing, RECORD_OVERHEAD_MAX, |room| {
             state.queue_close_notify(room).map_err(encrypt_error)
         }),
+    }
+}
+
+/// Bytes that suffice for the records of so much data.
+fn records_room(data_bytes: usize) -> usize {
+    let record_count = 1 + data_bytes / RECORD_DATA_MAX;
+    data_bytes + record_count * RECORD_OVERHEAD_MAX
+}
+
+/// Fills `data` with the first bytes of `slices`, which have that many.
+fn gather(slices: &[IoSlice<'_>], mut data: &mut [u8]) {
+    for slice in slices {
+        let count = slice.len().min(data.len());
+        let (part, rest) = data.split_at_mut(count);
+        part.copy_from_slice(&slice[..count]);
+        data = rest;
     }
 }
 

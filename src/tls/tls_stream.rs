@@ -3,7 +3,8 @@
 use std::{
     fmt,
     future::poll_fn,
-    io, mem,
+    io::{self, IoSlice},
+    mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -19,6 +20,9 @@ use crate::{
 
 /// How much data is encrypted and sent at once.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
+/// How much data of several slices is. The slices stand in the memory of their records for that,
+/// and together they fit into what is kept of it.
+const PARTS_BYTES_MAX: usize = 32 * 1024;
 
 /// A connection that speaks TLS, made by [`connect`](super::connect).
 ///
@@ -239,17 +243,48 @@ impl TlsStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let count = bytes.len().min(PIECE_BYTES_MAX);
+        self.poll_encrypt(context, count, |session| session.send(&bytes[..count]))
+    }
+
+    /// As [`poll_write`](Self::poll_write), for the first bytes of `slices`, one slice after the
+    /// other. Short slices share a record.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
+    pub fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = slices.iter().filter(|slice| !slice.is_empty());
+        let first = filled.next().map_or(&[][..], |slice| slice);
+        if first.len() >= PARTS_BYTES_MAX || filled.next().is_none() {
+            return self.poll_write(context, first);
+        }
+        let mut count = 0;
+        for slice in slices {
+            count = PARTS_BYTES_MAX.min(count + slice.len());
+        }
+        self.poll_encrypt(context, count, |session| session.send_parts(slices, count))
+    }
+
+    /// Has `encrypt` append the records of `count` bytes to those that are to be sent.
+    fn poll_encrypt(
+        &mut self,
+        context: &mut Context<'_>,
+        count: usize,
+        encrypt: impl FnOnce(&mut Session) -> io::Result<()>,
+    ) -> Poll<io::Result<usize>> {
         if !self.is_open() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(self.poll_send(context))?;
-        let count = bytes.len().min(PIECE_BYTES_MAX);
         if count == 0 {
             return Poll::Ready(Ok(0));
         }
-        self.session
-            .send(&bytes[..count])
-            .inspect_err(|_| self.cannot_send = true)?;
+        encrypt(&mut self.session).inspect_err(|_| self.cannot_send = true)?;
         // It is taken, whether it goes at once or later.
         match self.poll_send(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -318,6 +353,18 @@ impl ByteRead for TlsStream {
 impl ByteWrite for TlsStream {
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Self::poll_write(self, context, bytes)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Self::poll_write_vectored(self, context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,7 +8,7 @@ use std::{
 
 use annulus::{
     io::{ByteRead as _, ByteWrite},
-    spawn,
+    spawn, stats,
     task::yield_now,
 };
 
@@ -157,6 +157,23 @@ fn slices_are_taken_one_after_the_other() {
             .unwrap();
         let received = peer.await.unwrap();
         assert!(received.len() == LEN && is_pattern(&received, 0));
+    });
+}
+
+/// Over TLS they are one record.
+#[test]
+fn short_slices_are_taken_together_by_one_system_call() {
+    each(async |_, mut near, mut far| {
+        if !near.is_write_vectored() {
+            return;
+        }
+        let slices = [&b"head"[..], b"", b" and", b" body"].map(IoSlice::new);
+        let before = stats().driver.attempts;
+        let count = poll_fn(|context| near.poll_write_vectored(context, &slices)).await;
+        assert_eq!(count.unwrap(), 13);
+        assert!(stats().driver.attempts <= before + 1);
+        poll_fn(|context| near.poll_flush(context)).await.unwrap();
+        assert_eq!(recv_exact(&mut far.stream, 13).await, b"head and body");
     });
 }
 

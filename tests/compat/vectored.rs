@@ -3,12 +3,13 @@
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use annulus::{
+    ManagedBuf,
     compat::{Compat, FromTokio},
-    io::{ByteRead, ByteStream, ByteWrite, duplex},
+    io::{ByteRead, ByteStream, ByteWrite, Duplex, duplex},
     net::UnixStream,
     stats,
 };
@@ -92,15 +93,60 @@ fn a_stream_tells_whether_it_takes_several_slices() {
         let (near, _far) = UnixStream::pair().unwrap();
         assert!(tells(std::rc::Rc::new(near)));
         let (near, _far) = duplex(10);
-        assert!(!tells(near));
+        assert!(tells(near));
+        let (near, _far) = duplex(10);
+        assert!(!tells(OneSlice(near)));
     });
 }
 
 #[test]
-fn a_stream_in_memory_takes_the_first_slice_that_has_bytes() {
+fn a_stream_in_memory_takes_slices_while_there_is_room() {
+    run_each(async || {
+        let (near, mut far) = duplex(15);
+        let mut near = Compat::new(near);
+        for (sent, count) in [
+            (write_once::<Tokio, _>(&mut near, &[b"", b"one", b"two"]), 6),
+            (
+                write_once::<Futures, _>(&mut near, &[b"one", b"", b"two"]),
+                6,
+            ),
+            (write_once::<Hyper, _>(&mut near, &[b"one", b"two"]), 3),
+        ] {
+            assert_eq!(sent, (count, 0));
+        }
+        let received = ByteRead::recv(&mut far).await.unwrap();
+        assert_eq!(&*received, b"onetwoonetwoone");
+    });
+}
+
+/// A stream without a method of its own for several slices.
+struct OneSlice(Duplex);
+
+impl ByteRead for OneSlice {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.0.poll_recv(context)
+    }
+}
+
+impl ByteWrite for OneSlice {
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(context, bytes)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_shutdown(context)
+    }
+}
+
+#[test]
+fn a_stream_without_a_method_for_slices_takes_the_first_that_has_bytes() {
     run_each(async || {
         let (near, mut far) = duplex(100);
-        let mut near = Compat::new(near);
+        let mut near = Compat::new(OneSlice(near));
         for sent in [
             write_once::<Tokio, _>(&mut near, &[b"", b"first", b"second"]),
             write_once::<Futures, _>(&mut near, &[b"", b"first", b"second"]),

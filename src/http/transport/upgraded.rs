@@ -262,8 +262,7 @@ impl Upgraded {
 
     /// Takes the first bytes of `slices`, one slice after the other, and returns how many. A
     /// connection that is a socket sends them as
-    /// [`TcpStream::poll_write_vectored`](crate::net::TcpStream::poll_write_vectored) does; TLS
-    /// takes bytes of one slice.
+    /// [`TcpStream::poll_write_vectored`](crate::net::TcpStream::poll_write_vectored) does.
     ///
     /// # Errors
     ///
