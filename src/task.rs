@@ -61,10 +61,15 @@
 // The number of references is the sum of both. A waker may be cloned here and dropped there, so
 // the count in the word may be below zero.
 //
+// The owner of an unfinished task need not know of that. When it has taken the task from the inbox
+// it adds a *loan* to the word's count, and notes that in the task's state: references that are
+// none, so that the count stays above zero while wakers are cloned here and dropped there, and no
+// sleep is ended for them. The owner takes the loan back before the task is finished or merged.
+//
 // | state of the word | who may do what | what ends it |
 // |---|---|---|
 // | no flag | the owner changes `local`, others the word's count, which is 0 or more | a count below 0 or a wake elsewhere: *queued*; `local` falls to 0 or the owner closes: *merged*, or freed if the word is 0 too |
-// | `QUEUED` | the same, and `inbox_next` belongs to the one who set the flag, then to the owner; no thread frees the task | the owner takes it from the inbox (`task_ref::settle`), adds the word's count to `local`, and schedules it if `WAKE` is set |
+// | `QUEUED` | the same, and `inbox_next` belongs to the one who set the flag, then to the owner; no thread frees the task | the owner takes it from the inbox (`task_ref::settle`), adds the word's count to `local`, lends to the word if the task is unfinished, and schedules it if `WAKE` is set |
 // | `MERGED` | `local` is 0 for ever; every thread, the owner's too, changes the word's count, and none queues the task any more | the count falls to 0: the thread that did that frees the task |
 // | `MERGED` and `QUEUED` | as `MERGED`, but no thread frees it | the owner takes it from the inbox, or the one who set `QUEUED` finds the inbox closed; who of them clears the flag and finds the count 0 frees the task |
 //

@@ -31,6 +31,9 @@ impl State {
     pub(super) const SYSTEM: Self = Self(1 << 6);
     /// No dump shows it.
     pub(super) const HIDDEN: Self = Self(1 << 7);
+    /// The word's count has [`LOAN`](super::word::LOAN) references that are none. Only an
+    /// unfinished task has them.
+    pub(super) const LENT: Self = Self(1 << 8);
     /// The bits of the number that the last poll noted, see [`Self::noting`].
     pub(super) const NOTE: Self = Self(0xff << 24);
 

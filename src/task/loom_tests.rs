@@ -281,6 +281,82 @@ fn loom_a_sleeping_owner_is_woken_for_a_reference_and_then_ends() {
     });
 }
 
+/// Wakes a task as another thread does, after which its owner lends to it.
+fn wake_with_loan(tasks: &Tasks, waker: &Waker) {
+    waker.wake_by_ref();
+    let _entered = tasks.enter();
+    tasks.poll_inbox();
+}
+
+#[test]
+fn loom_a_task_with_a_loan_is_finished_while_its_wakers_are_dropped_there() {
+    model(3, || {
+        let (tasks, _unpark) = new_tasks();
+        let (handle, waker) = {
+            let _entered = tasks.enter();
+            task_and_waker(&tasks)
+        };
+        wake_with_loan(&tasks, &waker);
+        let _entered = tasks.enter();
+        let wakers = [waker.clone(), waker.clone()];
+        let thread = thread::spawn(move || {
+            let [first, second] = wakers;
+            drop(first);
+            second.wake();
+        });
+        tasks.run(1);
+        assert!(handle.is_finished());
+        drop(handle);
+        drop(waker);
+        thread.join().unwrap();
+        tasks.poll_inbox();
+    });
+}
+
+#[test]
+fn loom_a_task_with_a_loan_is_woken_while_the_owner_falls_asleep() {
+    model(3, || {
+        let (tasks, unpark) = new_tasks();
+        let (root, dropped) = {
+            let _entered = tasks.enter();
+            (tasks.root_waker(), tasks.root_waker())
+        };
+        wake_with_loan(&tasks, &root);
+        let _entered = tasks.enter();
+        assert!(tasks.take_root_wake());
+        let thread = thread::spawn(move || {
+            drop(dropped);
+            root.wake();
+        });
+        while !tasks.take_root_wake() {
+            sleep_once(&tasks, &unpark);
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_wakers_of_a_task_with_a_loan_are_dropped_while_the_runtime_ends() {
+    model(3, || {
+        let (tasks, _unpark) = new_tasks();
+        let root = {
+            let _entered = tasks.enter();
+            tasks.root_waker()
+        };
+        wake_with_loan(&tasks, &root);
+        let clone = {
+            let _entered = tasks.enter();
+            root.clone()
+        };
+        let thread = thread::spawn(move || {
+            drop(clone);
+            root.wake();
+        });
+        drop(tasks);
+        thread.join().unwrap();
+    });
+}
+
 #[test]
 fn loom_wakers_of_another_runtime_on_this_thread_take_the_way_of_a_foreign_thread() {
     model(3, || {

@@ -436,11 +436,7 @@ impl Scheduler {
     /// Hands the output of a task over to its join handle, if there is one.
     fn finish(&self, task: &TaskRef, outcome: Outcome) {
         let state = task.state();
-        task.set_state(
-            state
-                .without(State::RUNNING.with(State::SCHEDULED))
-                .with(State::FINISHED.with(State::OUTPUT)),
-        );
+        task.set_finished();
         self.counters.completed.add_one();
         if state.has(State::SYSTEM) {
             self.system_count.set(self.system_count.get() - 1);

@@ -8,7 +8,7 @@ use super::{
     inbox::{Inbox, Push},
     primitives::Arc,
     raw::Name,
-    word::Next,
+    word::{LOAN, Next},
 };
 
 /// A reference on the owner's thread: the thread that made the [`super::Tasks`], whether these
@@ -86,10 +86,33 @@ impl TaskRef {
         if self.local.get() == 0 {
             return;
         }
+        self.end_loan();
         self.unlink();
         // SAFETY: the pointer came from an `Arc`, which the owner still has.
         unsafe { Arc::increment_strong_count(self.inbox) };
         self.word.merge(self.local.replace(0));
+    }
+
+    /// Marks the task as finished: its output is there, and its future is not.
+    #[inline]
+    pub(super) fn set_finished(&self) {
+        self.end_loan();
+        self.set_state(
+            self.state()
+                .without(State::RUNNING.with(State::SCHEDULED))
+                .with(State::FINISHED.with(State::OUTPUT)),
+        );
+    }
+
+    /// Takes back what [`settle`] has lent. From here on the owner is told of each reference that
+    /// is dropped elsewhere.
+    #[inline]
+    fn end_loan(&self) {
+        let state = self.state();
+        if state.has(State::LENT) {
+            self.set_state(state.without(State::LENT));
+            add_local(self, self.word.take_count() - LOAN);
+        }
     }
 
     /// Asks for the task's future to be dropped at the task's next turn.
@@ -237,16 +260,30 @@ pub(super) unsafe fn settle(task: NonNull<Header>) -> Option<TaskRef> {
         unsafe { proceed(task, next) };
         return None;
     }
-    let taken = header.word.take();
+    let before = header.state();
+    // Other threads have wakers of this task, and may drop others like them again and again.
+    if !before.has(State::FINISHED) {
+        header.set_state(before.with(State::LENT));
+    }
+    let taken = header.word.take(loan_of(header.state()));
     // One more, for the reference that is made below.
-    let sum = i64::from(local) + taken.count() + 1;
-    match u32::try_from(sum) {
+    add_local(header, taken.count() - loan_of(before) + 1);
+    // SAFETY: it was counted above.
+    let task = unsafe { TaskRef::from_raw(task) };
+    taken.is_woken().then_some(task)
+}
+
+/// The references in the word's count that are none.
+fn loan_of(state: State) -> i64 {
+    if state.has(State::LENT) { LOAN } else { 0 }
+}
+
+/// Adds references to the owner's count that were counted in the word.
+fn add_local(header: &Header, count: i64) {
+    match u32::try_from(i64::from(header.local.get()) + count) {
         Ok(sum) => header.local.set(sum),
         Err(_) => process::abort(), // four billion forgotten wakers
     }
-    // SAFETY: it was counted in `sum`.
-    let task = unsafe { TaskRef::from_raw(task) };
-    taken.is_woken().then_some(task)
 }
 
 /// Does what a change of the word demands.

@@ -8,6 +8,10 @@ const MERGED: i64 = 1 << 2;
 const COUNT_SHIFT: u32 = 3;
 const ONE: i64 = 1 << COUNT_SHIFT;
 
+/// References that the owner lends to the word: so many may be dropped elsewhere before the owner
+/// is told.
+pub(super) const LOAN: i64 = 1 << 20;
+
 /// One reading of a [`Word`].
 #[derive(Clone, Copy)]
 pub(super) struct Reading(i64);
@@ -108,11 +112,17 @@ impl Word {
         }
     }
 
-    /// Takes count and flags for the owner, who adds the count to its own. Not after a merge.
-    pub(super) fn take(&self) -> Reading {
-        let taken = Reading(self.0.swap(0, Ordering::AcqRel));
+    /// Takes count and flags for the owner, who adds the count to its own, and lends `loan`
+    /// references. Not after a merge.
+    pub(super) fn take(&self, loan: i64) -> Reading {
+        let taken = Reading(self.0.swap(loan * ONE, Ordering::AcqRel));
         assert!(!taken.is_merged(), "a task was merged twice");
         taken
+    }
+
+    /// Takes the count for the owner, who adds it to its own. The flags stay.
+    pub(super) fn take_count(&self) -> i64 {
+        Reading(self.0.fetch_and(ONE - 1, Ordering::AcqRel)).count()
     }
 
     /// Ends the time in the inbox of a task that the owner will not look at again. Tells whether

@@ -54,6 +54,30 @@ fn a_wake_of_the_root_from_another_thread_ends_the_sleep() {
 }
 
 #[test]
+fn wakers_that_are_dropped_elsewhere_end_no_sleep_after_the_first_wake_from_there() {
+    let (tasks, unpark) = new_tasks();
+    let _entered = tasks.enter();
+    let (handle, waker) = waker_of_a_task(&tasks);
+    let elsewhere = |call: fn(Waker)| {
+        let clones: Vec<_> = (0..100).map(|_| waker.clone()).collect();
+        thread::spawn(move || clones.into_iter().for_each(call))
+            .join()
+            .unwrap();
+    };
+    elsewhere(Waker::wake);
+    run_all(&tasks);
+    assert!(tasks.prepare_park());
+    elsewhere(drop);
+    assert_eq!(unpark.calls(), 0);
+    elsewhere(Waker::wake);
+    assert_eq!(unpark.calls(), 1);
+    tasks.unparked();
+    handle.abort();
+    run_all(&tasks);
+    assert!(handle.is_finished());
+}
+
+#[test]
 fn many_wakes_end_a_sleep_once() {
     let (tasks, unpark) = new_tasks();
     let _entered = tasks.enter();
