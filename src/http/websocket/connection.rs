@@ -600,7 +600,7 @@ impl Drop for Driven {
 mod tests {
     use super::*;
 
-    /// An idle WebSocket costs this, beside its tunnel and the state of its user. Eight bytes of it are
+    /// An idle WebSocket costs this, beside its tunnel and the state of its user. Eight bytes are
     /// the place of its subscriptions.
     #[test]
     fn a_connection_is_small() {

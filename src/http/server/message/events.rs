@@ -36,7 +36,8 @@ impl Request {
     ///     Router::new()
     ///         .get("/news", async move |request: Request| request.events(&listen, "news"))
     ///         .post("/news", async move |mut request: Request| -> annulus::http::Result<String> {
-    ///             let text = request.take_body().text().await?;
+    ///             let bytes = request.take_body().bytes().await?;
+    ///             let text = String::from_utf8_lossy(&bytes).into_owned();
     ///             let count = publish.publish("news", text);
     ///             Ok(format!("{count} read it\n"))
     ///         })
