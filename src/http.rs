@@ -195,7 +195,8 @@ pub(crate) use server::detached;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
     Handler, IntoResponse, Job, MakeHandler, Pairs, Phase, Report, Request, Response, Router,
-    Server, ServerHandle, SharedServer, Timeouts, WorkerClone, metrics,
+    Server, ServerHandle, SharedServer, Timeouts, WebSocketEndpoint, WebSocketHandler, WorkerClone,
+    metrics,
 };
 pub use transport::{Transport, upgraded::Upgraded};
 pub use websocket::WebSocket;

@@ -42,6 +42,7 @@ pub use make_handler::MakeHandler;
 pub use message::Json;
 pub use message::{
     Body, BodyWriter, Event, EventSender, Form, Handler, IntoResponse, Pairs, Request, Response,
+    WebSocketEndpoint, WebSocketHandler,
 };
 pub use metrics::metrics;
 pub use phase::Phase;
@@ -52,9 +53,7 @@ pub use timeouts::Timeouts;
 pub use worker_clone::WorkerClone;
 
 use std::{
-    fmt,
-    future::Future,
-    io,
+    fmt, io,
     net::{SocketAddr, ToSocketAddrs},
     os::fd::OwnedFd,
     path::PathBuf,

@@ -24,6 +24,21 @@
 //! A request that does not open a WebSocket is answered by the rule that it breaks: a plain GET by
 //! 426, a page of another origin by 403. [`Options`] has the settings.
 //!
+//! Or an object serves all connections of a worker, by a function for each event: see
+//! [`WebSocketHandler`](super::WebSocketHandler).
+//! That suits servers with very many connections, most of which are at rest:
+//!
+//! | | An async function each | A handler object |
+//! |---|---|---|
+//! | A handler answers by | [`Request::websocket`] | [`Request::websocket_endpoint`] |
+//! | The state of a connection | the function's variables | `WebSocketHandler::Data` |
+//! | Sending from elsewhere | [`Sender`] | [`Peer`] |
+//! | A connection at rest has | its function's future | no future and no task |
+//! | and costs, beside an idle one of HTTP | some 200 bytes and the future | as much and the data |
+//!
+//! [`Request::websocket`]: super::Request::websocket
+//! [`Request::websocket_endpoint`]: super::Request::websocket_endpoint
+//!
 //! # What goes on by itself
 //!
 //! The connection does its work whenever the function waits, whatever it waits for:
@@ -33,7 +48,9 @@
 //! - a ping is answered. After [`Options::ping_interval`] without a byte from the peer a ping is
 //!   sent, and after [`Options::ping_timeout`] without an answer the connection ends;
 //! - a close frame of the peer is answered. When the server stops, the peer is sent a close frame
-//!   with [`CloseCode::GOING_AWAY`];
+//!   with [`CloseCode::GOING_AWAY`], or another [`Options::stop_code`]. Those of many connections
+//!   are spread over half of the time until the deadline, so that their clients do not come back
+//!   all at once: 1,000 a second, or as many more as that time asks for;
 //! - a frame that breaks a rule is answered by a close frame with the code of that rule.
 //!
 //! At most one message is received before the function asks for it. So a peer that sends faster
@@ -70,20 +87,23 @@
 //! [`fragments_max`](Options::fragments_max), and the bytes that wait to be sent by
 //! [`buffered_bytes_max`](Options::buffered_bytes_max). A connection at rest holds no buffer.
 //!
-//! A message has no time of its own: a peer that sends a byte now and then keeps its connection, and
-//! what has come of its message.
+//! A message has no time of its own: a peer that sends a byte now and then keeps its connection,
+//! and the part of its message that has come.
 
 // # How it works
 //
 // `connection.rs` has the state that all handles of a connection share. `connection/driving.rs` has
 // its *driver*: the only code that receives, writes and looks at the clock, with the waker of the
-// one task that polls it. At a server that is the future that also polls the handler's function
-// (`serving.rs`): it receives until a message is complete, polls the function, and then writes
-// everything that was sent. So every operation of a handle is a change of memory, and dropping its
-// future loses nothing. At a client it is a task of its own (`calling.rs`).
+// one task that polls it. At a server that is the tunnel, which the worker polls. It also polls the
+// handler's function (`serving.rs`) or the calls of a handler object, which the server has: it
+// receives until a message is complete, polls these, and then writes everything that was sent. So
+// every operation of a handle is a change of memory, and dropping its future loses nothing. At a
+// client it is a task of its own (`calling.rs`).
 //
-// `incoming.rs` puts messages together, `outgoing.rs` keeps frames until they are written, and
-// `pulse.rs` has the times.
+// Most connections are at rest: nothing of a frame is here, and nothing waits to be sent. Then
+// there is no `Busy` (`busy.rs`), which has `incoming.rs`, where messages are put together, and
+// `outgoing.rs`, which keeps frames until they are written. `pulse.rs` has the times; the worker
+// polls a tunnel when they are due.
 
 mod busy;
 pub(super) mod calling;
@@ -91,11 +111,9 @@ mod close_info;
 #[cfg(feature = "compress")]
 mod compression;
 mod connection;
-pub(super) mod endpoint;
 mod error;
 mod halves;
 mod handle;
-mod handler;
 mod incoming;
 pub(super) mod keys;
 mod message;
@@ -111,10 +129,8 @@ mod web_socket;
 
 pub use super::ws::{CloseCode, FrameError, Origins};
 pub use close_info::CloseInfo;
-pub use endpoint::Endpoint;
 pub use error::{Error, TrySendError};
 pub use halves::{Receiver, Sender};
-pub use handler::Handler;
 pub use message::Message;
 pub use options::Options;
 pub use peer::Peer;

@@ -1,5 +1,5 @@
-//! Reading and writing allocates nothing once the parts are warm: the messages of `http::h1`, and the
-//! frames of `http::ws`.
+//! Reading and writing allocates nothing once the parts are warm: the messages of `http::h1`, and
+//! the frames of `http::ws`.
 //!
 //! It has no harness: it includes the core's modules as they are, whose own tests would run again.
 #![expect(

@@ -8,8 +8,8 @@ mod ends;
 mod handshakes;
 mod kept;
 mod peer;
-mod topics;
 mod refusals;
+mod topics;
 #[cfg(feature = "compress")]
 mod torture;
 

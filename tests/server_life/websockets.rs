@@ -10,8 +10,8 @@ use std::{
 };
 
 use annulus::http::{
-    self, Phase, Request, Response, Server, StatusCode,
-    websocket::{CloseCode, Endpoint, Error, Handler, Message, Options, Peer, WebSocket},
+    self, Phase, Request, Response, Server, StatusCode, WebSocketEndpoint, WebSocketHandler,
+    websocket::{CloseCode, Error, Message, Options, Peer, WebSocket},
 };
 
 use crate::{
@@ -39,7 +39,7 @@ async fn answer(request: Request) -> Response {
 /// Says goodbye when the server stops.
 struct Polite;
 
-impl Handler for Polite {
+impl WebSocketHandler for Polite {
     type Data = ();
 
     async fn open(&self, peer: &Peer) -> http::Result<()> {
@@ -101,8 +101,8 @@ fn a_stop_closes_websockets_and_waits_for_their_answers() {
     assert_eq!((report.finished, report.cut), (3, 0), "{report}");
 }
 
-/// The access log has the errors of functions and of connections when these have ended, and a record
-/// of each that the stop has cut.
+/// The access log has the errors of functions and of connections when these have ended, and a
+/// record of each that the stop has cut.
 #[test]
 fn the_access_log_is_told_how_websockets_end() {
     let lines = Arc::new(Mutex::new(Vec::new()));
@@ -190,7 +190,7 @@ fn a_stop_does_not_wait_for_websockets_whose_peers_do_not_answer() {
 fn a_stop_tells_all_websockets_and_the_handler_objects_before() {
     let options = Options::new().stop_code(CloseCode::SERVICE_RESTART);
     let handler = move || {
-        let endpoint = Endpoint::new(Polite).options(options.clone());
+        let endpoint = WebSocketEndpoint::new(Polite).options(options.clone());
         async move |request: Request| request.websocket_endpoint(&endpoint, ())
     };
     let server = Running::start_by(1, |server| server, move |server| server.run_each(handler));

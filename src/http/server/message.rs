@@ -35,3 +35,4 @@ pub use pairs::Pairs;
 pub use request::Request;
 pub use response::Response;
 pub use sse::{Event, EventSender};
+pub use websocket::{WebSocketEndpoint, WebSocketHandler};

@@ -1,13 +1,14 @@
 //! Connections that have left HTTP, as the code sees them that serves them on.
 
 use std::{
+    any::Any,
     rc::Rc,
     task::{Context, Poll},
 };
 
 use super::Transport;
 use crate::{
-    http::{error::Error, stop_notice::StopNotice, tick::Tick},
+    http::{stop_notice::StopNotice, tick::Tick},
     pool::ManagedBuf,
 };
 
@@ -47,8 +48,8 @@ pub(crate) trait Tunnelled {
         0
     }
 
-    /// Takes the error that the handler's code has returned, for the log.
-    fn take_error(&mut self) -> Option<Box<Error>> {
+    /// Takes the error that the handler's code has returned, for the server's log.
+    fn take_error(&mut self) -> Option<Box<dyn Any>> {
         None
     }
 

@@ -1,13 +1,10 @@
 //! The state that a connection has while something is under way, and not at rest.
 
-use std::{cell::Cell, rc::Rc, task::Waker};
+use std::{any::Any, cell::Cell, rc::Rc, task::Waker};
 
 use super::{incoming::Incoming, outgoing::Outgoing};
 use crate::{
-    http::{
-        error::Error,
-        ws::{Deflate, Role},
-    },
+    http::ws::{Deflate, Role},
     sync::Notify,
 };
 
@@ -29,7 +26,7 @@ pub(super) struct Busy {
     /// Nothing more is received: for the tasks that wait for that.
     pub(super) ended: Option<Rc<Notify>>,
     /// The error of the user's code, for the log.
-    pub(super) error: Option<Box<Error>>,
+    pub(super) error: Option<Box<dyn Any>>,
 }
 
 impl Busy {

@@ -32,7 +32,7 @@ pub(crate) fn open(stream: Upgraded, agreed: Agreed, options: Options, keys: Key
         let mut alarm = TickAlarm::default();
         poll_fn(|context| {
             loop {
-                if connection.poll_client(context).is_ready() {
+                if poll_client(&connection, context).is_ready() {
                     return Poll::Ready(());
                 }
                 ready!(alarm.poll(connection.due(), context));
@@ -43,18 +43,17 @@ pub(crate) fn open(stream: Upgraded, agreed: Agreed, options: Options, keys: Key
     socket
 }
 
-impl Connection {
-    /// Drives the connection of a client until both ends have closed it.
-    fn poll_client(&self, context: &mut Context<'_>) -> Poll<()> {
-        let polled = self.drive(context, |_| {
-            if !self.has_handles() {
-                self.drop_messages();
-            }
-            Poll::Pending
-        });
-        if self.is_over() {
-            return Poll::Ready(());
+/// Drives the connection of a client until both ends have closed it.
+fn poll_client(connection: &Rc<Connection>, context: &mut Context<'_>) -> Poll<()> {
+    let polled = connection.drive(context, |_| {
+        // The handles hold it, too.
+        if Rc::strong_count(connection) == 1 {
+            connection.drop_messages();
         }
-        polled
+        Poll::Pending
+    });
+    if connection.is_over() {
+        return Poll::Ready(());
     }
+    polled
 }

@@ -3,8 +3,8 @@
 mod driving;
 
 use std::{
+    any::Any,
     cell::{Cell, OnceCell},
-    error,
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
@@ -17,14 +17,18 @@ use bytes::Bytes;
 
 use super::{
     CloseCode, CloseInfo, Compression, Error, FrameError, Message, Options, TrySendError,
-    busy::Busy, incoming::Arrived, keys::Keys, options::Settings, outgoing::COPIED_BYTES_MAX,
-    pulse::Pulse, serving::STOP_REASON,
+    busy::Busy,
+    incoming::Arrived,
+    keys::Keys,
+    options::Settings,
+    outgoing::COPIED_BYTES_MAX,
+    pulse::Pulse,
+    serving::{STOP_REASON, UserError},
 };
 use crate::{
     budget,
     http::{
         topics::FeedHandle,
-        self, StatusCode,
         transport::{Transport, tunnelled::Departed},
         ws::{
             CloseFrame, Deflate, MessageKind, Payload, Role, encode_close, encode_pong,
@@ -37,7 +41,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Agreed {
     /// The place of the subprotocol in the options.
-    pub(crate) protocol: Option<u16>,
+    pub(crate) protocol: Option<u8>,
     pub(crate) deflate: Option<Deflate>,
 }
 
@@ -68,7 +72,6 @@ pub(crate) struct Connection {
     end: End,
     options: Options,
     pulse: Pulse,
-    handle_count: Cell<u32>,
     agreed: Agreed,
     /// The reason why nothing more is received, but for a close frame.
     failure: Cell<Option<Error>>,
@@ -96,7 +99,7 @@ type Waiting = Pin<Box<dyn Future<Output = ()>>>;
 const POLLED_AFTER_END: &str = "a future is not polled after its end";
 
 /// The result of a receive.
-pub(super) type Received = Result<Option<Message>, Error>;
+pub(crate) type Received = Result<Option<Message>, Error>;
 
 impl Connection {
     pub(crate) fn new(departed: Departed, end: End, agreed: Agreed, options: Options) -> Self {
@@ -109,7 +112,6 @@ impl Connection {
             end,
             options,
             pulse: Pulse::new(),
-            handle_count: Cell::new(0),
             agreed,
             failure: Cell::new(None),
             is_broken: Cell::new(false),
@@ -180,7 +182,7 @@ impl Connection {
     }
 
     /// Calls with the stream. None once it is over, and from inside of another call of it.
-    pub(super) fn with_stream<R>(&self, call: impl FnOnce(&Transport) -> R) -> Option<R> {
+    pub(crate) fn with_stream<R>(&self, call: impl FnOnce(&Transport) -> R) -> Option<R> {
         let stream = self.stream.take()?;
         let result = call(&stream);
         self.stream.set(Some(stream));
@@ -188,7 +190,7 @@ impl Connection {
     }
 
     /// Lets go of the stream, which is over, and returns it unless it is broken.
-    pub(super) fn end_stream(&self) -> Option<Transport> {
+    pub(crate) fn end_stream(&self) -> Option<Transport> {
         let stream = self.stream.take();
         if self.ending().is_none() {
             self.failure
@@ -216,7 +218,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn close_info(&self) -> Option<&CloseInfo> {
+    pub(crate) fn close_info(&self) -> Option<&CloseInfo> {
         self.peer_close.get().map(|info| &**info)
     }
 
@@ -241,20 +243,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn add_handle(&self) {
-        self.handle_count.set(self.handle_count.get() + 1);
-    }
-
-    /// A server's function closes its connection by its result.
-    pub(super) fn drop_handle(&self) {
-        self.handle_count.set(self.handle_count.get() - 1);
-        if !self.has_handles() && matches!(self.end, End::Client(_)) {
+    /// A client's connection is closed when its last handle is dropped. A server's function closes
+    /// its connection by its result.
+    pub(super) fn note_last_handle(&self) {
+        if matches!(self.end, End::Client(_)) {
             self.start_close(CloseCode::NORMAL, "");
         }
-    }
-
-    pub(super) fn has_handles(&self) -> bool {
-        self.handle_count.get() > 0
     }
 
     // The receiver's side.
@@ -289,7 +283,7 @@ impl Connection {
     }
 
     /// The next message or the end, if it is here.
-    pub(super) fn next(&self) -> Option<Received> {
+    pub(crate) fn next(&self) -> Option<Received> {
         let ready = self.if_busy(|busy| busy.incoming.take_ready()).flatten();
         if let Some(message) = ready {
             // It receives on, for the sake of control frames.
@@ -496,68 +490,55 @@ impl Connection {
     }
 
     /// Sends a close frame, unless that was done, and lets nothing follow it.
-    pub(super) fn start_close(&self, code: CloseCode, reason: &str) {
+    pub(crate) fn start_close(&self, code: CloseCode, reason: &str) {
         self.queue_close(Some(CloseFrame { code, reason }));
     }
 
     /// Notes that the user of a handler object's connection has done with it.
-    pub(super) fn note_left(&self) {
+    pub(crate) fn note_left(&self) {
         self.is_left.set(true);
     }
 
-    pub(super) fn is_left(&self) -> bool {
+    pub(crate) fn is_left(&self) -> bool {
         self.is_left.get()
     }
 
     /// Notes that the server stops, for the next turn of the driver.
-    pub(super) fn note_stop(&self) {
+    pub(crate) fn note_stop(&self) {
         self.is_stop_due.set(true);
         self.wake_driver();
     }
 
-    pub(super) fn take_stop(&self) -> bool {
+    pub(crate) fn take_stop(&self) -> bool {
         self.is_stop_due.take()
     }
 
     /// The reason why nothing more is received, unless that is a close frame.
-    pub(super) fn failure(&self) -> Option<Error> {
+    pub(crate) fn failure(&self) -> Option<Error> {
         self.failure.get()
     }
 
     /// Closes the connection after its user's code. The code of the close frame tells how that has
     /// ended, and an error is kept for the log.
-    pub(super) fn close_after(&self, returned: http::Result<()>) {
+    pub(crate) fn close_after<E: UserError>(&self, returned: Result<(), E>) {
         let code = match &returned {
             Ok(()) => CloseCode::NORMAL,
             Err(_) => CloseCode::INTERNAL_ERROR,
         };
         self.start_close(code, "");
         if let Err(error) = returned {
-            let error = Box::new(self.blame(error));
+            let error = error.told(self.failure.get());
             self.busy(|busy| busy.error = Some(error));
         }
     }
 
-    /// The error of the user's code as its log has it. Code that returns the failure of its
-    /// connection has done nothing wrong: its client has, or is gone.
-    fn blame(&self, error: http::Error) -> http::Error {
-        let cause = error::Error::source(&error).and_then(|cause| cause.downcast_ref());
-        match (self.failure.get(), cause) {
-            (Some(failure), Some(cause)) if failure == *cause => {
-                http::Error::new(StatusCode::BAD_REQUEST, "a WebSocket has failed")
-                    .with_source(failure)
-            }
-            _ => error,
-        }
-    }
-
     /// Takes the error of the user's code.
-    pub(super) fn take_error(&self) -> Option<Box<http::Error>> {
+    pub(crate) fn take_error(&self) -> Option<Box<dyn Any>> {
         self.if_busy(|busy| busy.error.take()).flatten()
     }
 
     /// Sends the close frame of a server that stops.
-    pub(super) fn start_stop(&self) {
+    pub(crate) fn start_stop(&self) {
         self.start_close(self.settings().stop_code, STOP_REASON);
     }
 
@@ -606,6 +587,6 @@ mod tests {
     fn a_connection_is_small() {
         let bytes = size_of::<Connection>();
         println!("a connection has {bytes} bytes");
-        assert!(bytes <= 104, "{bytes}");
+        assert!(bytes <= 96, "{bytes}");
     }
 }

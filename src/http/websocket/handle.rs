@@ -11,7 +11,6 @@ pub(super) struct Handle {
 
 impl Handle {
     pub(super) fn new(connection: Rc<Connection>) -> Self {
-        connection.add_handle();
         Self { connection }
     }
 }
@@ -38,6 +37,9 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.connection.drop_handle();
+        // The driver of a client holds it, too.
+        if Rc::strong_count(&self.connection) == 2 {
+            self.connection.note_last_handle();
+        }
     }
 }

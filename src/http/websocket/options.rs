@@ -108,11 +108,9 @@ impl Options {
     }
 
     /// The place of a subprotocol among those that are spoken.
-    pub(crate) fn place_of(&self, protocol: &str) -> Option<u16> {
-        let mut names = self.settings.subprotocols.iter();
-        names
-            .position(|name| name == protocol)
-            .and_then(|place| place.try_into().ok())
+    pub(crate) fn place_of(&self, protocol: &str) -> Option<u8> {
+        let mut names = (0..=u8::MAX).zip(&self.settings.subprotocols);
+        names.find_map(|(place, name)| (name == protocol).then_some(place))
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -134,10 +132,15 @@ impl Options {
     ///
     /// # Panics
     ///
-    /// When a name is no token, which no client can ask for.
+    /// When a name is no token, which no client can ask for, and when there are more than 256.
     #[must_use]
     pub fn subprotocols<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let count = names.len();
+        assert!(
+            count <= 256,
+            "expected at most 256 subprotocols, found {count}"
+        );
         for name in &names {
             assert!(
                 crate::http::h1::is_token(name.as_bytes()),

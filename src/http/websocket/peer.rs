@@ -13,11 +13,11 @@ use bytes::Bytes;
 use super::{CloseCode, CloseInfo, Error, Message, TrySendError, connection::Connection};
 use crate::http::topics::{Outlet, Piece, Published};
 
-/// A connection that a [`Handler`](super::Handler) serves, and its data.
+/// A connection that a [`WebSocketHandler`](crate::http::WebSocketHandler) serves, and its data.
 ///
-/// A clone can be kept and used from elsewhere in the thread, to send and to close. It does not keep
-/// the connection open, and its memory goes with the last clone. Two are equal when they are of one
-/// connection.
+/// A clone can be kept and used from elsewhere in the thread, to send and to close. It does not
+/// keep the connection open, and its memory goes with the last clone. Two are equal when they are
+/// of one connection.
 pub struct Peer<D = ()> {
     record: Rc<Record<D>>,
 }
@@ -50,13 +50,13 @@ impl<D> Outlet for Record<D> {
 }
 
 impl<D> Peer<D> {
-    pub(super) fn new(connection: Connection, data: D) -> Self {
+    pub(crate) fn new(connection: Connection, data: D) -> Self {
         Self {
             record: Rc::new(Record { connection, data }),
         }
     }
 
-    pub(super) fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.record.connection
     }
 

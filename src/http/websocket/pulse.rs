@@ -16,21 +16,21 @@ pub(super) enum Due {
     CloseTimeout,
 }
 
-/// An answer that the peer owes, and since when.
+/// The last event that counts, and when it was.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
-    Nothing,
-    /// To a ping.
-    Pong(Tick),
-    /// To a close frame.
-    Close(Tick),
+enum Last {
+    /// The peer was heard.
+    Heard(Tick),
+    /// A ping was sent, and the peer was not heard since.
+    Pinged(Tick),
+    /// A close frame was sent.
+    Closing(Tick),
 }
 
 /// The times of a connection. It has no timer: its server's worker, or the task that drives it at a
 /// client, polls it at the tick that is [`due`](Self::due).
 pub(super) struct Pulse {
-    heard_at: Cell<Tick>,
-    asked: Cell<Asked>,
+    last: Cell<Last>,
     /// The ping or the close frame waits to be written, after bytes that a slow peer takes first.
     is_waiting: Cell<bool>,
 }
@@ -38,32 +38,30 @@ pub(super) struct Pulse {
 impl Pulse {
     pub(super) fn new() -> Self {
         Self {
-            heard_at: Cell::new(Tick::now()),
-            asked: Cell::new(Asked::Nothing),
+            last: Cell::new(Last::Heard(Tick::now())),
             is_waiting: Cell::new(false),
         }
     }
 
     /// Notes that bytes came from the peer, or that some wait to be received.
     pub(super) fn note_heard(&self) {
-        self.heard_at.set(Tick::now());
-        if self.is_pinged() {
-            self.asked.set(Asked::Nothing);
+        if !matches!(self.last.get(), Last::Closing(_)) {
+            self.last.set(Last::Heard(Tick::now()));
         }
     }
 
     pub(super) fn note_ping(&self) {
-        self.asked.set(Asked::Pong(Tick::now()));
+        self.last.set(Last::Pinged(Tick::now()));
         self.is_waiting.set(true);
     }
 
     /// Whether an answer to a ping is to come.
     pub(super) fn is_pinged(&self) -> bool {
-        matches!(self.asked.get(), Asked::Pong(_))
+        matches!(self.last.get(), Last::Pinged(_))
     }
 
     pub(super) fn note_close(&self) {
-        self.asked.set(Asked::Close(Tick::now()));
+        self.last.set(Last::Closing(Tick::now()));
         self.is_waiting.set(true);
     }
 
@@ -75,20 +73,20 @@ impl Pulse {
             return;
         }
         self.is_waiting.set(!is_all);
-        match self.asked.get() {
-            Asked::Nothing => {}
-            Asked::Pong(_) => self.asked.set(Asked::Pong(Tick::now())),
-            Asked::Close(_) => self.asked.set(Asked::Close(Tick::now())),
+        match self.last.get() {
+            Last::Heard(_) => {}
+            Last::Pinged(_) => self.last.set(Last::Pinged(Tick::now())),
+            Last::Closing(_) => self.last.set(Last::Closing(Tick::now())),
         }
     }
 
     /// The tick at which something is due, and what; none when that is never.
     pub(super) fn due(&self, settings: &Settings) -> Option<(Tick, Due)> {
-        let (begin, timeout, due) = match self.asked.get() {
-            Asked::Nothing => (self.heard_at.get(), settings.ping_interval, Due::Ping),
-            Asked::Pong(since) => (since, settings.ping_timeout, Due::PingTimeout),
-            Asked::Close(since) => (since, settings.close_timeout, Due::CloseTimeout),
+        let (since, timeout, due) = match self.last.get() {
+            Last::Heard(since) => (since, settings.ping_interval, Due::Ping),
+            Last::Pinged(since) => (since, settings.ping_timeout, Due::PingTimeout),
+            Last::Closing(since) => (since, settings.close_timeout, Due::CloseTimeout),
         };
-        Some((begin.after(timeout)?, due))
+        Some((since.after(timeout)?, due))
     }
 }

@@ -1,21 +1,22 @@
 //! The life of a connection at a server that an async function uses.
 
 use std::{
+    any::Any,
     future::Future,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
-pub(crate) use super::connection::Agreed;
+pub(crate) use super::connection::{Agreed, Connection};
 use super::{
-    Options, WebSocket,
-    connection::{Connection, Driven, End},
+    Error, Options, WebSocket,
+    connection::{Driven, End},
     handle::Handle,
 };
 use crate::{
     http::{
-        error::{Error, Result},
+        error::Result,
         tick::Tick,
         transport::{
             Transport,
@@ -27,6 +28,13 @@ use crate::{
 
 /// The reason in the close frame of a stop.
 pub(super) const STOP_REASON: &str = "the server stops";
+
+/// An error of the code that uses a connection.
+pub(crate) trait UserError: 'static {
+    /// The error as the server's log has it. `failure` tells how the connection has ended, if that
+    /// was otherwise than by a close frame of the client.
+    fn told(self, failure: Option<Error>) -> Box<dyn Any>;
+}
 
 /// Gives a connection to `use_it`, and drives it until both ends have closed it.
 ///
@@ -41,7 +49,7 @@ where
     F: AsyncFnOnce(WebSocket) -> Result<()> + 'static,
 {
     let stop = departed.stop.clone();
-    let connection = Rc::new(Connection::new(departed, End::Server, agreed, options));
+    let connection = Rc::new(connection_of_server(departed, agreed, options));
     let socket = WebSocket::new(Handle::new(Rc::clone(&connection)), stop);
     Box::new(Served {
         driven: Driven(connection),
@@ -49,11 +57,23 @@ where
     })
 }
 
+/// A connection of a server's, which its tunnel drives.
+pub(crate) fn connection_of_server(
+    departed: Departed,
+    agreed: Agreed,
+    options: Options,
+) -> Connection {
+    Connection::new(departed, End::Server, agreed, options)
+}
+
+/// The future of a function that uses a connection.
+type Using = Pin<Box<dyn Future<Output = Result<()>>>>;
+
 /// A connection that an async function uses, and its driver.
 struct Served {
     driven: Driven,
     /// None once the function has returned.
-    user: Option<Pin<Box<dyn Future<Output = Result<()>>>>>,
+    user: Option<Using>,
 }
 
 impl Tunnelled for Served {
@@ -75,7 +95,7 @@ impl Tunnelled for Served {
         self.driven.0.start_stop();
     }
 
-    fn take_error(&mut self) -> Option<Box<Error>> {
+    fn take_error(&mut self) -> Option<Box<dyn Any>> {
         self.driven.0.take_error()
     }
 

@@ -14,3 +14,8 @@ mod properties;
 mod random;
 mod rules;
 mod text;
+#[cfg(not(feature = "compress"))]
+mod uninflated;
+
+#[cfg(not(feature = "compress"))]
+use uninflated as inflating;

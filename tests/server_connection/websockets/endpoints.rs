@@ -9,10 +9,9 @@ use std::{
 
 use annulus::{
     http::{
-        self, Request, Response, StatusCode,
+        self, Request, Response, StatusCode, WebSocketEndpoint, WebSocketHandler,
         websocket::{
-            CloseCode, CloseInfo, Endpoint, Error, FrameError, Handler, Message, Options,
-            Peer as Socket, TrySendError,
+            CloseCode, CloseInfo, Error, FrameError, Message, Options, Peer as Socket, TrySendError,
         },
     },
     sync::Notify,
@@ -69,7 +68,7 @@ impl Drop for Dropped<'_> {
     }
 }
 
-impl Handler for Script {
+impl WebSocketHandler for Script {
     type Data = u32;
 
     async fn open(&self, socket: &Socket<u32>) -> http::Result<()> {
@@ -106,10 +105,10 @@ type Answers = Rc<dyn Fn(Request) -> Response>;
 fn endpoint(
     options: Options,
 ) -> (
-    Endpoint<Script>,
+    WebSocketEndpoint<Script>,
     impl AsyncFn(Request) -> Response + 'static,
 ) {
-    let endpoint = Endpoint::new(Script::default()).options(options);
+    let endpoint = WebSocketEndpoint::new(Script::default()).options(options);
     let answers = endpoint.clone();
     (endpoint, async move |request: Request| {
         request.websocket_endpoint(&answers, 7)

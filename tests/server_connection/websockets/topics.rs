@@ -4,9 +4,9 @@ use std::{cell::Cell, rc::Rc, thread, time::Duration};
 
 use annulus::{
     http::{
-        self, Request, Response,
+        self, Request, Response, WebSocketEndpoint, WebSocketHandler,
         topics::{Options, Slow, Topics},
-        websocket::{self, CloseCode, Endpoint, Handler, Message, Peer, WebSocket},
+        websocket::{self, CloseCode, Message, Peer, WebSocket},
     },
     task, time,
 };
@@ -174,7 +174,7 @@ fn a_subscription_can_be_given_up() {
 /// A chat whose connections have no function.
 struct Chat(Topics);
 
-impl Handler for Chat {
+impl WebSocketHandler for Chat {
     type Data = &'static str;
 
     async fn open(&self, peer: &Peer<&'static str>) -> http::Result<()> {
@@ -195,7 +195,7 @@ impl Handler for Chat {
 fn connections_of_a_handler_object_subscribe() {
     run_each(async || {
         let topics = Topics::new();
-        let endpoint = Endpoint::new(Chat(topics.clone()));
+        let endpoint = WebSocketEndpoint::new(Chat(topics.clone()));
         let handler = async move |request: Request| request.websocket_endpoint(&endpoint, "room");
         let mut one = TestPeer::open(handler.clone()).await;
         let mut two = TestPeer::open(handler).await;

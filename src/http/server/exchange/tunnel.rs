@@ -1,8 +1,8 @@
 //! A connection that has left HTTP, from the answer that says so to its close.
 //!
 //! The exchange that has answered its request serves other connections meanwhile. A tunnel has the
-//! protocol that the connection speaks now and, for the access log and the request's span, the facts
-//! about the request.
+//! protocol that the connection speaks now and, for the access log and the request's span, the
+//! facts about the request.
 
 use std::{
     fmt,
@@ -112,8 +112,8 @@ impl Tunnel {
         self.used.as_ref()?.due()
     }
 
-    /// As [`due`](Self::due), if that is earlier than the tick at which it is looked at, which it is
-    /// from now on.
+    /// As [`due`](Self::due), if that is earlier than the tick at which it is looked at. From now on
+    /// it is looked at then.
     pub(crate) fn due_earlier(&mut self) -> Option<Tick> {
         let due = self.due()?;
         if self.looked_at.is_some_and(|looked_at| looked_at <= due) {
@@ -156,6 +156,7 @@ impl Tunnel {
             request.bytes.1 += body_bytes;
         }
         let error = used.take_error();
+        let error = error.and_then(|error| error.downcast().ok());
         let left = used.leave(has_returned);
         let is_whole = matches!(left, Left::Whole(_));
         if let Left::Whole(Some(transport)) = left {

@@ -1,17 +1,27 @@
 //! Answers a request by a WebSocket.
 
+mod attended;
+mod endpoint;
+mod handler;
+mod turn;
+
+use std::{any::Any, error};
+
+pub use endpoint::WebSocketEndpoint;
+pub use handler::WebSocketHandler;
+
 use super::{request::Request, response::Response};
 use crate::http::{
-    HeaderValue,
-    error::Result,
+    HeaderValue, StatusCode,
+    error::{Error, Result},
     transport::tunnelled::{Departed, Tunnelled},
     websocket::{
-        Endpoint, Handler, Options, WebSocket,
-        endpoint::attend,
-        serving::{self, Agreed},
+        self, Options, WebSocket,
+        serving::{self, Agreed, UserError},
     },
     ws::{Handshake, HandshakeError},
 };
+use attended::attend;
 
 impl Request {
     /// Answers by a WebSocket, and hands it to `use_it`, with the default [`Options`]. It is closed
@@ -91,8 +101,8 @@ impl Request {
         })
     }
 
-    /// Answers by a WebSocket that the handler of `endpoint` serves: see
-    /// [`Handler`](crate::http::websocket::Handler). The connection has `data`.
+    /// Answers by a WebSocket that the object of `endpoint` serves: see [`WebSocketHandler`]. The
+    /// connection has `data`.
     ///
     /// A request that does not open a WebSocket is answered as by [`websocket`](Self::websocket),
     /// and `data` is dropped.
@@ -100,11 +110,14 @@ impl Request {
     /// # Examples
     ///
     /// ```
-    /// use annulus::http::{self, Request, Response, websocket::{Endpoint, Handler, Message, Peer}};
+    /// use annulus::http::{
+    ///     self, Request, Response, WebSocketEndpoint, WebSocketHandler,
+    ///     websocket::{Message, Peer},
+    /// };
     ///
     /// struct Greeter;
     ///
-    /// impl Handler for Greeter {
+    /// impl WebSocketHandler for Greeter {
     ///     type Data = String;
     ///
     ///     async fn message(&self, peer: &Peer<String>, _: Message) -> http::Result<()> {
@@ -113,19 +126,19 @@ impl Request {
     ///     }
     /// }
     ///
-    /// async fn greet(request: Request, greeter: &Endpoint<Greeter>) -> Response {
+    /// async fn greet(request: Request, greeter: &WebSocketEndpoint<Greeter>) -> Response {
     ///     let name = request.field("user").unwrap_or(b"you");
     ///     let name = String::from_utf8_lossy(name).into_owned();
     ///     request.websocket_endpoint(greeter, name)
     /// }
     /// ```
     #[must_use]
-    pub fn websocket_endpoint<H: Handler>(
+    pub fn websocket_endpoint<H: WebSocketHandler>(
         &self,
-        endpoint: &Endpoint<H>,
+        endpoint: &WebSocketEndpoint<H>,
         data: H::Data,
     ) -> Response {
-        self.open_websocket(endpoint.settings(), attend(endpoint, data))
+        self.open_websocket(&endpoint.options, attend(endpoint, data))
     }
 
     /// Answers by a WebSocket that `serve` serves.
@@ -151,6 +164,20 @@ impl Request {
         let fields = acceptance.fields().into_iter();
         fields.fold(response, |response, (name, value)| {
             response.with_field(name, value)
+        })
+    }
+}
+
+impl UserError for Error {
+    /// Code that returns the failure of its connection has done nothing wrong: its client has, or
+    /// is gone.
+    fn told(self, failure: Option<websocket::Error>) -> Box<dyn Any> {
+        let cause = error::Error::source(&self).and_then(|cause| cause.downcast_ref());
+        Box::new(match (failure, cause) {
+            (Some(failure), Some(cause)) if failure == *cause => {
+                Self::new(StatusCode::BAD_REQUEST, "a WebSocket has failed").with_source(failure)
+            }
+            _ => self,
         })
     }
 }

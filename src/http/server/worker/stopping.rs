@@ -2,8 +2,8 @@
 //!
 //! The listeners close first. From then on every answer closes its connection, and idle connections
 //! are closed when their grace is over; one whose request has arrived by then is answered. The
-//! connections that have left HTTP are told one after the other, in half of the time at the most. At
-//! the deadline everything is cut.
+//! connections that have left HTTP are told one after the other, in half of the time at the most.
+//! At the deadline everything is cut.
 
 use std::{
     fmt,

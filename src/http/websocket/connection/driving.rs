@@ -16,7 +16,7 @@ use crate::http::{
 impl Connection {
     /// Does what there is to do, and polls `user`, who uses the connection, after everything that
     /// has come. One task drives a connection, and its waker is registered for the rest.
-    pub(in crate::http::websocket) fn drive<R>(
+    pub(crate) fn drive<R>(
         &self,
         context: &mut Context<'_>,
         mut user: impl FnMut(&mut Context<'_>) -> Poll<R>,
@@ -44,7 +44,7 @@ impl Connection {
     }
 
     /// The tick at which it is to be driven at the latest.
-    pub(in crate::http::websocket) fn due(&self) -> Option<Tick> {
+    pub(crate) fn due(&self) -> Option<Tick> {
         if self.is_over() {
             return None;
         }
@@ -53,7 +53,7 @@ impl Connection {
 
     /// Drives a connection that its user has done with, until both ends have closed it. Messages
     /// that come are dropped.
-    pub(in crate::http::websocket) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         let polled = self.drive(context, |_| {
             self.drop_messages();
             Poll::Pending
@@ -224,7 +224,7 @@ impl Connection {
     }
 
     /// Nothing can be written any more.
-    pub(in crate::http::websocket) fn mute(&self) {
+    pub(crate) fn mute(&self) {
         self.is_mute.set(true);
         self.feed.end();
         drop(self.if_busy(|busy| mem::take(&mut busy.outgoing)));

@@ -29,6 +29,15 @@ pub(super) fn check_inflated(payload: &[u8], limits: &Limits) {
     }
 }
 
+/// The payload for `message`, or the message where that is not larger. `number` chooses how it is
+/// made.
+pub(super) fn deflated(message: Vec<u8>, number: u64) -> Vec<u8> {
+    let window_bits = 8 + (number % 8) as u8;
+    let mut deflater = Deflater::new((number / 8 % 10) as u32);
+    let deflated = deflater.deflate(&message, Deflate { window_bits });
+    deflated.unwrap_or(message)
+}
+
 /// The bytes of a payload that has no last block, as a single call with all the room inflates them.
 fn in_one_call(payload: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     let input = [payload, &[0, 0, 0xff, 0xff]].concat();

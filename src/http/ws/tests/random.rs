@@ -8,15 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-#[cfg(feature = "compress")]
-use super::inflating::check_inflated;
 use super::{
+    inflating::{check_inflated, deflated},
     play::{masked, unmasked},
     properties::{check, check_handshake, setting},
 };
 use crate::http::ws::Role;
-#[cfg(feature = "compress")]
-use crate::http::ws::{Deflate, Deflater};
 
 /// Inputs of one run without a time.
 const COUNT: u64 = 3_000;
@@ -134,17 +131,13 @@ fn fields(numbers: &mut Numbers) -> Vec<u8> {
 }
 
 /// A compressed payload, most of which are in the format of deflate.
-#[cfg(feature = "compress")]
-fn deflated(numbers: &mut Numbers) -> Vec<u8> {
+fn payload(numbers: &mut Numbers) -> Vec<u8> {
     let mut message = Vec::new();
     for _ in 0..numbers.below(8) {
         let text = TEXTS[numbers.below(TEXTS.len())];
         message.extend(text.repeat(numbers.below(40)));
     }
-    let window_bits = 8 + numbers.below(8) as u8;
-    let mut deflater = Deflater::new(numbers.next() as u32 % 10);
-    let deflated = deflater.deflate(&message, Deflate { window_bits });
-    let mut payload = deflated.unwrap_or(message);
+    let mut payload = deflated(message, numbers.next());
     if !payload.is_empty() {
         mutate(&mut payload, numbers);
     }
@@ -160,11 +153,8 @@ fn try_one(seed: u64) {
     let mut input = frames(&mut numbers);
     mutate(&mut input, &mut numbers);
     check(&input);
-    #[cfg(feature = "compress")]
-    check_inflated(
-        &deflated(&mut numbers),
-        &setting(numbers.next() as u8).limits,
-    );
+    let limits = setting(numbers.next() as u8).limits;
+    check_inflated(&payload(&mut numbers), &limits);
     check_handshake(&fields(&mut numbers));
 }
 

@@ -8,8 +8,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::super::{Handler, Message, Peer};
-use crate::http::error::Result;
+use super::WebSocketHandler;
+use crate::http::{
+    error::Result,
+    websocket::{Message, Peer},
+};
 
 /// A call of a handler.
 pub(super) enum Call {
@@ -19,20 +22,20 @@ pub(super) enum Call {
 
 /// Calls of a handler, one after the other, for any of its connections.
 ///
-/// Its future never ends, so that its memory serves one call after the other: a call whose future is
-/// ready at once allocates nothing. After a panic it is of no use.
-pub(super) struct Turn<H: Handler> {
+/// Its future never ends, so that its memory serves one call after the other: a call whose future
+/// is ready at once allocates nothing. After a panic it is of no use.
+pub(super) struct Turn<H: WebSocketHandler> {
     slot: Rc<Slot<H>>,
     future: Pin<Box<dyn Future<Output = ()>>>,
 }
 
-/// What goes in and out.
-struct Slot<H: Handler> {
+/// The next call, and the result of the last one.
+struct Slot<H: WebSocketHandler> {
     next: Cell<Option<(Peer<H::Data>, Call)>>,
     returned: Cell<Option<Result<()>>>,
 }
 
-impl<H: Handler> Turn<H> {
+impl<H: WebSocketHandler> Turn<H> {
     pub(super) fn new(handler: Rc<H>) -> Self {
         let slot = Rc::new(Slot {
             next: Cell::new(None),
@@ -57,7 +60,7 @@ impl<H: Handler> Turn<H> {
     }
 }
 
-async fn run<H: Handler>(handler: Rc<H>, slot: Rc<Slot<H>>) {
+async fn run<H: WebSocketHandler>(handler: Rc<H>, slot: Rc<Slot<H>>) {
     loop {
         let (peer, call) = poll_fn(|_| slot.next.take().map_or(Poll::Pending, Poll::Ready)).await;
         let returned = match call {

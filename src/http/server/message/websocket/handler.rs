@@ -2,22 +2,24 @@
 
 use std::future::{Future, ready};
 
-use super::{CloseInfo, Error, Message, Peer};
-use crate::http::error::Result;
+use crate::http::{
+    error::Result,
+    websocket::{CloseInfo, Error, Message, Peer},
+};
 
-/// Serves the WebSockets of an [`Endpoint`]: a call for each event, and no task or future for a
-/// connection at rest.
+/// Serves the WebSockets of a [`WebSocketEndpoint`](super::WebSocketEndpoint): a call for each
+/// event, and no task or future for a connection at rest.
 ///
-/// The functions of one connection are called in turn, and its next message comes when the future of
-/// the one before has ended: a peer that sends faster has to wait. Those of different connections
-/// run beside one another. A future that is ready at its first poll costs no allocation, one that
-/// waits is kept until its end.
+/// The functions of one connection are called in turn, and its next message comes when the future
+/// of the one before has ended: a peer that sends faster has to wait. Those of different
+/// connections run beside one another. A future that is ready at its first poll costs no
+/// allocation, one that waits is kept until its end.
 ///
-/// A function that fails has its connection closed with [`CloseCode::INTERNAL_ERROR`], and the access
-/// log has the error: see [`Request::websocket`](crate::http::Request::websocket). One that panics has
-/// it cut. [`close`](Self::close) is called in any case.
+/// A function that fails has its connection closed with [`INTERNAL_ERROR`], and the access log has
+/// the error: see [`Request::websocket`](crate::http::Request::websocket). One that panics has it
+/// cut. [`close`](Self::close) is called in any case.
 ///
-/// [`CloseCode::INTERNAL_ERROR`]: super::CloseCode::INTERNAL_ERROR
+/// [`INTERNAL_ERROR`]: crate::http::websocket::CloseCode::INTERNAL_ERROR
 ///
 /// # Cancel safety
 ///
@@ -33,8 +35,8 @@ use crate::http::error::Result;
 /// use std::{cell::RefCell, collections::HashSet};
 ///
 /// use annulus::http::{
-///     self, Request, Router, Server,
-///     websocket::{CloseInfo, Endpoint, Error, Handler, Message, Peer},
+///     self, Request, Router, Server, WebSocketEndpoint, WebSocketHandler,
+///     websocket::{CloseInfo, Error, Message, Peer},
 /// };
 ///
 /// #[derive(Default)]
@@ -51,7 +53,7 @@ use crate::http::error::Result;
 ///     }
 /// }
 ///
-/// impl Handler for Room {
+/// impl WebSocketHandler for Room {
 ///     type Data = String;
 ///
 ///     async fn open(&self, guest: &Peer<String>) -> http::Result<()> {
@@ -74,7 +76,7 @@ use crate::http::error::Result;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let router = || {
-///     let room = Endpoint::new(Room::default());
+///     let room = WebSocketEndpoint::new(Room::default());
 ///     Router::new().get("/room/{name}", async move |request: Request| {
 ///         let name: String = request.param("name")?;
 ///         http::Result::Ok(request.websocket_endpoint(&room, name))
@@ -83,7 +85,7 @@ use crate::http::error::Result;
 /// Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
 /// # }
 /// ```
-pub trait Handler: 'static {
+pub trait WebSocketHandler: 'static {
     /// The data of a connection, in its own record. It lives as long as a [`Peer`] of it.
     type Data: 'static;
 
@@ -109,8 +111,8 @@ pub trait Handler: 'static {
     ) -> impl Future<Output = Result<()>>;
 
     /// Notes that the server stops. The peer is sent a close frame with
-    /// [`stop_code`](super::Options::stop_code) next, unless this sends another one. It does nothing
-    /// by default.
+    /// [`stop_code`](crate::http::websocket::Options::stop_code) next, unless this sends another
+    /// one. It does nothing by default.
     fn stopping(&self, peer: &Peer<Self::Data>) {
         let _ = peer;
     }

@@ -1,41 +1,41 @@
 //! The life of a connection at a server that a handler object serves.
 
 use std::{
+    any::Any,
     io,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use super::{
-    super::{
-        Error, Handler, Options, Peer,
-        connection::{Agreed, Connection, End},
-    },
-    Endpoint, Served,
+    WebSocketEndpoint, WebSocketHandler,
+    endpoint::Served,
     turn::{Call, Turn},
 };
 use crate::{
     http::{
-        self,
         error::Result,
         tick::Tick,
         transport::{
             Transport,
             tunnelled::{Departed, Left, Tunnelled},
         },
+        websocket::{
+            Error, Options, Peer,
+            serving::{Agreed, Connection, connection_of_server},
+        },
     },
     unwind,
 };
 
 /// Lets the handler of an endpoint serve a connection with this data.
-pub(crate) fn attend<H: Handler>(
-    endpoint: &Endpoint<H>,
+pub(super) fn attend<H: WebSocketHandler>(
+    endpoint: &WebSocketEndpoint<H>,
     data: H::Data,
 ) -> impl FnOnce(Departed, Agreed, Options) -> Box<dyn Tunnelled> + 'static {
     let served = Rc::clone(&endpoint.served);
     move |departed, agreed, options| {
-        let connection = Connection::new(departed, End::Server, agreed, options);
-        let peer = Peer::new(connection, data);
+        let peer = Peer::new(connection_of_server(departed, agreed, options), data);
         let turn = served.take_turn();
         turn.begin(peer.clone(), Call::Open);
         Box::new(Attended {
@@ -47,14 +47,14 @@ pub(crate) fn attend<H: Handler>(
 }
 
 /// A connection that a handler object serves, and its driver.
-struct Attended<H: Handler> {
+struct Attended<H: WebSocketHandler> {
     peer: Peer<H::Data>,
     served: Rc<Served<H>>,
     /// The call that is under way.
     turn: Option<Box<Turn<H>>>,
 }
 
-impl<H: Handler> Attended<H> {
+impl<H: WebSocketHandler> Attended<H> {
     fn connection(&self) -> &Connection {
         self.peer.connection()
     }
@@ -69,8 +69,7 @@ impl<H: Handler> Attended<H> {
             if let Some(turn) = &mut self.turn {
                 ready!(turn.poll(context))?;
                 if let Some(turn) = self.turn.take() {
-                    // Beyond a number they are dropped.
-                    let _ = self.served.spare.put(turn);
+                    self.served.put_turn(turn);
                 }
             }
             match self.connection().next() {
@@ -86,7 +85,7 @@ impl<H: Handler> Attended<H> {
     }
 }
 
-impl<H: Handler> Tunnelled for Attended<H> {
+impl<H: WebSocketHandler> Tunnelled for Attended<H> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let peer = self.peer.clone();
         let connection = peer.connection();
@@ -106,7 +105,7 @@ impl<H: Handler> Tunnelled for Attended<H> {
         self.connection().note_stop();
     }
 
-    fn take_error(&mut self) -> Option<Box<http::Error>> {
+    fn take_error(&mut self) -> Option<Box<dyn Any>> {
         self.connection().take_error()
     }
 
@@ -122,7 +121,7 @@ impl<H: Handler> Tunnelled for Attended<H> {
 }
 
 /// The end of a connection, also when it is cut.
-impl<H: Handler> Drop for Attended<H> {
+impl<H: WebSocketHandler> Drop for Attended<H> {
     fn drop(&mut self) {
         let turn = self.turn.take();
         let end = || {

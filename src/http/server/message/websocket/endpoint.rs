@@ -1,17 +1,11 @@
 //! A handler object with what its connections share.
 
-mod attended;
-mod turn;
-
 use std::{fmt, rc::Rc};
 
-pub(crate) use attended::attend;
+use super::{WebSocketHandler, turn::Turn};
+use crate::{http::websocket::Options, shrink::Spares};
 
-use super::{Handler, Options};
-use crate::shrink::Spares;
-use turn::Turn;
-
-/// A [`Handler`] with the settings of its connections, for
+/// A [`WebSocketHandler`] with the settings of its connections, for
 /// [`Request::websocket_endpoint`](crate::http::Request::websocket_endpoint).
 ///
 /// A clone is the same endpoint. It belongs to one thread, so each worker of a server has its own.
@@ -22,13 +16,13 @@ use turn::Turn;
 ///
 /// ```no_run
 /// use annulus::http::{
-///     self, Request, Router, Server,
-///     websocket::{Endpoint, Handler, Message, Options, Peer},
+///     self, Request, Router, Server, WebSocketEndpoint, WebSocketHandler,
+///     websocket::{Message, Options, Peer},
 /// };
 ///
 /// struct Echo;
 ///
-/// impl Handler for Echo {
+/// impl WebSocketHandler for Echo {
 ///     type Data = ();
 ///
 ///     async fn message(&self, peer: &Peer, message: Message) -> http::Result<()> {
@@ -41,7 +35,7 @@ use turn::Turn;
 /// # fn main() -> std::io::Result<()> {
 /// let router = || {
 ///     let options = Options::new().message_bytes_max(64 << 10);
-///     let echo = Endpoint::new(Echo).options(options);
+///     let echo = WebSocketEndpoint::new(Echo).options(options);
 ///     Router::new().get("/echo", async move |request: Request| {
 ///         request.websocket_endpoint(&echo, ())
 ///     })
@@ -49,19 +43,19 @@ use turn::Turn;
 /// Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
 /// # }
 /// ```
-pub struct Endpoint<H: Handler> {
-    served: Rc<Served<H>>,
-    options: Options,
+pub struct WebSocketEndpoint<H: WebSocketHandler> {
+    pub(super) served: Rc<Served<H>>,
+    pub(super) options: Options,
 }
 
 /// The parts of an endpoint that its connections have.
-struct Served<H: Handler> {
-    handler: Rc<H>,
+pub(super) struct Served<H: WebSocketHandler> {
+    pub(super) handler: Rc<H>,
     /// Turns that wait for a call.
     spare: Spares<Box<Turn<H>>>,
 }
 
-impl<H: Handler> Endpoint<H> {
+impl<H: WebSocketHandler> WebSocketEndpoint<H> {
     /// Makes an endpoint with the default [`Options`].
     #[must_use]
     pub fn new(handler: H) -> Self {
@@ -86,20 +80,21 @@ impl<H: Handler> Endpoint<H> {
     pub fn handler(&self) -> &H {
         &self.served.handler
     }
-
-    pub(crate) fn settings(&self) -> &Options {
-        &self.options
-    }
 }
 
-impl<H: Handler> Served<H> {
-    fn take_turn(&self) -> Box<Turn<H>> {
+impl<H: WebSocketHandler> Served<H> {
+    pub(super) fn take_turn(&self) -> Box<Turn<H>> {
         let spare = self.spare.take();
         spare.unwrap_or_else(|| Box::new(Turn::new(Rc::clone(&self.handler))))
     }
+
+    /// Keeps a turn whose call has returned, unless there are many.
+    pub(super) fn put_turn(&self, turn: Box<Turn<H>>) {
+        drop(self.spare.put(turn));
+    }
 }
 
-impl<H: Handler> Clone for Endpoint<H> {
+impl<H: WebSocketHandler> Clone for WebSocketEndpoint<H> {
     fn clone(&self) -> Self {
         Self {
             served: Rc::clone(&self.served),
@@ -108,9 +103,9 @@ impl<H: Handler> Clone for Endpoint<H> {
     }
 }
 
-impl<H: Handler> fmt::Debug for Endpoint<H> {
+impl<H: WebSocketHandler> fmt::Debug for WebSocketEndpoint<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint")
+        f.debug_struct("WebSocketEndpoint")
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
