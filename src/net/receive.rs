@@ -11,12 +11,12 @@
 //! - `Ended`: end of stream or error, told once everything before it was taken.
 //!
 //! When more receives have filled their buffers than have not, by several, `read` receives straight
-//! into the caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in flight,
-//! it keeps its turn in a task of the runtime's until the kernel has let go of the memory, and what
-//! it received is parked. The polls do so by plain receives, so that nothing is in flight when they
-//! return: `poll_next_up_to` into memory of its own, and `poll_next_into` into the caller's. Waits
-//! of the former may last until some amount has gathered (`SO_RCVLOWAT`): a receive that does not
-//! ask for that takes it back first.
+//! into the caller's memory: from `Idle`, by an operation that the future owns (*bulk*). Dropped in
+//! flight, it keeps its turn in a task of the runtime's until the kernel has let go of the memory,
+//! and what it received is parked. The polls do so by plain receives, so that nothing is in flight
+//! when they return: `poll_next_up_to` into memory of its own, and `poll_next_into` into the
+//! caller's. Waits of the former may last until some amount has gathered (`SO_RCVLOWAT`): a receive
+//! that does not ask for that takes it back first.
 //!
 //! One future at a time has the turn; the others queue in [`Turns`]. The state outlives them all:
 //! dropping a future leaves it as it is, and the next one goes on from there.

@@ -32,7 +32,7 @@ pub(crate) fn open(stream: Upgraded, agreed: Agreed, options: Options, keys: Key
         let mut alarm = TickAlarm::default();
         poll_fn(|context| {
             loop {
-                if poll_client(&connection, context).is_ready() {
+                if poll_client(connection, context).is_ready() {
                     return Poll::Ready(());
                 }
                 ready!(alarm.poll(connection.due(), context));

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     http::{
-        error::Result,
         tick::Tick,
         transport::{
             Transport,
@@ -39,14 +38,15 @@ pub(crate) trait UserError: 'static {
 /// Gives a connection to `use_it`, and drives it until both ends have closed it.
 ///
 /// A function that fails has its connection closed with 1011, and its error is told to the log.
-pub(crate) fn serve<F>(
+pub(crate) fn serve<F, E>(
     departed: Departed,
     agreed: Agreed,
     options: Options,
     use_it: F,
 ) -> Box<dyn Tunnelled>
 where
-    F: AsyncFnOnce(WebSocket) -> Result<()> + 'static,
+    F: AsyncFnOnce(WebSocket) -> Result<(), E> + 'static,
+    E: UserError,
 {
     let stop = departed.stop.clone();
     let connection = Rc::new(connection_of_server(departed, agreed, options));
@@ -67,16 +67,16 @@ pub(crate) fn connection_of_server(
 }
 
 /// The future of a function that uses a connection.
-type Using = Pin<Box<dyn Future<Output = Result<()>>>>;
+type Using<E> = Pin<Box<dyn Future<Output = Result<(), E>>>>;
 
 /// A connection that an async function uses, and its driver.
-struct Served {
+struct Served<E> {
     driven: Driven,
     /// None once the function has returned.
-    user: Option<Using>,
+    user: Option<Using<E>>,
 }
 
-impl Tunnelled for Served {
+impl<E: UserError> Tunnelled for Served<E> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let connection = &self.driven.0;
         if let Some(user) = &mut self.user {

@@ -79,7 +79,7 @@ use crate::http::{
 ///     let room = WebSocketEndpoint::new(Room::default());
 ///     Router::new().get("/room/{name}", async move |request: Request| {
 ///         let name: String = request.param("name")?;
-///         http::Result::Ok(request.websocket_endpoint(&room, name))
+///         Ok::<_, http::Error>(request.websocket_endpoint(&room, name))
 ///     })
 /// };
 /// Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
