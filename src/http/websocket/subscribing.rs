@@ -173,13 +173,13 @@ impl<D: 'static> Peer<D> {
     /// # Examples
     ///
     /// ```
-    /// use annulus::http::{self, topics::Topics, websocket::{Handler, Message, Peer}};
+    /// use annulus::http::{self, WebSocketHandler, topics::Topics, websocket::{Message, Peer}};
     ///
     /// struct Chat {
     ///     topics: Topics,
     /// }
     ///
-    /// impl Handler for Chat {
+    /// impl WebSocketHandler for Chat {
     ///     type Data = ();
     ///
     ///     async fn open(&self, peer: &Peer) -> http::Result<()> {
