@@ -1,7 +1,7 @@
 //! A server in the background, clients with raw sockets, and gates that handlers wait at.
 
 use std::{
-    fs,
+    fs::File,
     future::poll_fn,
     io::{self, BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -184,17 +184,27 @@ impl Listeners {
 /// The numbers of all sockets that listen at `port`, as proc(5) has them.
 fn listening(port: u16) -> Vec<u64> {
     const LISTEN: &str = "0A";
-    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-    // A machine without IPv6 lacks the second.
-    let tables = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
-    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
-    let found = lines.filter_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (_, own) = fields[1].rsplit_once(':')?;
-        let is_found = fields[3] == LISTEN && u16::from_str_radix(own, 16) == Ok(port);
-        is_found.then(|| fields[9].parse().unwrap())
-    });
-    found.collect()
+    let mut found = Vec::new();
+    for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+        // A machine without IPv6 lacks the second.
+        let Ok(table) = File::open(table) else {
+            continue;
+        };
+        for line in BufReader::new(table).lines().skip(1) {
+            let line = line.unwrap();
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // They stand first, and the kernel makes the lines as they are read: those of ten
+            // thousand connections would take it long.
+            if fields[3] != LISTEN {
+                break;
+            }
+            let (_, own) = fields[1].rsplit_once(':').expect("an address has a port");
+            if u16::from_str_radix(own, 16) == Ok(port) {
+                found.push(fields[9].parse().unwrap());
+            }
+        }
+    }
+    found
 }
 
 pub(crate) fn get(path: &str) -> String {
