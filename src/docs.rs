@@ -22,6 +22,7 @@ macro_rules! pages {
         #[doc = "[modules.svg]: ../../../../../docs/modules.svg"]
         #[doc = "[observability.md]: crate::docs::observability"]
         #[doc = "[operating.md]: crate::docs::operating"]
+        #[doc = "[real_time.md]: crate::docs::real_time"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
         pub mod $name {}
@@ -43,4 +44,5 @@ pages! {
     limits
     observability
     operating
+    real_time
 }

@@ -96,9 +96,9 @@
 //!
 //! The module [`docs`] has pages about more than one item: [what dropping a future
 //! does](crate::docs::cancellation), [every limit and timeout](crate::docs::limits), [what each
-//! kernel brings](crate::docs::kernels), [coming from tokio](crate::docs::from_tokio), [which
-//! libraries run on it](crate::docs::ecosystem), and [how the crate is
-//! built](crate::docs::architecture).
+//! kernel brings](crate::docs::kernels), [several cores](crate::docs::cores), [WebSockets and
+//! topics](crate::docs::real_time), [coming from tokio](crate::docs::from_tokio), [which libraries
+//! run on it](crate::docs::ecosystem), and [how the crate is built](crate::docs::architecture).
 
 // The lower layers, `tls` among them, do not name the feature: much of what they have is for HTTP
 // alone.

@@ -29,6 +29,8 @@ macro_rules! pages {
 }
 
 pages! {
+    cores
     from_tokio
     observability
+    real_time
 }
