@@ -16,7 +16,7 @@ use annulus::http::{
 
 use crate::{
     connections::info_of,
-    running::{NEVER, Running, expect_fin},
+    running::{Gate, NEVER, Running, expect_fin},
     support::BOUND,
 };
 
@@ -60,17 +60,27 @@ fn start() -> Running {
 }
 
 fn open(server: &Running, path: &str) -> TcpStream {
-    let mut stream = server.send(&format!(
+    let mut stream = ask(server, path);
+    read_hello(&mut stream);
+    stream
+}
+
+/// Asks for a WebSocket.
+fn ask(server: &Running, path: &str) -> TcpStream {
+    server.send(&format!(
         "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    ));
+    ))
+}
+
+/// Reads the head of the answer and the first message.
+fn read_hello(stream: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n\x81\x05hello") {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
         head.push(byte[0]);
     }
-    stream
 }
 
 fn expect_close(stream: &mut TcpStream) {
@@ -209,4 +219,34 @@ fn a_stop_tells_all_websockets_and_the_handler_objects_before() {
     drop(streams);
     let report = server.ended().unwrap();
     assert_eq!((report.finished, report.cut), (50, 0), "{report}");
+}
+
+/// A connection that begins while the server stops is opened first, and told of the stop once.
+#[test]
+fn a_websocket_that_begins_in_a_stop_is_opened_before_it_hears_of_the_stop() {
+    let gate = Gate::default();
+    let handler = {
+        let gate = gate.clone();
+        move || {
+            let (gate, endpoint) = (gate.clone(), WebSocketEndpoint::new(Polite));
+            async move |request: Request| {
+                gate.pass().await;
+                request.websocket_endpoint(&endpoint, ())
+            }
+        }
+    };
+    let server = Running::start_by(1, |server| server, move |server| server.run_each(handler));
+    let mut stream = ask(&server, "/");
+    gate.wait_for(1);
+    server.handle.stop(NEVER);
+    server.wait_refused();
+    gate.open();
+    read_hello(&mut stream);
+    let mut goodbye = [0; 2 + 7];
+    stream.read_exact(&mut goodbye).unwrap();
+    assert_eq!(&goodbye, b"\x81\x07goodbye");
+    expect_close(&mut stream);
+    stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").unwrap();
+    expect_fin(&mut stream);
+    assert_eq!(server.ended().unwrap().cut, 0);
 }

@@ -7,6 +7,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
@@ -48,6 +49,8 @@ pub(crate) struct Tunnel {
     status: StatusCode,
     /// The protocol has ended, and the client is to see all that was sent.
     is_closing: bool,
+    /// The protocol knows that the server stops.
+    is_told: bool,
 }
 
 /// The request that has become a tunnel, which ends with it.
@@ -59,13 +62,14 @@ struct TunnelRequest {
 }
 
 impl Tunnel {
-    pub(super) fn new(status: StatusCode, used: Box<dyn Tunnelled>) -> Self {
+    pub(in crate::http::server) fn new(status: StatusCode, used: Box<dyn Tunnelled>) -> Self {
         Self {
             used: Some(used),
             request: None,
             looked_at: None,
             status,
             is_closing: false,
+            is_told: false,
         }
     }
 
@@ -135,10 +139,22 @@ impl Tunnel {
         self.looked_at == Some(tick)
     }
 
-    /// Lets the client know of the server's stop.
-    pub(crate) fn stop(&mut self) {
+    /// Lets the client know of the server's stop, and returns true the first time.
+    pub(crate) fn stop(&mut self) -> bool {
         if let Some(used) = &mut self.used {
-            used.stop();
+            if !mem::replace(&mut self.is_told, true) {
+                // It drops messages, and wakes tasks: code of the user's.
+                unwind::swallow(|| used.stop());
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Adds the bytes of the answer's body to those of its head.
+    fn count_body(&mut self, used: &dyn Tunnelled) {
+        if let Some(request) = &mut self.request {
+            request.bytes.1 += used.body_bytes();
         }
     }
 
@@ -151,10 +167,7 @@ impl Tunnel {
             return;
         }
         self.is_closing = true;
-        let body_bytes = used.body_bytes();
-        if let Some(request) = &mut self.request {
-            request.bytes.1 += body_bytes;
-        }
+        self.count_body(&*used);
         let error = used.take_error();
         let error = error.and_then(|error| error.downcast().ok());
         let left = used.leave(has_returned);
@@ -230,6 +243,7 @@ impl Tunnel {
         };
         used.look(&mut |transport| transport.cut());
         if !self.is_closing {
+            self.count_body(&*used);
             self.tell(false, None, shared);
         }
         // Handles of the handler's that are kept hold no socket after it.

@@ -92,6 +92,14 @@ impl Connections {
             .map(|connection| &mut connection.doing)
     }
 
+    /// Whether a connection is served by the exchange or the tunnel of this number.
+    pub(crate) fn is_served_by(&self, index: u32, number: u32) -> bool {
+        let connection = self.slots.get(index as usize);
+        connection.is_some_and(
+            |connection| matches!(connection.doing, Doing::Active(its) if its == number),
+        )
+    }
+
     /// Notes that exchange `exchange` serves an idle connection now, and takes its stream.
     pub(crate) fn activate(&mut self, index: u32, exchange: u32) -> Option<Transport> {
         let connection = self.slots.get_mut(index as usize)?;

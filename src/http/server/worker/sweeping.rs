@@ -102,7 +102,9 @@ impl<H: Handler> Worker<H> {
     #[cold]
     fn wake_due(&mut self) {
         let now = Tick::now();
-        while let Some(index) = self.tunnels.take_due(now) {
+        let connections = &self.connections;
+        let serves = |index, number| connections.is_served_by(index, number);
+        while let Some(index) = self.tunnels.take_due(now, serves) {
             self.wakes.waker(index).wake();
         }
     }

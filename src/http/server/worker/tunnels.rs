@@ -81,8 +81,9 @@ impl Tunnels {
         self.due.peek().map(|Reverse((tick, _, _))| *tick)
     }
 
-    /// Takes a connection whose tunnel is to be polled by tick `now`.
-    pub(crate) fn take_due(&mut self, now: Tick) -> Option<u32> {
+    /// Takes a connection whose tunnel is to be polled by tick `now`. `serves` tells whether a
+    /// connection has a tunnel: a number may have gone on to the tunnel of another one.
+    pub(crate) fn take_due(&mut self, now: Tick, serves: impl Fn(u32, u32) -> bool) -> Option<u32> {
         loop {
             let first = self.due.peek_mut()?;
             let Reverse((tick, number, index)) = *first;
@@ -90,6 +91,9 @@ impl Tunnels {
                 return None;
             }
             PeekMut::pop(first);
+            if !serves(index, number) {
+                continue;
+            }
             if let Some(tunnel) = self.slots.get_mut(slot(number)) {
                 if tunnel.look_at(tick) {
                     return Some(index);
@@ -105,8 +109,7 @@ impl Tunnels {
         let end = self.slots.capacity();
         while next < end && count < count_max {
             if let Some(tunnel) = self.slots.get_mut(next) {
-                tunnel.stop();
-                count += 1;
+                count += usize::from(tunnel.stop());
             }
             next += 1;
         }
@@ -116,4 +119,61 @@ impl Tunnels {
 
 fn slot(number: u32) -> usize {
     number.wrapping_sub(FIRST) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        task::{Context, Poll},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::http::{
+        StatusCode,
+        transport::{
+            Transport,
+            tunnelled::{Left, Tunnelled},
+        },
+    };
+
+    /// A protocol that does nothing until its tick.
+    struct Waiting(Tick);
+
+    impl Tunnelled for Waiting {
+        fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+
+        fn due(&self) -> Option<Tick> {
+            Some(self.0)
+        }
+
+        fn look(&self, _: &mut dyn FnMut(&Transport)) {}
+
+        fn leave(self: Box<Self>, _: bool) -> Left {
+            Left::Cut
+        }
+    }
+
+    fn tunnel(due: Tick) -> Tunnel {
+        Tunnel::new(StatusCode::SWITCHING_PROTOCOLS, Box::new(Waiting(due)))
+    }
+
+    #[test]
+    fn an_entry_of_a_tunnel_that_has_ended_is_not_that_of_the_next_with_its_number() {
+        let now = Tick::now();
+        let mut tunnels = Tunnels::default();
+        let later = now.after(Duration::from_secs(1000)).unwrap();
+        tunnels.insert(tunnel(later));
+        let first = tunnels.insert(tunnel(now));
+        assert!(tunnels.note_due(first, 1));
+        tunnels.remove(first);
+        let second = tunnels.insert(tunnel(now));
+        assert_eq!(second, first);
+        tunnels.note_due(second, 2);
+        let serves = |index, number| (index, number) == (2, second);
+        assert_eq!(tunnels.take_due(now, serves), Some(2));
+        assert_eq!(tunnels.take_due(now, serves), None);
+    }
 }

@@ -61,16 +61,19 @@ impl<H: WebSocketHandler> Attended<H> {
 
     /// Makes the calls for everything that has come. Ready when no further message counts.
     fn call(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.connection().take_stop() {
-            self.served.handler.stopping(&self.peer);
-            self.connection().start_stop();
-        }
         loop {
+            // It begins before it hears of the stop.
+            let is_opening = self.turn.as_ref().is_some_and(|turn| turn.is_opening());
+            if !is_opening && self.connection().take_stop() {
+                self.served.handler.stopping(&self.peer);
+                self.connection().start_stop();
+            }
             if let Some(turn) = &mut self.turn {
                 ready!(turn.poll(context))?;
                 if let Some(turn) = self.turn.take() {
                     self.served.put_turn(turn);
                 }
+                continue;
             }
             match self.connection().next() {
                 None => return Poll::Pending,

@@ -27,6 +27,8 @@ pub(super) enum Call {
 pub(super) struct Turn<H: WebSocketHandler> {
     slot: Rc<Slot<H>>,
     future: Pin<Box<dyn Future<Output = ()>>>,
+    /// The call is that which begins a connection.
+    is_opening: Cell<bool>,
 }
 
 /// The next call, and the result of the last one.
@@ -44,12 +46,19 @@ impl<H: WebSocketHandler> Turn<H> {
         Self {
             future: Box::pin(run(handler, Rc::clone(&slot))),
             slot,
+            is_opening: Cell::new(false),
         }
     }
 
     /// Begins a call. The one before has returned.
     pub(super) fn begin(&self, peer: Peer<H::Data>, call: Call) {
+        self.is_opening.set(matches!(call, Call::Open));
         self.slot.next.set(Some((peer, call)));
+    }
+
+    /// Whether the call is that which begins a connection.
+    pub(super) fn is_opening(&self) -> bool {
+        self.is_opening.get()
     }
 
     /// The result of the call.
