@@ -7,7 +7,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -23,7 +23,12 @@ use super::{
     post::Post,
     published::Published,
 };
-use crate::{budget, http::alarm::Alarm, task, time, unwind};
+use crate::{
+    budget,
+    driver::{self, Driver},
+    http::alarm::Alarm,
+    task, time, unwind,
+};
 
 /// Messages, and their bytes, that are added to the subscribers before these send: those of one
 /// turn leave together.
@@ -35,12 +40,17 @@ const FLUSHES_PER_TURN: usize = 256;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// The part of this thread, while it has subscribers.
-    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    /// The parts of this thread's runtimes, each while it has subscribers. Most threads have one.
+    static LOCALS: RefCell<Vec<Rc<Local>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One thread's part of the topics. A task of its own runs it while there are subscribers.
+///
+/// It belongs to the runtime of that task. A thread may have several runtimes, in turn or one in a
+/// task of another, and a child that fork(2) has made finds the parent's, which runs no more there.
 pub(super) struct Local {
+    /// The driver of its runtime, for its identity alone: its memory is not another's meanwhile.
+    home: Weak<Driver>,
     post: Arc<Post>,
     topics: RefCell<HashMap<u64, Rc<LocalTopic>>>,
     /// Messages that were taken from the post and not handed out yet.
@@ -74,12 +84,16 @@ struct LostMessages {
 }
 
 impl Local {
-    /// That of this thread, which is made if there is none.
+    /// That of the runtime which this thread is in, which is made if there is none.
     pub(super) fn current() -> Rc<Self> {
-        if let Some(local) = LOCAL.with_borrow(Clone::clone) {
+        let home = driver::current().map_or_else(|_| Weak::new(), |driver| Rc::downgrade(&driver));
+        let is_of_it = |local: &&Rc<Self>| local.home.ptr_eq(&home);
+        let known = LOCALS.with_borrow(|locals| locals.iter().find(is_of_it).cloned());
+        if let Some(local) = known {
             return local;
         }
         let local = Rc::new(Self {
+            home,
             post: Arc::default(),
             topics: RefCell::default(),
             backlog: RefCell::default(),
@@ -94,7 +108,7 @@ impl Local {
             is_in_turn: Cell::new(false),
             is_over: Cell::new(false),
         });
-        LOCAL.set(Some(Rc::clone(&local)));
+        LOCALS.with_borrow_mut(|locals| locals.push(Rc::clone(&local)));
         let run = Run {
             local: Rc::clone(&local),
             is_owner: false,
@@ -414,9 +428,10 @@ impl Drop for Run {
     fn drop(&mut self) {
         let local = &self.local;
         local.is_over.set(true);
-        let removed = LOCAL.try_with(|current| {
-            let mut current = current.borrow_mut();
-            current.take_if(|current| Rc::ptr_eq(current, local))
+        let removed = LOCALS.try_with(|locals| {
+            let mut locals = locals.borrow_mut();
+            let place = locals.iter().position(|known| Rc::ptr_eq(known, local))?;
+            Some(locals.swap_remove(place))
         });
         drop(removed);
         local.post.set_owner(None);

@@ -15,7 +15,7 @@ use super::{
     EventId, FeedHandle, LostReason, Message, Options, Outlet, Piece, Published, Slow,
     Subscription, Topics,
 };
-use crate::{task::yield_now, time};
+use crate::{Runtime, task::yield_now, time};
 
 /// A connection of memory, which takes messages while it is open.
 #[derive(Default)]
@@ -481,6 +481,41 @@ fn subscribers_end_with_their_runtime_and_its_thread_can_have_others() {
         drop(left);
     }
     assert_eq!(topics.hub().len(), 0);
+}
+
+#[test]
+fn runtimes_that_share_a_thread_hand_out_each_to_its_own_subscribers() {
+    let topics = Topics::new();
+    let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let of_first = first.block_on(async {
+        let client = Client::on(&topics, "a");
+        settle().await;
+        client
+    });
+    let of_second = second.block_on(async {
+        let client = Client::on(&topics, "a");
+        assert_eq!(topics.publish("a", "1"), 2);
+        settle().await;
+        client
+    });
+    assert_eq!(of_second.take(), ["1"], "by the runtime that runs");
+    assert_eq!(of_first.take(), [""; 0]);
+    first.block_on(settle());
+    assert_eq!(of_first.take(), ["1"], "when its runtime runs again");
+    drop(first);
+    assert_eq!(topics.subscribers("a"), 1, "the other runtime lives");
+    second.block_on(async {
+        assert_eq!(topics.publish("a", "2"), 1);
+        settle().await;
+        let late = Client::on(&topics, "a");
+        topics.publish("a", "3");
+        settle().await;
+        assert_eq!(late.take(), ["3"]);
+    });
+    assert_eq!(of_second.take(), ["2", "3"]);
+    assert_eq!(of_first.take(), [""; 0]);
+    drop(second);
+    assert_eq!(topics.subscribers("a"), 0);
 }
 
 #[test]
