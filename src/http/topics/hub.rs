@@ -102,17 +102,17 @@ impl Hub {
 
     pub(super) fn configure(self: &Arc<Self>, name: &str, options: &Options) {
         let settings = Arc::clone(options.settings());
-        let forgotten = self.with_topic(name, |topic| topic.configure(settings));
-        drop(forgotten);
+        let replaced = self.with_topic(name, |topic| topic.configure(settings));
+        drop(replaced);
     }
 
     pub(super) fn remove(&self, name: &str) {
         let Some(topic) = self.topic(name) else {
             return;
         };
-        let forgotten = topic.clear(Arc::clone(self.options.settings()));
+        let cleared = topic.clear(Arc::clone(self.options.settings()));
         self.forget_idle(&topic);
-        drop(forgotten);
+        drop(cleared);
     }
 
     /// Forgets a topic that has nothing to be kept.

@@ -368,6 +368,8 @@ impl Local {
                 peer: outlet.and_then(|outlet| outlet.peer_addr()),
             };
             unwind::swallow(|| on_lost(&told));
+            // It is the last reference if the settings were replaced meanwhile.
+            unwind::swallow(|| drop(on_lost));
         }
     }
 

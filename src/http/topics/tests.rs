@@ -402,6 +402,40 @@ fn a_hook_may_publish_and_may_panic() {
     });
 }
 
+/// Publishes its name when it is dropped.
+struct LastWord(Topics, &'static str);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.publish("log", self.1);
+    }
+}
+
+#[test]
+fn a_hook_that_is_replaced_or_removed_may_publish_when_it_is_dropped() {
+    crate::run(async {
+        let topics = Topics::new();
+        let reader = Client::on(&topics, "log");
+        let hooked = |name, word| {
+            let last_word = LastWord(topics.clone(), word);
+            let options = Options::new().on_lost(move |_| {
+                let _ = &last_word;
+            });
+            topics.configure(name, options);
+        };
+        hooked("a", "replaced");
+        topics.configure("a", Options::new());
+        // Of the topic that it publishes to.
+        hooked("log", "removed");
+        topics.remove("log");
+        hooked("b", "forgotten");
+        topics.remove("b");
+        settle().await;
+        assert_eq!(reader.take(), ["replaced", "removed", "forgotten"]);
+        assert_eq!(topics.hub().len(), 2, "those that were not removed");
+    });
+}
+
 #[test]
 fn what_many_threads_publish_comes_whole_and_in_the_order_of_each() {
     const MESSAGES: usize = 500;

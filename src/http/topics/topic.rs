@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{Arc, Mutex, Weak},
 };
 
@@ -173,21 +174,28 @@ impl Topic {
         counts.sum()
     }
 
-    /// Gives it settings of its own. The messages that it keeps no longer come back, to be dropped.
-    pub(super) fn configure(&self, settings: Arc<Settings>) -> Vec<Arc<Published>> {
+    /// Gives it settings of its own. The ones before and the messages that it keeps no longer come
+    /// back, to be dropped.
+    pub(super) fn configure(
+        &self,
+        settings: Arc<Settings>,
+    ) -> (Arc<Settings>, Vec<Arc<Published>>) {
         let mut state = lock(&self.state);
-        state.settings = settings;
+        let before = mem::replace(&mut state.settings, settings);
         state.is_configured = true;
-        state.trim()
+        (before, state.trim())
     }
 
     /// Takes its settings and what it keeps away, to be dropped.
-    pub(super) fn clear(&self, settings: Arc<Settings>) -> VecDeque<Arc<Published>> {
+    pub(super) fn clear(
+        &self,
+        settings: Arc<Settings>,
+    ) -> (Arc<Settings>, VecDeque<Arc<Published>>) {
         let mut state = lock(&self.state);
-        state.settings = settings;
+        let before = mem::replace(&mut state.settings, settings);
         state.is_configured = false;
         state.history_bytes = 0;
-        std::mem::take(&mut state.history)
+        (before, mem::take(&mut state.history))
     }
 
     /// Whether it has nothing that has to be kept.
