@@ -1,6 +1,7 @@
 //! The messages on their way to the subscribers of one worker.
 
 use std::{
+    collections::BTreeMap,
     mem,
     sync::{
         Arc,
@@ -27,8 +28,8 @@ pub(super) struct Post {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     pub(super) messages: Vec<Arc<Published>>,
-    /// Messages that were not taken: the id of their topic, and one for each subscriber.
-    pub(super) overrun: Vec<(u64, u64)>,
+    /// Messages that were not taken, by the id of their topic: one for each subscriber.
+    pub(super) overrun: BTreeMap<u64, u64>,
 }
 
 impl Post {
@@ -45,11 +46,8 @@ impl Post {
             if has_room {
                 return inbox.messages.push(Arc::clone(published));
             }
-            let count = subscriber_count as u64;
-            match inbox.overrun.last_mut() {
-                Some((topic_id, all)) if *topic_id == published.topic_id => *all += count,
-                _ => inbox.overrun.push((published.topic_id, count)),
-            }
+            let of_topic = inbox.overrun.entry(published.topic_id).or_default();
+            *of_topic += subscriber_count as u64;
         });
         (owner, has_room)
     }

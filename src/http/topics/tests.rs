@@ -498,6 +498,24 @@ fn a_publisher_that_is_too_fast_for_a_worker_is_not_silent() {
 }
 
 #[test]
+fn what_a_worker_does_not_take_is_added_up_by_topic() {
+    crate::run(async {
+        let (topics, lost) = with_log(Options::new());
+        let client = Client::on(&topics, "a");
+        client.subscribe(&topics, "b");
+        let message = Message::binary(vec![b'x'; 30 << 20]);
+        // Two have room.
+        for _ in 0..4 {
+            topics.publish("a", message.clone());
+            topics.publish("b", message.clone());
+        }
+        settle().await;
+        let expected = ["a: 3 lost (worker overrun)", "b: 3 lost (worker overrun)"];
+        assert_eq!(*lost.lock().unwrap(), expected);
+    });
+}
+
+#[test]
 fn subscribers_end_with_their_runtime_and_its_thread_can_have_others() {
     let topics = Topics::new();
     for _ in 0..2 {
