@@ -196,9 +196,10 @@ impl Feed {
         bytes > 0 && bytes.saturating_add(delivery.len()) > settings.pending_bytes_max
     }
 
-    /// Drops the message of this topic that has waited longest. False if there is none.
-    fn drop_oldest_of(self: &Rc<Self>, topic: &Rc<LocalTopic>, reason: LostReason) -> bool {
-        let is_of_it = |waiting: &Delivery| Rc::ptr_eq(&waiting.topic, topic);
+    /// Drops the message of this topic that has waited longest. False if there is none. A message
+    /// that waits since before the topic was left and joined again is of it as well.
+    fn drop_oldest_of(self: &Rc<Self>, topic: &LocalTopic, reason: LostReason) -> bool {
+        let is_of_it = |waiting: &Delivery| waiting.topic.topic.is_named_as(&topic.topic);
         let found = self.pending.borrow_mut().take_first(is_of_it);
         let is_found = found.is_some();
         if let Some(dropped) = found {

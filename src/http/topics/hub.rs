@@ -162,6 +162,12 @@ impl Topic {
     pub(super) fn is(&self, hub: &Arc<Hub>, name: &str) -> bool {
         *self.name == *name && std::ptr::eq(self.hub.as_ptr(), Arc::as_ptr(hub))
     }
+
+    /// Whether it has the name of `other`, among the same topics. One may have been forgotten before
+    /// the other was made.
+    pub(super) fn is_named_as(&self, other: &Self) -> bool {
+        self.id == other.id || (self.name == other.name && self.hub.ptr_eq(&other.hub))
+    }
 }
 
 /// The id of a new topic, and its epoch.

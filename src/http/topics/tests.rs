@@ -342,6 +342,28 @@ fn the_rule_of_one_topic_leaves_the_messages_of_others() {
 }
 
 #[test]
+fn a_slow_subscriber_that_leaves_and_comes_again_has_one_last_value() {
+    crate::run(async {
+        for history in [0, 1] {
+            let last = Options::new().slow(Slow::LastValue).history(history);
+            let topics = Topics::with_options(last);
+            let client = Client::new();
+            let mut subscription = client.subscribe(&topics, "price");
+            client.set_full(true);
+            for number in 1..=20 {
+                topics.publish("price", number.to_string());
+                settle().await;
+                subscription.unsubscribe();
+                subscription = client.subscribe(&topics, "price");
+                assert_eq!(client.feed_len(), 1, "history {history}");
+            }
+            client.set_full(false);
+            assert_eq!(client.take(), ["20"]);
+        }
+    });
+}
+
+#[test]
 fn messages_that_wait_too_long_are_dropped_or_end_the_connection() {
     crate::run(async {
         time::pause();
