@@ -3,10 +3,11 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     future::Future,
     mem,
     pin::Pin,
+    ptr,
     rc::{Rc, Weak},
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -61,7 +62,7 @@ pub(super) struct Local {
     watched: RefCell<Vec<Rc<Feed>>>,
     /// The topics that have delivered messages in this turn.
     touched: RefCell<Vec<Rc<LocalTopic>>>,
-    lost: RefCell<Vec<LostMessages>>,
+    lost: RefCell<LostList>,
     /// Messages to be dropped at the end of the turn, which may run the user's code.
     dropped: RefCell<Vec<Rc<Delivery>>>,
     scratch: Cell<Scratch>,
@@ -81,6 +82,29 @@ struct LostMessages {
     topic: Rc<LocalTopic>,
     reason: LostReason,
     count: u64,
+}
+
+/// The messages that were lost in this turn: one entry for all that a subscriber has lost of a
+/// topic for one reason.
+#[derive(Default)]
+struct LostList {
+    entries: Vec<LostMessages>,
+    /// Places in `entries`, which keep what the addresses are of.
+    places: HashMap<(*const Feed, *const LocalTopic, LostReason), usize>,
+}
+
+impl LostList {
+    fn add(&mut self, lost: LostMessages) {
+        let feed = lost.feed.as_ref().map_or(ptr::null(), Rc::as_ptr);
+        let key = (feed, Rc::as_ptr(&lost.topic), lost.reason);
+        match self.places.entry(key) {
+            Entry::Occupied(place) => self.entries[*place.get()].count += lost.count,
+            Entry::Vacant(place) => {
+                place.insert(self.entries.len());
+                self.entries.push(lost);
+            }
+        }
+    }
 }
 
 impl Local {
@@ -215,25 +239,16 @@ impl Local {
         count: u64,
     ) {
         topic.topic.count_dropped(count);
-        let mut lost = self.lost.borrow_mut();
-        if let Some(last) = lost.last_mut() {
-            let is_same_feed = last
-                .feed
-                .as_ref()
-                .is_some_and(|last| Rc::ptr_eq(last, feed));
-            if is_same_feed && Rc::ptr_eq(&last.topic, topic) && last.reason == reason {
-                last.count += count;
-                return;
-            }
-        }
-        lost.push(LostMessages {
-            feed: Some(Rc::clone(feed)),
-            topic: Rc::clone(topic),
-            reason,
-            count,
-        });
-        let is_first = lost.len() == 1;
-        drop(lost);
+        let is_first = {
+            let mut lost = self.lost.borrow_mut();
+            lost.add(LostMessages {
+                feed: Some(Rc::clone(feed)),
+                topic: Rc::clone(topic),
+                reason,
+                count,
+            });
+            lost.entries.len() == 1
+        };
         if is_first {
             self.wake();
         }
@@ -282,7 +297,7 @@ impl Local {
 
     /// Whether something has to be done in the next turn that was put off or came up in this one.
     fn has_work(&self) -> bool {
-        !self.dirty.borrow().is_empty() || !self.lost.borrow().is_empty()
+        !self.dirty.borrow().is_empty() || !self.lost.borrow().entries.is_empty()
     }
 
     fn next_dirty(&self) -> Option<Rc<Feed>> {
@@ -309,7 +324,8 @@ impl Local {
                 count,
             })
         });
-        self.lost.borrow_mut().extend(lost);
+        let mut all = self.lost.borrow_mut();
+        lost.for_each(|lost| all.add(lost));
     }
 
     /// Adds the next messages to their subscribers, as many as leave together.
@@ -353,10 +369,10 @@ impl Local {
 
     /// Calls the functions that want to know of lost messages. They may publish and subscribe.
     fn tell_lost(&self) {
-        if self.lost.borrow().is_empty() {
+        if self.lost.borrow().entries.is_empty() {
             return;
         }
-        for lost in self.lost.take() {
+        for lost in self.lost.take().entries {
             let Some(on_lost) = lost.topic.topic.on_lost() else {
                 continue;
             };

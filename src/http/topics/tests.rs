@@ -364,6 +364,30 @@ fn a_slow_subscriber_that_leaves_and_comes_again_has_one_last_value() {
 }
 
 #[test]
+fn a_hook_is_told_once_a_turn_of_each_subscriber_topic_and_reason() {
+    crate::run(async {
+        let (topics, lost) = with_log(Options::new().slow(Slow::DropNew).pending_bytes_max(1));
+        let clients = [0; 3].map(|_| Client::on(&topics, "a"));
+        for client in &clients {
+            client.subscribe(&topics, "b");
+            client.set_full(true);
+        }
+        topics.publish("a", "it waits");
+        settle().await;
+        for _ in 0..20 {
+            topics.publish("a", "1");
+            topics.publish("b", "2");
+        }
+        settle().await;
+        let mut lost = lost.lock().unwrap().clone();
+        lost.sort();
+        let of = |topic| format!("{topic}: 20 lost (no room) by 127.0.0.1:7");
+        assert_eq!(lost, ["a", "a", "a", "b", "b", "b"].map(of));
+        assert_eq!(topics.total_counts().dropped, 120);
+    });
+}
+
+#[test]
 fn messages_that_wait_too_long_are_dropped_or_end_the_connection() {
     crate::run(async {
         time::pause();
