@@ -131,7 +131,7 @@ impl Feed {
 
     /// Adds a message, by the rule of its topic if it is blocked.
     pub(super) fn push(self: &Rc<Self>, delivery: &Rc<Delivery>) {
-        if self.is_too_slow.get() || self.has_ended.get() {
+        if self.has_ended.get() {
             return;
         }
         if self.is_blocked.get() && !self.make_room(delivery) {
@@ -159,6 +159,12 @@ impl Feed {
     fn make_room(self: &Rc<Self>, delivery: &Rc<Delivery>) -> bool {
         let settings = &delivery.published.settings;
         self.drop_stale(delivery.since);
+        if self.is_too_slow.get() {
+            // It is blocked until it is ended.
+            self.local
+                .note_lost(self, &delivery.topic, LostReason::Closed, 1);
+            return false;
+        }
         match settings.slow {
             Slow::LastValue => {
                 self.drop_oldest_of(&delivery.topic, LostReason::Replaced);
@@ -180,7 +186,7 @@ impl Feed {
                 }
                 true
             }
-            Slow::Close if self.is_over(settings, delivery) || self.is_too_slow.get() => {
+            Slow::Close if self.is_over(settings, delivery) => {
                 self.set_too_slow();
                 self.local
                     .note_lost(self, &delivery.topic, LostReason::Closed, 1);
@@ -265,6 +271,8 @@ impl Feed {
             self.end();
             return outlet.close_slow();
         }
+        // Those of a feed whose send has panicked.
+        unwind::swallow(|| scratch.sent.clear());
         while !self.has_ended.get() && !self.pending.borrow().is_empty() {
             if !outlet.has_room() {
                 return self.block();

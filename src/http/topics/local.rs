@@ -459,7 +459,9 @@ impl Drop for Run {
             topic.add_up();
             topic.topic.leave_all(&local.post, topic.len());
         }
+        // Feeds that live on keep the post, which no topic puts into any more.
         let left = (
+            local.post.take(),
             local.dirty.take(),
             local.watched.take(),
             local.lost.take(),

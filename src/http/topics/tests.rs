@@ -1,12 +1,13 @@
 //! Topics with connections of memory.
 
+mod slow;
+
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
     rc::{Rc, Weak},
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::{
     EventId, FeedHandle, LostReason, Message, Options, Outlet, Piece, Published, Slow,
     Subscription, Topics,
 };
-use crate::{Runtime, task::yield_now, time};
+use crate::{Runtime, task::yield_now};
 
 /// A connection of memory, which takes messages while it is open.
 #[derive(Default)]
@@ -271,156 +272,6 @@ fn an_id_resumes_and_an_unknown_one_gets_the_whole_history() {
     });
 }
 
-/// Publishes 1 to 6 while the client takes nothing after the first, and then lets it take.
-async fn blocked(topics: &Topics) -> (Vec<String>, bool) {
-    let client = Client::on(topics, "a");
-    client.set_full(true);
-    for number in 1..=6 {
-        topics.publish("a", format!("{number:0900}"));
-        settle().await;
-    }
-    client.set_full(false);
-    settle().await;
-    let taken = client.take();
-    let last = taken.iter().map(|text| text[899..].to_owned());
-    (last.collect(), client.is_closed.get())
-}
-
-#[test]
-fn a_slow_subscriber_is_served_by_the_rule_of_the_topic() {
-    crate::run(async {
-        // Room for three messages.
-        let options = || Options::new().pending_bytes_max(3 * 1300);
-        let check = async |slow, expected: &[&str], is_closed, log: &[&str]| {
-            let (topics, lost) = with_log(options().slow(slow));
-            let (taken, closed) = blocked(&topics).await;
-            assert_eq!(taken, expected, "{slow:?}");
-            assert_eq!(closed, is_closed, "{slow:?}");
-            let lost = lost.lock().unwrap().join(", ");
-            assert_eq!(lost, log.join(", "), "{slow:?}");
-            let counts = topics.total_counts();
-            assert_eq!(counts.delivered, expected.len() as u64);
-            assert_eq!(
-                counts.delivered + counts.dropped,
-                6 - u64::from(is_closed) * 2
-            );
-            assert_eq!(counts.closed, u64::from(is_closed));
-        };
-        let full = "a: 1 lost (no room) by 127.0.0.1:7";
-        let replaced = "a: 1 lost (replaced) by 127.0.0.1:7";
-        check(Slow::DropNew, &["1", "2", "3"], false, &[full; 3]).await;
-        check(Slow::DropOldest, &["4", "5", "6"], false, &[full; 3]).await;
-        check(Slow::LastValue, &["6"], false, &[replaced; 5]).await;
-        let closed = "a: 4 lost (connection ended) by 127.0.0.1:7";
-        // The last two are published after it has left.
-        check(Slow::Close, &[], true, &[closed]).await;
-    });
-}
-
-#[test]
-fn the_rule_of_one_topic_leaves_the_messages_of_others() {
-    crate::run(async {
-        let topics = Topics::with_options(Options::new().pending_bytes_max(3 * 1300));
-        topics.configure("price", Options::new().slow(Slow::LastValue));
-        let client = Client::on(&topics, "chat");
-        client.subscribe(&topics, "price");
-        client.set_full(true);
-        for number in 1..=2 {
-            topics.publish("price", format!("p{number}"));
-            topics.publish("chat", format!("c{number}"));
-            settle().await;
-        }
-        client.set_full(false);
-        assert_eq!(
-            client.take(),
-            ["c1", "p2", "c2"],
-            "at once, by its own call"
-        );
-        assert_eq!(topics.counts("price").dropped, 1);
-        assert_eq!(topics.counts("chat").delivered, 2);
-    });
-}
-
-#[test]
-fn a_slow_subscriber_that_leaves_and_comes_again_has_one_last_value() {
-    crate::run(async {
-        for history in [0, 1] {
-            let last = Options::new().slow(Slow::LastValue).history(history);
-            let topics = Topics::with_options(last);
-            let client = Client::new();
-            let mut subscription = client.subscribe(&topics, "price");
-            client.set_full(true);
-            for number in 1..=20 {
-                topics.publish("price", number.to_string());
-                settle().await;
-                subscription.unsubscribe();
-                subscription = client.subscribe(&topics, "price");
-                assert_eq!(client.feed_len(), 1, "history {history}");
-            }
-            client.set_full(false);
-            assert_eq!(client.take(), ["20"]);
-        }
-    });
-}
-
-#[test]
-fn a_hook_is_told_once_a_turn_of_each_subscriber_topic_and_reason() {
-    crate::run(async {
-        let (topics, lost) = with_log(Options::new().slow(Slow::DropNew).pending_bytes_max(1));
-        let clients = [0; 3].map(|_| Client::on(&topics, "a"));
-        for client in &clients {
-            client.subscribe(&topics, "b");
-            client.set_full(true);
-        }
-        topics.publish("a", "it waits");
-        settle().await;
-        for _ in 0..20 {
-            topics.publish("a", "1");
-            topics.publish("b", "2");
-        }
-        settle().await;
-        let mut lost = lost.lock().unwrap().clone();
-        lost.sort();
-        let of = |topic| format!("{topic}: 20 lost (no room) by 127.0.0.1:7");
-        assert_eq!(lost, ["a", "a", "a", "b", "b", "b"].map(of));
-        assert_eq!(topics.total_counts().dropped, 120);
-    });
-}
-
-#[test]
-fn messages_that_wait_too_long_are_dropped_or_end_the_connection() {
-    crate::run(async {
-        time::pause();
-        let age = Duration::from_secs(3);
-        for (slow, expected) in [(Slow::DropNew, &["2"][..]), (Slow::LastValue, &["2"])] {
-            let (topics, lost) = with_log(Options::new().slow(slow).pending_age_max(age));
-            let client = Client::on(&topics, "a");
-            client.set_full(true);
-            topics.publish("a", "1");
-            time::sleep(Duration::from_millis(2500)).await;
-            topics.publish("a", "2");
-            time::sleep(Duration::from_millis(2000)).await;
-            assert!(client.look_count.get() >= 4);
-            client.set_full(false);
-            settle().await;
-            assert_eq!(client.take(), expected, "{slow:?}");
-            assert_eq!(lost.lock().unwrap().len(), 1);
-        }
-        let (topics, lost) = with_log(Options::new().pending_age_max(age));
-        let (client, other) = (Client::on(&topics, "a"), Client::on(&topics, "a"));
-        client.set_full(true);
-        topics.publish("a", "1");
-        time::sleep(age * 2).await;
-        assert!(client.is_closed.get() && !other.is_closed.get());
-        assert_eq!(topics.subscribers("a"), 1);
-        assert_eq!(
-            *lost.lock().unwrap(),
-            ["a: 1 lost (connection ended) by 127.0.0.1:7"]
-        );
-        assert_eq!(topics.counts("a").closed, 1);
-    });
-}
-
 #[test]
 fn a_hook_may_publish_and_may_panic() {
     crate::run(async {
@@ -614,6 +465,25 @@ fn runtimes_that_share_a_thread_hand_out_each_to_its_own_subscribers() {
     assert_eq!(of_first.take(), [""; 0]);
     drop(second);
     assert_eq!(topics.subscribers("a"), 0);
+}
+
+#[test]
+fn messages_on_their_way_end_with_the_runtime() {
+    let topics = Topics::new();
+    let runtime = Runtime::new().unwrap();
+    let left = runtime.block_on(async { Client::on(&topics, "a") });
+    let counted = Arc::new(());
+    let held = Arc::clone(&counted);
+    let hooked = Options::new().on_lost(move |_| {
+        let _ = &held;
+    });
+    topics.configure("a", hooked);
+    topics.publish("a", "1");
+    topics.configure("a", Options::new());
+    assert_eq!(Arc::strong_count(&counted), 2, "the message has its hook");
+    drop(runtime);
+    assert_eq!(Arc::strong_count(&counted), 1);
+    drop(left);
 }
 
 #[test]

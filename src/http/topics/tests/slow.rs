@@ -1,0 +1,235 @@
+//! Subscribers that have no room, and those whose sends fail.
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    super::{FeedHandle, Options, Outlet, Piece, Published, Slow, Topics},
+    Client, settle, with_log,
+};
+use crate::time;
+
+/// Publishes 1 to 6 while the client takes nothing after the first, and then lets it take.
+async fn blocked(topics: &Topics) -> (Vec<String>, bool) {
+    let client = Client::on(topics, "a");
+    client.set_full(true);
+    for number in 1..=6 {
+        topics.publish("a", format!("{number:0900}"));
+        settle().await;
+    }
+    client.set_full(false);
+    settle().await;
+    let taken = client.take();
+    let last = taken.iter().map(|text| text[899..].to_owned());
+    (last.collect(), client.is_closed.get())
+}
+
+#[test]
+fn a_slow_subscriber_is_served_by_the_rule_of_the_topic() {
+    crate::run(async {
+        // Room for three messages.
+        let options = || Options::new().pending_bytes_max(3 * 1300);
+        let check = async |slow, expected: &[&str], is_closed, log: &[&str]| {
+            let (topics, lost) = with_log(options().slow(slow));
+            let (taken, closed) = blocked(&topics).await;
+            assert_eq!(taken, expected, "{slow:?}");
+            assert_eq!(closed, is_closed, "{slow:?}");
+            let lost = lost.lock().unwrap().join(", ");
+            assert_eq!(lost, log.join(", "), "{slow:?}");
+            let counts = topics.total_counts();
+            assert_eq!(counts.delivered, expected.len() as u64);
+            assert_eq!(
+                counts.delivered + counts.dropped,
+                6 - u64::from(is_closed) * 2
+            );
+            assert_eq!(counts.closed, u64::from(is_closed));
+        };
+        let full = "a: 1 lost (no room) by 127.0.0.1:7";
+        let replaced = "a: 1 lost (replaced) by 127.0.0.1:7";
+        check(Slow::DropNew, &["1", "2", "3"], false, &[full; 3]).await;
+        check(Slow::DropOldest, &["4", "5", "6"], false, &[full; 3]).await;
+        check(Slow::LastValue, &["6"], false, &[replaced; 5]).await;
+        let closed = "a: 4 lost (connection ended) by 127.0.0.1:7";
+        // The last two are published after it has left.
+        check(Slow::Close, &[], true, &[closed]).await;
+    });
+}
+
+#[test]
+fn the_rule_of_one_topic_leaves_the_messages_of_others() {
+    crate::run(async {
+        let topics = Topics::with_options(Options::new().pending_bytes_max(3 * 1300));
+        topics.configure("price", Options::new().slow(Slow::LastValue));
+        let client = Client::on(&topics, "chat");
+        client.subscribe(&topics, "price");
+        client.set_full(true);
+        for number in 1..=2 {
+            topics.publish("price", format!("p{number}"));
+            topics.publish("chat", format!("c{number}"));
+            settle().await;
+        }
+        client.set_full(false);
+        assert_eq!(
+            client.take(),
+            ["c1", "p2", "c2"],
+            "at once, by its own call"
+        );
+        assert_eq!(topics.counts("price").dropped, 1);
+        assert_eq!(topics.counts("chat").delivered, 2);
+    });
+}
+
+#[test]
+fn a_slow_subscriber_that_leaves_and_comes_again_has_one_last_value() {
+    crate::run(async {
+        for history in [0, 1] {
+            let last = Options::new().slow(Slow::LastValue).history(history);
+            let topics = Topics::with_options(last);
+            let client = Client::new();
+            let mut subscription = client.subscribe(&topics, "price");
+            client.set_full(true);
+            for number in 1..=20 {
+                topics.publish("price", number.to_string());
+                settle().await;
+                subscription.unsubscribe();
+                subscription = client.subscribe(&topics, "price");
+                assert_eq!(client.feed_len(), 1, "history {history}");
+            }
+            client.set_full(false);
+            assert_eq!(client.take(), ["20"]);
+        }
+    });
+}
+
+#[test]
+fn a_hook_is_told_once_a_turn_of_each_subscriber_topic_and_reason() {
+    crate::run(async {
+        let (topics, lost) = with_log(Options::new().slow(Slow::DropNew).pending_bytes_max(1));
+        let clients = [0; 3].map(|_| Client::on(&topics, "a"));
+        for client in &clients {
+            client.subscribe(&topics, "b");
+            client.set_full(true);
+        }
+        topics.publish("a", "it waits");
+        settle().await;
+        for _ in 0..20 {
+            topics.publish("a", "1");
+            topics.publish("b", "2");
+        }
+        settle().await;
+        let mut lost = lost.lock().unwrap().clone();
+        lost.sort();
+        let of = |topic| format!("{topic}: 20 lost (no room) by 127.0.0.1:7");
+        assert_eq!(lost, ["a", "a", "a", "b", "b", "b"].map(of));
+        assert_eq!(topics.total_counts().dropped, 120);
+    });
+}
+
+#[test]
+fn messages_that_wait_too_long_are_dropped_or_end_the_connection() {
+    crate::run(async {
+        time::pause();
+        let age = Duration::from_secs(3);
+        for (slow, expected) in [(Slow::DropNew, &["2"][..]), (Slow::LastValue, &["2"])] {
+            let (topics, lost) = with_log(Options::new().slow(slow).pending_age_max(age));
+            let client = Client::on(&topics, "a");
+            client.set_full(true);
+            topics.publish("a", "1");
+            time::sleep(Duration::from_millis(2500)).await;
+            topics.publish("a", "2");
+            time::sleep(Duration::from_millis(2000)).await;
+            assert!(client.look_count.get() >= 4);
+            client.set_full(false);
+            settle().await;
+            assert_eq!(client.take(), expected, "{slow:?}");
+            assert_eq!(lost.lock().unwrap().len(), 1);
+        }
+        let (topics, lost) = with_log(Options::new().pending_age_max(age));
+        let (client, other) = (Client::on(&topics, "a"), Client::on(&topics, "a"));
+        client.set_full(true);
+        topics.publish("a", "1");
+        time::sleep(age * 2).await;
+        assert!(client.is_closed.get() && !other.is_closed.get());
+        assert_eq!(topics.subscribers("a"), 1);
+        assert_eq!(
+            *lost.lock().unwrap(),
+            ["a: 1 lost (connection ended) by 127.0.0.1:7"]
+        );
+        assert_eq!(topics.counts("a").closed, 1);
+    });
+}
+
+#[test]
+fn every_message_of_a_subscriber_that_is_ended_is_counted() {
+    crate::run(async {
+        time::pause();
+        let (topics, lost) = with_log(Options::new().pending_age_max(Duration::from_millis(100)));
+        topics.configure("b", Options::new().slow(Slow::DropNew));
+        let client = Client::on(&topics, "a");
+        client.subscribe(&topics, "b");
+        client.set_full(true);
+        topics.publish("a", "1");
+        settle().await;
+        // It waits too long, and the message of another rule comes before the next look.
+        time::sleep(Duration::from_millis(200)).await;
+        topics.publish("b", "2");
+        topics.publish("a", "3");
+        settle().await;
+        assert!(client.is_closed.get());
+        let counts = topics.total_counts();
+        assert_eq!((counts.published, counts.dropped, counts.closed), (3, 3, 1));
+        let expected = ["a: 2 lost (connection ended) by 127.0.0.1:7"];
+        assert_eq!(*lost.lock().unwrap(), expected);
+    });
+}
+
+/// A connection whose first send panics.
+struct Panicking(Cell<bool>);
+
+impl Outlet for Panicking {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn form<'a>(&self, published: &'a Published) -> &'a Bytes {
+        published.event.get_or_init(|| Bytes::from_static(b"event"))
+    }
+
+    fn send(&self, _piece: Piece<'_>) {
+        if !self.0.replace(true) {
+            panic!("planned: a send");
+        }
+    }
+
+    fn close_slow(&self) {}
+
+    fn look(&self) {}
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+#[test]
+fn a_send_that_panics_leaves_nothing_for_the_next_subscriber() {
+    crate::run(async {
+        let topics = Topics::new();
+        let panicking = Rc::new(Panicking(Cell::new(false)));
+        let feed = FeedHandle::default();
+        feed.subscribe(&topics, "a", None, || {
+            let outlet: Weak<Panicking> = Rc::downgrade(&panicking);
+            outlet as Weak<dyn Outlet>
+        });
+        let client = Client::on(&topics, "a");
+        topics.publish("a", "1");
+        settle().await;
+        assert_eq!(client.take(), ["1"]);
+        assert_eq!(topics.counts("a").delivered, 2);
+    });
+}
