@@ -163,8 +163,8 @@ impl Topic {
         *self.name == *name && std::ptr::eq(self.hub.as_ptr(), Arc::as_ptr(hub))
     }
 
-    /// Whether it has the name of `other`, among the same topics. One may have been forgotten before
-    /// the other was made.
+    /// Whether it has the name of `other`, among the same topics. One may have been forgotten
+    /// before the other was made.
     pub(super) fn is_named_as(&self, other: &Self) -> bool {
         self.id == other.id || (self.name == other.name && self.hub.ptr_eq(&other.hub))
     }
