@@ -1,7 +1,6 @@
 //! `ws_client` against `ws_echo`, and against servers of this process.
 
 use std::{
-    fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
     process::{Child, Command, Output, Stdio},
@@ -15,7 +14,7 @@ use annulus::http::{
 };
 
 use crate::{
-    Folder, HANG, Server, ended, example, fails_plainly, piped,
+    HANG, ended, example, fails_plainly, piped,
     support::{
         BOUND,
         server::{serve, serve_by},
@@ -49,6 +48,10 @@ async fn echo(mut socket: WebSocket) -> annulus::http::Result<()> {
 #[cfg(feature = "compress")]
 #[test]
 fn lines_go_to_ws_echo_and_come_back() {
+    use std::fs::{self, File};
+
+    use crate::{Folder, Server};
+
     let server = Server::start(example("ws_echo", &["0"]));
     let url = format!("ws://{}/", server.addr);
     let output = ended(client(&[&url], "one\n\ntwo \u{e4}".as_bytes()));
