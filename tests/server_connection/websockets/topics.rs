@@ -6,7 +6,7 @@ use annulus::{
     http::{
         self, Request, Response, WebSocketEndpoint, WebSocketHandler,
         topics::{Options, Slow, Topics},
-        websocket::{self, CloseCode, Message, Peer, WebSocket},
+        websocket::{CloseCode, Message, Peer, WebSocket},
     },
     task, time,
 };
@@ -313,7 +313,7 @@ fn a_message_is_compressed_for_those_who_have_agreed_on_it() {
         let rooms = topics.clone();
         let handler = async move |request: Request| {
             let topics = rooms.clone();
-            let options = websocket::Options::new().compression(true);
+            let options = http::websocket::Options::new().compression(true);
             request.websocket_with(&options, async move |mut socket: WebSocket| {
                 socket.subscribe(&topics, "room");
                 while socket.recv().await?.is_some() {}
