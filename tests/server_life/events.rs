@@ -1,4 +1,4 @@
-//! Topics on a server with several workers: their subscribers, what is told of them, and the stop.
+//! Topics on a server with several workers: their subscribers, their counts, and the stop.
 
 use std::{
     io::{Read as _, Write as _},

@@ -17,7 +17,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 ///
 /// It counts once messages wait for the subscriber, because the kernel has no room for them. Each
 /// message that is not delivered is counted ([`Topics::counts`](super::Topics::counts)), and
-/// [`Options::on_lost`] is told.
+/// the function of [`Options::on_lost`] is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Slow {
@@ -54,7 +54,7 @@ pub struct Options {
     settings: Arc<Settings>,
 }
 
-/// A function that is told of messages that were not delivered.
+/// A function that is called for messages that were not delivered.
 pub(super) type OnLost = Arc<dyn Fn(&Lost<'_>) + Send + Sync>;
 
 /// The settings as the topics have them.

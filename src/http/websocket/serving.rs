@@ -37,7 +37,7 @@ pub(crate) trait UserError: 'static {
 
 /// Gives a connection to `use_it`, and drives it until both ends have closed it.
 ///
-/// A function that fails has its connection closed with 1011, and its error is told to the log.
+/// A function that fails has its connection closed with 1011, and the log has its error.
 pub(crate) fn serve<F, E>(
     departed: Departed,
     agreed: Agreed,

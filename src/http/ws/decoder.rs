@@ -210,7 +210,7 @@ impl Decoder {
         if message.bytes > bytes_max {
             return Err(FrameError::MessageTooLarge);
         }
-        // The last frame is told of also when it is empty.
+        // The last frame makes an event even if it is empty.
         if header.len > 0 || header.is_final {
             self.state = State::Data;
         }
