@@ -104,8 +104,8 @@ impl TaskRef {
         );
     }
 
-    /// Takes back what [`settle`] has lent. From here on the owner is told of each reference that
-    /// is dropped elsewhere.
+    /// Takes back the references that [`settle`] has lent. From here on each reference that is
+    /// dropped elsewhere sends a note to the owner.
     #[inline]
     fn end_loan(&self) {
         let state = self.state();

@@ -9,7 +9,7 @@ const COUNT_SHIFT: u32 = 3;
 const ONE: i64 = 1 << COUNT_SHIFT;
 
 /// References that the owner lends to the word: so many may be dropped elsewhere before the owner
-/// is told.
+/// gets a note.
 pub(super) const LOAN: i64 = 1 << 20;
 
 /// One reading of a [`Word`].

@@ -128,7 +128,7 @@ async fn talk(mut socket: WebSocket, bus: &Bus, topics: &Topics) -> http::Result
     socket.subscribe(topics, ROOM);
     while let Some(message) = socket.recv().await? {
         let line = message.as_text().unwrap_or("bytes are no text");
-        // It comes back by Redis, as to all others. If it does not, its author is told.
+        // Redis sends it back to its author, as to all others, unless this fails.
         if let Err(error) = bus.say(line).await {
             socket.send(format!("not said: {line} ({error})")).await?;
         }
