@@ -4,6 +4,7 @@
 //! in place of a ring entry answer as the ring does: a count or descriptor, or minus the errno.
 
 mod addr;
+mod beneath;
 mod cpu;
 mod datagram;
 mod entry;
@@ -25,12 +26,14 @@ mod rights;
 mod ring;
 pub(crate) mod signal;
 mod socket;
+mod status;
 mod thread;
 mod version;
 mod wake_fd;
 mod wake_set;
 
 pub(crate) use addr::SocketAddress;
+pub(crate) use beneath::{OpenHow, open_beneath};
 #[cfg(feature = "tokio-context")]
 pub(crate) use cpu::unpin;
 pub(crate) use cpu::{
@@ -44,8 +47,8 @@ pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
 pub(crate) use epoll::{Epoll, watch_broken, watch_only};
 pub(crate) use features::Features;
 pub(crate) use file::{
-    OpenFlags, close, lock_exclusively, metadata, open_and_settle, pread, preadv2_nowait, pwrite,
-    sync, write_fd,
+    OpenFlags, close, lock_exclusively, open_and_settle, pread, preadv2_nowait, pwrite, sync,
+    write_fd,
 };
 pub(crate) use handover::spawn_with_descriptors;
 pub(crate) use inherited::inherited_descriptors;
@@ -68,6 +71,7 @@ pub(crate) use socket::{
     socket_error, socket_option, tcp_bytes, unacknowledged, unix_local_addr, unix_peer_addr,
     with_udp_socket,
 };
+pub(crate) use status::{FileKind, FileTime, Status, status};
 pub(crate) use thread::{RESTARTED, Thread, code_place};
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;

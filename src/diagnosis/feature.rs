@@ -44,7 +44,7 @@ const BY_HELPER: &str = "a helper thread makes the call";
 const NEEDED: &str = "the ring cannot be used: ANNULUS_DRIVER=poll chooses epoll";
 
 /// The opcodes that the crate submits.
-const OPCODES: [(u8, &str, &str); 16] = [
+const OPCODES: [(u8, &str, &str); 17] = [
     (opcode::NOP, "NOP", NEEDED),
     (opcode::FSYNC, "FSYNC", BY_HELPER),
     (opcode::POLL_ADD, "POLL_ADD", NEEDED),
@@ -56,6 +56,7 @@ const OPCODES: [(u8, &str, &str); 16] = [
     (opcode::ASYNC_CANCEL, "ASYNC_CANCEL", NEEDED),
     (opcode::CONNECT, "CONNECT", BY_READINESS),
     (opcode::OPENAT, "OPENAT", BY_HELPER),
+    (opcode::OPENAT2, "OPENAT2", BY_HELPER),
     (opcode::CLOSE, "CLOSE", "close(2) is called on this thread"),
     (opcode::READ, "READ", BY_HELPER),
     (opcode::WRITE, "WRITE", BY_HELPER),
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn nothing_is_there_without_a_ring() {
         let features = list(&Features::none());
-        assert_eq!(features.len(), 27);
+        assert_eq!(features.len(), OPCODES.len() + FEATURES.len());
         assert!(features.iter().all(|feature| !feature.is_there()));
     }
 

@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
 };
 
-use super::OpenOptions;
+use super::{Metadata, OpenOptions};
 use crate::{
     budget,
     buf::{BufError, BufResult, IoBuf, IoBufMut},
@@ -102,13 +102,17 @@ impl File {
         }
     }
 
-    /// Returns the file's metadata: its size, kind and times.
+    /// Returns the file's metadata: its size, kind, times and numbers.
+    ///
+    /// It is no future. The open has read this data from the device already, and a plain statx(2)
+    /// takes a seventh of the time that the ring's takes, which hands it to a worker thread of the
+    /// kernel's. A network file system may ask its server.
     ///
     /// # Errors
     ///
-    /// Those of fstat(2). It reads only data that the open has read from the device already.
-    pub fn metadata(&self) -> io::Result<std::fs::Metadata> {
-        sys::metadata(self.fd.raw())
+    /// Those of statx(2).
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        sys::status(self.fd.raw()).map(Metadata::new)
     }
 
     /// Reads from `offset` into `buf`, overwriting it from its start, and sets its length. Zero

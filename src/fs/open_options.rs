@@ -1,21 +1,12 @@
 //! The options of opening a file.
 
-use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc, time::Duration};
+use std::{io, path::Path};
 
-use super::File;
-use crate::{
-    budget, driver,
-    op::{InFlight, Open},
-    sys::OpenFlags,
-    time,
+use super::{
+    File,
+    opening::{self, c_path},
 };
-
-/// How long an open waits for another process to give up its lease on the file. The kernel takes
-/// the lease away after `fs.lease-break-time`, 45 seconds by default.
-const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The time between two tries of an open that waits for a lease.
-const LEASE_WAIT: Duration = Duration::from_millis(10);
+use crate::{driver, op::Open, sys::OpenFlags};
 
 /// The options of opening a file, with std's names and meanings.
 ///
@@ -47,7 +38,8 @@ pub struct OpenOptions {
     truncate: bool,
     create: bool,
     create_new: bool,
-    mode: u32,
+    pub(super) follow_symlinks: bool,
+    pub(super) mode: u32,
 }
 
 impl Default for OpenOptions {
@@ -59,6 +51,7 @@ impl Default for OpenOptions {
             truncate: false,
             create: false,
             create_new: false,
+            follow_symlinks: true,
             mode: 0o666,
         }
     }
@@ -120,6 +113,17 @@ impl OpenOptions {
         self
     }
 
+    /// Sets whether symbolic links are followed, as they are by default. Otherwise an open that
+    /// meets one fails with `ELOOP`.
+    ///
+    /// [`Dir::open_file_with`](super::Dir::open_file_with) meets all links of the path, and
+    /// [`open`](Self::open) one at its end.
+    #[must_use]
+    pub fn follow_symlinks(mut self, follow_symlinks: bool) -> Self {
+        self.follow_symlinks = follow_symlinks;
+        self
+    }
+
     /// Opens the file.
     ///
     /// It never waits for a peer: a FIFO is opened for reading although nothing writes to it. A
@@ -137,39 +141,15 @@ impl OpenOptions {
     /// A file that the kernel opens after the future is dropped is closed. It may have been made
     /// or emptied.
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        budget::turn().await;
         let driver = driver::current()?;
-        let path = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "expected a path without a zero byte, found one in it",
-            )
-        })?;
+        let path = c_path(path.as_ref())?;
         let flags = self.flags()?;
-        let mut lease_waits = LEASE_TIMEOUT.as_millis() / LEASE_WAIT.as_millis();
-        loop {
-            let open = Open::new(path.clone(), flags, self.mode);
-            let error = match InFlight::new(Rc::clone(&driver), open).await {
-                Ok(fd) => {
-                    // It may have been awaited to its end in another runtime, where the file is of
-                    // no use.
-                    driver.check_current()?;
-                    return Ok(File::from_fd(fd, driver));
-                }
-                Err(error) => error,
-            };
-            match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock if lease_waits > 0 => {
-                    lease_waits -= 1;
-                    time::sleep(LEASE_WAIT).await;
-                }
-                _ => return Err(error),
-            }
-        }
+        let op = || Open::new(path.clone(), flags, self.mode);
+        let fd = opening::open(&driver, op).await?;
+        Ok(File::from_fd(fd, driver))
     }
 
-    fn flags(&self) -> io::Result<i32> {
+    pub(super) fn flags(&self) -> io::Result<i32> {
         let access = match (self.read, self.write || self.append) {
             (true, false) => OpenFlags::READ,
             (false, true) => OpenFlags::WRITE,
@@ -195,6 +175,7 @@ impl OpenOptions {
             (self.truncate, OpenFlags::TRUNCATE),
             (self.create, OpenFlags::CREATE),
             (self.create_new, OpenFlags::CREATE_NEW),
+            (!self.follow_symlinks, OpenFlags::NO_FOLLOW),
         ] {
             flags |= if on { flag } else { 0 };
         }

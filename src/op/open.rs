@@ -60,7 +60,7 @@ unsafe impl Op for Open {
     fn complete(self, result: io::Result<u32>) -> io::Result<OwnedFd> {
         // SAFETY: the kernel made this descriptor for us and told it in this result only.
         let fd = result.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })?;
-        if self.by_entry {
+        if self.by_entry && self.flags & OpenFlags::PATH == 0 {
             sys::set_nonblocking(fd.as_raw_fd(), false)?;
         }
         Ok(fd)

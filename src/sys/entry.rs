@@ -4,7 +4,7 @@
 //! we need have no setter there, and because an entry must be readable to be checked against the
 //! kernel that is being emulated.
 
-use super::{DatagramLayout, Version};
+use super::{DatagramLayout, OpenHow, Version};
 
 /// The kernel's `struct io_uring_sqe`.
 #[derive(Clone, Copy)]
@@ -145,6 +145,7 @@ pub(crate) mod opcode {
     pub(crate) const CONNECT: u8 = known::Connect::CODE;
     pub(crate) const OPENAT: u8 = known::OpenAt::CODE;
     pub(crate) const CLOSE: u8 = known::Close::CODE;
+    pub(crate) const OPENAT2: u8 = known::OpenAt2::CODE;
     pub(crate) const READ: u8 = known::Read::CODE;
     pub(crate) const WRITE: u8 = known::Write::CODE;
     pub(crate) const SEND: u8 = known::Send::CODE;
@@ -154,7 +155,7 @@ pub(crate) mod opcode {
     pub(crate) const HELPER: u8 = u8::MAX;
 
     /// How many opcodes this crate submits.
-    pub(crate) const COUNT: usize = 16;
+    pub(crate) const COUNT: usize = 17;
 
     const KNOWN: [(u8, Version, &str); COUNT] = [
         (NOP, Version::new(5, 1), "nop"),
@@ -168,6 +169,7 @@ pub(crate) mod opcode {
         (ASYNC_CANCEL, Version::new(5, 5), "cancel"),
         (CONNECT, Version::new(5, 5), "connect"),
         (OPENAT, Version::new(5, 6), "openat"),
+        (OPENAT2, Version::new(5, 6), "openat2"),
         (CLOSE, Version::new(5, 6), "close"),
         (READ, Version::new(5, 6), "read"),
         (WRITE, Version::new(5, 6), "write"),
@@ -305,6 +307,14 @@ impl Entry {
         entry.addr = path as u64;
         entry.len = mode;
         entry.op_flags = flags as u32;
+        entry
+    }
+
+    pub(crate) fn openat2(folder: i32, path: *const libc::c_char, how: *const OpenHow) -> Self {
+        let mut entry = Self::new(opcode::OPENAT2, folder);
+        entry.addr = path as u64;
+        entry.len = size_of::<OpenHow>() as u32;
+        entry.off = how as u64;
         entry
     }
 

@@ -1,13 +1,12 @@
 //! File calls, as the ring would answer them.
 
-use std::{
-    ffi::CStr,
-    io,
-    mem::ManuallyDrop,
-    os::{fd::FromRawFd as _, unix::fs::FileTypeExt as _},
-};
+use std::ffi::CStr;
 
-use super::{as_completion, socket::set_nonblocking};
+use super::{
+    as_completion,
+    socket::set_nonblocking,
+    status::{FileKind, status},
+};
 
 /// open(2)'s flags.
 pub(crate) struct OpenFlags;
@@ -21,6 +20,13 @@ impl OpenFlags {
     pub(crate) const CREATE: i32 = libc::O_CREAT;
     pub(crate) const CREATE_NEW: i32 = libc::O_CREAT | libc::O_EXCL;
     pub(crate) const CLOSE_ON_EXEC: i32 = libc::O_CLOEXEC;
+    /// A descriptor that names a file and cannot read it, for calls that take a folder.
+    pub(crate) const PATH: i32 = libc::O_PATH;
+    pub(crate) const FOLDER: i32 = libc::O_DIRECTORY;
+    /// A symbolic link is not followed at the end of the path.
+    pub(crate) const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+    /// A new file without a name. The constant of the C library has a second bit, `O_DIRECTORY`.
+    pub(crate) const TEMPORARY: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
     /// The open does not wait for a peer, as that of a FIFO does.
     pub(crate) const NONBLOCKING: i32 = libc::O_NONBLOCK;
 }
@@ -32,8 +38,12 @@ pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> i32 {
 
 /// As [`open`], leaving in non-blocking mode only what may wait for a peer.
 pub(crate) fn open_and_settle(path: &CStr, flags: i32, mode: u32) -> i32 {
-    let fd = open(path, flags, mode);
-    if fd >= 0 && waits_for_its_device_only(fd) {
+    settle(open(path, flags, mode), flags)
+}
+
+/// Takes non-blocking mode back from what was opened, unless it may wait for a peer.
+pub(super) fn settle(fd: i32, flags: i32) -> i32 {
+    if fd >= 0 && flags & OpenFlags::NONBLOCKING != 0 && waits_for_its_device_only(fd) {
         let _ = set_nonblocking(fd, false);
     }
     fd
@@ -41,9 +51,9 @@ pub(crate) fn open_and_settle(path: &CStr, flags: i32, mode: u32) -> i32 {
 
 /// Whether reads and writes of an open file wait for its device at most.
 fn waits_for_its_device_only(fd: i32) -> bool {
-    metadata(fd).is_ok_and(|metadata| {
-        let kind = metadata.file_type();
-        kind.is_file() || kind.is_dir() || kind.is_block_device()
+    status(fd).is_ok_and(|status| {
+        let kind = FileKind::of_mode(status.mode);
+        [FileKind::FILE, FileKind::FOLDER, FileKind::BLOCK_DEVICE].contains(&kind)
     })
 }
 
@@ -113,11 +123,4 @@ pub(crate) fn sync(fd: i32, data_only: bool) -> i32 {
         unsafe { libc::fsync(fd) }
     };
     as_completion(result as isize)
-}
-
-/// Asks the file system for the metadata of an open file.
-pub(crate) fn metadata(fd: i32) -> io::Result<std::fs::Metadata> {
-    // SAFETY: the descriptor is open and stays its owner's: the value is never dropped.
-    let file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(fd) });
-    file.metadata()
 }

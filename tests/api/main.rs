@@ -9,6 +9,7 @@ mod clock;
 mod closed;
 mod connect;
 mod detach;
+mod dirs;
 mod dumps;
 mod elsewhere;
 mod fairness;

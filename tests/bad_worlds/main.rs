@@ -8,6 +8,7 @@
     reason = "limits, filters and signals are set by raw system calls"
 )]
 
+mod beneath;
 mod child;
 // The profile is read as JSON, and one of the programs is an HTTP server.
 #[cfg(feature = "json")]

@@ -3,12 +3,12 @@
 use std::{
     cell::Cell,
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
 
-use annulus::fs::{File, OpenOptions};
+use annulus::fs::{Dir, File, OpenOptions};
 
 use super::{
     census::{Census, alone, runtime, soon},
@@ -187,5 +187,26 @@ fn a_dropped_close_closes() {
             turns(1).await;
         }
         drop_at(moment, file.close(), async || {}).await;
+    });
+}
+
+#[test]
+fn a_dropped_open_beneath_a_folder_leaves_no_descriptor() {
+    at_every_moment("beneath", async |moment, path| {
+        fs::write(path, "content").unwrap();
+        let folder = path.parent().unwrap();
+        drop_at(moment, Dir::open(folder), async || {}).await;
+        let folder = Dir::open(folder).await.unwrap();
+        drop_at(moment, folder.open_file("file"), async || {}).await;
+        drop_at(moment, folder.open_dir("."), async || {}).await;
+        drop_at(moment, folder.metadata("file"), async || {}).await;
+        // An open that was dropped keeps its folder open until it has ended.
+        let mut open = Box::pin(folder.open_file("file"));
+        let _ = super::moment::poll_once(open.as_mut()).await;
+        drop((open, fs::remove_file(path)));
+        assert_eq!(
+            folder.metadata("file").await.unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     });
 }

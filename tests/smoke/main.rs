@@ -22,7 +22,7 @@ use std::{
 
 use annulus::{
     DriverKind, Runtime, blocking,
-    fs::File,
+    fs::{Dir, File},
     net::{TcpListener, TcpStream},
     spawn, task, time,
 };
@@ -211,6 +211,12 @@ fn a_file_holds_what_was_written() {
             assert!(read == written, "the file differs from what was written");
             let missing = File::open(path.with_extension("missing")).await;
             assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+
+            let folder = Dir::open(path.parent().unwrap()).await?;
+            let file = folder.open_file(path.file_name().unwrap()).await?;
+            assert_eq!(file.metadata()?.len(), 300_000);
+            let outside = folder.open_file("../etc/passwd").await;
+            assert_eq!(outside.unwrap_err().kind(), io::ErrorKind::CrossesDevices);
             Ok(())
         });
         fs::remove_file(&path)?;

@@ -31,6 +31,8 @@ pub(crate) mod server;
 pub(crate) mod skip;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[expect(unsafe_code, reason = "names are exchanged by a raw system call")]
+pub(crate) mod tree;
 
 use std::{
     future::Future, io, net, path::PathBuf, pin::pin, sync::OnceLock, task::Poll, thread,
