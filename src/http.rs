@@ -121,6 +121,8 @@
 //! # }
 //! ```
 //!
+//! [`Request::form`] reads a small form, and [`Request::multipart`] one with files, part by part.
+//!
 //! A handler's future is dropped when its client has left, and may lose nothing by it; see
 //! [`Request::keep_running`]. [`Request::websocket`] answers by a [`websocket`], and
 //! [`Response::upgrade`] hands the connection over, for other protocols that begin as HTTP.
@@ -173,6 +175,7 @@ mod error;
 mod error_kind;
 mod forward;
 mod h1;
+mod multipart;
 mod percent;
 mod server;
 mod stop_notice;
@@ -188,15 +191,16 @@ pub use client::{Client, fetch};
 pub use error::{Cause, Error, Result};
 pub use error_kind::ErrorKind;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError};
+pub use multipart::MultipartError;
 #[cfg(feature = "json")]
 pub use server::Json;
 #[cfg(feature = "tower")]
 pub(crate) use server::detached;
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
-    Handler, IntoResponse, Job, MakeHandler, Pairs, Phase, Report, Request, Response, Router,
-    Server, ServerHandle, SharedServer, Timeouts, WebSocketEndpoint, WebSocketHandler, WorkerClone,
-    metrics,
+    Handler, IntoResponse, Job, MakeHandler, Multipart, Pairs, Part, Phase, Report, Request,
+    Response, Router, Server, ServerHandle, SharedServer, Timeouts, WebSocketEndpoint,
+    WebSocketHandler, WorkerClone, metrics,
 };
 pub use transport::{Transport, upgraded::Upgraded};
 pub use websocket::WebSocket;

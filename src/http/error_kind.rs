@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{StatusCode, h1::BodyError};
+use super::{StatusCode, h1::BodyError, multipart::MultipartError};
 
 /// The kind of an error of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Content,
     /// The body breaks the protocol or a limit.
     Body(BodyError),
+    /// The body is no `multipart/form-data` as its grammar has it, or is over a limit of its parts.
+    Multipart(MultipartError),
     /// The body, or the rest of it, did not arrive in time.
     BodyTimeout,
     /// Another server, which the handler asked.

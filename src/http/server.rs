@@ -41,8 +41,8 @@ pub use make_handler::MakeHandler;
 #[cfg(feature = "json")]
 pub use message::Json;
 pub use message::{
-    Body, BodyWriter, Event, EventSender, Form, Handler, IntoResponse, Pairs, Request, Response,
-    WebSocketEndpoint, WebSocketHandler,
+    Body, BodyWriter, Event, EventSender, Form, Handler, IntoResponse, Multipart, Pairs, Part,
+    Request, Response, WebSocketEndpoint, WebSocketHandler,
 };
 pub use metrics::metrics;
 pub use phase::Phase;

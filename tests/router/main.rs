@@ -4,6 +4,7 @@
 mod conversions;
 #[cfg(feature = "json")]
 mod json;
+mod multipart;
 #[path = "../support/mod.rs"]
 mod support;
 mod talk;

@@ -10,6 +10,7 @@ mod fairness;
 mod floods;
 mod gone;
 mod kept;
+mod multipart;
 mod overlaps;
 #[path = "../support/mod.rs"]
 mod support;

@@ -18,7 +18,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         module: "http",
         layers: &[
             &["h1", "base64", "percent", "alarm", "stop_notice"],
-            &["tick"],
+            &["multipart", "tick"],
             &["error_kind", "transport", "ws"],
             &["topics"],
             &["websocket"],

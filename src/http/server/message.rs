@@ -14,6 +14,7 @@ mod http_crate;
 pub(super) mod into_response;
 #[cfg(feature = "json")]
 pub(super) mod json;
+pub(super) mod multipart;
 pub(super) mod pairs;
 pub(super) mod params;
 pub(super) mod received;
@@ -31,6 +32,7 @@ pub use handler::Handler;
 pub use into_response::IntoResponse;
 #[cfg(feature = "json")]
 pub use json::Json;
+pub use multipart::{Multipart, Part};
 pub use pairs::Pairs;
 pub use request::Request;
 pub use response::Response;

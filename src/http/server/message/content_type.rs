@@ -17,10 +17,15 @@ pub(crate) fn require_type(
     if found.and_then(application_subtype).is_some_and(fits) {
         return Ok(());
     }
+    Err(refused(found, wanted))
+}
+
+/// The error of a body whose `Content-Type` is not the one that the handler asked for.
+pub(crate) fn refused(found: Option<&[u8]>, wanted: &str) -> Error {
     let found = found.map_or("nothing".into(), String::from_utf8_lossy);
     let reason = format!("expected a body of type {wanted}, found {found}");
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Err(Error::other(status, ErrorKind::MediaType, reason))
+    Error::other(status, ErrorKind::MediaType, reason)
 }
 
 /// `json` of `application/json; charset=utf-8`.

@@ -63,7 +63,7 @@ impl fmt::Debug for Form {
 impl Request {
     /// Reads the body as a form. The server's limit on bodies bounds it.
     ///
-    /// Forms with files, `multipart/form-data`, are not read.
+    /// Forms with files come as `multipart/form-data`, for [`multipart`](Self::multipart).
     ///
     /// # Errors
     ///
