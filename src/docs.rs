@@ -23,6 +23,7 @@ macro_rules! pages {
         #[doc = "[observability.md]: crate::docs::observability"]
         #[doc = "[operating.md]: crate::docs::operating"]
         #[doc = "[real_time.md]: crate::docs::real_time"]
+        #[doc = "[services.md]: crate::docs::services"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
         pub mod $name {}
@@ -45,4 +46,5 @@ pages! {
     observability
     operating
     real_time
+    services
 }

@@ -172,9 +172,11 @@ mod alarm;
 mod base64;
 pub mod client;
 mod error;
+mod error_answer;
 mod error_kind;
 mod forward;
 mod h1;
+pub mod layers;
 mod multipart;
 mod percent;
 mod server;
@@ -197,10 +199,10 @@ pub use server::Json;
 #[cfg(feature = "tower")]
 pub(crate) use server::detached;
 pub use server::{
-    Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender, Form,
-    Handler, IntoResponse, Job, MakeHandler, Multipart, Pairs, Part, Phase, Report, Request,
-    Response, Router, Server, ServerHandle, SharedServer, Timeouts, WebSocketEndpoint,
-    WebSocketHandler, WorkerClone, metrics,
+    Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender,
+    Extensions, Form, Handler, IntoResponse, Job, Layer, MakeHandler, Multipart, Next, Pairs, Part,
+    Phase, Refusal, Report, Request, Response, Router, Server, ServerHandle, SharedServer,
+    Timeouts, WebSocketEndpoint, WebSocketHandler, WorkerClone, metrics,
 };
 pub use transport::{Transport, upgraded::Upgraded};
 pub use websocket::WebSocket;

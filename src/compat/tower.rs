@@ -34,7 +34,7 @@
 //! # A handler below another server, and layers
 //!
 //! [`HandlerToTower`] makes a service of a handler, for axum's `Router::nest_service` or for hyper.
-//! [`layered`] and [`Router::layer`](crate::http::Router::layer) put layers of tower's around a
+//! [`layered`] and [`Router::tower_layer`](crate::http::Router::tower_layer) put layers of tower's around a
 //! handler or a router: those of `tower-http`, for example.
 //!
 //! # Messages of the `http` crate

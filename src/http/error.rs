@@ -2,11 +2,14 @@
 
 use std::{borrow::Cow, fmt, io};
 
+use bytes::Bytes;
+
 use super::{
-    StatusCode, client,
+    HeaderName, HeaderValue, StatusCode, client,
+    error_answer::ErrorAnswer,
     error_kind::{BodyFailure, ErrorKind},
     h1::BodyError,
-    websocket,
+    header, websocket,
 };
 use crate::sys::errno;
 
@@ -20,9 +23,11 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// A status becomes an answer with that status, a body that breaks the protocol or a limit becomes
 /// the answer that the protocol asks for, and an error of the [client](super::client::Error)
-/// becomes 502 or 504. Its text, with that of its cause, is for the log and never for the client:
+/// becomes 502 or 504. Its text, with that of its cause, is for the log and not for the client:
 /// [`access_log`](super::Server::access_log) has it, and a server without an access log prints it
-/// nowhere.
+/// nowhere. The answer's body is empty unless the error has one by [`with_text`](Self::with_text),
+/// [`with_body`](Self::with_body) or `with_json`, or the layer
+/// [`ErrorBodies`](super::layers::ErrorBodies) writes one.
 ///
 /// An [`io::Error`] is taken for one of a file that the request names:
 ///
@@ -65,6 +70,8 @@ struct Other {
     kind: ErrorKind,
     reason: Cow<'static, str>,
     source: Option<Cause>,
+    /// The fields and the body that the client gets besides the status.
+    answer: ErrorAnswer,
 }
 
 impl Error {
@@ -85,6 +92,7 @@ impl Error {
                 kind,
                 reason: reason.into(),
                 source: None,
+                answer: ErrorAnswer::default(),
             })),
         }
     }
@@ -92,14 +100,99 @@ impl Error {
     /// Sets the cause of the error.
     #[must_use]
     pub fn with_source(self, source: impl Into<Cause>) -> Self {
-        let (status, kind, reason) = (self.status(), self.kind(), self.reason());
+        let mut other = self.into_other();
+        other.source = Some(source.into());
         Self {
-            inner: Inner::Other(Box::new(Other {
+            inner: Inner::Other(other),
+        }
+    }
+
+    /// Adds a field to the answer, such as `Retry-After` or `WWW-Authenticate`. `Content-Type`
+    /// replaces the one that the body came with.
+    #[must_use]
+    pub fn with_field(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.with_answer(|answer| {
+            if name == header::CONTENT_TYPE {
+                answer.content_type = Some(value);
+            } else {
+                answer.fields.push((name, value));
+            }
+        })
+    }
+
+    /// Sets the body of the answer, which the client gets with its type. Without one the body is
+    /// empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{Error, HeaderValue, StatusCode};
+    ///
+    /// /// Says to the client what the log says.
+    /// fn taken(seat: u32) -> Error {
+    ///     let json = HeaderValue::from_static("application/json");
+    ///     Error::new(StatusCode::CONFLICT, format!("seat {seat} is taken"))
+    ///         .with_body(json, format!(r#"{{"error": "taken", "seat": {seat}}}"#))
+    /// }
+    /// assert_eq!(taken(7).status(), StatusCode::CONFLICT);
+    /// ```
+    #[must_use]
+    pub fn with_body(self, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
+        self.with_answer(|answer| {
+            answer.content_type = Some(content_type);
+            answer.body = body.into();
+        })
+    }
+
+    /// Sets the body of the answer to plain text in UTF-8. A `&'static str` is not copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{self, Error, Request, StatusCode};
+    ///
+    /// async fn page(request: Request) -> http::Result<String> {
+    ///     let number: u32 = request.query_param("page")?.unwrap_or(1);
+    ///     if number == 0 {
+    ///         return Err(Error::from(StatusCode::BAD_REQUEST).with_text("pages begin at 1\n"));
+    ///     }
+    ///     Ok(format!("this is page {number}"))
+    /// }
+    /// # let _ = page;
+    /// ```
+    #[must_use]
+    pub fn with_text(self, text: impl Into<Bytes>) -> Self {
+        self.with_body(HeaderValue::from_static("text/plain; charset=utf-8"), text)
+    }
+
+    fn with_answer(self, change: impl FnOnce(&mut ErrorAnswer)) -> Self {
+        let mut other = self.into_other();
+        change(&mut other.answer);
+        Self {
+            inner: Inner::Other(other),
+        }
+    }
+
+    /// The fields and the body that the client gets besides the status.
+    pub(super) fn answer(&self) -> Option<&ErrorAnswer> {
+        match &self.inner {
+            Inner::Other(other) => Some(&other.answer),
+            Inner::Status(_) | Inner::Body(_) | Inner::Io(_) => None,
+        }
+    }
+
+    /// The form that holds everything. Of a body's failure and an I/O error it keeps the text.
+    fn into_other(self) -> Box<Other> {
+        let (status, kind, reason) = (self.status(), self.kind(), self.reason());
+        match self.inner {
+            Inner::Other(other) => other,
+            Inner::Status(_) | Inner::Body(_) | Inner::Io(_) => Box::new(Other {
                 status,
                 kind,
                 reason,
-                source: Some(source.into()),
-            })),
+                source: None,
+                answer: ErrorAnswer::default(),
+            }),
         }
     }
 

@@ -8,6 +8,7 @@ mod connection_info;
 pub(crate) mod detached;
 mod end_reason;
 mod exchange;
+mod extensions;
 mod handle;
 mod job;
 mod listening;
@@ -15,6 +16,8 @@ mod make_handler;
 mod message;
 mod metrics;
 mod phase;
+mod refusal_hook;
+mod refusals;
 mod report;
 mod router;
 mod runtime_options;
@@ -35,6 +38,7 @@ pub use access_log::Access;
 pub use connection::Connection;
 pub use connection_info::ConnectionInfo;
 pub use end_reason::EndReason;
+pub use extensions::Extensions;
 pub use handle::ServerHandle;
 pub use job::Job;
 pub use make_handler::MakeHandler;
@@ -46,8 +50,10 @@ pub use message::{
 };
 pub use metrics::metrics;
 pub use phase::Phase;
+pub use refusals::Refusal;
 pub use report::Report;
-pub use router::Router;
+pub use router::{Layer, Next, Router};
+pub(crate) use router::{LayerBox, Step, handle_step};
 pub use shared_server::SharedServer;
 pub use timeouts::Timeouts;
 pub use worker_clone::WorkerClone;
@@ -324,15 +330,6 @@ impl Server {
     #[must_use]
     pub fn connections_max(mut self, count: usize) -> Self {
         self.connections_max = Some(count);
-        self
-    }
-
-    /// Sets whether connections without room are answered 503 with `Retry-After` and closed,
-    /// instead of waiting in the backlog; off by default. Some more descriptors are used for that,
-    /// at most 64 for each worker.
-    #[must_use]
-    pub fn refuse_when_full(mut self, refuse: bool) -> Self {
-        self.refuses_when_full = refuse;
         self
     }
 

@@ -487,7 +487,7 @@ fn a_layer_that_refuses_keeps_the_handler_from_the_request() {
         |_: AnswerBody| "replaced".to_owned(),
     );
     run_each(async || {
-        let answer = get(router().layer(layer.clone()), "").await;
+        let answer = get(router().tower_layer(layer.clone()), "").await;
         // The body is the layer's, and the status the router's.
         assert_eq!((status(&answer), body(&answer)), (404, "replaced"));
     });

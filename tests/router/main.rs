@@ -4,7 +4,9 @@
 mod conversions;
 #[cfg(feature = "json")]
 mod json;
+mod layers;
 mod multipart;
+mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
 mod talk;

@@ -19,13 +19,13 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         layers: &[
             &["h1", "base64", "percent", "alarm", "stop_notice"],
             &["multipart", "tick"],
-            &["error_kind", "transport", "ws"],
+            &["error_kind", "error_answer", "transport", "ws"],
             &["topics"],
             &["websocket"],
             &["error"],
             &["client"],
             &["server"],
-            &["forward"],
+            &["forward", "layers"],
         ],
         // An `io::Error` may carry the client's error, which has a status of its own for a handler.
         exceptions: &["error -> client"],
@@ -33,8 +33,8 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http::server",
         layers: &[
-            &["announcer", "end_reason", "phase", "timeouts"],
-            &["report", "access_log", "trace"],
+            &["announcer", "end_reason", "extensions", "phase", "timeouts"],
+            &["report", "access_log", "refusals", "trace"],
             &["connection_info", "settings"],
             &["worker_shared"],
             &["exchange", "job"],
@@ -43,7 +43,13 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["connection", "worker"],
             &["listening"],
             &["workers"],
-            &["stop_signal", "handle", "metrics", "trace_hook"],
+            &[
+                "stop_signal",
+                "handle",
+                "metrics",
+                "refusal_hook",
+                "trace_hook",
+            ],
             &["shared_server"],
         ],
         exceptions: &[],

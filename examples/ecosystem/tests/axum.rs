@@ -439,7 +439,7 @@ fn layers_of_tower_http_stand_around_our_router() {
                     .layer(CorsLayer::permissive())
                     .layer(CompressionLayer::new())
                     .layer(RequestBodyLimitLayer::new(1000));
-                router.layer(layers)
+                router.tower_layer(layers)
             })
             .unwrap()
     });

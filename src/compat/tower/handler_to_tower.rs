@@ -217,8 +217,10 @@ fn fields(response: &Response) -> HeaderMap {
 /// The answer to a request that no handler sees.
 fn failed(error: Error) -> ::http::Response<AnswerBody> {
     let mut response = error.into_response();
-    let mut out = ::http::Response::new(AnswerBody::default());
+    let body = response.take_bytes().map(AnswerBody::whole);
+    let mut out = ::http::Response::new(body.unwrap_or_default());
     *out.status_mut() = response.status();
+    *out.headers_mut() = fields(&response);
     if let Some(error) = response.take_error() {
         out.extensions_mut().insert(HandedError::new(error));
     }

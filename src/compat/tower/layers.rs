@@ -49,12 +49,12 @@ impl Router {
     /// use tower_layer::Identity; // or `tower_http::cors::CorsLayer::permissive()`
     ///
     /// # fn main() -> std::io::Result<()> {
-    /// let router = || Router::new().get("/", async |_| "hello").layer(Identity::new());
+    /// let router = || Router::new().get("/", async |_| "hello").tower_layer(Identity::new());
     /// Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
     /// # }
     /// ```
     #[must_use]
-    pub fn layer<L>(self, layer: L) -> TowerToHandler<L::Service>
+    pub fn tower_layer<L>(self, layer: L) -> TowerToHandler<L::Service>
     where
         L: Layer<HandlerToTower<Self>>,
     {

@@ -5,12 +5,13 @@ pub(super) mod record;
 use std::{
     fmt,
     net::SocketAddr,
+    rc::Rc,
     str,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::end_reason::EndReason;
+use super::{end_reason::EndReason, extensions::Extensions};
 use crate::http::{
     Method, StatusCode, Version,
     error::Error,
@@ -71,6 +72,8 @@ pub struct Access<'a> {
     pub error: Option<&'a Error>,
     /// The head of the request, if it could be read.
     pub(super) head: Option<&'a RequestHead>,
+    /// None when no handler has seen the request.
+    pub(super) extensions: Option<&'a Extensions>,
 }
 
 impl<'a> Access<'a> {
@@ -93,6 +96,7 @@ impl<'a> Access<'a> {
             reason: Some(reason),
             error: None,
             head,
+            extensions: None,
         }
     }
 
@@ -107,6 +111,13 @@ impl<'a> Access<'a> {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.head?.field(name)
+    }
+
+    /// Returns the value of type `T` that a layer or the handler has put into the request's
+    /// [`extensions`](crate::http::Request::extensions), such as the name of the user.
+    #[must_use]
+    pub fn extension<T: 'static>(&self) -> Option<Rc<T>> {
+        self.extensions?.get()
     }
 
     /// Prints a line of the common log format: remote address, two unknowns (`-`), time in UTC,

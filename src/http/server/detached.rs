@@ -103,7 +103,7 @@ pub(crate) fn renewed(parts: &request::Parts, body: &Body) -> Result<Request> {
     assert!(read.is_some(), "the head is complete");
     current.begin(before.number);
     current.span = before.span.clone();
-    current._original = Some(Rc::clone(before));
+    current.original = Some(Rc::clone(before));
     if current.head.path() == before.head.path() {
         current.params = before.params.take().into();
     }

@@ -37,8 +37,13 @@ pub(crate) use line::Written;
 pub(crate) use tunnel::Tunnel;
 
 use super::{
-    connection_info::ConnectionInfo, end_reason::EndReason, phase::Phase, settings::WhenGone,
-    trace::ConnectionId, worker_shared::Shared,
+    connection_info::ConnectionInfo,
+    end_reason::EndReason,
+    phase::Phase,
+    refusals::{self, Refused},
+    settings::WhenGone,
+    trace::ConnectionId,
+    worker_shared::Shared,
 };
 use crate::{
     budget,
@@ -46,7 +51,7 @@ use crate::{
         HeaderMap, StatusCode,
         error::Result as BodyResult,
         error_kind::BodyFailure,
-        h1::{AnswerTo, RequestHead, encode_reject},
+        h1::{AnswerTo, RequestHead},
         transport::{
             Transport,
             tunnelled::{Departed, MakeTunnel},
@@ -282,10 +287,13 @@ impl Exchange {
     }
 
     /// Adds the answer to a request that is refused.
-    pub(crate) fn refuse(&self, reason: EndReason, answer_to: AnswerTo) {
+    #[cold]
+    pub(crate) fn refuse(&self, reason: EndReason, answer_to: AnswerTo, request: Refused<'_>) {
+        let answer = self.shared.refusal_answer(|| self.peer(), reason, request);
         let date_line = &self.shared.date_line();
-        self.outgoing
-            .with_bytes(|bytes| encode_reject(bytes, reason.reject(), answer_to, date_line));
+        self.outgoing.with_bytes(|bytes| {
+            refusals::encode(bytes, reason, answer.as_ref(), answer_to, date_line);
+        });
     }
 
     // Requests: their bytes and their bodies.

@@ -17,6 +17,7 @@ pub(super) mod json;
 pub(super) mod multipart;
 pub(super) mod pairs;
 pub(super) mod params;
+mod problem;
 pub(super) mod received;
 mod redirect;
 pub(super) mod request;

@@ -1,18 +1,27 @@
 //! Handlers by method and path.
 
 mod boxed_handler;
+mod layer;
 mod nested_fallback;
+mod next;
 mod route_path;
 mod routes;
+mod target;
+
+pub use layer::Layer;
+pub(crate) use layer::{LayerBox, Step, handle_step};
+pub use next::Next;
 
 use std::fmt;
 
 use super::message::{handler::Handler, request::Request, response::Response};
-use crate::http::{HeaderValue, Method, StatusCode, header};
+use crate::http::Method;
 use boxed_handler::{BoxedHandler, boxed};
+use layer::Entry;
 use nested_fallback::NestedFallback;
 use route_path::check;
-use routes::{Route, Routes};
+use routes::{Endpoint, Routes};
+use target::Target;
 
 /// Chooses a handler by a request's method and path. It is a [`Handler`] itself.
 ///
@@ -42,6 +51,25 @@ use routes::{Route, Routes};
 /// out. OPTIONS is answered with `Allow`, unless it has a handler, and `OPTIONS *` with the methods
 /// of all paths. Another method that the path has no handler for is answered with 405 and `Allow`.
 /// A request that no path matches goes to the [fallback](Self::fallback), or is answered with 404.
+///
+/// # Layers
+///
+/// A [`Layer`] is code around all of it: around each handler, the fallback, and what the router
+/// answers by itself. [`layer`](Self::layer) adds one. A request passes the layers in the order in
+/// which they were added, and the answer passes them in the other direction:
+///
+/// ```text
+/// Router::new().layer(a).layer(b)        request:  a, b, handler        answer:  handler, b, a
+/// ```
+///
+/// The route is found first, so that a layer can read the parameters of the path. It does not
+/// matter whether a route is added before a layer or after it.
+///
+/// The layers of a [nested](Self::nest) router are inside of those of the router around it. They
+/// are around what is below the prefix: its routes, its fallback, and the 404 where it has none.
+///
+/// No layer sees the answers that the server gives before there is a request, or after a panic:
+/// [`Server::on_refusal`](crate::http::Server::on_refusal) is for these.
 ///
 /// # Panics
 ///
@@ -81,6 +109,8 @@ pub struct Router {
     /// The deepest stand first.
     nested_fallbacks: Vec<NestedFallback>,
     fallback: Option<BoxedHandler>,
+    /// The layers around all of it. Each endpoint has them in its own list, too.
+    layers: Vec<Entry>,
 }
 
 impl Router {
@@ -98,7 +128,9 @@ impl Router {
     #[must_use]
     #[track_caller]
     pub fn route(mut self, method: Method, path: &str, handler: impl Handler) -> Self {
-        self.routes.entry(path).set(Some(method), boxed(handler));
+        let endpoint = self.endpoint(handler);
+        let route = self.routes.entry(path, &self.layers);
+        route.set(Some(method), endpoint);
         self
     }
 
@@ -111,7 +143,8 @@ impl Router {
     #[must_use]
     #[track_caller]
     pub fn any(mut self, path: &str, handler: impl Handler) -> Self {
-        self.routes.entry(path).set(None, boxed(handler));
+        let endpoint = self.endpoint(handler);
+        self.routes.entry(path, &self.layers).set(None, endpoint);
         self
     }
 
@@ -195,7 +228,8 @@ impl Router {
     /// Adds the routes of `router`, each below `prefix`; its `/` becomes the prefix itself.
     ///
     /// Its fallback answers what begins with the prefix and is matched by nothing. Handlers see the
-    /// whole path, and parameters of the prefix beside their own.
+    /// whole path, and parameters of the prefix beside their own. Its [layers](Self#layers) stay
+    /// around all of that, inside of the layers of this router.
     ///
     /// # Panics
     ///
@@ -212,12 +246,14 @@ impl Router {
             // Also when there is no route behind it that would tell.
             check(prefix);
         }
-        self.routes.nest(prefix, router.routes);
+        self.routes.nest(prefix, router.routes, &self.layers);
         let deeper = router.nested_fallbacks.into_iter();
-        let deeper = deeper.filter_map(|fallback| fallback.nest(prefix));
-        let own = router
-            .fallback
-            .map(|handler| NestedFallback::new(prefix.to_owned(), handler));
+        let deeper = deeper.map(|fallback| fallback.nest(prefix, &self.layers));
+        let answers = router.fallback.is_some() || !router.layers.is_empty() && !prefix.is_empty();
+        let own = answers.then(|| {
+            let layers = [&*self.layers, &router.layers].concat();
+            NestedFallback::new(prefix.to_owned(), router.fallback, layers)
+        });
         for fallback in deeper.chain(own) {
             fallback.add_to(&mut self.nested_fallbacks);
         }
@@ -231,61 +267,89 @@ impl Router {
         self
     }
 
-    /// The handler for a request, which gets its parameters; or the answer when there is none.
-    fn find(&self, request: &mut Request) -> Result<&BoxedHandler, Response> {
+    /// Puts `layer` around everything that the router answers, inside of the layers that were added
+    /// before: [Layers](Self#layers) has the order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{Next, Request, Router};
+    ///
+    /// let router = Router::new()
+    ///     .get("/", async |_| "hello")
+    ///     .layer(async |request: Request, next: Next<'_>| {
+    ///         let path = request.path().to_owned();
+    ///         let response = next.run(request).await;
+    ///         println!("{path}: {}", response.status());
+    ///         response
+    ///     });
+    /// ```
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        let LayerBox(entry) = layer.into_any();
+        let outer_count = self.layers.len();
+        self.routes.add_layer(outer_count, &entry);
+        for fallback in &mut self.nested_fallbacks {
+            fallback.layers.insert(outer_count, entry.clone());
+        }
+        self.layers.push(entry);
+        self
+    }
+
+    fn endpoint(&self, handler: impl Handler) -> Endpoint {
+        Endpoint {
+            handler: boxed(handler),
+            layers: self.layers.clone(),
+        }
+    }
+
+    /// The way of a request, which gets its parameters: the layers, and what is inside of them.
+    fn find(&self, request: &Request) -> (&[Entry], Target<'_>) {
         let Some((route, params)) = self.routes.at(request.path()) else {
             return self.find_fallback(request);
         };
-        request.params().replace(params);
+        request.set_params(params);
         request.note_route(route.path());
-        route
-            .handler(request.method())
-            .ok_or_else(|| without_handler(route.allowed(), request.method()))
+        match route.endpoint(request.method()) {
+            Some(endpoint) => (&endpoint.layers, Target::Handler(&endpoint.handler)),
+            None => (route.layers(), Target::NoMethod(route)),
+        }
     }
 
     #[cold]
-    fn find_fallback(&self, request: &mut Request) -> Result<&BoxedHandler, Response> {
-        if request.path() == "*" {
-            let allowed = self.routes.iter().flat_map(Route::allowed);
-            return Err(without_handler(allowed, request.method()));
-        }
+    fn find_fallback(&self, request: &Request) -> (&[Entry], Target<'_>) {
         let path = request.path();
-        let mut fallbacks = self.nested_fallbacks.iter();
-        if let Some((route, params)) = fallbacks.find_map(|fallback| fallback.at(path)) {
-            request.params().replace(params);
-            if let Some(handler) = route.handler(request.method()) {
-                return Ok(handler);
+        if path == "*" {
+            return (&self.layers, Target::Star(&self.routes));
+        }
+        // The layers are those of the deepest router that has the path, also where the handler is
+        // one further out.
+        let mut layers = None;
+        for fallback in &self.nested_fallbacks {
+            let Some(params) = fallback.at(path) else {
+                continue;
+            };
+            let layers = layers.get_or_insert(&fallback.layers);
+            if let Some(handler) = &fallback.handler {
+                request.set_params(params);
+                return (layers, Target::Handler(handler));
             }
         }
-        self.fallback
-            .as_ref()
-            .ok_or_else(|| Response::new(StatusCode::NOT_FOUND))
+        let target = match &self.fallback {
+            Some(handler) => Target::Handler(handler),
+            None => Target::NoRoute,
+        };
+        (layers.unwrap_or(&self.layers), target)
     }
-}
-
-/// The answer to a method that has no handler where `allowed` have one.
-#[cold]
-fn without_handler<'a>(allowed: impl Iterator<Item = &'a Method>, method: &Method) -> Response {
-    let mut names: Vec<&str> = Vec::new();
-    for name in allowed.chain([&Method::OPTIONS]).map(Method::as_str) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let allow = HeaderValue::try_from(names.join(", ")).expect("methods are tokens");
-    let status = if method == Method::OPTIONS {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::METHOD_NOT_ALLOWED
-    };
-    Response::new(status).with_field(header::ALLOW, allow)
 }
 
 impl Handler for Router {
-    async fn handle(&self, mut request: Request) -> Response {
-        match self.find(&mut request) {
-            Ok(handler) => handler.handle(request).await,
-            Err(response) => response,
+    async fn handle(&self, request: Request) -> Response {
+        let (layers, target) = self.find(&request);
+        if layers.is_empty() {
+            target.answer(request).await
+        } else {
+            Next::new(layers, target).run(request).await
         }
     }
 }

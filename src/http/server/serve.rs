@@ -15,6 +15,7 @@ use super::{
     exchange::{Driven, Exchange, Gone},
     message::{handler::Handler, received::Received, request::Request, response::Response},
     phase::Phase,
+    refusals::Refused,
     settings::WhenGone,
     trace::{self, RequestSpan},
 };
@@ -123,6 +124,7 @@ async fn serve<H: Handler>(
                 };
                 finish(exchange, received, record, &answered);
                 end_span(exchange, span, &answered);
+                forget(exchange, received);
                 answered?.2
             }
         };
@@ -176,15 +178,19 @@ fn refuse(exchange: &Exchange, head: &RequestHead, reason: EndReason) -> Next {
     let shared = exchange.shared();
     shared.note_refusal(|| exchange.peer(), reason, known);
     trace::note_refused(exchange.span(), reason, known);
+    let refused = Refused {
+        head: known,
+        extensions: None,
+    };
     if reason.closes() {
-        exchange.refuse(reason, AnswerTo::unreadable());
+        exchange.refuse(reason, AnswerTo::unreadable(), refused);
         return Next::Close;
     }
     // It was understood as a message, so it is certain where the next one begins.
     exchange.begin(head);
     let mut answer_to = AnswerTo::request(head);
     answer_to.keeps_alive &= !shared.is_stopping() && exchange.can_skip_body();
-    exchange.refuse(reason, answer_to);
+    exchange.refuse(reason, answer_to, refused);
     answer::next_after(answer_to.keeps_alive)
 }
 
@@ -277,7 +283,7 @@ fn finish(
 ) {
     exchange.retire();
     if let Some(record) = record {
-        tell_log(exchange, &received.head, record, answered);
+        tell_log(exchange, received, record, answered);
     }
     let shared = exchange.shared();
     match answered {
@@ -294,13 +300,14 @@ fn finish(
 #[cold]
 fn tell_log(
     exchange: &Exchange,
-    head: &RequestHead,
-    record: Exchanged,
+    received: &Received,
+    mut record: Exchanged,
     answered: &Result<Answered, Gone>,
 ) {
     let bytes = exchange.body_bytes();
+    record.extensions = received.extensions().again();
     if let Some(mut tunnel) = exchange.tunnel() {
-        return tunnel.keep_log(record, head, exchange.peer(), bytes);
+        return tunnel.keep_log(record, &received.head, exchange.peer(), bytes);
     }
     let Some(log) = &exchange.shared().settings.access_log else {
         return;
@@ -312,7 +319,25 @@ fn tell_log(
         status,
         reason,
     };
-    record.tell(log, head, facts);
+    record.tell(log, &received.head, facts);
+}
+
+/// Drops the parameters and the values that the request got on its way, if it got any: an idle
+/// connection holds none of them. A task that has kept the request keeps them.
+// Once a request, where `begin` would look for them otherwise.
+#[inline]
+fn forget(exchange: &Rc<Exchange>, received: &mut Rc<Received>) {
+    if received.has_more.get() {
+        forget_more(exchange, received);
+    }
+}
+
+#[inline(never)]
+fn forget_more(exchange: &Rc<Exchange>, received: &mut Rc<Received>) {
+    match Rc::get_mut(received) {
+        Some(current) => current.forget(),
+        None => *received = Received::new(exchange),
+    }
 }
 
 /// Ends the span of a request, unless that has become a tunnel, which has the span then.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{access_log::AccessLog, timeouts::Timeouts, trace::Hooks};
+use super::{access_log::AccessLog, refusals::Hook, timeouts::Timeouts, trace::Hooks};
 use crate::http::h1::{RequestHead, Rules};
 
 /// When a handler's future is dropped because its client left.
@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) rules: Rules,
     pub(crate) timeouts: Timeouts,
     pub(crate) access_log: Option<AccessLog>,
+    /// Writes the answers that the server gives by itself.
+    pub(crate) refusals: Option<Hook>,
     /// Handlers go on when their client has left.
     pub(crate) keeps_running: bool,
     /// The names that are served, where it is not all of them.

@@ -9,11 +9,17 @@ use std::{
 };
 
 use super::{
-    access_log::Access, end_reason::EndReason, phase::Phase, report::Report, settings::Settings,
+    access_log::Access,
+    end_reason::EndReason,
+    phase::Phase,
+    refusals::{Refusal, Refused},
+    report::Report,
+    settings::Settings,
 };
 use crate::{
     http::{
         HeaderValue, StatusCode,
+        error_answer::ErrorAnswer,
         h1::{AnswerTo, DateCache, PlainEncoder, RequestHead, ResponseFraming},
         stop_notice::StopNotice,
     },
@@ -193,6 +199,23 @@ impl Shared {
         if let Some(log) = &self.settings.access_log {
             log(&Access::refused(peer(), reason, head));
         }
+    }
+
+    /// The answer of the hook for refusals, if there is one.
+    #[cold]
+    pub(crate) fn refusal_answer(
+        &self,
+        peer: impl FnOnce() -> Option<SocketAddr>,
+        reason: EndReason,
+        request: Refused<'_>,
+    ) -> Option<ErrorAnswer> {
+        let hook = self.settings.refusals.as_ref()?;
+        let refusal = Refusal {
+            reason,
+            request,
+            peer: peer(),
+        };
+        refusal.answer(hook)
     }
 
     /// Changes the other counts of this worker.

@@ -7,7 +7,12 @@ use std::{
 
 use super::{Access, AccessLog};
 use crate::{
-    http::{StatusCode, error::Error, h1::RequestHead, server::end_reason::EndReason},
+    http::{
+        StatusCode,
+        error::Error,
+        h1::RequestHead,
+        server::{end_reason::EndReason, extensions::Extensions},
+    },
     time,
 };
 
@@ -17,6 +22,8 @@ pub(crate) struct Exchanged {
     time: SystemTime,
     /// The error that the handler returned.
     pub(crate) error: Option<Box<Error>>,
+    /// The values that were put into the request.
+    pub(crate) extensions: Extensions,
 }
 
 /// The facts that are known at the end.
@@ -34,6 +41,7 @@ impl Exchanged {
             started: time::now(),
             time: SystemTime::now(),
             error: None,
+            extensions: Extensions::default(),
         }
     }
 
@@ -51,6 +59,7 @@ impl Exchanged {
             reason: facts.reason,
             error: self.error.as_deref(),
             head: Some(head),
+            extensions: Some(&self.extensions),
         });
     }
 }

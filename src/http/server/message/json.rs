@@ -118,6 +118,41 @@ impl Body {
     }
 }
 
+impl Error {
+    /// Sets the body of the answer to `value` in JSON, so that `?` can answer `{"error": ..}`. A
+    /// value that cannot be written in JSON is left out.
+    ///
+    /// Feature: `json`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::http::{self, Error, Request, StatusCode};
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Failure {
+    ///     error: &'static str,
+    /// }
+    ///
+    /// async fn seat(request: Request) -> http::Result<String> {
+    ///     let number: u32 = request.param("number")?;
+    ///     if number == 13 {
+    ///         let taken = Error::new(StatusCode::CONFLICT, "another request was faster");
+    ///         return Err(taken.with_json(&Failure { error: "taken" }));
+    ///     }
+    ///     Ok(format!("seat {number}"))
+    /// }
+    /// # let _ = seat;
+    /// ```
+    #[must_use]
+    pub fn with_json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(json) => self.with_body(HeaderValue::from_static("application/json"), json),
+            Err(_) => self,
+        }
+    }
+}
+
 /// 500: JSON that the program itself reads or writes. [`Request::json`] checks the values that a
 /// client sends.
 impl From<serde_json::Error> for Error {

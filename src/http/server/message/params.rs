@@ -42,8 +42,13 @@ impl Params {
         params
     }
 
-    /// Forgets them.
+    /// Whether there are any.
     #[inline]
+    pub(crate) fn is_some(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// Forgets them.
     pub(crate) fn clear(&mut self) {
         if self.names.is_some() {
             *self = Self::default();

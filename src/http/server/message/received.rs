@@ -9,7 +9,7 @@ use std::{
 use super::params::Params;
 use crate::http::{
     h1::RequestHead,
-    server::{exchange::Exchange, trace::SpanHandle},
+    server::{exchange::Exchange, extensions::Extensions, trace::SpanHandle},
 };
 
 /// The state that an exchange shares with the [`Request`](crate::http::Request) that it gave to the
@@ -24,12 +24,16 @@ pub(crate) struct Received {
     pub(crate) number: u64,
     /// Whether the body is still to be taken.
     pub(crate) has_body: Cell<bool>,
+    /// Whether it may have parameters or extensions.
+    pub(crate) has_more: Cell<bool>,
     /// The parameters that the router found in the path.
     pub(crate) params: RefCell<Params>,
+    /// The values that layers have put in.
+    extensions: Extensions,
     pub(crate) span: SpanHandle,
     /// The one of which this is another version, with the head that a layer has made. The exchange
     /// sees by its count that the body may still be read.
-    pub(crate) _original: Option<Rc<Self>>,
+    pub(crate) original: Option<Rc<Self>>,
 }
 
 impl Received {
@@ -39,9 +43,11 @@ impl Received {
             exchange: Rc::clone(exchange),
             number: 0,
             has_body: Cell::new(true),
+            has_more: Cell::new(false),
             params: RefCell::default(),
+            extensions: Extensions::default(),
             span: SpanHandle::default(),
-            _original: None,
+            original: None,
         })
     }
 
@@ -50,7 +56,32 @@ impl Received {
     pub(crate) fn begin(&mut self, number: u64) {
         self.number = number;
         self.has_body.set(true);
+    }
+
+    /// The values that layers have put in. All versions of a request have the same.
+    pub(crate) fn extensions(&self) -> &Extensions {
+        match &self.original {
+            Some(original) => original.extensions(),
+            None => &self.extensions,
+        }
+    }
+
+    /// As [`extensions`](Self::extensions), for a layer or a handler, which may put some in.
+    pub(crate) fn more_extensions(&self) -> &Extensions {
+        match &self.original {
+            Some(original) => original.more_extensions(),
+            None => {
+                self.has_more.set(true);
+                &self.extensions
+            }
+        }
+    }
+
+    /// Drops the parameters and the values.
+    pub(crate) fn forget(&mut self) {
+        self.has_more.set(false);
         self.params.get_mut().clear();
+        self.extensions.clear();
     }
 }
 

@@ -6,7 +6,7 @@ use super::{body::Body, params::Params, received::Received};
 use crate::http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     h1::{AnswerTo, RequestHead, ResponseEncoder},
-    server::{exchange::Exchange, settings::WhenGone},
+    server::{exchange::Exchange, extensions::Extensions, settings::WhenGone},
 };
 
 /// A request: its head, which is complete, and its body, which the handler pulls.
@@ -39,6 +39,21 @@ impl Request {
     /// The parameters that the router found in the path.
     pub(crate) fn params(&self) -> &RefCell<Params> {
         &self.received.params
+    }
+
+    /// Sets the parameters that the router found in the path.
+    #[inline]
+    pub(crate) fn set_params(&self, params: Params) {
+        if params.is_some() {
+            self.received.has_more.set(true);
+        }
+        self.received.params.replace(params);
+    }
+
+    /// Another handle to the same request, for a layer that looks at it after its answer.
+    #[inline]
+    pub(crate) fn again(&self) -> Self {
+        Self::new(Rc::clone(&self.received))
     }
 
     /// Tells the request's span which route was found.
@@ -132,6 +147,12 @@ impl Request {
     /// Returns the protocols that the client offers to change to, by `Upgrade` and `Connection`.
     pub fn upgrades(&self) -> impl Iterator<Item = &str> {
         self.head().upgrades()
+    }
+
+    /// Returns the values that layers have put into the request, where more may be put in.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        self.received.more_extensions()
     }
 
     /// Lets the handler finish although its client has left; otherwise its future is dropped when

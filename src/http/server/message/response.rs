@@ -13,6 +13,7 @@ use crate::{
     http::{
         HeaderName, HeaderValue, StatusCode,
         error::{Error, Result},
+        error_answer::ErrorAnswer,
         header,
         transport::{
             tunnelled::MakeTunnel,
@@ -251,9 +252,14 @@ impl Response {
         &self.fields
     }
 
-    /// The answer to a request that failed: the error's status, and what it says for the log.
+    /// The answer to a request that failed: the error's status, with the fields and the body that
+    /// it asks for, and what it says for the log.
     pub(crate) fn failed(error: Error) -> Self {
-        let mut response = Self::new(error.status());
+        let mut response = match error.answer() {
+            Some(answer) => answer.clone().into(),
+            None => Self::new(StatusCode::OK),
+        };
+        response.status = error.status();
         response.error = Some(Box::new(error));
         response
     }
@@ -283,6 +289,17 @@ impl Response {
         }
     }
 
+    /// Whether it has neither a body nor the type of one.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.content_type.is_none() && self.bytes_here().is_some_and(Bytes::is_empty)
+    }
+
+    /// Takes the body of `other`, with its type.
+    pub(crate) fn borrow_body(&mut self, other: Self) {
+        self.content_type = other.content_type;
+        self.body = other.body;
+    }
+
     pub(crate) fn take_body(&mut self) -> ResponseBody {
         std::mem::take(&mut self.body)
     }
@@ -294,6 +311,29 @@ impl fmt::Debug for Response {
             .field("status", &self.status)
             .field("fields", &self.fields)
             .finish_non_exhaustive()
+    }
+}
+
+impl From<ErrorAnswer> for Response {
+    fn from(answer: ErrorAnswer) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: answer.content_type,
+            fields: answer.fields,
+            body: ResponseBody::Bytes(answer.body),
+            error: None,
+        }
+    }
+}
+
+/// The fields and the body of an answer, without a body that is still to be written.
+impl From<Response> for ErrorAnswer {
+    fn from(mut response: Response) -> Self {
+        Self {
+            body: response.take_bytes().unwrap_or_default(),
+            content_type: response.content_type,
+            fields: response.fields,
+        }
     }
 }
 

@@ -1,17 +1,18 @@
-//! The handler that answers below a prefix when no route matches.
+//! The answer below a prefix when no route matches.
 
-use super::{
-    boxed_handler::BoxedHandler,
-    routes::{Route, Routes},
-};
+use super::{boxed_handler::BoxedHandler, layer::Entry, routes::Routes};
 use crate::http::server::message::params::Params;
 
-/// The fallback of a nested router.
+/// The fallback of a nested router, or the layers of one that has none: they are around the answer
+/// all the same.
 pub(super) struct NestedFallback {
     prefix: String,
     /// One route. Each fallback has a table of its own, since `/a/{*below}` and `/a/{b}/{*below}`
     /// contradict each other in one.
     routes: Routes,
+    pub(super) handler: Option<BoxedHandler>,
+    /// The outermost stands first.
+    pub(super) layers: Vec<Entry>,
 }
 
 impl NestedFallback {
@@ -19,32 +20,40 @@ impl NestedFallback {
     ///
     /// When the prefix is wrong.
     #[track_caller]
-    pub(super) fn new(prefix: String, handler: BoxedHandler) -> Self {
+    pub(super) fn new(prefix: String, handler: Option<BoxedHandler>, layers: Vec<Entry>) -> Self {
         Self {
-            routes: Routes::below(&prefix, handler),
+            routes: Routes::below(&prefix),
             prefix,
+            handler,
+            layers,
         }
     }
 
-    /// The same behind another prefix.
+    /// The same behind another prefix, inside of `outer`.
     #[track_caller]
-    pub(super) fn nest(self, prefix: &str) -> Option<Self> {
-        let handler = self.routes.into_any()?;
-        Some(Self::new(format!("{prefix}{}", self.prefix), handler))
+    pub(super) fn nest(self, prefix: &str, outer: &[Entry]) -> Self {
+        let layers = [outer, &self.layers].concat();
+        Self::new(format!("{prefix}{}", self.prefix), self.handler, layers)
     }
 
     /// Adds it to `all`, where deeper ones stand first.
     ///
     /// # Panics
     ///
-    /// When one with the same prefix is there.
+    /// When one with the same prefix is there. Those without a handler are no obstacle.
     #[track_caller]
     pub(super) fn add_to(self, all: &mut Vec<Self>) {
-        assert!(
-            all.iter().all(|other| other.prefix != self.prefix),
-            "the fallback below `{}` is there already",
-            self.prefix
-        );
+        if let Some(known) = all.iter_mut().find(|known| known.prefix == self.prefix) {
+            assert!(
+                known.handler.is_none() || self.handler.is_none(),
+                "the fallback below `{}` is there already",
+                self.prefix
+            );
+            if self.handler.is_some() {
+                *known = self;
+            }
+            return;
+        }
         let index = all.partition_point(|other| other.depth() >= self.depth());
         all.insert(index, self);
     }
@@ -53,8 +62,8 @@ impl NestedFallback {
         self.prefix.matches('/').count()
     }
 
-    /// Its route, when `path` is below its prefix.
-    pub(super) fn at(&self, path: &str) -> Option<(&Route, Params)> {
-        self.routes.at(path)
+    /// The parameters in `path`, when it is below its prefix.
+    pub(super) fn at(&self, path: &str) -> Option<Params> {
+        self.routes.at(path).map(|(_, params)| params)
     }
 }

@@ -4,24 +4,33 @@ use std::{fmt, rc::Rc};
 
 use matchit::InsertError;
 
-use super::{boxed_handler::BoxedHandler, route_path::check};
+use super::{boxed_handler::BoxedHandler, layer::Entry, route_path::check};
 use crate::http::{
     Method,
     server::message::params::{Names, Params},
 };
 
+/// A handler with the layers around it, of which the outermost stands first.
+pub(super) struct Endpoint {
+    pub(super) handler: BoxedHandler,
+    pub(super) layers: Vec<Entry>,
+}
+
 /// The handlers of one path.
 pub(super) struct Route {
     path: String,
     names: Rc<Names>,
-    methods: Vec<(Method, BoxedHandler)>,
-    any: Option<BoxedHandler>,
+    methods: Vec<(Method, Endpoint)>,
+    any: Option<Endpoint>,
+    /// The layers around the answer to a method without a handler: those of the router that the
+    /// route was added to first.
+    layers: Vec<Entry>,
 }
 
 impl Route {
     /// Adds the handler of `method`, or of all that have none.
     #[track_caller]
-    pub(super) fn set(&mut self, method: Option<Method>, handler: BoxedHandler) {
+    pub(super) fn set(&mut self, method: Option<Method>, endpoint: Endpoint) {
         let is_there = match &method {
             Some(method) => self.own(method).is_some(),
             None => self.any.is_some(),
@@ -33,24 +42,39 @@ impl Route {
             self.path
         );
         match method {
-            Some(method) => self.methods.push((method, handler)),
-            None => self.any = Some(handler),
+            Some(method) => self.methods.push((method, endpoint)),
+            None => self.any = Some(endpoint),
         }
+    }
+
+    /// Adds a layer at `index` of all lists.
+    fn add_layer(&mut self, index: usize, layer: &Entry) {
+        let endpoints = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
+        let lists = endpoints
+            .chain(&mut self.any)
+            .map(|endpoint| &mut endpoint.layers);
+        for list in lists.chain([&mut self.layers]) {
+            list.insert(index, layer.clone());
+        }
+    }
+
+    pub(super) fn layers(&self) -> &[Entry] {
+        &self.layers
     }
 
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
-    fn own(&self, method: &Method) -> Option<&BoxedHandler> {
+    fn own(&self, method: &Method) -> Option<&Endpoint> {
         let mut methods = self.methods.iter();
         methods
             .find(|(known, _)| known == method)
-            .map(|(_, handler)| handler)
+            .map(|(_, endpoint)| endpoint)
     }
 
     /// The handler that answers `method`.
-    pub(super) fn handler(&self, method: &Method) -> Option<&BoxedHandler> {
+    pub(super) fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
         self.own(method)
             .or_else(|| match *method {
                 Method::HEAD => self.own(&Method::GET),
@@ -77,39 +101,46 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// The route at `path`, which is added if it is not there.
+    /// The route at `path`, which is added inside of `layers` if it is not there.
     ///
     /// # Panics
     ///
     /// When the path is wrong, or matches the same as another.
     #[track_caller]
-    pub(super) fn entry(&mut self, path: &str) -> &mut Route {
+    pub(super) fn entry(&mut self, path: &str, layers: &[Entry]) -> &mut Route {
         if let Some(index) = self.routes.iter().position(|route| route.path == path) {
             return &mut self.routes[index];
         }
-        self.insert(path, &[path.to_owned()])
+        self.insert(path, &[path.to_owned()], layers)
     }
 
-    /// A table that sends what is at `prefix` or below it to `handler`.
+    /// Adds a layer inside of the first `outer_count` ones of each route.
+    pub(super) fn add_layer(&mut self, outer_count: usize, layer: &Entry) {
+        for route in &mut self.routes {
+            route.add_layer(outer_count, layer);
+        }
+    }
+
+    /// A table with one route, for what is at `prefix` or below it.
     ///
     /// # Panics
     ///
     /// When the prefix is wrong.
     #[track_caller]
-    pub(super) fn below(prefix: &str, handler: BoxedHandler) -> Self {
+    pub(super) fn below(prefix: &str) -> Self {
         let patterns = [
             prefix.to_owned(),
             format!("{prefix}/"),
             format!("{prefix}/{{*below}}"),
         ];
         let mut routes = Self::default();
-        routes.insert(prefix, &patterns).set(None, handler);
+        routes.insert(prefix, &patterns, &[]);
         routes
     }
 
     /// Adds a route that is found at all of `patterns`.
     #[track_caller]
-    fn insert(&mut self, path: &str, patterns: &[String]) -> &mut Route {
+    fn insert(&mut self, path: &str, patterns: &[String], layers: &[Entry]) -> &mut Route {
         let names = check(path);
         let index = self.routes.len();
         for pattern in patterns {
@@ -126,24 +157,28 @@ impl Routes {
             names: Rc::new(names),
             methods: Vec::new(),
             any: None,
+            layers: layers.to_vec(),
         });
         &mut self.routes[index]
     }
 
-    /// Adds all routes of `other`, each behind `prefix`.
+    /// Adds all routes of `other`, each behind `prefix` and inside of `layers`.
     #[track_caller]
-    pub(super) fn nest(&mut self, prefix: &str, other: Self) {
-        for route in other.routes {
+    pub(super) fn nest(&mut self, prefix: &str, other: Self, layers: &[Entry]) {
+        for mut route in other.routes {
+            for (index, layer) in layers.iter().enumerate() {
+                route.add_layer(index, layer);
+            }
             let path = match &*route.path {
                 "/" => prefix.to_owned(),
                 path => format!("{prefix}{path}"),
             };
-            let entry = self.entry(&path);
-            for (method, handler) in route.methods {
-                entry.set(Some(method), handler);
+            let entry = self.entry(&path, &route.layers);
+            for (method, endpoint) in route.methods {
+                entry.set(Some(method), endpoint);
             }
-            if let Some(handler) = route.any {
-                entry.set(None, handler);
+            if let Some(endpoint) = route.any {
+                entry.set(None, endpoint);
             }
         }
     }
@@ -154,11 +189,6 @@ impl Routes {
         let route = &self.routes[*matched.value];
         let values = matched.params.iter().map(|(_, value)| value);
         Some((route, Params::new(&route.names, path, values)))
-    }
-
-    /// The handler of the first route for any method.
-    pub(super) fn into_any(self) -> Option<BoxedHandler> {
-        self.routes.into_iter().find_map(|route| route.any)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Route> {

@@ -17,6 +17,7 @@ use crate::http::{
             response::Response,
             response_body::{MakeProducer, ResponseBody},
         },
+        refusals::Refused,
         settings::WhenGone,
     },
 };
@@ -107,7 +108,12 @@ pub(crate) async fn answer(
         answer_to.keeps_alive = false;
     }
     let Some(Driven::Done(mut response)) = driven else {
-        return Ok(refuse(exchange, EndReason::HandlerFailed, answer_to));
+        return Ok(refuse(
+            exchange,
+            received,
+            EndReason::HandlerFailed,
+            answer_to,
+        ));
     };
     let status = response.status();
     if status.is_informational() || answer_to.is_connect && status.is_success() {
@@ -136,9 +142,12 @@ pub(crate) async fn answer(
         ResponseBody::Events(start) => {
             begin_events(exchange, received, response, start, answer_to).await
         }
-        ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => {
-            Ok(refuse(exchange, EndReason::HandlerFailed, answer_to))
-        }
+        ResponseBody::Bytes(_) | ResponseBody::Tunnel(_) => Ok(refuse(
+            exchange,
+            received,
+            EndReason::HandlerFailed,
+            answer_to,
+        )),
     }
 }
 
@@ -153,7 +162,7 @@ async fn leave_http(
     let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
     match response.take_body() {
         ResponseBody::Tunnel(_) if is_upgrade && !is_offered(&received.head, &response) => {
-            Ok(refuse_upgrade(exchange, response, answer_to))
+            Ok(refuse_upgrade(exchange, received, response, answer_to))
         }
         ResponseBody::Tunnel(make) if is_upgrade || status.is_success() => {
             // The tunnel begins after the request, whose body cannot be read any more.
@@ -162,7 +171,7 @@ async fn leave_http(
             if exchange.body_failed().is_some() || !exchange.skip_body().await? {
                 let failure = exchange.body_failed();
                 let failure = failure.unwrap_or(BodyError::TooLarge.into());
-                return Ok(refuse(exchange, failure.into(), answer_to));
+                return Ok(refuse(exchange, received, failure.into(), answer_to));
             }
             encode(exchange, &response, None, answer_to);
             exchange.flush().await?;
@@ -172,8 +181,18 @@ async fn leave_http(
         }
         // Neither ends an exchange: what follows would be taken for its answer, or for a tunnel's
         // bytes.
-        _ if answer_to.is_connect => Ok(refuse(exchange, EndReason::ConnectUnsupported, answer_to)),
-        _ => Ok(refuse(exchange, EndReason::HandlerFailed, answer_to)),
+        _ if answer_to.is_connect => Ok(refuse(
+            exchange,
+            received,
+            EndReason::ConnectUnsupported,
+            answer_to,
+        )),
+        _ => Ok(refuse(
+            exchange,
+            received,
+            EndReason::HandlerFailed,
+            answer_to,
+        )),
     }
 }
 
@@ -195,7 +214,7 @@ async fn begin_events(
     if exchange.body_failed().is_some() || !exchange.skip_body().await? {
         let failure = exchange.body_failed();
         let failure = failure.unwrap_or(BodyError::TooLarge.into());
-        return Ok(refuse(exchange, failure.into(), answer_to));
+        return Ok(refuse(exchange, received, failure.into(), answer_to));
     }
     let framing = encode(exchange, &response, None, answer_to);
     let is_chunked = match framing.body {
@@ -221,13 +240,26 @@ pub(super) fn next_after(keeps_alive: bool) -> Next {
 }
 
 /// Answers by ourselves, and closes.
-fn refuse(exchange: &Exchange, reason: EndReason, answer_to: AnswerTo) -> Answered {
+fn refuse(
+    exchange: &Exchange,
+    received: &Received,
+    reason: EndReason,
+    answer_to: AnswerTo,
+) -> Answered {
     let answer_to = AnswerTo {
         keeps_alive: false,
         ..answer_to
     };
-    exchange.refuse(reason, answer_to);
+    exchange.refuse(reason, answer_to, refused(received));
     (reason.status(), Some(reason), Next::Close)
+}
+
+/// The parts of a request that the hook for refusals may know.
+fn refused(received: &Received) -> Refused<'_> {
+    Refused {
+        head: Some(&received.head),
+        extensions: Some(received.extensions()),
+    }
 }
 
 /// Whether the client offers the protocols that `response` changes to.
@@ -245,14 +277,23 @@ fn protocols(response: &Response) -> impl Iterator<Item = &HeaderValue> {
 
 /// Answers 426 where the handler would change to a protocol that the client did not offer (RFC
 /// 9110, section 7.8), and names that protocol. Without one the handler is at fault.
-fn refuse_upgrade(exchange: &Exchange, response: Response, mut answer_to: AnswerTo) -> Answered {
+fn refuse_upgrade(
+    exchange: &Exchange,
+    received: &Received,
+    response: Response,
+    mut answer_to: AnswerTo,
+) -> Answered {
     let reason = EndReason::UpgradeRequired;
-    let mut refusal = Response::text(format!("{reason}\n")).with_status(reason.status());
+    let peer = || exchange.peer();
+    let shared = exchange.shared();
+    let hooked = shared.refusal_answer(peer, reason, refused(received));
+    let refusal = hooked.map_or_else(|| Response::text(format!("{reason}\n")), Response::from);
+    let mut refusal = refusal.with_status(reason.status());
     for protocol in protocols(&response) {
         refusal = refusal.with_field(header::UPGRADE, protocol.clone());
     }
-    if refusal.field_list().is_empty() {
-        return refuse(exchange, EndReason::HandlerFailed, answer_to);
+    if protocols(&response).next().is_none() {
+        return refuse(exchange, received, EndReason::HandlerFailed, answer_to);
     }
     // The future that would have used the connection is the user's, and dropped before anything is
     // borrowed.
@@ -315,6 +356,15 @@ fn encode(
     })
 }
 
+/// Answers by the error of the function that should have written the body.
+fn answer_error(exchange: &Exchange, received: &Received, error: Error) -> Answered {
+    let status = error.status();
+    let mut answer_to = AnswerTo::request(&received.head);
+    answer_to.keeps_alive = false;
+    write_whole(exchange, &mut Response::failed(error), answer_to);
+    (status, Some(EndReason::HandlerFailed), Next::Close)
+}
+
 /// Lets the handler write the body of its answer.
 async fn produce(
     exchange: &Rc<Exchange>,
@@ -337,6 +387,7 @@ async fn produce(
     let producer = make(BodyWriter::new(Rc::clone(exchange), received.number));
     let mut producer = received.span.around(producer);
     let driven = exchange.drive(producer.as_mut()).await;
+    let has_hook = exchange.shared().settings.refusals.is_some();
     let ended: Result<()> = match driven {
         Ok(Driven::Done(Ok(()))) => {
             if exchange.outgoing().is_much() {
@@ -348,6 +399,10 @@ async fn produce(
                 .map_err(|_| Error::from(StatusCode::INTERNAL_SERVER_ERROR))
         }
         Ok(Driven::Done(Err(error))) => Err(error),
+        Ok(Driven::Panicked) if has_hook && exchange.outgoing().take_back() => {
+            let (reason, head) = (EndReason::HandlerFailed, &received.head);
+            return Ok(refuse(exchange, received, reason, AnswerTo::request(head)));
+        }
         Ok(Driven::Panicked) => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
         Err(gone) => {
             if body == BodyLength::UntilClose {
@@ -364,11 +419,7 @@ async fn produce(
         Ok(()) => Ok((status, reason, next_after(keeps_alive))),
         // Nothing has left yet, so that the client can be told.
         Err(error) if exchange.outgoing().take_back() => {
-            let response = Response::new(error.status());
-            let mut answer_to = AnswerTo::request(&received.head);
-            answer_to.keeps_alive = false;
-            encode(exchange, &response, Some(0), answer_to);
-            Ok((error.status(), Some(EndReason::HandlerFailed), Next::Close))
+            Ok(answer_error(exchange, received, error))
         }
         Err(_) => {
             // The end must not look like the answer's: chunks lack their last, a length is not

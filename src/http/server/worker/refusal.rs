@@ -4,8 +4,13 @@ use std::{future::Future, time::Duration};
 
 use crate::{
     http::{
-        h1::{AnswerTo, encode_reject},
-        server::{end_reason::EndReason, trace, worker_shared::Shared},
+        h1::AnswerTo,
+        server::{
+            end_reason::EndReason,
+            refusals::{self, Refused},
+            trace,
+            worker_shared::Shared,
+        },
         transport::{Transport, closing::close_gently},
     },
     time,
@@ -22,10 +27,12 @@ pub(crate) fn refuse(
     let reason = EndReason::Overloaded;
     shared.note_refusal(|| transport.peer_addr(), reason, None);
     trace::note_overloaded(|| transport.peer_addr());
+    let written = shared.refusal_answer(|| transport.peer_addr(), reason, Refused::default());
     let mut answer = Vec::new();
-    encode_reject(
+    refusals::encode(
         &mut answer,
-        reason.reject(),
+        reason,
+        written.as_ref(),
         AnswerTo::unreadable(),
         &shared.date_line(),
     );
