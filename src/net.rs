@@ -27,6 +27,7 @@ mod addr;
 mod any_stream;
 mod balance;
 mod datagram;
+mod dealt_by_core;
 mod detached;
 mod handover;
 mod incoming;
@@ -76,9 +77,9 @@ pub use unix_stream::UnixStream;
 pub(crate) use {
     any_stream::AnyStream,
     balance::{Balance, JOIN_TIMEOUT, LoadFigure, Loads},
+    dealt_by_core::{DealtByCore, deal_by_core},
     outbox::Outbox,
     receive::{BULK_BYTES_MAX, Flood, GoneWait},
     send_queue::SendAll,
     socket::Socket,
-    tcp_listen_options::deal_by_core,
 };

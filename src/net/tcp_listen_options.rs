@@ -190,18 +190,3 @@ impl TcpListenOptions {
         Ok(socket)
     }
 }
-
-/// Has each connection go to that of several sockets whose processor it arrives on; `cores` has the
-/// processors in the order in which the sockets began to listen. One of the sockets is given.
-///
-/// # Errors
-///
-/// When the kernel cannot.
-pub(crate) fn deal_by_core(listener: &std::net::TcpListener, cores: &[usize]) -> io::Result<()> {
-    sys::deal_by_core(listener.as_raw_fd(), cores).map_err(|error| {
-        let text = format!(
-            "cannot deal connections out by processor (SO_ATTACH_REUSEPORT_CBPF, Linux 4.6): {error}"
-        );
-        io::Error::new(error.kind(), text)
-    })
-}

@@ -12,6 +12,7 @@ use super::{
     Incoming, TcpListenOptions, TcpStream, ToAddrs,
     acceptor::Acceptor,
     balance::Balance,
+    dealt_by_core::{DealtByCore, DealtSocket},
     socket::{Family, Stream as _},
 };
 use crate::{
@@ -43,6 +44,9 @@ use crate::{
 /// ```
 pub struct TcpListener {
     acceptor: Acceptor,
+    /// The place among sockets that the kernel deals to by processor, which it leaves when it is
+    /// dropped.
+    _dealt: Option<DealtSocket>,
 }
 
 impl TcpListener {
@@ -79,12 +83,33 @@ impl TcpListener {
         index: usize,
     ) -> io::Result<Self> {
         let acceptor = Acceptor::balanced_tcp(listener, balance, index)?;
-        Ok(Self { acceptor })
+        Ok(Self::new(acceptor))
+    }
+
+    /// Takes the socket that `listen` makes, to which the kernel deals the connections that arrive
+    /// on `core`.
+    pub(crate) fn dealt(
+        all: &Arc<DealtByCore>,
+        core: usize,
+        listen: impl FnOnce() -> io::Result<std::net::TcpListener>,
+    ) -> io::Result<Self> {
+        let (listener, dealt) = all.add(core, listen)?;
+        Ok(Self {
+            _dealt: Some(dealt),
+            ..Self::from_std(listener)?
+        })
+    }
+
+    fn new(acceptor: Acceptor) -> Self {
+        Self {
+            acceptor,
+            _dealt: None,
+        }
     }
 
     pub(super) fn from_fd(socket: OwnedFd, driver: &Rc<Driver>) -> io::Result<Self> {
         let acceptor = Acceptor::from_fd(socket, Family::Tcp, driver)?;
-        Ok(Self { acceptor })
+        Ok(Self::new(acceptor))
     }
 
     /// Accepts the next connection. Several callers are served in the order of asking.

@@ -35,9 +35,10 @@ pub enum AcceptPolicy {
     /// task use one cache.
     ///
     /// Connections of a processor without a worker are dealt out at random. A client on the same
-    /// machine arrives on the processor that it runs on. When a worker ends before the others, or
-    /// another process listens at the address too, sockets change their places, and the processors
-    /// do not match any more; no connection is lost by that.
+    /// machine arrives on the processor that it runs on. When a worker drops its listener, the
+    /// others have the connections of its processor. When another process listens at the address
+    /// too, sockets change their places, and the processors do not match any more; no connection is
+    /// lost by that.
     IncomingCpu,
 }
 

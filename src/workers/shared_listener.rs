@@ -3,14 +3,11 @@
 use std::{
     fmt, io,
     net::{self, SocketAddr, ToSocketAddrs},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
 use super::{accept_policy::AcceptPolicy, worker::Worker};
-use crate::{
-    net::{Balance, JOIN_TIMEOUT, Loads, TcpListenOptions, TcpListener, deal_by_core},
-    unwind::lock,
-};
+use crate::net::{Balance, DealtByCore, JOIN_TIMEOUT, Loads, TcpListenOptions, TcpListener};
 
 /// A TCP address at which the workers of one set accept, each by a listener of its own.
 ///
@@ -67,9 +64,8 @@ enum Kind {
     Sockets {
         options: TcpListenOptions,
         _place: net::TcpListener,
-        /// The processors of those that listen, in the order in which they began to, if they are to
-        /// be dealt by.
-        cores: Option<Mutex<Vec<usize>>>,
+        /// The sockets, if connections are dealt to them by processor.
+        dealt: Option<Arc<DealtByCore>>,
     },
     /// All workers have the same socket.
     Socket {
@@ -126,7 +122,7 @@ impl SharedListener {
         let kind = Kind::Sockets {
             options: options.clone().reuse_port(true),
             _place: place,
-            cores: policy.is_by_core().then(Mutex::default),
+            dealt: policy.is_by_core().then(DealtByCore::new),
         };
         Ok(Self { kind, local_addr })
     }
@@ -177,15 +173,12 @@ impl SharedListener {
     /// asked was smaller.
     pub fn listener(&self, worker: &Worker) -> io::Result<TcpListener> {
         match &self.kind {
-            Kind::Sockets { options, cores, .. } => {
-                let Some(cores) = cores else {
-                    return TcpListener::from_std(options.listen(self.local_addr)?);
-                };
-                with_core(&mut lock(cores), worker.core(), |cores| {
-                    let listener = options.listen(self.local_addr)?;
-                    deal_by_core(&listener, cores)?;
-                    TcpListener::from_std(listener)
-                })
+            Kind::Sockets { options, dealt, .. } => {
+                let listen = || options.listen(self.local_addr);
+                match dealt {
+                    Some(dealt) => TcpListener::dealt(dealt, worker.core(), listen),
+                    None => TcpListener::from_std(listen()?),
+                }
             }
             Kind::Socket {
                 socket,
@@ -219,41 +212,5 @@ impl fmt::Debug for SharedListener {
         f.debug_struct("SharedListener")
             .field("local_addr", &self.local_addr)
             .finish_non_exhaustive()
-    }
-}
-
-/// Calls `listen` with `core` at the end of `cores`, where it stays if that succeeds: the program
-/// that deals connections out names sockets by their number.
-fn with_core<T>(
-    cores: &mut Vec<usize>,
-    core: usize,
-    listen: impl FnOnce(&[usize]) -> io::Result<T>,
-) -> io::Result<T> {
-    cores.push(core);
-    let listening = listen(cores);
-    if listening.is_err() {
-        cores.pop();
-    }
-    listening
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_core_whose_socket_cannot_be_dealt_to_is_not_listed() {
-        let mut cores = Vec::new();
-        with_core(&mut cores, 3, |_| Ok(())).unwrap();
-        let failed = with_core(&mut cores, 1, |cores| {
-            assert_eq!(cores, [3, 1]);
-            Err::<(), _>(io::Error::other("no room for the program"))
-        });
-        assert!(failed.is_err());
-        with_core(&mut cores, 2, |cores| {
-            assert_eq!(cores, [3, 2]);
-            Ok(())
-        })
-        .unwrap();
     }
 }

@@ -235,6 +235,50 @@ fn a_connection_goes_to_the_worker_of_its_processor() {
 }
 
 #[test]
+fn a_listener_that_is_dropped_leaves_the_processors_to_the_others() {
+    let cores = Cores::All.list();
+    on_each_driver(|builder| {
+        let policy = AcceptPolicy::IncomingCpu;
+        let shared = Arc::new(SharedListener::bind("127.0.0.1:0", policy).unwrap());
+        let addr = shared.local_addr().unwrap();
+        // Two on each processor, which begin to listen in the order of their numbers.
+        let workers = waiting(builder.count(2 * cores.len()));
+        let core_of: Vec<usize> = workers.iter().map(|worker| worker.core()).collect();
+        let begin = |worker: Worker| {
+            let (end, ended) = oneshot::channel::<()>();
+            let (tell, ready) = mpsc::channel();
+            let (shared, here) = (Arc::clone(&shared), worker.clone());
+            let serving = worker.spawn(async move || {
+                let listener = shared.listener(&here).unwrap();
+                tell.send(()).unwrap();
+                race(ended, serve(listener, here.index())).await;
+            });
+            ready.recv_timeout(BOUND).unwrap();
+            (end, serving)
+        };
+        let mut serving: Vec<_> = workers.iter().map(begin).collect();
+        let match_now = || {
+            for &core in &cores {
+                let arrived = within_bound(move || {
+                    pin_to_core(core).unwrap();
+                    (0..16).map(|_| greeted(addr)).collect::<Vec<_>>()
+                });
+                assert!(arrived.iter().all(|(_, index)| core_of[*index] == core));
+            }
+        };
+        match_now();
+        let (end, first) = serving.remove(0);
+        drop(end);
+        first.join().unwrap();
+        match_now();
+        // It may come back.
+        let _again = begin(worker(&workers, 0));
+        match_now();
+        stop(workers);
+    });
+}
+
+#[test]
 fn each_worker_may_have_a_socket_of_its_own() {
     on_each_driver(|builder| {
         let (workers, _shared, addr) = echo_service(builder, 4, AcceptPolicy::ReusePort);
