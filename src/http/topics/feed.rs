@@ -340,8 +340,8 @@ impl Feed {
         true
     }
 
-    /// Ends all subscriptions. Waiting messages are not sent any more.
-    pub(super) fn end(&self) {
+    /// Ends all subscriptions. Waiting messages are lost.
+    pub(super) fn end(self: &Rc<Self>) {
         if self.has_ended.replace(true) {
             return;
         }
@@ -350,10 +350,15 @@ impl Feed {
             place.topic.remove(place.place);
             self.local.forget_left(&place.topic);
         }
+        let mut waiting = self.pending.take();
+        while let Some(delivery) = waiting.pop() {
+            self.local
+                .note_lost(self, &delivery.topic, LostReason::Left, 1);
+            // The last reference to a message may run the user's code.
+            unwind::swallow(|| drop(delivery));
+        }
         self.pending_bytes.set(0);
         self.local.remove_feed();
-        let waiting = self.pending.take();
-        drop(waiting);
     }
 }
 

@@ -239,6 +239,10 @@ impl Local {
         count: u64,
     ) {
         topic.topic.count_dropped(count);
+        if self.is_over.get() {
+            // No turn comes any more in which it could be told.
+            return;
+        }
         let is_first = {
             let mut lost = self.lost.borrow_mut();
             lost.add(LostMessages {
@@ -289,9 +293,7 @@ impl Local {
         self.scratch.set(scratch);
         self.add_up();
         self.tell_lost();
-        for delivery in self.dropped.take() {
-            unwind::swallow(|| drop(delivery));
-        }
+        self.dropped.take().into_iter().for_each(discard);
         !self.backlog.borrow().is_empty() || self.post.has_mail()
     }
 
@@ -350,7 +352,7 @@ impl Local {
                 topic.each_from(number, |feed| feed.push(&delivery));
                 self.drop_later(delivery);
             } else {
-                unwind::swallow(|| drop(published));
+                discard(published);
             }
             if bytes >= BATCH_BYTES_MAX {
                 break;
@@ -385,7 +387,7 @@ impl Local {
             };
             unwind::swallow(|| on_lost(&told));
             // It is the last reference if the settings were replaced meanwhile.
-            unwind::swallow(|| drop(on_lost));
+            discard(on_lost);
         }
     }
 
@@ -460,14 +462,29 @@ impl Drop for Run {
             topic.topic.leave_all(&local.post, topic.len());
         }
         // Feeds that live on keep the post, which no topic puts into any more.
-        let left = (
-            local.post.take(),
-            local.dirty.take(),
-            local.watched.take(),
-            local.lost.take(),
-            mem::take(&mut *local.backlog.borrow_mut()),
+        let mut messages = mem::take(&mut *local.backlog.borrow_mut());
+        messages.extend(
+            local
+                .post
+                .take()
+                .into_iter()
+                .flat_map(|inbox| inbox.messages),
         );
-        drop(left);
-        drop(local.dropped.take());
+        for published in messages {
+            if let Some(topic) = topics.get(&published.topic_id) {
+                let count = topic.count_from(published.id.number);
+                topic.topic.count_dropped(count);
+            }
+            discard(published);
+        }
+        local.dropped.take().into_iter().for_each(discard);
+        discard((local.dirty.take(), local.watched.take()));
+        local.lost.take().entries.into_iter().for_each(discard);
+        topics.into_values().for_each(discard);
     }
+}
+
+/// Drops what may be the last reference to a message or a topic, and may run the user's code.
+fn discard<T>(value: T) {
+    unwind::swallow(|| drop(value));
 }

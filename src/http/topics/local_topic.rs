@@ -83,6 +83,13 @@ impl LocalTopic {
         }
     }
 
+    /// The number of subscribers that are to get message `number`.
+    pub(super) fn count_from(&self, number: u64) -> u64 {
+        let mut count = 0;
+        self.each_from(number, |_| count += 1);
+        count
+    }
+
     /// Counts a message that was delivered. True for the first one since they were added up.
     #[inline]
     pub(super) fn note_delivered(&self) -> bool {

@@ -14,6 +14,8 @@ pub enum LostReason {
     Replaced,
     /// The subscriber's connection was ended, because it was too slow.
     Closed,
+    /// The subscriber's connection has ended otherwise while they waited for it.
+    Left,
     /// A worker had so many messages to hand out that it took no more. It concerns all of its
     /// subscribers, and the count has each message once for each of them.
     Overrun,
@@ -30,8 +32,8 @@ pub struct Lost<'a> {
     pub reason: LostReason,
     /// The number of messages.
     pub count: u64,
-    /// The address of the subscriber. None on a Unix socket, and where it concerns all subscribers
-    /// of a worker.
+    /// The address of the subscriber. None on a Unix socket, when the connection is gone, and where
+    /// it concerns all subscribers of a worker.
     pub peer: Option<SocketAddr>,
 }
 
@@ -42,6 +44,7 @@ impl fmt::Display for Lost<'_> {
             LostReason::Stale => "too old",
             LostReason::Replaced => "replaced",
             LostReason::Closed => "connection ended",
+            LostReason::Left => "subscriber left",
             LostReason::Overrun => "worker overrun",
         };
         write!(f, "{}: {} lost ({reason})", self.topic, self.count)?;

@@ -119,7 +119,10 @@ impl Options {
         self.with(|settings| settings.history_count = count)
     }
 
-    /// Limits the bytes of the history; 1 MiB by default. Of more the last messages are kept.
+    /// Limits the bytes of the history; 1 MiB by default. Of more the last messages are kept. A
+    /// message counts with the name of its event and 200 bytes or so. The forms in which it was
+    /// sent do not count, of which each has about its size: a frame, a compressed frame, an event,
+    /// an event in a chunk.
     #[must_use]
     pub fn history_bytes_max(self, bytes_max: usize) -> Self {
         self.with(|settings| settings.history_bytes_max = bytes_max)
@@ -156,6 +159,10 @@ impl Options {
     /// Has `tell` called for messages that a subscriber does not get, once for all that it has lost
     /// for one reason in a turn of its worker. It runs on the thread of that worker, and may
     /// publish. Its panic ends there.
+    ///
+    /// A message that it publishes can be lost as well, and then it is called for that one in the
+    /// next turn: let it report to a topic whose subscribers are others, or that has no function of
+    /// its own. A report to the slow subscribers themselves would come again without end.
     ///
     /// A function that has a clone of the topics keeps them for ever: topics that are to end before
     /// their program are published to from elsewhere, by a channel for example.

@@ -56,8 +56,10 @@ impl Published {
         self.id
     }
 
-    /// Its part of the limits on what waits and on what is kept.
+    /// Its part of the limits on what waits and on what is kept. It stays the same when forms are
+    /// made, which are not in it.
     pub(super) fn len(&self) -> usize {
-        self.message.as_bytes().len() + mem::size_of::<Self>()
+        let event = self.message.event().map_or(0, str::len);
+        self.message.as_bytes().len() + event + mem::size_of::<Self>()
     }
 }

@@ -486,6 +486,79 @@ fn messages_on_their_way_end_with_the_runtime() {
     drop(left);
 }
 
+/// A message of bytes whose memory panics when it is given back.
+struct Panicking;
+
+impl AsRef<[u8]> for Panicking {
+    fn as_ref(&self) -> &[u8] {
+        b"panics"
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        panic!("planned: the memory of a message");
+    }
+}
+
+#[test]
+fn messages_that_wait_when_their_subscriber_leaves_are_counted() {
+    crate::run(async {
+        let (topics, lost) = with_log(Options::new());
+        let (one, two) = (Client::on(&topics, "a"), Client::on(&topics, "a"));
+        one.set_full(true);
+        for _ in 0..3 {
+            topics.publish("a", Bytes::from_owner(Panicking));
+        }
+        settle().await;
+        assert_eq!(two.take(), ["panics"; 3]);
+        one.feed.end();
+        settle().await;
+        let counts = topics.counts("a");
+        assert_eq!((counts.delivered, counts.dropped), (3, 3));
+        drop((one, two));
+        settle().await;
+        let expected = ["a: 3 lost (subscriber left) by 127.0.0.1:7"];
+        assert_eq!(*lost.lock().unwrap(), expected);
+    });
+}
+
+#[test]
+fn messages_that_wait_when_their_runtime_ends_are_counted() {
+    let topics = Topics::new();
+    let runtime = Runtime::new().unwrap();
+    let left = runtime.block_on(async {
+        let clients = [(); 2].map(|()| Client::on(&topics, "a"));
+        clients[0].set_full(true);
+        topics.publish("a", "1");
+        settle().await;
+        clients
+    });
+    // They stay on their way.
+    for _ in 0..3 {
+        topics.publish("a", Bytes::from_owner(Panicking));
+    }
+    drop(runtime);
+    assert_eq!(topics.total_counts().dropped, 6, "for two subscribers");
+    drop(left);
+    let total = topics.total_counts();
+    assert_eq!((total.delivered, total.dropped), (1, 7));
+}
+
+#[test]
+fn a_message_counts_with_the_name_of_its_event() {
+    let len = |message: Message| {
+        let settings = Arc::clone(Options::new().settings());
+        let id = EventId {
+            epoch: 0,
+            number: 1,
+        };
+        Published::new(1, id, message, settings).len()
+    };
+    let named = Message::text("12345").with_event(&"n".repeat(1000));
+    assert_eq!(len(named), len(Message::text("12345")) + 1000);
+}
+
 #[test]
 fn subscribers_outlive_the_topics() {
     crate::run(async {
