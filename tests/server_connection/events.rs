@@ -1,10 +1,15 @@
 //! Server-sent events of a topic, on one connection.
 
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
 
 use annulus::{
     http::{
-        Connection, Request, Response, Timeouts,
+        Connection, EndReason, Request, Response, Timeouts,
         topics::{Message, Options, Topics},
     },
     task::yield_now,
@@ -179,7 +184,14 @@ fn a_client_that_takes_nothing_is_given_up() {
             write: Duration::from_secs(5),
             ..Timeouts::default()
         };
-        let connection = Connection::new().timeouts(timeouts);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
+        let connection = Connection::new()
+            .timeouts(timeouts)
+            .access_log(move |access| {
+                let end = (access.status, access.reason);
+                lines.lock().unwrap().push(end);
+            });
         let mut client = Client::with_room(512, connection, listen(&topics));
         client.send(GET).await;
         client.until("\r\n\r\n").await;
@@ -189,6 +201,8 @@ fn a_client_that_takes_nothing_is_given_up() {
         let waited = time::now() - start;
         assert!((5..6).contains(&waited.as_secs()), "{waited:?}");
         client.served.await.unwrap();
+        let end = (None, Some(EndReason::WriteTimeout));
+        assert_eq!(*log.lock().unwrap(), [end]);
     });
 }
 

@@ -76,6 +76,8 @@ pub(crate) enum Left {
     Whole(Option<Transport>),
     /// After a panic. The connection was cut.
     Cut,
+    /// After a time in which the peer took nothing. The connection was cut.
+    TimedOut,
 }
 
 impl Left {

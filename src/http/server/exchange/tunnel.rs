@@ -171,24 +171,24 @@ impl Tunnel {
         let error = used.take_error();
         let error = error.and_then(|error| error.downcast().ok());
         let left = used.leave(has_returned);
-        let is_whole = matches!(left, Left::Whole(_));
+        let reason = match &left {
+            Left::Whole(_) => None,
+            Left::Cut => Some(EndReason::AnswerCut),
+            Left::TimedOut => Some(EndReason::WriteTimeout),
+        };
         if let Left::Whole(Some(transport)) = left {
             self.used = Some(Box::new(Closing(Box::pin(close_gently(transport, None)))));
         }
-        if !is_whole {
-            shared.count_refusal(EndReason::AnswerCut);
+        if let Some(reason) = reason {
+            shared.count_refusal(reason);
         }
-        self.tell(is_whole, error, shared);
+        self.tell(reason, error, shared);
     }
 
     /// Ends the request: the access log and the span are told. It was counted as answered when the
-    /// tunnel began.
-    fn tell(&mut self, is_whole: bool, error: Option<Box<Error>>, shared: &Shared) {
-        let (status, reason) = if is_whole {
-            (Some(self.status), None)
-        } else {
-            (None, Some(EndReason::AnswerCut))
-        };
+    /// tunnel began. It has a `reason` unless the client has the whole answer.
+    fn tell(&mut self, reason: Option<EndReason>, error: Option<Box<Error>>, shared: &Shared) {
+        let status = reason.is_none().then_some(self.status);
         let Some(request) = self.request.take() else {
             return;
         };
@@ -244,7 +244,7 @@ impl Tunnel {
         used.look(&mut |transport| transport.cut());
         if !self.is_closing {
             self.count_body(&*used);
-            self.tell(false, None, shared);
+            self.tell(Some(EndReason::AnswerCut), None, shared);
         }
         // Handles of the handler's that are kept hold no socket after it.
         unwind::swallow(|| drop(used.leave(false)));

@@ -78,6 +78,8 @@ struct EventStream {
     /// The stream may still have bytes that were written.
     is_unflushed: Cell<bool>,
     is_polled: Cell<bool>,
+    /// The client took nothing for so long that it was given up.
+    is_timed_out: Cell<bool>,
     /// The client has closed its side.
     has_left: Cell<bool>,
     end: Cell<End>,
@@ -116,6 +118,7 @@ impl EventStream {
             is_chunked,
             is_unflushed: Cell::new(false),
             is_polled: Cell::new(false),
+            is_timed_out: Cell::new(false),
             has_left: Cell::new(false),
             end: Cell::new(End::None),
         })
@@ -250,6 +253,7 @@ impl EventStream {
             return Ok(());
         }
         if self.taken.replace(self.bytes_taken()) == self.taken.get() {
+            self.is_timed_out.set(true);
             return Err(io::ErrorKind::TimedOut.into());
         }
         self.blocked_at.set(Some(now));
@@ -413,6 +417,9 @@ impl Tunnelled for Events {
 
     fn leave(self: Box<Self>, has_returned: bool) -> Left {
         self.0.feed.end();
+        if self.0.is_timed_out.get() {
+            return Left::TimedOut;
+        }
         Left::new(has_returned, self.0.transport.take())
     }
 }
