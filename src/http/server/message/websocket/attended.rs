@@ -127,14 +127,84 @@ impl<H: WebSocketHandler> Tunnelled for Attended<H> {
 impl<H: WebSocketHandler> Drop for Attended<H> {
     fn drop(&mut self) {
         let turn = self.turn.take();
+        // It was cut before its first poll.
+        let has_not_begun =
+            (turn.as_ref()).is_some_and(|turn| turn.is_opening() && turn.is_unseen());
         let end = || {
             let connection = self.peer.connection();
             connection.mute();
+            if has_not_begun {
+                return;
+            }
             let lost = Error::Lost(io::ErrorKind::ConnectionAborted);
             let end = connection.close_info();
             let end = end.ok_or_else(|| connection.failure().unwrap_or(lost));
             self.served.handler.close(&self.peer, end);
         };
         unwind::then(|| drop(turn), end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::{
+        http::websocket::{CloseInfo, Message},
+        io::duplex,
+        pool::ManagedBuf,
+    };
+
+    #[derive(Default)]
+    struct Counting {
+        opened: Cell<u32>,
+        closed: Cell<u32>,
+    }
+
+    impl WebSocketHandler for Counting {
+        type Data = ();
+
+        async fn open(&self, _peer: &Peer) -> Result<()> {
+            self.opened.set(self.opened.get() + 1);
+            Ok(())
+        }
+
+        async fn message(&self, _peer: &Peer, _message: Message) -> Result<()> {
+            Ok(())
+        }
+
+        fn close(&self, _peer: &Peer, _end: std::result::Result<&CloseInfo, Error>) {
+            self.closed.set(self.closed.get() + 1);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_cut_before_its_open_has_no_close() {
+        crate::run(async {
+            let endpoint = WebSocketEndpoint::new(Counting::default());
+            let begin = || {
+                let (near, far) = duplex(1000);
+                let departed = Departed {
+                    transport: far.into(),
+                    unread: ManagedBuf::empty(),
+                    stop: None,
+                };
+                let begin = attend(&endpoint, ());
+                (near, begin(departed, Agreed::default(), Options::new()))
+            };
+            let counts = || {
+                let handler = endpoint.handler();
+                (handler.opened.get(), handler.closed.get())
+            };
+            let (_near, tunnel) = begin();
+            drop(tunnel.leave(true));
+            assert_eq!(counts(), (0, 0));
+            let (_near, mut tunnel) = begin();
+            let polled = std::future::poll_fn(|context| Poll::Ready(tunnel.poll(context))).await;
+            assert!(polled.is_pending());
+            drop(tunnel.leave(true));
+            assert_eq!(counts(), (1, 1));
+        });
     }
 }

@@ -117,8 +117,8 @@ pub trait WebSocketHandler: 'static {
         let _ = peer;
     }
 
-    /// Ends a connection, once for each that has begun. Nothing can be sent any more. It does
-    /// nothing by default.
+    /// Ends a connection, once for each for which [`open`](Self::open) was called. Nothing can be
+    /// sent any more. It does nothing by default.
     ///
     /// `end` has the close frame of the peer. Without one it tells how the connection ended, with
     /// [`Error::Lost`] and the kind

@@ -61,6 +61,14 @@ impl<H: WebSocketHandler> Turn<H> {
         self.is_opening.get()
     }
 
+    /// Whether the handler has not seen the call.
+    pub(super) fn is_unseen(&self) -> bool {
+        let next = self.slot.next.take();
+        let is_unseen = next.is_some();
+        self.slot.next.set(next);
+        is_unseen
+    }
+
     /// The result of the call.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         // It never ends by itself; what it leaves tells.
