@@ -1,8 +1,13 @@
 //! Takes the frames of a peer apart (RFC 6455, section 5).
 
+use std::str;
+
 use super::{
     CloseFrame, Data, Event, FrameError, Limits, MessageKind, Opcode, Payload, Role, Step,
-    frame_header::{CONTROL_BYTES_MAX, Context, FrameHeader, LONGEST_HEADER_BYTES},
+    frame_header::{
+        CONTROL_BYTES_MAX, Context, FrameHeader, LONGEST_HEADER_BYTES, MASKED, WHOLE_BINARY,
+        WHOLE_TEXT,
+    },
     mask::{key_after, mask},
     utf8::SplitChar,
 };
@@ -30,6 +35,24 @@ struct Message {
     /// Bytes of all its frames so far, as their headers say.
     bytes: u64,
     fragment_count: u32,
+}
+
+/// A little message that was found in the input, and not taken yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Little {
+    kind: MessageKind,
+    /// The place of the payload.
+    begin: usize,
+    len: u8,
+    key: [u8; 4],
+}
+
+impl Little {
+    /// The bytes of the frame.
+    #[inline]
+    pub(crate) fn end(self) -> usize {
+        self.begin + usize::from(self.len)
+    }
 }
 
 /// The payload of a control frame that came in several pieces.
@@ -88,6 +111,7 @@ impl Decoder {
     }
 
     /// Whether the next byte begins a message: a new decoder would go on as this one.
+    #[inline]
     pub(crate) fn is_at_rest(&self) -> bool {
         self.state == State::Header && self.header_len == 0 && self.message.is_none()
     }
@@ -102,6 +126,83 @@ impl Decoder {
     /// The rule that the peer broke. Every later call fails as this one.
     #[inline]
     pub(crate) fn decode<'a>(
+        &'a mut self,
+        input: &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<Step<'a>, FrameError> {
+        match self.find_little(input, limits) {
+            Some(little) => {
+                let consumed = little.end();
+                let payload = self.take_little(input, little)?;
+                Ok(Step {
+                    consumed,
+                    event: Some(Event::Data(Data {
+                        payload,
+                        is_whole: true,
+                        is_end: true,
+                    })),
+                })
+            }
+            None => self.decode_any(input, limits),
+        }
+    }
+
+    /// Finds a message of at most 125 bytes that `input` begins with, in one frame that is here
+    /// and breaks no rule of headers: most messages are. Nothing else has begun.
+    #[inline]
+    pub(crate) fn find_little(&self, input: &[u8], limits: &Limits) -> Option<Little> {
+        let (&[first, second], rest) = input.split_first_chunk()?;
+        let kind = match first {
+            WHOLE_TEXT => MessageKind::Text,
+            WHOLE_BINARY => MessageKind::Binary,
+            _ => return None,
+        };
+        let (len, key) = match self.role {
+            Role::Server => (second.wrapping_sub(MASKED), *rest.first_chunk()?),
+            Role::Client => (second, [0; 4]),
+        };
+        let little = Little {
+            kind,
+            begin: if self.role == Role::Server { 6 } else { 2 },
+            len,
+            key,
+        };
+        let is_allowed = usize::from(len) <= CONTROL_BYTES_MAX
+            && little.end() <= input.len()
+            && u64::from(len) <= limits.message_bytes_max
+            && limits.fragments_max > 0
+            && self.is_at_rest();
+        is_allowed.then_some(little)
+    }
+
+    /// Takes the message that was found in `input`, and unmasks it there. The next byte begins
+    /// another frame, so there is nothing to be noted.
+    ///
+    /// # Errors
+    ///
+    /// It is no text. Every later call fails as this one.
+    #[inline]
+    pub(crate) fn take_little<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        little: Little,
+    ) -> Result<Payload<'a>, FrameError> {
+        let bytes = &mut input[little.begin..little.end()];
+        if self.role == Role::Server {
+            mask(bytes, little.key);
+        }
+        match little.kind {
+            MessageKind::Binary => Ok(Payload::Binary(bytes)),
+            MessageKind::Text => match str::from_utf8(bytes) {
+                Ok(text) => Ok(Payload::Text(text)),
+                Err(_) => Err(self.fail(FrameError::TextNotUtf8)),
+            },
+        }
+    }
+
+    /// As [`decode`](Self::decode), whatever the input begins with.
+    #[inline(never)]
+    fn decode_any<'a>(
         &'a mut self,
         input: &'a mut [u8],
         limits: &Limits,

@@ -31,7 +31,15 @@ pub(crate) fn message_header(payload: Payload<'_>, key: Option<[u8; 4]>) -> Fram
 /// Appends a message to `out`.
 #[inline]
 pub(crate) fn encode_message(out: &mut Vec<u8>, payload: Payload<'_>, key: Option<[u8; 4]>) {
-    encode(out, message_header(payload, key), payload.bytes());
+    let (header, bytes) = (message_header(payload, key), payload.bytes());
+    match header.to_little() {
+        Some(header) => {
+            out.reserve(header.len() + bytes.len());
+            out.extend_from_slice(&header);
+            out.extend_from_slice(bytes);
+        }
+        None => encode(out, header, bytes),
+    }
 }
 
 /// Appends a ping to `out`.

@@ -11,7 +11,11 @@ pub(crate) const CONTROL_BYTES_MAX: usize = 125;
 const FINAL: u8 = 0x80;
 const COMPRESSED: u8 = 0x40;
 const RESERVED: u8 = 0x30;
-const MASKED: u8 = 0x80;
+pub(super) const MASKED: u8 = 0x80;
+/// The first byte of a text message that is in one frame and not compressed.
+pub(super) const WHOLE_TEXT: u8 = FINAL | 0x1;
+/// The same of a message of bytes.
+pub(super) const WHOLE_BINARY: u8 = FINAL | 0x2;
 /// A second byte with this length is followed by one of two bytes.
 const LEN_16: u8 = 126;
 /// A second byte with this length is followed by one of eight bytes.
@@ -131,6 +135,21 @@ impl FrameHeader {
         Ok(Some((header, end)))
     }
 
+    /// The first byte as it is sent.
+    #[inline]
+    fn first_byte(self) -> u8 {
+        bit(self.is_final, FINAL) | bit(self.is_compressed, COMPRESSED) | self.opcode.bits()
+    }
+
+    /// The header as it is sent, if it has neither a key nor a long length.
+    #[inline]
+    pub(super) fn to_little(self) -> Option<[u8; 2]> {
+        match (self.len, self.key) {
+            (len @ 0..=125, None) => Some([self.first_byte(), len as u8]),
+            _ => None,
+        }
+    }
+
     /// The header as it is sent.
     #[inline]
     pub(crate) fn to_bytes(self) -> HeaderBytes {
@@ -138,10 +157,7 @@ impl FrameHeader {
             bytes: [0; LONGEST_HEADER_BYTES],
             len: 0,
         };
-        let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
-        header.push([bit(self.is_final, FINAL)
-            | bit(self.is_compressed, COMPRESSED)
-            | self.opcode.bits()]);
+        header.push([self.first_byte()]);
         let masked = bit(self.key.is_some(), MASKED);
         match self.len {
             len @ 0..=125 => header.push([masked | len as u8]),
@@ -159,6 +175,11 @@ impl FrameHeader {
         }
         header
     }
+}
+
+#[inline]
+fn bit(is_set: bool, bit: u8) -> u8 {
+    if is_set { bit } else { 0 }
 }
 
 /// Holds the first byte against the rules.

@@ -6,14 +6,22 @@
 /// Eight bytes are taken at a time, which the compiler turns into the vectors of the machine.
 #[inline]
 pub(crate) fn mask(bytes: &mut [u8], key: [u8; 4]) {
-    let [a, b, c, d] = key;
-    let keys = [a, b, c, d, a, b, c, d];
+    let half = u32::from_ne_bytes(key);
+    let keys = u64::from(half) << 32 | u64::from(half);
     let mut words = bytes.chunks_exact_mut(8);
     for word in &mut words {
-        let masked = word_of(word) ^ u64::from_ne_bytes(keys);
+        let masked = word_of(word) ^ keys;
         word.copy_from_slice(&masked.to_ne_bytes());
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(keys) {
+    let rest = words.into_remainder();
+    let last = match rest.split_first_chunk_mut() {
+        Some((four, last)) => {
+            *four = (u32::from_ne_bytes(*four) ^ half).to_ne_bytes();
+            last
+        }
+        None => rest,
+    };
+    for (byte, key) in last.iter_mut().zip(key) {
         *byte ^= key;
     }
 }
