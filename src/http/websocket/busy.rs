@@ -32,14 +32,13 @@ pub(super) struct Busy {
 impl Busy {
     /// The state for a connection at rest.
     pub(super) fn begin(role: Role, deflate: Option<Deflate>) -> Box<Self> {
-        let incoming = Incoming::new(role, deflate.is_some());
         match SPARE.try_with(Cell::take) {
             Ok(Some(mut spare)) => {
-                spare.incoming = incoming;
+                spare.incoming.begin(role, deflate.is_some());
                 spare
             }
             _ => Box::new(Self {
-                incoming,
+                incoming: Incoming::new(role, deflate.is_some()),
                 outgoing: Outgoing::default(),
                 ping: None,
                 receiver: None,

@@ -264,9 +264,9 @@ impl Connection {
             let waker = context.waker().clone();
             let before = self.busy(|busy| busy.receiver.replace(waker));
             drop(before);
-        }
-        if let Some(next) = self.next() {
-            return Poll::Ready(next);
+            if let Some(next) = self.next() {
+                return Poll::Ready(next);
+            }
         }
         self.wake_driver();
         Poll::Pending
@@ -310,7 +310,20 @@ impl Connection {
     }
 
     /// The next message in the bytes that are here. Control frames before it are dealt with.
+    #[inline]
     fn look(&self) -> Option<Message> {
+        let has_input = self.if_busy(|busy| busy.incoming.has_input());
+        if has_input != Some(true) || self.is_deaf() {
+            return None;
+        }
+        let limits = &self.settings().limits;
+        let little = self.if_busy(|busy| busy.incoming.next_little(limits));
+        little.flatten().or_else(|| self.look_at_all())
+    }
+
+    /// The same, whatever is here.
+    #[inline(never)]
+    fn look_at_all(&self) -> Option<Message> {
         while !self.is_deaf() {
             let limits = &self.settings().limits;
             match self.if_busy(|busy| busy.incoming.next(limits))?? {

@@ -57,7 +57,20 @@ impl Incoming {
             && self.ready.is_none()
     }
 
+    /// Gives it to a connection of another kind. It is at rest.
+    pub(super) fn begin(&mut self, role: Role, deflate: bool) {
+        debug_assert!(self.is_at_rest());
+        self.decoder.begin(role, deflate);
+    }
+
+    /// Whether there are bytes that were not looked at.
+    #[inline]
+    pub(super) fn has_input(&self) -> bool {
+        self.input.is_some()
+    }
+
     /// Whether a message waits to be taken.
+    #[inline]
     pub(super) fn has_ready(&self) -> bool {
         self.ready.is_some()
     }
@@ -66,11 +79,13 @@ impl Incoming {
         self.ready = Some(message);
     }
 
+    #[inline]
     pub(super) fn take_ready(&mut self) -> Option<Message> {
         self.ready.take()
     }
 
     /// Gives it what was received. All that came before it has been looked at.
+    #[inline]
     pub(super) fn push(&mut self, input: ManagedBuf) {
         debug_assert!(self.input.is_none());
         self.input = Some(input);
@@ -81,6 +96,27 @@ impl Incoming {
         if let Some(input) = self.input.take_if(|input| !input.is_own()) {
             self.input = Some(ManagedBuf::own(input.to_vec()));
         }
+    }
+
+    /// The next event in the bytes that are here, if it is a little message in one frame.
+    #[inline]
+    pub(super) fn next_little(&mut self, limits: &Limits) -> Option<Message> {
+        let input = self.input.as_mut()?;
+        let bytes = &mut **input;
+        let little = self.decoder.find_little(bytes, limits)?;
+        let is_all = little.end() == bytes.len();
+        let message = match self.decoder.take_little(bytes, little) {
+            Ok(Payload::Text(text)) => Message::Text(text.to_owned()),
+            Ok(payload) => Message::Binary(Bytes::copy_from_slice(payload.bytes())),
+            // `next` is told so again.
+            Err(_) => return None,
+        };
+        if is_all {
+            self.input = None;
+        } else {
+            input.advance(little.end());
+        }
+        Some(message)
     }
 
     /// The next event in the bytes that are here; none when more are needed.

@@ -21,7 +21,11 @@ pub(super) struct Outgoing {
     first: Vec<u8>,
     written: usize,
     /// The bytes after them.
-    more: VecDeque<Part>,
+    #[expect(
+        clippy::box_collection,
+        reason = "most output has none, and each write moves it"
+    )]
+    more: Option<Box<VecDeque<Part>>>,
     /// Bytes of all parts that wait.
     len: usize,
 }
@@ -59,7 +63,11 @@ impl Outgoing {
             None => payload,
         };
         self.len += payload.len();
-        self.more.push_back(Part::Shared(payload));
+        self.more().push_back(Part::Shared(payload));
+    }
+
+    fn more(&mut self) -> &mut VecDeque<Part> {
+        self.more.get_or_insert_default()
     }
 
     /// Adds frames as they are.
@@ -68,20 +76,23 @@ impl Outgoing {
             return self.push(|out| out.extend_from_slice(&frames));
         }
         self.len += frames.len();
-        self.more.push_back(Part::Shared(frames));
+        self.more().push_back(Part::Shared(frames));
     }
 
     /// Adds the bytes that `write` appends.
+    #[inline]
     pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.more.is_empty() {
-            return append(&mut self.first, &mut self.len, write);
+        match &mut self.more {
+            Some(more) if !more.is_empty() => {
+                if !matches!(more.back(), Some(Part::Copied(_))) {
+                    more.push_back(Part::Copied(Vec::new()));
+                }
+                if let Some(Part::Copied(last)) = more.back_mut() {
+                    append(last, &mut self.len, write);
+                }
+            }
+            _ => append(&mut self.first, &mut self.len, write),
         }
-        if let Some(Part::Copied(last)) = self.more.back_mut() {
-            return append(last, &mut self.len, write);
-        }
-        let mut last = Vec::new();
-        append(&mut last, &mut self.len, write);
-        self.more.push_back(Part::Copied(last));
     }
 
     /// Adds all of `other`.
@@ -96,8 +107,9 @@ impl Outgoing {
         self.len += other.len;
         let mut first = other.first;
         first.drain(..other.written);
-        self.more.push_back(Part::Copied(first));
-        self.more.extend(other.more);
+        let more = self.more();
+        more.push_back(Part::Copied(first));
+        more.extend(other.more.into_iter().flat_map(|more| *more));
     }
 
     /// Gives back the memory that many bytes have needed. Nothing waits.
@@ -106,6 +118,7 @@ impl Outgoing {
         if self.first.capacity() > KEPT_BYTES_MAX {
             self.first = Vec::new();
         }
+        drop(self.more.take_if(|more| more.capacity() > SLICES_MAX));
     }
 
     /// Gives back all memory, unless something waits.
@@ -116,14 +129,15 @@ impl Outgoing {
     }
 
     /// Calls with the bytes of the next write.
+    #[inline]
     pub(super) fn with_slices<R>(&self, call: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        if self.more.is_empty() {
+        let Some(more) = self.more.as_ref().filter(|more| !more.is_empty()) else {
             return call(&[IoSlice::new(&self.first[self.written..])]);
-        }
+        };
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         slices[0] = IoSlice::new(&self.first[self.written..]);
         let mut count = 1;
-        for (slice, part) in slices[1..].iter_mut().zip(&self.more) {
+        for (slice, part) in slices[1..].iter_mut().zip(&**more) {
             *slice = IoSlice::new(match part {
                 Part::Copied(bytes) => bytes,
                 Part::Shared(bytes) => bytes,
@@ -134,24 +148,32 @@ impl Outgoing {
     }
 
     /// Drops the first `count` bytes, which are written.
+    #[inline]
     pub(super) fn advance(&mut self, count: usize) {
         self.len -= count;
-        if self.len == 0 {
-            self.first.clear();
-            self.written = 0;
-            self.more = VecDeque::new();
-            return;
+        if self.len > 0 {
+            return self.advance_into(count);
         }
+        self.first.clear();
+        self.written = 0;
+        if let Some(more) = &mut self.more {
+            more.clear();
+        }
+    }
+
+    /// The same when something is left.
+    fn advance_into(&mut self, count: usize) {
         let of_first = count.min(self.first.len() - self.written);
         self.written += of_first;
         let mut left = count - of_first;
         while self.written == self.first.len() {
-            match self.more.front_mut() {
+            let Some(more) = &mut self.more else { return };
+            match more.front_mut() {
                 Some(Part::Copied(next)) => {
                     self.first = mem::take(next);
                     self.written = left.min(self.first.len());
                     left -= self.written;
-                    self.more.pop_front();
+                    more.pop_front();
                 }
                 Some(Part::Shared(next)) => {
                     let of_next = left.min(next.len());
@@ -160,7 +182,7 @@ impl Outgoing {
                     if !next.is_empty() {
                         return;
                     }
-                    self.more.pop_front();
+                    more.pop_front();
                 }
                 None => return,
             }

@@ -46,9 +46,10 @@ impl Pulse {
     }
 
     /// Notes that bytes came from the peer, or that some wait to be received.
-    pub(super) fn note_heard(&self) {
+    #[inline]
+    pub(super) fn note_heard(&self, now: Tick) {
         if !matches!(self.last.get(), Last::Closing(_) | Last::Closed(_)) {
-            self.last.set(Last::Heard(Tick::now()));
+            self.last.set(Last::Heard(now));
         }
     }
 

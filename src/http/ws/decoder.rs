@@ -110,6 +110,11 @@ impl Decoder {
         }
     }
 
+    /// Begins anew, at the first frame of another connection. It is at rest.
+    pub(crate) fn begin(&mut self, role: Role, deflate: bool) {
+        (self.role, self.deflate) = (role, deflate);
+    }
+
     /// Whether the next byte begins a message: a new decoder would go on as this one.
     #[inline]
     pub(crate) fn is_at_rest(&self) -> bool {

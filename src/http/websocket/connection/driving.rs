@@ -27,15 +27,17 @@ impl Connection {
         };
         drop(self.driver.replace(Some(waker)));
         self.is_driven.set(true);
-        self.receive(context);
+        // To ask the clock costs more than most of this.
+        let now = Tick::now();
+        self.receive(now, context);
         let polled = loop {
             let polled = user(context);
             self.write(context);
-            if polled.is_ready() || !self.receive(context) {
+            if polled.is_ready() || !self.receive(now, context) {
                 break polled;
             }
         };
-        self.look_at_clock(context);
+        self.look_at_clock(now, context);
         // The answers to control frames, and a ping.
         self.write(context);
         self.rest();
@@ -80,9 +82,10 @@ impl Connection {
         drop(self.if_busy(|busy| busy.incoming.take_ready()));
     }
 
-    /// Receives until a message is complete, which waits then to be taken. Returns whether there is
-    /// something new for the receiver.
-    fn receive(&self, context: &mut Context<'_>) -> bool {
+    /// Receives until a message is complete, which waits then to be taken. Returns whether there
+    /// may be something new for the receiver: if that is polled by the driver, it is the first to
+    /// look at what has come.
+    fn receive(&self, now: Tick, context: &mut Context<'_>) -> bool {
         if self.has_ready() || self.ending().is_some() {
             return false;
         }
@@ -97,8 +100,14 @@ impl Connection {
             match self.poll_stream(|stream| stream.poll_recv_in_turn(context)) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
-                    self.pulse.note_heard();
-                    self.busy(|busy| busy.incoming.push(bytes));
+                    self.pulse.note_heard(now);
+                    let has_receiver = self.busy(|busy| {
+                        busy.incoming.push(bytes);
+                        busy.receiver.is_some()
+                    });
+                    if !has_receiver {
+                        return true;
+                    }
                 }
                 Poll::Ready(Ok(_)) => self.lose(io::ErrorKind::UnexpectedEof),
                 Poll::Ready(Err(error)) => self.lose(error.kind()),
@@ -164,10 +173,13 @@ impl Connection {
 
     /// Writes what waits, as far as the stream takes it. True if there was something, and all of it
     /// is gone.
+    #[inline]
     fn write_queued(&self, context: &mut Context<'_>) -> bool {
-        if self.is_mute.get() || self.is_written() && !self.may_shut() {
-            return false;
-        }
+        let has_something = !self.is_mute.get() && (!self.is_written() || self.may_shut());
+        has_something && self.write_now(context)
+    }
+
+    fn write_now(&self, context: &mut Context<'_>) -> bool {
         let mut out = self.busy(|busy| mem::take(&mut busy.outgoing));
         let was_full = out.len() > self.settings().buffered_bytes_max;
         let polled = self.poll_write(&mut out, context);
@@ -231,8 +243,7 @@ impl Connection {
         self.tell_room();
     }
 
-    fn look_at_clock(&self, context: &mut Context<'_>) {
-        let now = Tick::now();
+    fn look_at_clock(&self, now: Tick, context: &mut Context<'_>) {
         loop {
             let due = match self.pulse.due(self.settings()) {
                 Some((tick, due)) if tick <= now && !self.is_over() => due,
@@ -256,12 +267,12 @@ impl Connection {
     /// for longer than its time, and a message that is not taken yet stands before it.
     fn look_for_answer(&self, context: &mut Context<'_>) {
         self.with_stream(Transport::collect_now);
-        if self.receive(context) {
+        if self.receive(Tick::now(), context) {
             // The user looks at it.
             context.waker().wake_by_ref();
         }
         if self.has_ready() {
-            self.pulse.note_heard();
+            self.pulse.note_heard(Tick::now());
         } else if self.pulse.is_pinged() {
             self.give_up(Error::PingTimeout, context);
         }
