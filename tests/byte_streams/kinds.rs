@@ -86,6 +86,12 @@ macro_rules! kind {
         }
     };
 }
+// Used by the streams of features.
+#[cfg(any(
+    feature = "http",
+    feature = "tls",
+    all(feature = "futures-io", feature = "hyper", feature = "tokio-io")
+))]
 pub(crate) use kind;
 
 pub(crate) fn all() -> Vec<Kind> {
