@@ -15,6 +15,7 @@ macro_rules! pages {
         #[doc = "[from_tokio.md]: crate::docs::from_tokio"]
         #[doc = "[from_tornado.md]: crate::docs::from_tornado"]
         #[doc = "[guide.md]: crate::docs::guide"]
+        #[doc = "[io.md]: crate::docs::io"]
         #[doc = "[kernels.md]: crate::docs::kernels"]
         #[doc = "[life_of_a_request.md]: crate::docs::life_of_a_request"]
         #[doc = "[life_of_an_op.md]: crate::docs::life_of_an_op"]
@@ -39,6 +40,7 @@ pages! {
     from_tokio
     from_tornado
     guide
+    io
     kernels
     life_of_a_request
     life_of_an_op

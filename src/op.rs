@@ -29,6 +29,7 @@
 mod abandon;
 mod accept;
 mod accept_multi;
+mod call;
 mod close;
 mod connect;
 mod fd;
@@ -53,6 +54,7 @@ use std::io;
 pub(crate) use abandon::wait as abandon_wait;
 pub(crate) use accept::accept_now;
 pub(crate) use accept_multi::{AbandonedAccept, accept_multi, accepted};
+pub(crate) use call::Call;
 pub(crate) use close::Close;
 pub(crate) use connect::Connect;
 pub(crate) use fd::{AnyFd, Descriptor, Owner};

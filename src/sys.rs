@@ -15,9 +15,11 @@ mod handover;
 mod inherited;
 mod kernel;
 mod limits;
+mod listing;
 mod mapping;
 mod memory;
 mod monotonic;
+mod names;
 mod per_process;
 mod poll;
 mod process;
@@ -27,6 +29,7 @@ mod ring;
 pub(crate) mod signal;
 mod socket;
 mod status;
+mod temporary;
 mod thread;
 mod version;
 mod wake_fd;
@@ -47,16 +50,21 @@ pub(crate) use entry::{Completion, Entry, PollEvents, Timespec, opcode};
 pub(crate) use epoll::{Epoll, watch_broken, watch_only};
 pub(crate) use features::Features;
 pub(crate) use file::{
-    OpenFlags, close, lock_exclusively, open_and_settle, pread, preadv2_nowait, pwrite, sync,
-    write_fd,
+    OpenFlags, close, lock_exclusively, open_and_settle, pread, preadv2_nowait, pwrite, set_len,
+    set_mode, sync, write_fd,
 };
 pub(crate) use handover::spawn_with_descriptors;
 pub(crate) use inherited::inherited_descriptors;
 pub(crate) use kernel::{KernelName, descriptors_possible, has_seccomp_filter, io_uring_disabled};
 pub(crate) use limits::{ResourceLimit, descriptors_max};
+pub(crate) use listing::{Listed, Listing};
 pub(crate) use mapping::Mapping;
 pub(crate) use memory::give_back_memory;
 pub(crate) use monotonic::{monotonic_nanos, thread_cpu_nanos};
+pub(crate) use names::{
+    Root, create_dir, create_dir_all, hard_link, read_link, remove_dir, remove_dir_all,
+    remove_file, rename, symlink,
+};
 pub(crate) use per_process::PerProcess;
 pub(crate) use poll::{FDS_PER_CALL, PeerState, find_ended, has_unreceived, peer_state, poll_now};
 pub(crate) use process::{Process, call_in_children, effective_user};
@@ -72,6 +80,7 @@ pub(crate) use socket::{
     with_udp_socket,
 };
 pub(crate) use status::{FileKind, FileTime, Status, status};
+pub(crate) use temporary::{TemporaryName, open_temporary, persist};
 pub(crate) use thread::{RESTARTED, Thread, code_place};
 pub(crate) use version::Version;
 pub(crate) use wake_fd::WakeFd;

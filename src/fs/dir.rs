@@ -1,5 +1,7 @@
 //! An open folder, and what is beneath it.
 
+mod changes;
+
 use std::{
     fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
@@ -182,7 +184,7 @@ impl Dir {
         Rc::clone(self.fd.driver())
     }
 
-    fn any_fd(&self) -> AnyFd {
+    pub(super) fn any_fd(&self) -> AnyFd {
         Rc::clone(&self.fd) as AnyFd
     }
 }

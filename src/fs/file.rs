@@ -3,15 +3,19 @@
 use std::{
     cell::Cell,
     fmt,
+    fs::Permissions,
     future::{Future as _, poll_fn},
     io,
-    os::fd::{AsRawFd, IntoRawFd as _, OwnedFd, RawFd},
+    os::{
+        fd::{AsRawFd, IntoRawFd as _, OwnedFd, RawFd},
+        unix::fs::PermissionsExt as _,
+    },
     path::Path,
     pin::pin,
     rc::Rc,
 };
 
-use super::{Metadata, OpenOptions};
+use super::{Metadata, OpenOptions, call::call_on};
 use crate::{
     budget,
     buf::{BufError, BufResult, IoBuf, IoBufMut},
@@ -20,6 +24,12 @@ use crate::{
     sync::oneshot,
     sys,
 };
+
+/// The bytes that one read of a whole file takes. The thread is held so long when they are cached.
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+
+/// The memory that a whole file begins with when it has no size, as those of `/proc`.
+const WHOLE_BYTES_MIN: usize = 4096;
 
 /// An open file, read and written at offsets that the caller names.
 ///
@@ -195,6 +205,62 @@ impl File {
         InFlight::new(self.driver(), Write::append(self.any_fd(), buf)).await
     }
 
+    /// Reads the whole file, in pieces, so that other tasks run in between.
+    pub(super) async fn read_to_end(&self) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(self.metadata()?.len()).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        // One more, so that the end is seen without more memory.
+        bytes.try_reserve_exact(len.saturating_add(1))?;
+        loop {
+            if bytes.len() == bytes.capacity() {
+                bytes.try_reserve(WHOLE_BYTES_MIN)?;
+            }
+            let (before, offset) = (bytes.len(), bytes.len() as u64);
+            budget::turn().await;
+            let rest = bytes.slice_mut(before);
+            let read = Read::up_to(PIECE_BYTES_MAX, self.any_fd(), rest, offset);
+            let (count, rest) = InFlight::new(self.driver(), read).await?;
+            bytes = rest.into_inner();
+            if count == 0 {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// Writes the whole file, which is empty, and closes it.
+    pub(super) async fn write_whole(self, contents: impl IoBuf) -> io::Result<()> {
+        self.write_all_at(contents, 0).await?;
+        self.close().await
+    }
+
+    /// Cuts the file to `len` bytes, or makes it longer by zeros.
+    ///
+    /// # Errors
+    ///
+    /// Those of ftruncate(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped after its first poll, it happens all the same, sooner or later.
+    pub async fn set_len(&self, len: u64) -> io::Result<()> {
+        let fd = self.fd.raw();
+        call_on(self.any_fd(), move || sys::set_len(fd, len)).await
+    }
+
+    /// Sets the file's permissions.
+    ///
+    /// # Errors
+    ///
+    /// Those of fchmod(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`set_len`](Self::set_len).
+    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        let (fd, mode) = (self.fd.raw(), permissions.mode());
+        call_on(self.any_fd(), move || sys::set_mode(fd, mode)).await
+    }
+
     /// Waits until the file's data and metadata are on its device (fsync(2)).
     ///
     /// # Errors
@@ -249,7 +315,7 @@ impl File {
         Rc::clone(self.fd.driver())
     }
 
-    fn any_fd(&self) -> AnyFd {
+    pub(super) fn any_fd(&self) -> AnyFd {
         Rc::clone(&self.fd) as AnyFd
     }
 }

@@ -14,25 +14,32 @@ const LEN_MAX: usize = 0x7fff_f000;
 /// The offset that preadv2(2) and the ring take for the file's own position. No file has it.
 const OWN_POSITION: u64 = u64::MAX;
 
-/// Reads into the buffer's whole capacity, from its start.
+/// Reads into the buffer's capacity, from its start.
 pub(crate) struct Read<B: IoBufMut> {
     fd: AnyFd,
     buf: Held<B>,
     offset: u64,
+    len_max: usize,
 }
 
 impl<B: IoBufMut> Read<B> {
     pub(crate) fn new(fd: AnyFd, buf: B, offset: u64) -> Self {
+        Self::up_to(LEN_MAX, fd, buf, offset)
+    }
+
+    /// As [`new`](Self::new), of `len_max` bytes at the most.
+    pub(crate) fn up_to(len_max: usize, fd: AnyFd, buf: B, offset: u64) -> Self {
         Self {
             fd,
             buf: Held::new(buf),
             offset: offset.min(OWN_POSITION - 1),
+            len_max: len_max.min(LEN_MAX),
         }
     }
 
     fn room(&mut self) -> (*mut u8, usize) {
         let buf = self.buf.get_mut();
-        (buf.as_mut_ptr(), buf.capacity().min(LEN_MAX))
+        (buf.as_mut_ptr(), buf.capacity().min(self.len_max))
     }
 }
 

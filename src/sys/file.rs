@@ -114,6 +114,19 @@ pub(crate) fn lock_exclusively(fd: i32) -> std::io::Result<()> {
     }
 }
 
+/// ftruncate(2).
+pub(crate) fn set_len(fd: i32, len: u64) -> std::io::Result<()> {
+    let len = i64::try_from(len).map_err(|_| std::io::Error::from_raw_os_error(libc::EFBIG))?;
+    // SAFETY: the call takes no address.
+    super::as_result(unsafe { libc::ftruncate64(fd, len) }).map(drop)
+}
+
+/// fchmod(2).
+pub(crate) fn set_mode(fd: i32, mode: u32) -> std::io::Result<()> {
+    // SAFETY: the call takes no address.
+    super::as_result(unsafe { libc::fchmod(fd, mode & 0o7777) }).map(drop)
+}
+
 pub(crate) fn sync(fd: i32, data_only: bool) -> i32 {
     let result = if data_only {
         // SAFETY: the call takes no address.

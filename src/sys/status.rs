@@ -55,6 +55,11 @@ impl FileKind {
     pub(crate) fn of_mode(mode: u32) -> Self {
         Self(mode & libc::S_IFMT)
     }
+
+    /// The kind as the bits of a mode.
+    pub(crate) fn mode(self) -> u32 {
+        self.0
+    }
 }
 
 /// Memory for the answer to statx(2).

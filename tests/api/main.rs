@@ -13,11 +13,13 @@ mod dirs;
 mod dumps;
 mod elsewhere;
 mod fairness;
+mod file_streams;
 mod files;
 mod foreign;
 mod halves;
 mod lent_room;
 mod listener;
+mod names;
 #[expect(unsafe_code, reason = "FIFOs and leases are made by raw system calls")]
 mod opening;
 mod options;
@@ -40,6 +42,7 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;
+mod temp_files;
 mod udp;
 mod udp_loss;
 mod udp_messages;

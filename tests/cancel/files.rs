@@ -8,7 +8,10 @@ use std::{
     process::Command,
 };
 
-use annulus::fs::{Dir, File, OpenOptions};
+use annulus::{
+    fs::{self as ours, Dir, File, OpenOptions, TempFile},
+    io::ByteRead,
+};
 
 use super::{
     census::{Census, alone, runtime, soon},
@@ -208,5 +211,112 @@ fn a_dropped_open_beneath_a_folder_leaves_no_descriptor() {
             folder.metadata("file").await.unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
+    });
+}
+
+#[test]
+fn a_dropped_change_of_a_name_happens_or_not_and_gives_everything_back() {
+    at_every_moment("names", async |moment, path| {
+        let folder = path.parent().unwrap();
+        let (old, new) = (folder.join("old"), folder.join("new"));
+        let root = Dir::open(folder).await.unwrap();
+        for beneath in [false, true] {
+            fs::write(&old, "content").unwrap();
+            if beneath {
+                drop_at(moment, root.rename("old", "new"), async || {}).await;
+            } else {
+                drop_at(moment, ours::rename(&old, &new), async || {}).await;
+            }
+            let has_ended = || annulus::stats().driver.in_flight == 0;
+            while !has_ended() {
+                turns(1).await;
+            }
+            assert!(old.exists() != new.exists(), "the file is there once");
+            assert!(moment != Moment::Unpolled || old.exists());
+            assert!(moment != Moment::Completed || new.exists());
+            let _ = (fs::remove_file(&old), fs::remove_file(&new));
+        }
+        // A call that was dropped keeps its folder open until it has ended.
+        let mut made = Box::pin(root.create_dir("made"));
+        let _ = super::moment::poll_once(made.as_mut()).await;
+        drop(made);
+        drop(root);
+        while annulus::stats().driver.in_flight > 0 {
+            turns(1).await;
+        }
+        fs::remove_dir(folder.join("made")).unwrap();
+    });
+}
+
+#[test]
+fn a_dropped_wait_for_an_entry_loses_none() {
+    at_every_moment("entries", async |moment, path| {
+        let folder = path.parent().unwrap();
+        fs::write(path, "content").unwrap();
+        drop_at(moment, ours::read_dir(folder), async || {}).await;
+        let mut entries = ours::read_dir(folder).await.unwrap();
+        let mut count = drop_at(moment, entries.next(), async || {})
+            .await
+            .map_or(0, |_| 1);
+        while let Some(entry) = entries.next().await {
+            assert_eq!(entry.unwrap().file_name(), "file");
+            count += 1;
+        }
+        assert_eq!(count, 1);
+        // In the middle of a read.
+        let mut entries = ours::read_dir(folder).await.unwrap();
+        drop_at(moment, entries.next(), async || {}).await;
+        drop(entries);
+    });
+}
+
+#[test]
+fn dropped_calls_on_whole_files_give_everything_back() {
+    at_every_moment("whole", async |moment, path| {
+        let copy = path.with_extension("copy");
+        drop_at(moment, ours::write(path, vec![5; 1 << 20]), async || {}).await;
+        fs::write(path, vec![5; 1 << 20]).unwrap();
+        drop_at(moment, ours::read(path), async || {}).await;
+        drop_at(moment, ours::copy(path, &copy), async || {}).await;
+        drop_at(moment, ours::metadata(path), async || {}).await;
+        drop_at(moment, ours::canonicalize(path), async || {}).await;
+    });
+}
+
+#[test]
+fn a_dropped_persist_leaves_the_file_whole_or_none() {
+    at_every_moment("persist", async |moment, path| {
+        let folder = path.parent().unwrap();
+        drop_at(moment, TempFile::new_in(folder), async || {}).await;
+        fs::write(path, "old").unwrap();
+        let file = TempFile::new_in(folder).await.unwrap();
+        file.write_all_at("new", 0).await.unwrap();
+        drop_at(moment, file.persist(path), async || {}).await;
+        while annulus::stats().driver.in_flight > 0 {
+            turns(1).await;
+        }
+        let is_new = fs::read(path).unwrap() == b"new";
+        assert!(is_new || fs::read(path).unwrap() == b"old");
+        assert_eq!(is_new, moment != Moment::Unpolled);
+        // Called again, it goes on from there.
+        file.persist(path).await.unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"new");
+        drop(file);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    });
+}
+
+#[test]
+fn dropped_streams_of_files_give_everything_back() {
+    at_every_moment("streams", async |moment, path| {
+        let file = open(path).await;
+        let mut writer = file.writer(0);
+        drop_at(moment, writer.write_all(&[5; 300_000]), async || {}).await;
+        drop_at(moment, writer.flush(), async || {}).await;
+        drop(writer);
+        let mut reader = file.reader(0);
+        drop_at(moment, ByteRead::recv(&mut reader), async || {}).await;
+        reader.set_position(0);
+        drop_at(moment, ByteRead::recv(&mut reader), async || {}).await;
     });
 }
