@@ -3,7 +3,7 @@
 use std::{io, rc::Rc};
 
 use annulus::{
-    fs::File,
+    fs::{File, TempFile},
     http::{Client, StatusCode, client::Url},
 };
 
@@ -11,7 +11,7 @@ use annulus::{
 pub(crate) async fn get(
     client: Client,
     url: Url,
-    file: Rc<File>,
+    file: Rc<TempFile>,
     start: u64,
     end: u64,
 ) -> io::Result<u64> {

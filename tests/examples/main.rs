@@ -370,6 +370,7 @@ fn an_upload_that_fails_leaves_nothing() {
     let folder = Folder::new("upload");
     let folder_path = folder.path("");
     let put = "PUT /file HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    let asking = put.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     let server = Server::start(example_without_room("upload", &["0", &folder_path]));
     let mut stream = server.connect();
     stream.write_all(put.as_bytes()).unwrap();
@@ -383,11 +384,11 @@ fn an_upload_that_fails_leaves_nothing() {
     // A client that leaves.
     let server = Server::start(example("upload", &["0", &folder_path]));
     let mut stream = server.connect();
-    stream.write_all(put.as_bytes()).unwrap();
+    stream.write_all(asking.as_bytes()).unwrap();
+    // The file has been made when the server asks for its content.
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
     stream.write_all(&[b'x'; 100_000]).unwrap();
-    while folder.names().is_empty() {
-        thread::sleep(Duration::from_millis(5));
-    }
     drop(stream);
     folder.until_names_are(&[]);
     // One that does not.
