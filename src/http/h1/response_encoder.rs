@@ -121,7 +121,7 @@ impl<'a> ResponseEncoder<'a> {
         } else if is_head || self.status == StatusCode::NOT_MODIFIED {
             // A body that is here is the one of a GET. An empty one may stand for what is left out.
             let here = body_len.filter(|&length| length > 0);
-            let known = if is_head {
+            let known = if is_head && self.status != StatusCode::NOT_MODIFIED {
                 here.or(self.promised).or(body_len)
             } else {
                 // A 304 may tell the length of the representation. Nothing says that it is this
