@@ -12,6 +12,7 @@ macro_rules! pages {
         #[doc = "[cores.md]: crate::docs::cores"]
         #[doc = "[ecosystem.md]: crate::docs::ecosystem"]
         #[doc = "[fast_paths.md]: crate::docs::fast_paths"]
+        #[doc = "[files.md]: crate::docs::files"]
         #[doc = "[from_tokio.md]: crate::docs::from_tokio"]
         #[doc = "[from_tornado.md]: crate::docs::from_tornado"]
         #[doc = "[guide.md]: crate::docs::guide"]
@@ -37,6 +38,7 @@ pages! {
     cores
     ecosystem
     fast_paths
+    files
     from_tokio
     from_tornado
     guide

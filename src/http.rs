@@ -141,8 +141,10 @@
 //! [`Server::access_log`] is called for each request, [`ServerHandle::connections`] lists the
 //! connections, and [`Report`] counts the whole.
 //!
-//! Not here: HTTP/2, TLS (the client has it), answers that are compressed, ranges and conditions of
-//! files.
+//! Files of a folder are answered by [`Router::files`], one file by [`serve_file`]; the page
+//! [`files`](crate::docs::files) is about both.
+//!
+//! Not here: HTTP/2, TLS (the client has it), answers that are compressed.
 //!
 //! # The two sides
 //!
@@ -179,6 +181,7 @@ mod h1;
 pub mod layers;
 mod multipart;
 mod percent;
+mod representation;
 mod server;
 mod stop_notice;
 mod tick;
@@ -194,10 +197,12 @@ pub use error::{Cause, Error, Result};
 pub use error_kind::ErrorKind;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError};
 pub use multipart::MultipartError;
+pub use representation::{CachePolicy, Coding, ETag};
 #[cfg(feature = "json")]
 pub use server::Json;
 #[cfg(feature = "tower")]
 pub(crate) use server::detached;
+pub use server::files::{Files, serve_file};
 pub use server::{
     Access, Body, BodyWriter, Connection, ConnectionInfo, EndReason, Event, EventSender,
     Extensions, Form, Handler, IntoResponse, Job, Layer, MakeHandler, Multipart, Next, Pairs, Part,

@@ -93,7 +93,7 @@ pub(crate) mod errno {
         EHOSTUNREACH, EINPROGRESS, EINTR, EINVAL, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS,
         ENOMEM, ENONET, ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, EPROTO, ETIMEDOUT,
     };
-    pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ENAMETOOLONG, ENXIO};
+    pub(crate) use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ELOOP, ENAMETOOLONG, ENODEV, ENXIO};
 }
 
 /// Socket options and flags that code above this module passes on.

@@ -9,6 +9,7 @@ pub(crate) mod detached;
 mod end_reason;
 mod exchange;
 mod extensions;
+pub(crate) mod files;
 mod handle;
 mod job;
 mod listening;

@@ -19,7 +19,13 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         layers: &[
             &["h1", "base64", "percent", "alarm", "stop_notice"],
             &["multipart", "tick"],
-            &["error_kind", "error_answer", "transport", "ws"],
+            &[
+                "error_kind",
+                "error_answer",
+                "representation",
+                "transport",
+                "ws",
+            ],
             &["topics"],
             &["websocket"],
             &["error"],
@@ -39,6 +45,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["worker_shared"],
             &["exchange", "job"],
             &["message"],
+            &["files"],
             &["router", "serve", "detached"],
             &["connection", "worker"],
             &["listening"],

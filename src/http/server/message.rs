@@ -2,11 +2,13 @@
 
 pub(super) mod body;
 pub(super) mod body_writer;
+mod conditions;
 mod content_type;
 pub(super) mod event_stream;
 #[cfg(feature = "tower")]
 mod event_writer;
 mod events;
+pub(super) mod file_body;
 mod file_response;
 pub(super) mod form;
 pub(super) mod handler;

@@ -14,7 +14,10 @@ pub use next::Next;
 
 use std::fmt;
 
-use super::message::{handler::Handler, request::Request, response::Response};
+use super::{
+    files::{Files, Mounted},
+    message::{handler::Handler, request::Request, response::Response},
+};
 use crate::http::Method;
 use boxed_handler::{BoxedHandler, boxed};
 use layer::Entry;
@@ -223,6 +226,45 @@ impl Router {
     #[track_caller]
     pub fn options(self, path: &str, handler: impl Handler) -> Self {
         self.route(Method::OPTIONS, path, handler)
+    }
+
+    /// Answers GET and HEAD at `prefix` and below by the files of a folder. Other methods are
+    /// answered with 405, and a path where nothing is with 404: not by the
+    /// [fallback](Self::fallback). Routes with more literal text go first.
+    ///
+    /// The prefix is `/` or a path without a slash at its end.
+    ///
+    /// # Panics
+    ///
+    /// When the prefix is wrong as a [route](Self#panics) is, or ends with a slash.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use annulus::http::{Files, Router, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let router = || Router::new().files("/static", Files::new("public"));
+    /// Server::new().listen("127.0.0.1:8080").run_each(router).map(drop)
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn files(self, prefix: &str, files: Files) -> Self {
+        let prefix = if prefix == "/" { "" } else { prefix };
+        assert!(
+            !prefix.ends_with('/'),
+            "the prefix `{prefix}` of files: expected no slash at its end"
+        );
+        let files = Mounted::new(files);
+        let routes = self
+            .get(&format!("{prefix}/"), files.clone())
+            .get(&format!("{prefix}/{}", Mounted::PATTERN), files.clone());
+        if prefix.is_empty() {
+            routes
+        } else {
+            routes.get(prefix, files)
+        }
     }
 
     /// Adds the routes of `router`, each below `prefix`; its `/` becomes the prefix itself.

@@ -295,6 +295,23 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Whether a piece of the answer's body may be sent past this, as it is: nothing is before it,
+    /// and it has no framing.
+    pub(super) fn is_passable(&self) -> bool {
+        let is_plain = self.encoder.get().is_some_and(|encoder| encoder.is_plain());
+        is_plain && self.is_under_way() && self.is_empty() && !self.is_sending.get()
+    }
+
+    /// Notes bytes of the answer's body that were sent past this.
+    pub(super) fn note_sent(&self, count: usize) -> Result<(), PromiseBroken> {
+        if let Some(mut encoder) = self.encoder.take() {
+            encoder.frame(count)?;
+            self.encoder.set(Some(encoder));
+        }
+        self.body_bytes.set(self.body_bytes.get() + count as u64);
+        Ok(())
+    }
+
     pub(crate) fn add_trailer(&self, name: HeaderName, value: HeaderValue) {
         self.trailers.borrow_mut().push((name, value));
     }

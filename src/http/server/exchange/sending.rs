@@ -58,6 +58,22 @@ impl Exchange {
         Ok(())
     }
 
+    /// Sends what goes at once of `data`, which is of the answer's body, from where it is; nothing
+    /// when it has to wait for other bytes or needs framing.
+    pub(crate) fn send_body_at_once(&self, data: &[u8]) -> io::Result<usize> {
+        if !self.outgoing.is_passable() {
+            return Ok(0);
+        }
+        let sent = match self.line.with(|transport| transport.try_write(data)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            sent => sent?,
+        };
+        self.shared.count_sent(sent);
+        let noted = self.outgoing.note_sent(sent);
+        noted.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        Ok(sent)
+    }
+
     /// Sends what has gathered.
     pub(crate) async fn flush(&self) -> Result<(), Gone> {
         if self.outgoing.is_empty() {

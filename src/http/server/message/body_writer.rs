@@ -85,6 +85,13 @@ impl BodyWriter {
         Ok(())
     }
 
+    /// Sends as much of `data` as goes at once, and returns how much that was: nothing when other
+    /// bytes are before it, or the connection is none of the system's.
+    pub(crate) fn send_at_once(&mut self, data: &[u8]) -> Result<usize> {
+        self.check()?;
+        Ok(self.exchange.send_body_at_once(data)?)
+    }
+
     /// Adds a trailer, a field after the body. It is sent to clients that said `TE: trailers`,
     /// after a body in chunks, unless it is one of those that have no meaning there (RFC 9110,
     /// section 6.5.1).

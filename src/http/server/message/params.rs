@@ -63,6 +63,13 @@ impl Params {
     }
 }
 
+impl Request {
+    /// The value of the path's parameter `name` as it was sent.
+    pub(crate) fn raw_param(&self, name: &str) -> Option<&str> {
+        self.params().borrow().find(self.path(), name)
+    }
+}
+
 /// The parameters in the path, as the [route](crate::http::Router) names them.
 impl Request {
     /// Returns the value of the path's parameter `name`.

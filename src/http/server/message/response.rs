@@ -1,12 +1,16 @@
 //! An answer to a request.
 
+mod conditional;
 #[cfg(feature = "tower")]
 mod failure;
+mod file_name;
 
 use std::{fmt, future::poll_fn, pin::pin};
 
 use bytes::Bytes;
 use futures_core::Stream;
+
+pub(crate) use conditional::{date_value, unix_seconds};
 
 use super::{body_writer::BodyWriter, event_stream::EventStart, response_body::ResponseBody};
 use crate::{
@@ -107,6 +111,18 @@ impl Response {
         } else {
             self.fields.push((name, value));
         }
+        self
+    }
+
+    /// As [`with_field`](Self::with_field), of a response that has none, and with no `Content-Type`
+    /// among them.
+    pub(crate) fn with_all_fields(
+        mut self,
+        content_type: HeaderValue,
+        fields: Vec<(HeaderName, HeaderValue)>,
+    ) -> Self {
+        self.content_type = Some(content_type);
+        self.fields = fields;
         self
     }
 
