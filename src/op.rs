@@ -67,7 +67,7 @@ pub(crate) use ready::Readiness;
 pub(crate) use recv::{Recv, recv_into, recv_now};
 pub(crate) use recv_datagrams::{recv_datagrams_now, recvmsg_multi};
 pub(crate) use recv_multi::{AbandonedRecv, recv_multi, recv_one};
-pub(crate) use send::{SendBytes, send_now, send_vectored_now, sends_at_once};
+pub(crate) use send::{SendBytes, send_file_now, send_now, send_vectored_now, sends_at_once};
 pub(crate) use send_datagram::{SendDatagram, send_to_now, send_with_header_now};
 pub(crate) use send_vectored::SendVectored;
 pub(crate) use unattended::{Unattended, submit_unattended};

@@ -26,6 +26,7 @@ mod process;
 mod reuseport;
 mod rights;
 mod ring;
+mod send_file;
 pub(crate) mod signal;
 mod socket;
 mod status;
@@ -71,6 +72,7 @@ pub(crate) use process::{Process, call_in_children, effective_user};
 pub(crate) use reuseport::deal_by_core;
 pub(crate) use rights::{DESCRIPTORS_MAX, receive_with_rights, send_with_rights};
 pub(crate) use ring::{Ring, Wait};
+pub(crate) use send_file::{is_in_memory, send_file_now};
 pub(crate) use signal::SignalWatch;
 pub(crate) use socket::{
     MessageHeader, TcpBytes, accept_now, accepted_addr, backlog_max, bind, connect_now, disconnect,

@@ -3,6 +3,7 @@
 #[cfg(feature = "tls")]
 mod carrier;
 pub(crate) mod closing;
+mod file;
 pub(crate) mod input;
 pub(crate) mod tunnelled;
 pub(crate) mod upgraded;

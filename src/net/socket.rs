@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     io,
     net::{Shutdown, SocketAddr},
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd, RawFd},
     rc::Rc,
     task::{Context, Poll},
     time::Instant,
@@ -254,6 +254,20 @@ impl Socket {
         }
         queue.take_error()?;
         self.send_now(bytes)
+    }
+
+    /// As [`try_write`](Self::try_write), of `len` bytes from `offset` of a file. The thread waits
+    /// for the file's device unless the page cache has them.
+    pub(crate) fn try_send_file(&self, file: RawFd, offset: u64, len: usize) -> io::Result<usize> {
+        budget::spend();
+        self.shared.driver().check_current()?;
+        let queue = &self.shared.extra.send;
+        if !queue.is_free() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        queue.take_error()?;
+        let sent = op::send_file_now(&self.shared, file, offset, len);
+        self.look_after(sent)
     }
 
     /// Sends what the kernel takes at once. After an error for good the receive is looked at.

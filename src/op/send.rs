@@ -168,6 +168,20 @@ pub(crate) fn send_now<T: Owner + ?Sized>(fd: &Descriptor<T>, bytes: &[u8]) -> i
     })
 }
 
+/// Sends what the kernel takes at once of `len` bytes from `offset` of a file.
+pub(crate) fn send_file_now<T: Owner + ?Sized>(
+    fd: &Descriptor<T>,
+    file: i32,
+    offset: u64,
+    len: usize,
+) -> io::Result<usize> {
+    // The ring waits for sockets by itself, which are in blocking mode for it.
+    let is_blocking = fd.driver().uses_ring();
+    send_by(fd, |raw| {
+        sys::send_file_now(raw, is_blocking, file, offset, len.min(LEN_MAX))
+    })
+}
+
 /// Slices of at most so many bytes together are copied to the stack and go by a plain send.
 ///
 /// sendmsg(2) costs more than the copy. A pair of slices over a Unix socket and its receive, best

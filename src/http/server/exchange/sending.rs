@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    os::fd::RawFd,
     pin::{Pin, pin},
     task::{Context, Poll},
     time::Instant,
@@ -11,7 +12,10 @@ use std::{
 use super::{Exchange, Gone, line::Line};
 use crate::{
     buf::{Interleaved, IoVectored as _},
-    http::server::{end_reason::EndReason, phase::Phase, worker_shared::Shared},
+    http::{
+        server::{end_reason::EndReason, phase::Phase, worker_shared::Shared},
+        transport::Transport,
+    },
     task, time,
 };
 
@@ -61,10 +65,25 @@ impl Exchange {
     /// Sends what goes at once of `data`, which is of the answer's body, from where it is; nothing
     /// when it has to wait for other bytes or needs framing.
     pub(crate) fn send_body_at_once(&self, data: &[u8]) -> io::Result<usize> {
+        self.send_past(|transport| transport.try_write(data))
+    }
+
+    /// As [`send_body_at_once`](Self::send_body_at_once), from a file. `Unsupported` where its
+    /// bytes have to be read.
+    pub(crate) fn send_file_at_once(
+        &self,
+        file: RawFd,
+        offset: u64,
+        len: usize,
+    ) -> io::Result<usize> {
+        self.send_past(|transport| transport.try_send_file(file, offset, len))
+    }
+
+    fn send_past(&self, send: impl FnOnce(&Transport) -> io::Result<usize>) -> io::Result<usize> {
         if !self.outgoing.is_passable() {
             return Ok(0);
         }
-        let sent = match self.line.with(|transport| transport.try_write(data)) {
+        let sent = match self.line.with(send) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
             sent => sent?,
         };

@@ -1,6 +1,6 @@
 //! Writes the body of an answer in pieces.
 
-use std::{fmt, future::poll_fn, io, rc::Rc, task::Poll};
+use std::{fmt, future::poll_fn, io, os::fd::RawFd, rc::Rc, task::Poll};
 
 use bytes::Bytes;
 
@@ -90,6 +90,18 @@ impl BodyWriter {
     pub(crate) fn send_at_once(&mut self, data: &[u8]) -> Result<usize> {
         self.check()?;
         Ok(self.exchange.send_body_at_once(data)?)
+    }
+
+    /// As [`send_at_once`](Self::send_at_once), of `len` bytes from `offset` of a file.
+    /// `Unsupported` where they have to be read.
+    pub(crate) fn send_file_at_once(
+        &mut self,
+        file: RawFd,
+        offset: u64,
+        len: usize,
+    ) -> io::Result<usize> {
+        self.check()?;
+        self.exchange.send_file_at_once(file, offset, len)
     }
 
     /// Adds a trailer, a field after the body. It is sent to clients that said `TE: trailers`,

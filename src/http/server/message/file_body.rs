@@ -1,21 +1,28 @@
 //! The body of an answer that is a file's.
 //!
-//! A piece is read and sent, one after the other, and the client's pace is that of the reads. While
-//! the client takes all at once the pieces grow, and are sent from where they were read; when it
-//! does not, a small part of what was read waits, and the rest is read again later. So a slow
-//! client costs 32 KiB and no thread, and a fast one a copy within the processor's cache.
+//! A piece goes after the other, and the client's pace is that of the pieces. As long as the page
+//! cache has the file and the connection is a socket, the kernel sends it without a copy, as much
+//! as the socket takes at once (sendfile(2)). Other pieces are read, and sent from where they were
+//! read; they grow while the client takes all at once. When it does not, a small piece waits. So a
+//! slow client costs 32 KiB and no thread.
+//!
+//! The device of the file would hold the thread, so the page cache is asked first, by reads of
+//! single bytes that do not wait. A page between those that has left the cache holds the thread for
+//! one read of the device. `IORING_OP_SPLICE` would hold a thread of the kernel's for each piece.
 
-use std::{io, ops::Range, rc::Rc};
+use std::{io, ops::Range, os::fd::AsRawFd as _, rc::Rc};
 
 use bytes::Bytes;
 
 use super::body_writer::BodyWriter;
-use crate::{fs::File, http::error::Result, task};
+use crate::{fs::File, http::error::Result, sys, task};
 
 /// The first piece, and what a client that does not read makes its exchange hold.
 const PIECE_BYTES_MIN: usize = 32 * 1024;
 /// The pieces that a client gets which takes them at once.
 const PIECE_BYTES_MAX: usize = 256 * 1024;
+/// The page cache is asked for a byte in each so many: the usual window of the reads ahead.
+const PROBE_BYTES: usize = 128 * 1024;
 /// The bytes that are sent at once before other connections have their turn.
 const TURN_BYTES_MAX: usize = 1024 * 1024;
 
@@ -48,8 +55,18 @@ async fn write_file(out: &mut BodyWriter, file: &File, range: Range<u64>) -> Res
     start += first.len() as u64;
     out.write(first).await?;
     let (mut buf, mut turn_bytes) = (Vec::new(), 0);
+    let mut is_direct = true;
     while start < end {
         out.flush().await?;
+        if let Some(sent) = send_directly(out, file, start..end, &mut is_direct)? {
+            start += sent as u64;
+            if sent > 0 {
+                task::yield_now().await;
+                continue;
+            }
+            // The next piece waits for the client.
+            piece_max = PIECE_BYTES_MIN;
+        }
         buf = read(file, buf, start..end, piece_max).await?;
         let sent = out.send_at_once(&buf)?;
         start += sent as u64;
@@ -73,6 +90,33 @@ async fn write_file(out: &mut BodyWriter, file: &File, range: Range<u64>) -> Res
         out.write(rest).await?;
     }
     Ok(())
+}
+
+/// Lets the kernel send the start of `range`, if the page cache has it, and returns how much went.
+/// Once the kernel cannot, it is not asked again.
+fn send_directly(
+    out: &mut BodyWriter,
+    file: &File,
+    range: Range<u64>,
+    is_direct: &mut bool,
+) -> io::Result<Option<usize>> {
+    let left = range.end - range.start;
+    let len = usize::try_from(left).map_or(TURN_BYTES_MAX, |left| left.min(TURN_BYTES_MAX));
+    let fd = file.as_raw_fd();
+    let mut probes = (0..len).step_by(PROBE_BYTES).chain([len - 1]);
+    if !*is_direct || !probes.all(|at| sys::is_in_memory(fd, range.start + at as u64)) {
+        return Ok(None);
+    }
+    match out.send_file_at_once(fd, range.start, len) {
+        Ok(sent) => Ok(Some(sent)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput => {
+                *is_direct = false;
+                Ok(None)
+            }
+            _ => Err(error),
+        },
+    }
 }
 
 /// Reads the start of `range` into `buf`, at most `bytes_max` of it and at least a byte.
