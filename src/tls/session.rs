@@ -9,9 +9,10 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, Error, HandshakeKind, InvalidMessage,
-    client::UnbufferedClientConnection,
+    ClientConfig, CommonState, Error, HandshakeKind, InvalidMessage, ServerConfig,
+    client::{ClientConnectionData, UnbufferedClientConnection},
     pki_types::{CertificateDer, ServerName},
+    server::{ServerConnectionData, UnbufferedServerConnection},
     unbuffered::{
         ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
         WriteTraffic,
@@ -28,27 +29,78 @@ const RECORD_OVERHEAD_MAX: usize = 64;
 /// what a receive brings at once.
 const INCOMING_BYTES_MAX: usize = 192 * 1024;
 /// Bytes that a peer may send without any data among them: tickets, new keys, empty records.
-/// Without a limit it could keep its client at that for ever, even on a connection that is idle.
+/// Without a limit it could keep the other side at that for ever, even on an idle connection.
 const BARREN_BYTES_MAX: usize = 256 * 1024;
 /// The types of records: the first byte of each.
 const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
 
 /// The session of a client and a server, from the first byte of its handshake on.
 pub(super) struct Session {
-    connection: UnbufferedClientConnection,
+    side: Side,
     /// Bytes that came and make no whole message yet. rustls remembers places in it, so that it
     /// sees the same bytes each time.
     incoming: Vec<u8>,
     /// Records to send.
     pub(super) outgoing: Vec<u8>,
-    /// The handshake is over.
-    is_ready: bool,
-    /// The peer has said that it has finished.
-    has_peer_finished: bool,
+    reached: Reached,
     /// The peer has said something.
     has_heard: bool,
     /// Bytes that came since the last data.
     barren_bytes: usize,
+}
+
+/// The side of the session that is here.
+enum Side {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// The states that a session has reached. It never leaves one.
+#[derive(Clone, Copy, Default)]
+struct Reached {
+    /// The handshake is over.
+    is_ready: bool,
+    /// The peer has said that it has finished.
+    has_peer_finished: bool,
+}
+
+/// rustls has one method under the same name for each side.
+trait Records {
+    type Data;
+
+    fn process<'c, 'i>(&'c mut self, records: &'i mut [u8])
+    -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Records for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        records: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ClientConnectionData> {
+        self.process_tls_records(records)
+    }
+}
+
+impl Records for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        records: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ServerConnectionData> {
+        self.process_tls_records(records)
+    }
+}
+
+impl Side {
+    fn state(&self) -> &CommonState {
+        match self {
+            Self::Client(connection) => connection,
+            Self::Server(connection) => connection,
+        }
+    }
 }
 
 /// The next message to the peer, for when that is possible.
@@ -69,35 +121,43 @@ struct Advanced {
 }
 
 impl Session {
-    pub(super) fn new(config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
+    pub(super) fn client(config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
         let literal = name
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
         let name = ServerName::try_from(literal.unwrap_or(name).to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let connection = UnbufferedClientConnection::new(config, name).map_err(tls_error)?;
-        let mut session = Self {
-            connection,
-            incoming: Vec::new(),
-            outgoing: Vec::new(),
-            is_ready: false,
-            has_peer_finished: false,
-            has_heard: false,
-            barren_bytes: 0,
-        };
+        let mut session = Self::new(Side::Client(connection));
         // The first flight, for which nothing has to be received.
         session.say(Words::None)?;
         Ok(session)
     }
 
+    pub(super) fn server(config: Arc<ServerConfig>) -> io::Result<Self> {
+        let connection = UnbufferedServerConnection::new(config).map_err(tls_error)?;
+        Ok(Self::new(Side::Server(connection)))
+    }
+
+    fn new(side: Side) -> Self {
+        Self {
+            side,
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            reached: Reached::default(),
+            has_heard: false,
+            barren_bytes: 0,
+        }
+    }
+
     /// Whether the handshake is over.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_ready
+        self.reached.is_ready
     }
 
     /// Whether the peer has said that it has finished.
     pub(super) fn has_peer_finished(&self) -> bool {
-        self.has_peer_finished
+        self.reached.has_peer_finished
     }
 
     /// Takes what was received, and appends the data in it to `data`. It may be changed.
@@ -116,7 +176,7 @@ impl Session {
             incoming.drain(..consumed);
             self.incoming = incoming;
         }
-        if self.has_peer_finished {
+        if self.reached.has_peer_finished {
             // Bytes after the end belong to no message.
             self.incoming.clear();
         }
@@ -148,13 +208,13 @@ impl Session {
 
     /// After an error, what is left to say is the alert. rustls must not be asked for more.
     fn take_last_words(&mut self, bytes: &mut [u8]) {
-        while self.connection.wants_write() {
-            let state = self.connection.process_tls_records(bytes).state;
-            let Ok(ConnectionState::EncodeTlsData(mut records)) = state else {
-                return;
+        let outgoing = &mut self.outgoing;
+        while self.side.state().wants_write() {
+            let is_taken = match &mut self.side {
+                Side::Client(connection) => take_words(connection, bytes, outgoing),
+                Side::Server(connection) => take_words(connection, bytes, outgoing),
             };
-            let encode = |room: &mut [u8]| records.encode(room).map_err(encode_error);
-            if append(&mut self.outgoing, 0, encode).is_err() {
+            if !is_taken {
                 return;
             }
         }
@@ -186,54 +246,15 @@ impl Session {
         advanced.result.map_err(tls_error)
     }
 
-    /// Goes on until rustls wants bytes that are not here.
     fn advance(&mut self, bytes: &mut [u8], data: &mut Vec<u8>, words: Words<'_>) -> Advanced {
-        let mut consumed = 0;
-        let result = loop {
-            let UnbufferedStatus { mut discard, state } =
-                self.connection.process_tls_records(&mut bytes[consumed..]);
-            let step = match state {
-                Ok(ConnectionState::ReadTraffic(mut records)) => loop {
-                    match records.next_record() {
-                        None => break Ok(true),
-                        Some(Err(error)) => break Err(error),
-                        Some(Ok(record)) => {
-                            data.extend_from_slice(record.payload);
-                            discard += record.discard;
-                        }
-                    }
-                },
-                Ok(ConnectionState::EncodeTlsData(mut records)) => {
-                    let encode = |room: &mut [u8]| records.encode(room).map_err(encode_error);
-                    append(&mut self.outgoing, 0, encode).map(|()| true)
-                }
-                Ok(ConnectionState::TransmitTlsData(records)) => {
-                    // They stand in the outgoing ones, and nothing overtakes them there.
-                    records.done();
-                    Ok(true)
-                }
-                Ok(ConnectionState::PeerClosed) => {
-                    self.has_peer_finished = true;
-                    Ok(true)
-                }
-                Ok(ConnectionState::WriteTraffic(state)) => {
-                    self.is_ready = true;
-                    write(state, words, &mut self.outgoing).map(|()| false)
-                }
-                Ok(_) => Ok(false),
-                Err(error) => Err(error),
-            };
-            consumed += discard;
-            match step {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        Advanced { consumed, result }
+        let (reached, outgoing) = (&mut self.reached, &mut self.outgoing);
+        match &mut self.side {
+            Side::Client(side) => advance(side, bytes, data, words, reached, outgoing),
+            Side::Server(side) => advance(side, bytes, data, words, reached, outgoing),
+        }
     }
 
-    /// Tells a server that does not speak TLS at all from one that speaks it badly.
+    /// Tells a peer that does not speak TLS at all from one that speaks it badly.
     fn expect_tls(&mut self, received: &[u8]) -> io::Result<()> {
         let Some(first) = received.first().filter(|_| !self.has_heard) else {
             return Ok(());
@@ -252,20 +273,82 @@ impl Session {
 
     /// Whether the session goes on where another one has ended.
     pub(super) fn is_resumed(&self) -> bool {
-        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.side.state().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     pub(super) fn version(&self) -> Option<Version> {
-        self.connection.protocol_version().and_then(Version::of)
+        self.side.state().protocol_version().and_then(Version::of)
     }
 
     pub(super) fn alpn(&self) -> Option<&[u8]> {
-        self.connection.alpn_protocol()
+        self.side.state().alpn_protocol()
     }
 
     pub(super) fn peer_certificates(&self) -> &[CertificateDer<'static>] {
-        self.connection.peer_certificates().unwrap_or_default()
+        self.side.state().peer_certificates().unwrap_or_default()
     }
+}
+
+/// Goes on until rustls wants bytes that are not here.
+fn advance<S: Records>(
+    side: &mut S,
+    bytes: &mut [u8],
+    data: &mut Vec<u8>,
+    words: Words<'_>,
+    reached: &mut Reached,
+    outgoing: &mut Vec<u8>,
+) -> Advanced {
+    let mut consumed = 0;
+    let result = loop {
+        let UnbufferedStatus { mut discard, state } = side.process(&mut bytes[consumed..]);
+        let step = match state {
+            Ok(ConnectionState::ReadTraffic(mut records)) => loop {
+                match records.next_record() {
+                    None => break Ok(true),
+                    Some(Err(error)) => break Err(error),
+                    Some(Ok(record)) => {
+                        data.extend_from_slice(record.payload);
+                        discard += record.discard;
+                    }
+                }
+            },
+            Ok(ConnectionState::EncodeTlsData(mut records)) => {
+                let encode = |room: &mut [u8]| records.encode(room).map_err(encode_error);
+                append(outgoing, 0, encode).map(|()| true)
+            }
+            Ok(ConnectionState::TransmitTlsData(records)) => {
+                // They stand in the outgoing ones, and nothing overtakes them there.
+                records.done();
+                Ok(true)
+            }
+            Ok(ConnectionState::PeerClosed) => {
+                reached.has_peer_finished = true;
+                Ok(true)
+            }
+            Ok(ConnectionState::WriteTraffic(state)) => {
+                reached.is_ready = true;
+                write(state, words, outgoing).map(|()| false)
+            }
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        };
+        consumed += discard;
+        match step {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    Advanced { consumed, result }
+}
+
+/// Appends the next record that is to be said after an error. False when there is none.
+fn take_words<S: Records>(side: &mut S, bytes: &mut [u8], outgoing: &mut Vec<u8>) -> bool {
+    let Ok(ConnectionState::EncodeTlsData(mut records)) = side.process(bytes).state else {
+        return false;
+    };
+    let encode = |room: &mut [u8]| records.encode(room).map_err(encode_error);
+    append(outgoing, 0, encode).is_ok()
 }
 
 /// Says `words`.

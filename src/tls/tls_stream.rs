@@ -59,7 +59,7 @@ enum Ending {
 impl TlsStream {
     pub(super) fn new(carrier: Carrier, name: &str, config: &Config) -> io::Result<Self> {
         Ok(Self {
-            session: Session::new(Arc::clone(&config.inner), name)?,
+            session: Session::client(Arc::clone(&config.inner), name)?,
             carrier,
             ending: Ending::Open,
             early: Vec::new(),
