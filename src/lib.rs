@@ -81,7 +81,7 @@
 //! | `http`, on by default | `http`: the HTTP/1.1 server and client |
 //! | `json` | JSON in the bodies of requests and responses, on both sides |
 //! | `compress` | The client asks for compressed responses, and decompresses them |
-//! | `tls` | `https` for the client, and `tls` for streams of other protocols |
+//! | `tls` | `https` for server and client, and `tls` for streams of other protocols |
 //! | `tls-bundled-roots` | Mozilla's root certificates, for machines without any |
 //! | `futures-io` | The traits `AsyncRead` and `AsyncWrite` of `futures-io`, in `compat` |
 //! | `hyper` | hyper's I/O traits, executor, timer and connector, in `compat` |

@@ -1,10 +1,11 @@
-//! TLS 1.2 and 1.3 over any stream, for clients, by rustls.
+//! TLS 1.2 and 1.3 over any stream, for clients and servers, by rustls.
 //!
 //! Feature: `tls`.
 //!
-//! A protocol calls [`connect`] on a stream that it has opened. With the feature `http` the HTTP
-//! client does this by itself for `https`; its builder takes a [`Config`] where the defaults do not
-//! fit.
+//! A protocol calls [`connect`] on a stream that it has opened, and [`accept`] on one that it has
+//! accepted. With the feature `http` the HTTP client does this by itself for `https`; its builder
+//! takes a [`Config`] where the defaults do not fit. The HTTP server does it at the addresses of
+//! `Server::listen_tls`, which takes a [`ServerConfig`].
 //!
 //! ```no_run
 //! use annulus::{net::TcpStream, tls};
@@ -30,6 +31,10 @@
 //! Everything else that rustls can do is there by a [`rustls::ClientConfig`] of one's own, which
 //! turns into a [`Config`].
 //!
+//! A server shows a certificate by the name that the client asks for; a [`ServerConfigBuilder`]
+//! sets them. [`ServerConfig::reload`] reads its files again. A [`rustls::ServerConfig`] turns into
+//! a [`ServerConfig`].
+//!
 //! # The end of a stream
 //!
 //! A peer says that it has finished (`close_notify`). Any machine on the way can cut a connection,
@@ -39,7 +44,8 @@
 //!
 //! The connections of a [`Config`] and its clones, on any thread, share the tickets that servers
 //! gave them to resume a session, for up to 256 servers. A resumed handshake verifies no
-//! certificate again and is cheaper for both sides.
+//! certificate again and is cheaper for both sides. A server keeps no sessions: they are in the
+//! tickets, which all connections of a [`ServerConfig`] and its clones can read.
 //!
 //! # Memory
 //!
@@ -47,12 +53,19 @@
 //! was encrypted is given up when it was sent. The state of the session and the server's
 //! certificates stay: 4.4 KiB with one short certificate, nearly all of it rustls's.
 
+mod acceptor;
 mod builder;
 #[cfg(feature = "tls-bundled-roots")]
 mod bundled_roots;
 mod carrier;
 mod config;
+mod handshake_info;
+mod hello;
+pub(crate) mod incoming;
+mod names;
 mod roots;
+mod server_builder;
+mod server_config;
 mod session;
 mod tls_stream;
 mod trusting;
@@ -61,9 +74,15 @@ mod version;
 /// The crate `rustls`, for a configuration of your own.
 pub use ::rustls;
 
+pub use acceptor::Acceptor;
 pub use builder::ConfigBuilder;
 pub use carrier::Carrier;
 pub use config::Config;
+pub use handshake_info::HandshakeInfo;
+pub use hello::ClientHello;
+
+pub use server_builder::ServerConfigBuilder;
+pub use server_config::ServerConfig;
 pub use tls_stream::TlsStream;
 pub use version::Version;
 
@@ -109,9 +128,55 @@ pub async fn connect(
     name: &str,
     config: &Config,
 ) -> io::Result<TlsStream> {
-    let mut stream = TlsStream::new(stream.into(), name, config)?;
+    let mut stream = TlsStream::client(stream.into(), name, config)?;
     poll_fn(|context| stream.poll_handshake(context)).await?;
     Ok(stream)
+}
+
+/// Makes a server's handshake with a client.
+///
+/// [`Acceptor`] is for servers that choose the configuration by what the client asks for. With the
+/// feature `http`, an HTTP server does all of this by `Server::listen_tls`.
+///
+/// # Errors
+///
+/// The errors of the stream. `InvalidData` around a [`rustls::Error`] when the client's messages
+/// are wrong, or it refuses the certificate; `InvalidData` when it does not speak TLS at all.
+/// `UnexpectedEof` when it leaves before the end of the handshake, `TimedOut` when it takes longer
+/// than [`ServerConfigBuilder::handshake_timeout`] says.
+///
+/// # Cancel safety
+///
+/// Dropped, it closes the stream.
+///
+/// # Examples
+///
+/// A server of lines:
+///
+/// ```no_run
+/// use annulus::{io::Reader, net::TcpListener, spawn, tls};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let config = tls::ServerConfig::builder().certificate_files("site.pem", "site.key").build()?;
+/// annulus::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:6697").await?;
+///     loop {
+///         let (stream, _peer) = listener.accept().await?;
+///         let config = config.clone();
+///         spawn(async move {
+///             let stream = tls::accept(stream, &config).await?;
+///             let mut reader = Reader::new(stream);
+///             while let Some(line) = reader.read_line(1024).await? {
+///                 reader.get_mut().write_all(line.as_bytes()).await?;
+///             }
+///             reader.get_mut().shutdown().await
+///         });
+///     }
+/// })
+/// # }
+/// ```
+pub async fn accept(stream: impl Into<Carrier>, config: &ServerConfig) -> io::Result<TlsStream> {
+    Acceptor::new(stream).accept(config).await
 }
 
 /// Whether a peer broke TLS, or refused something by it.

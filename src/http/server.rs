@@ -27,6 +27,11 @@ mod settings;
 mod shared_server;
 mod stop_signal;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "server/no_tls.rs"]
+mod tls;
 mod trace;
 #[cfg(feature = "tracing")]
 mod trace_hook;
@@ -62,7 +67,6 @@ pub use worker_clone::WorkerClone;
 use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
-    os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -184,28 +188,6 @@ impl Server {
     #[must_use]
     pub fn listen_unix(self, path: impl Into<PathBuf>) -> Self {
         self.listen_at(Place::Path(path.into()))
-    }
-
-    /// Listens on sockets that listen already: std's listeners, or descriptors of TCP or Unix
-    /// sockets that other code has made.
-    ///
-    /// The workers share each of them. When the server stops, it answers what waits in their
-    /// queues, and closes its descriptors; a socket that another process has, too, goes on
-    /// listening there.
-    #[must_use]
-    pub fn listen_on<S: Into<OwnedFd>>(self, sockets: impl IntoIterator<Item = S>) -> Self {
-        let sockets = sockets.into_iter().map(Into::into).collect();
-        self.listen_at(Place::Sockets(Ok(sockets)))
-    }
-
-    /// Listens on the sockets that the parent process has handed over, as systemd does for a socket
-    /// unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once. A program that has other uses
-    /// for some of them takes them by [`inherited_sockets`](crate::net::inherited_sockets).
-    ///
-    /// [`run`](Self::run) fails when there are none, or one that does not listen.
-    #[must_use]
-    pub fn listen_inherited(self) -> Self {
-        self.listen_at(Place::inherited())
     }
 
     fn listen_at(mut self, place: Place) -> Self {

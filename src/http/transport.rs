@@ -5,30 +5,39 @@ mod carrier;
 pub(crate) mod closing;
 mod file;
 pub(crate) mod input;
+#[cfg(feature = "tls")]
+#[path = "transport/tls.rs"]
+mod layer;
+#[cfg(not(feature = "tls"))]
+#[path = "transport/no_tls.rs"]
+mod layer;
+mod other;
 pub(crate) mod tunnelled;
 pub(crate) mod upgraded;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     fmt,
     future::{Future, poll_fn},
     io::{self, IoSlice},
     net::{Shutdown, SocketAddr},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
+
+use layer::Layer;
+use other::Other;
 
 use crate::{
     budget,
     buf::{Interleaved, IoBuf, IoVectored, Room, slices_of},
     driver,
     future::Either,
-    io::ByteStream,
+    io::{ByteStream, ByteWrite as _},
     net::{AnyStream, Flood, GoneWait, Outbox, SendAll, Socket},
     pool::ManagedBuf,
-    sync::{Semaphore, SemaphorePermit},
     sys::TcpBytes,
 };
 
@@ -47,18 +56,14 @@ enum Kind {
     Other(Rc<Other>),
 }
 
-struct Other {
-    stream: RefCell<Box<dyn ByteStream>>,
-    /// Held by the write that is under way. The stream remembers one waker, and writes of several
-    /// tasks go whole, as on a socket.
-    write_turn: Semaphore,
-    /// The waker of the last poll that waits to write, woken when that write has ended.
-    watcher: Cell<Option<Waker>>,
-    /// How many bytes the stream has taken.
-    taken: Cell<u64>,
-    /// Its sending direction has ended.
-    is_shut: Cell<bool>,
-    empty_line_count: Cell<u32>,
+/// The reason why a connection cannot go on with TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS makes it"))]
+pub(crate) enum Broken {
+    /// Its client does not speak TLS.
+    Plain,
+    /// Its client has broken TLS, or refused something by it, and knows why.
+    Told,
 }
 
 impl From<Socket> for Transport {
@@ -72,18 +77,14 @@ impl From<Socket> for Transport {
 
 impl<S: ByteStream + 'static> From<S> for Transport {
     fn from(stream: S) -> Self {
-        let stream = match AnyStream::from(stream) {
-            AnyStream::Socket(socket) => return socket.into(),
-            AnyStream::Other(stream) => stream,
+        let layer = match Layer::new(stream) {
+            Ok(layer) => layer,
+            Err(stream) => match AnyStream::from(stream) {
+                AnyStream::Socket(socket) => return socket.into(),
+                AnyStream::Other(stream) => Layer::any(stream),
+            },
         };
-        Self(Kind::Other(Rc::new(Other {
-            stream: RefCell::new(stream),
-            write_turn: Semaphore::new(1),
-            watcher: Cell::new(None),
-            taken: Cell::new(0),
-            is_shut: Cell::new(false),
-            empty_line_count: Cell::new(0),
-        })))
+        Self(Kind::Other(Rc::new(Other::new(layer))))
     }
 }
 
@@ -190,7 +191,9 @@ impl Transport {
     pub(super) fn has_unreceived(&self) -> bool {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.has_unreceived(),
-            Kind::Other(_) => false,
+            Kind::Other(other) => other.look(|layer| {
+                layer.has_early() || layer.socket().is_some_and(Socket::has_unreceived)
+            }),
         }
     }
 
@@ -377,8 +380,11 @@ impl Transport {
 
     /// Ends it at once: what is still to be sent is thrown away, and the peer sees a reset.
     pub(super) fn cut(&self) {
-        if let Kind::Socket { socket, .. } = &self.0 {
-            socket.cut();
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.cut(),
+            Kind::Other(other) => {
+                other.ask_socket(Socket::cut);
+            }
         }
     }
 
@@ -387,7 +393,13 @@ impl Transport {
     pub(super) fn bytes_taken(&self) -> Option<u64> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.bytes_taken(),
-            Kind::Other(other) => Some(other.taken.get()),
+            Kind::Other(other) => {
+                // That of a Unix socket tells of short writes only.
+                let is_exact = |socket: &Socket| socket.piece_bytes_max() == usize::MAX;
+                let exact = |socket: &Socket| socket.bytes_taken().filter(|_| is_exact(socket));
+                let below = other.ask_socket(exact).flatten();
+                below.or_else(|| Some(other.taken.get()))
+            }
         }
     }
 
@@ -395,7 +407,7 @@ impl Transport {
     pub(super) fn is_acknowledged(&self) -> bool {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.is_acknowledged(),
-            Kind::Other(_) => false,
+            Kind::Other(other) => other.ask_socket(Socket::is_acknowledged) == Some(true),
         }
     }
 
@@ -416,7 +428,9 @@ impl Transport {
     ) -> Poll<()> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.poll_gone(context, wait, half_close).map(drop),
-            Kind::Other(_) => Poll::Pending,
+            Kind::Other(other) => other
+                .ask_socket(|socket| socket.poll_gone(context, wait, half_close).map(drop))
+                .unwrap_or(Poll::Pending),
         }
     }
 
@@ -424,14 +438,30 @@ impl Transport {
     pub(super) fn bytes(&self) -> Option<TcpBytes> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.bytes(),
-            Kind::Other(_) => None,
+            Kind::Other(other) => other.ask_socket(Socket::bytes).flatten(),
         }
     }
 
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.peer_addr(),
-            Kind::Other(_) => None,
+            Kind::Other(other) => other.ask_socket(Socket::peer_addr).flatten(),
+        }
+    }
+
+    /// Whether a handshake is under way, before which nothing else comes.
+    pub(super) fn is_handshaking(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { .. } => false,
+            Kind::Other(other) => other.look(Layer::is_handshaking),
+        }
+    }
+
+    /// Why it cannot go on with TLS, if it cannot. Bytes go without TLS then.
+    pub(super) fn broken(&self) -> Option<Broken> {
+        match &self.0 {
+            Kind::Socket { .. } => None,
+            Kind::Other(other) => other.look(Layer::broken),
         }
     }
 }
@@ -456,129 +486,6 @@ impl<B: IoBuf> Future for Writing<B> {
                 Poll::Pending => Poll::Pending,
             },
             Self::Other(write) => write.as_mut().poll(context),
-        }
-    }
-}
-
-impl Other {
-    /// Runs the user's code. It cannot come back here from inside.
-    fn with<R>(
-        &self,
-        call: impl FnOnce(&mut dyn ByteStream) -> Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
-        match self.stream.try_borrow_mut() {
-            Ok(mut stream) => call(&mut **stream),
-            Err(_) => Poll::Ready(Err(io::Error::other(
-                "a stream was used from inside a call of its own",
-            ))),
-        }
-    }
-
-    fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        self.with(|stream| stream.poll_recv(context))
-    }
-
-    async fn write_turn(&self) -> WriteTurn<'_> {
-        let mut turn = WriteTurn {
-            permit: None,
-            watcher: &self.watcher,
-        };
-        turn.permit = self.write_turn.acquire().await.ok();
-        turn
-    }
-
-    /// Polls the sending direction when no write is under way.
-    fn poll_write_turn<R>(
-        &self,
-        context: &mut Context<'_>,
-        call: impl FnOnce(&mut dyn ByteStream, &mut Context<'_>) -> Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
-        // Registered before the look, since a waker may do anything while it is cloned. Also when
-        // the stream has the waker then: a write may put its own in that place.
-        let before = self.watcher.replace(Some(context.waker().clone()));
-        let polled = if self.write_turn.available_permits() > 0 {
-            self.with(|stream| call(stream, context))
-        } else {
-            Poll::Pending
-        };
-        if polled.is_ready() {
-            drop(self.watcher.take());
-        }
-        drop(before);
-        polled
-    }
-
-    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_by(context, |stream, context| stream.poll_write(context, bytes))
-    }
-
-    /// Writes by `call` when no write is under way, and counts what was taken.
-    fn poll_write_by(
-        &self,
-        context: &mut Context<'_>,
-        call: impl FnOnce(&mut dyn ByteStream, &mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        let count = ready!(self.poll_write_turn(context, call)?);
-        self.taken.set(self.taken.get() + count as u64);
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.is_shut.get() {
-            ready!(self.poll_write_turn(context, |stream, context| stream.poll_shutdown(context))?);
-            self.is_shut.set(true);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    async fn write_in_turn(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let count =
-                poll_fn(|context| self.with(|stream| stream.poll_write(context, bytes))).await?;
-            if count == 0 || count > bytes.len() {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            self.taken.set(self.taken.get() + count as u64);
-            bytes = &bytes[count..];
-        }
-        poll_fn(|context| self.with(|stream| stream.poll_flush(context))).await
-    }
-
-    /// As `write_in_turn`, of several parts, as many at once as the stream takes.
-    async fn write_parts_in_turn<'a>(
-        &self,
-        parts: impl IntoIterator<Item = &'a [u8]>,
-    ) -> io::Result<()> {
-        let mut slices: Vec<_> = parts.into_iter().map(IoSlice::new).collect();
-        let mut left: usize = slices.iter().map(|slice| slice.len()).sum();
-        let mut slices = &mut slices[..];
-        while left > 0 {
-            let write = |stream: &mut dyn ByteStream, context: &mut Context<'_>| {
-                stream.poll_write_vectored(context, slices)
-            };
-            let count = poll_fn(|context| self.with(|stream| write(stream, context))).await?;
-            if count == 0 || count > left {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            self.taken.set(self.taken.get() + count as u64);
-            left -= count;
-            IoSlice::advance_slices(&mut slices, count);
-        }
-        poll_fn(|context| self.with(|stream| stream.poll_flush(context))).await
-    }
-}
-
-/// The turn of a write, or a wait for it.
-struct WriteTurn<'a> {
-    permit: Option<SemaphorePermit<'a>>,
-    watcher: &'a Cell<Option<Waker>>,
-}
-
-impl Drop for WriteTurn<'_> {
-    fn drop(&mut self) {
-        drop(self.permit.take());
-        if let Some(waker) = self.watcher.take() {
-            waker.wake();
         }
     }
 }

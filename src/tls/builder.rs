@@ -189,7 +189,7 @@ fn verifier(
 }
 
 /// The certificates in PEM, or the one in DER.
-fn certificates(pem_or_der: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(pem_or_der: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let is_pem = pem_or_der
         .windows(PEM_BEGIN.len())
         .any(|window| window == PEM_BEGIN);
@@ -204,7 +204,9 @@ fn certificates(pem_or_der: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-fn invalid_input(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+pub(super) fn invalid_input(
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 

@@ -162,6 +162,33 @@ impl Carrier {
         }
     }
 
+    /// The socket, if it is one.
+    pub(super) fn socket(&self) -> Option<&Socket> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => Some(socket),
+            Kind::Stream { .. } => None,
+        }
+    }
+
+    /// Takes bytes to be sent as they are, when nothing stands before them.
+    pub(super) fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_flush(context))?;
+        // They are taken, whether they go at once or later.
+        match self.poll_send(&mut bytes.to_vec(), context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(bytes.len())),
+        }
+    }
+
+    /// Waits until everything that was taken is sent.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(&mut Vec::new(), context)
+    }
+
     /// Sends a few last words if that goes at once, and nothing stands before them.
     pub(super) fn say_at_once(&mut self, bytes: &[u8]) {
         if let Kind::Socket {

@@ -9,7 +9,8 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, CommonState, Error, HandshakeKind, InvalidMessage, ServerConfig,
+    AlertDescription, CipherSuite, ClientConfig, CommonState, Error, HandshakeKind, InvalidMessage,
+    ServerConfig,
     client::{ClientConnectionData, UnbufferedClientConnection},
     pki_types::{CertificateDer, ServerName},
     server::{ServerConnectionData, UnbufferedServerConnection},
@@ -31,6 +32,9 @@ const INCOMING_BYTES_MAX: usize = 192 * 1024;
 /// Bytes that a peer may send without any data among them: tickets, new keys, empty records.
 /// Without a limit it could keep the other side at that for ever, even on an idle connection.
 const BARREN_BYTES_MAX: usize = 256 * 1024;
+/// The type of the records with alerts, and the level of those that end a connection.
+const ALERT: u8 = 21;
+const FATAL: u8 = 2;
 /// The types of records: the first byte of each.
 const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
 
@@ -231,6 +235,14 @@ impl Session {
         self.say(Words::Parts(slices, count))
     }
 
+    /// Refuses a client before its handshake begins, by an alert (RFC 8446, section 6).
+    pub(super) fn refuse(&mut self, alert: AlertDescription, error: Error) -> io::Error {
+        // Of the version that all records of this kind name, and two bytes.
+        let record = [ALERT, 3, 3, 0, 2, FATAL, alert.into()];
+        self.outgoing.extend_from_slice(&record);
+        tls_error(error)
+    }
+
     /// Tells the peer that nothing more is sent. It may be told again.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.say(Words::CloseNotify)
@@ -278,6 +290,11 @@ impl Session {
 
     pub(super) fn version(&self) -> Option<Version> {
         self.side.state().protocol_version().and_then(Version::of)
+    }
+
+    pub(super) fn cipher_suite(&self) -> Option<CipherSuite> {
+        let suite = self.side.state().negotiated_cipher_suite();
+        suite.map(|suite| suite.suite())
     }
 
     pub(super) fn alpn(&self) -> Option<&[u8]> {

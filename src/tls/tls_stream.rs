@@ -9,9 +9,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use rustls::pki_types::CertificateDer;
+use rustls::{
+    AlertDescription, CipherSuite, InvalidMessage, ServerConfig, pki_types::CertificateDer,
+};
 
-use super::{Carrier, Config, Version, session::Session};
+use super::{Carrier, Config, HandshakeInfo, Version, acceptor::gone, hello, session::Session};
 use crate::{
     budget,
     io::{ByteRead, ByteWrite},
@@ -24,7 +26,8 @@ const PIECE_BYTES_MAX: usize = 64 * 1024;
 /// and together they fit into what is kept of it.
 const PARTS_BYTES_MAX: usize = 32 * 1024;
 
-/// A connection that speaks TLS, made by [`connect`](super::connect).
+/// A connection that speaks TLS, made by [`connect`](super::connect) or
+/// [`accept`](super::accept).
 ///
 /// The stream itself keeps bytes that wait to be decrypted, and encrypted bytes that wait to be
 /// sent. The future of a call keeps none: one that is dropped loses nothing, and a record that it
@@ -37,10 +40,14 @@ pub struct TlsStream {
     session: Session,
     carrier: Carrier,
     ending: Ending,
-    /// The data of a server that speaks first, which came together with the end of the handshake.
+    /// The data that came together with the end of the handshake.
     early: Vec<u8>,
+    /// The name that the client has asked for, on the side of the server.
+    server_name: Option<Box<str>>,
     /// Receiving has failed, and nothing more goes in either direction.
     has_failed: bool,
+    /// That was since the peer had gone.
+    has_ended: bool,
     /// Sending has failed. A message that the peer sent before may tell why.
     cannot_send: bool,
     /// The failure, which waits for the data before it to be taken.
@@ -57,22 +64,54 @@ enum Ending {
 }
 
 impl TlsStream {
-    pub(super) fn new(carrier: Carrier, name: &str, config: &Config) -> io::Result<Self> {
-        Ok(Self {
-            session: Session::client(Arc::clone(&config.inner), name)?,
+    pub(super) fn client(carrier: Carrier, name: &str, config: &Config) -> io::Result<Self> {
+        let session = Session::client(Arc::clone(&config.inner), name)?;
+        Ok(Self::new(carrier, session))
+    }
+
+    /// The stream of a client whose first message is in `received`.
+    pub(super) fn server(
+        carrier: Carrier,
+        config: Arc<ServerConfig>,
+        server_name: Option<Box<str>>,
+        mut received: Vec<u8>,
+    ) -> io::Result<Self> {
+        let mut stream = Self::new(carrier, Session::server(config)?);
+        stream.server_name = server_name;
+        let mut early = Vec::new();
+        // The handshake returns the error, after the alert.
+        stream.error = if hello::is_too_long(&received) {
+            let error = InvalidMessage::MessageTooLarge.into();
+            let alert = AlertDescription::DecodeError;
+            Some(stream.session.refuse(alert, error))
+        } else {
+            stream.session.receive(&mut received, &mut early).err()
+        };
+        stream.has_failed = stream.error.is_some();
+        Ok(stream)
+    }
+
+    fn new(carrier: Carrier, session: Session) -> Self {
+        Self {
+            session,
             carrier,
             ending: Ending::Open,
             early: Vec::new(),
+            server_name: None,
             has_failed: false,
+            has_ended: false,
             cannot_send: false,
             error: None,
-        })
+        }
     }
 
     /// Waits for the end of the handshake.
     pub(super) fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let sent = self.poll_send(context)?;
+            if let Some(error) = self.error.take() {
+                return Poll::Ready(Err(error));
+            }
             if self.session.is_ready() {
                 return sent.map(Ok);
             }
@@ -93,12 +132,11 @@ impl TlsStream {
     ) -> Poll<io::Result<()>> {
         let mut received = ready!(self.carrier.poll_recv(context))?;
         if received.is_empty() {
-            self.has_failed = true;
-            let text = if self.session.is_ready() {
-                "expected a close_notify before the end of the connection"
-            } else {
-                "the connection was closed during the handshake"
-            };
+            (self.has_failed, self.has_ended) = (true, true);
+            if !self.session.is_ready() {
+                return Poll::Ready(Err(gone()));
+            }
+            let text = "expected a close_notify before the end of the connection";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
         }
         let result = self.session.receive(&mut received, data);
@@ -325,7 +363,7 @@ impl TlsStream {
         self.session.version()
     }
 
-    /// Returns the protocol that the server has chosen among those offered.
+    /// Returns the protocol that the server has chosen among those that the client offers.
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
         self.session.alpn()
@@ -337,10 +375,57 @@ impl TlsStream {
         self.session.is_resumed()
     }
 
-    /// Returns the server's certificates, its own first.
+    /// Returns the peer's certificates, its own first. None of a client that has shown none.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         self.session.peer_certificates()
+    }
+
+    /// Returns the host name that the client has asked for (SNI), in lower case. None when it did
+    /// not tell, and at a client.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Returns the cipher suite, whose name is that of the standard by `Debug`.
+    #[must_use]
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.session.cipher_suite()
+    }
+
+    /// Returns all that the handshake has settled, to be kept.
+    #[must_use]
+    pub fn info(&self) -> HandshakeInfo {
+        HandshakeInfo::of(self)
+    }
+
+    /// Whether the handshake is over.
+    pub(super) fn is_ready(&self) -> bool {
+        self.session.is_ready()
+    }
+
+    /// Whether the peer has broken TLS, or refused something by it.
+    pub(super) fn is_broken(&self) -> bool {
+        self.has_failed && !self.has_ended
+    }
+
+    /// Whether the sending direction has ended.
+    pub(super) fn is_shut(&self) -> bool {
+        self.ending == Ending::Shut
+    }
+
+    /// Whether data waits to be taken.
+    pub(super) fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    pub(super) fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
+    pub(super) fn carrier_mut(&mut self) -> &mut Carrier {
+        &mut self.carrier
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http::server",
         layers: &[
-            &["announcer", "end_reason", "extensions", "phase", "timeouts"],
+            &["announcer", "end_reason", "extensions", "phase", "timeouts", "tls"],
             &["report", "access_log", "refusals", "trace"],
             &["connection_info", "settings"],
             &["worker_shared"],

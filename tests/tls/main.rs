@@ -4,6 +4,7 @@
 //! The certificates are made by the `openssl` tool. Where it is not installed all of this is
 //! skipped, and said so; with `ANNULUS_REQUIRE_ALL=1` it is a failure.
 
+mod accepting;
 #[cfg(feature = "http")]
 mod basics;
 #[cfg(feature = "http")]
@@ -19,6 +20,8 @@ mod routes;
     expect(dead_code, reason = "the client's tests use the rest")
 )]
 mod server;
+#[cfg(feature = "http")]
+mod serving;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

@@ -41,6 +41,12 @@ pub enum EndReason {
     HandlerFailed,
     /// The server has more to do than it can.
     Overloaded,
+    /// The client speaks plain HTTP at an address with TLS.
+    PlainHttp,
+    /// The client broke TLS in its handshake, or refused the server by it.
+    HandshakeFailed,
+    /// The client did not finish its TLS handshake in time.
+    HandshakeTimeout,
 }
 
 impl EndReason {
@@ -58,6 +64,9 @@ impl EndReason {
             Self::UpgradeRequired => "upgrade-required",
             Self::HandlerFailed => "handler-failed",
             Self::Overloaded => "overloaded",
+            Self::PlainHttp => "plain-http",
+            Self::HandshakeFailed => "handshake-failed",
+            Self::HandshakeTimeout => "handshake-timeout",
         }
     }
 
@@ -75,6 +84,9 @@ impl EndReason {
             Self::UpgradeRequired => "expected an offer to change the protocol, found none",
             Self::HandlerFailed => "the request could not be handled",
             Self::Overloaded => "the server is overloaded",
+            Self::PlainHttp => "expected TLS, found plain HTTP: the address begins with https://",
+            Self::HandshakeFailed => "expected a TLS handshake, found a broken or refused one",
+            Self::HandshakeTimeout => "expected a whole TLS handshake, found none in time",
         }
     }
 
@@ -82,9 +94,12 @@ impl EndReason {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Request(error) => error.status(),
-            Self::HeadTimeout | Self::BodyTimeout | Self::WriteTimeout | Self::ClientGone => {
-                StatusCode::REQUEST_TIMEOUT
-            }
+            Self::HeadTimeout
+            | Self::BodyTimeout
+            | Self::WriteTimeout
+            | Self::ClientGone
+            | Self::HandshakeTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::PlainHttp | Self::HandshakeFailed => StatusCode::BAD_REQUEST,
             Self::ConnectUnsupported => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
@@ -168,6 +183,9 @@ mod tests {
             (EndReason::UpgradeRequired, 426, false),
             (EndReason::HandlerFailed, 500, true),
             (EndReason::Overloaded, 503, true),
+            (EndReason::PlainHttp, 400, true),
+            (EndReason::HandshakeFailed, 400, true),
+            (EndReason::HandshakeTimeout, 408, true),
         ];
         for (reason, status, closes) in all {
             let reject = reason.reject();

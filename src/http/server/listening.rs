@@ -1,5 +1,8 @@
 //! The addresses and sockets that a server listens on.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener},
@@ -9,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::Server;
+use super::{Server, tls::Tls};
 use crate::{
     net::{
         self, Acceptor, Balance, InheritedSocket, JOIN_TIMEOUT, Loads, TcpListenOptions,
@@ -27,6 +30,12 @@ pub(super) enum Place {
     Path(PathBuf),
     /// Listening sockets that the caller made.
     Sockets(io::Result<Vec<OwnedFd>>),
+    /// One of those whose clients speak TLS.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "`listen_tls` makes it")
+    )]
+    Secured(Box<Place>, Tls),
 }
 
 /// A listening socket, before it belongs to a worker.
@@ -39,6 +48,8 @@ pub(super) enum Listening {
         balance: Arc<Balance>,
         worker: usize,
     },
+    /// One whose clients speak TLS.
+    Secured(Box<Listening>, Tls),
 }
 
 /// The options of a server's listening sockets.
@@ -52,6 +63,28 @@ pub(super) struct Options {
 }
 
 impl Server {
+    /// Listens on sockets that listen already: std's listeners, or descriptors of TCP or Unix
+    /// sockets that other code has made.
+    ///
+    /// The workers share each of them. When the server stops, it answers what waits in their
+    /// queues, and closes its descriptors; a socket that another process has, too, goes on
+    /// listening there.
+    #[must_use]
+    pub fn listen_on<S: Into<OwnedFd>>(self, sockets: impl IntoIterator<Item = S>) -> Self {
+        let sockets = sockets.into_iter().map(Into::into).collect();
+        self.listen_at(Place::Sockets(Ok(sockets)))
+    }
+
+    /// Listens on the sockets that the parent process has handed over, as systemd does for a socket
+    /// unit (`LISTEN_FDS` and `LISTEN_PID`). They can be taken once. A program that has other uses
+    /// for some of them takes them by [`inherited_sockets`](crate::net::inherited_sockets).
+    ///
+    /// [`run`](Self::run) fails when there are none, or one that does not listen.
+    #[must_use]
+    pub fn listen_inherited(self) -> Self {
+        self.listen_at(Place::inherited())
+    }
+
     /// Chooses which worker gets a connection. By default each worker has a socket at each address,
     /// and the kernel deals the connections out: [`AcceptPolicy::ReusePort`].
     ///
@@ -110,10 +143,13 @@ impl Options {
         let balances = self.policy.balances().filter(|_| cores.len() > 1);
         let loads = balances.map(|figure| Loads::new(cores.len(), figure));
         for place in places {
+            let (place, tls) = place.split();
+            let mut added: Vec<Vec<Listening>> = Vec::new();
+            added.resize_with(cores.len(), Vec::new);
             match place {
                 Place::Addrs(addrs) => {
                     let addrs = addrs?;
-                    self.listen_at(&addrs, &v4_ports, loads.as_ref(), cores, &mut workers)?;
+                    self.listen_at(&addrs, &v4_ports, loads.as_ref(), cores, &mut added)?;
                 }
                 Place::Path(path) => {
                     // The socket file of a server that crashed must not keep the next one from
@@ -121,15 +157,19 @@ impl Options {
                     let options = self.unix.clone().remove_stale(true);
                     let socket = options.listen(&path);
                     let socket = socket.map_err(|error| failed(path.display(), &error))?;
-                    self.share(&Listening::Unix(socket), loads.as_ref(), &mut workers)?;
+                    self.share(&Listening::Unix(socket), loads.as_ref(), &mut added)?;
                 }
                 Place::Sockets(sockets) => {
                     for socket in sockets? {
                         // Its mode stays: it is that of other processes as well, which may be about
                         // to accept what must not block.
-                        self.share(&Listening::of(socket), loads.as_ref(), &mut workers)?;
+                        self.share(&Listening::of(socket), loads.as_ref(), &mut added)?;
                     }
                 }
+                Place::Secured(..) => unreachable!("a place has TLS once"),
+            }
+            for (worker, added) in workers.iter_mut().zip(added) {
+                worker.extend(added.into_iter().map(|socket| socket.secured(tls.as_ref())));
             }
         }
         if workers.iter().any(Vec::is_empty) {
@@ -248,8 +288,20 @@ impl Place {
         Self::Sockets(sockets)
     }
 
+    /// The place, and the TLS that its clients speak.
+    fn split(self) -> (Self, Option<Tls>) {
+        match self {
+            Self::Secured(place, tls) => (*place, Some(tls)),
+            place => (place, None),
+        }
+    }
+
     fn v4_ports(&self) -> impl Iterator<Item = u16> + '_ {
-        let addrs = match self {
+        let place = match self {
+            Self::Secured(place, _) => place,
+            place => place,
+        };
+        let addrs = match place {
             Self::Addrs(Ok(addrs)) => addrs.as_slice(),
             _ => &[],
         };
@@ -275,7 +327,16 @@ impl Listening {
             Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
             Self::Unix(listener) => Self::Unix(listener.try_clone()?),
             Self::Balanced { socket, .. } => return socket.try_clone(),
+            Self::Secured(socket, tls) => return Ok(socket.try_clone()?.secured(Some(tls))),
         })
+    }
+
+    /// The same socket, for clients that speak TLS if there is any.
+    fn secured(self, tls: Option<&Tls>) -> Self {
+        match tls {
+            Some(tls) => Self::Secured(Box::new(self), tls.clone()),
+            None => self,
+        }
     }
 
     /// The address, unless it is a Unix socket.
@@ -283,28 +344,36 @@ impl Listening {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(_) => None,
-            Self::Balanced { socket, .. } => socket.local_addr(),
+            Self::Balanced { socket, .. } | Self::Secured(socket, _) => socket.local_addr(),
         }
     }
 
-    /// Gives it to this thread's runtime.
-    pub(super) fn into_acceptor(self) -> io::Result<Acceptor> {
-        Ok(match self {
+    /// Gives it to this thread's runtime, with the TLS that its clients speak.
+    pub(super) fn into_acceptor(self) -> io::Result<(Acceptor, Option<Tls>)> {
+        let (socket, tls) = match self {
+            Self::Secured(socket, tls) => (*socket, Some(tls)),
+            socket => (socket, None),
+        };
+        let acceptor = match socket {
             Self::Tcp(listener) => Acceptor::from_tcp(listener)?,
             Self::Unix(listener) => Acceptor::from_unix(listener)?,
             Self::Balanced {
                 socket,
                 balance,
                 worker,
-            } => return socket.balanced(&balance, worker),
-        })
+            } => socket.balanced(&balance, worker)?,
+            Self::Secured(..) => unreachable!("a socket has TLS once"),
+        };
+        Ok((acceptor, tls))
     }
 
     fn balanced(self, balance: &Arc<Balance>, worker: usize) -> io::Result<Acceptor> {
         match self {
             Self::Tcp(listener) => Acceptor::balanced_tcp(listener, balance, worker),
             Self::Unix(listener) => Acceptor::balanced_unix(listener, balance, worker),
-            Self::Balanced { socket, .. } => socket.balanced(balance, worker),
+            Self::Balanced { socket, .. } | Self::Secured(socket, _) => {
+                socket.balanced(balance, worker)
+            }
         }
     }
 }
@@ -315,6 +384,7 @@ impl fmt::Debug for Place {
             Self::Addrs(addrs) => addrs.fmt(f),
             Self::Path(path) => path.fmt(f),
             Self::Sockets(sockets) => sockets.fmt(f),
+            Self::Secured(place, _) => place.fmt(f),
         }
     }
 }

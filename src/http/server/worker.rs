@@ -8,6 +8,7 @@ pub(super) mod admission;
 mod connection_list;
 pub(super) mod control;
 pub(super) mod counts;
+mod listener;
 mod query;
 mod refusal;
 mod serving;
@@ -17,6 +18,7 @@ mod sweeping;
 mod tunnels;
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     future::poll_fn,
     mem,
@@ -34,6 +36,7 @@ use super::{
     report::Report,
     serve::Serving,
     settings::Settings,
+    tls::Tls,
     worker_shared::Shared,
 };
 use crate::{
@@ -47,6 +50,7 @@ use admission::Admission;
 use connection_list::{Connections, Doing};
 use control::{Inbox, Stop};
 use counts::Counts;
+use listener::Listener;
 use spare_memory::Burst;
 use stopping::Stopping;
 use tunnels::Tunnels;
@@ -63,7 +67,9 @@ struct Worker<H> {
     shared: Rc<Shared>,
     handler: Rc<H>,
     inbox: Inbox,
-    listeners: Vec<Acceptor>,
+    listeners: Vec<Listener>,
+    /// TLS handshakes that may begin in this turn.
+    handshakes_left: Rc<Cell<u32>>,
     started: Instant,
     /// Seconds since the start, as of this turn.
     now: u32,
@@ -100,10 +106,14 @@ struct Worker<H> {
     jobs: JoinSet<()>,
 }
 
+/// TLS handshakes that begin in one turn. Each takes a fraction of a millisecond, and a whole one
+/// by a key of RSA, in which the others wait.
+const HANDSHAKES_PER_TURN: u32 = 8;
+
 /// Serves what `listeners` accept, until `inbox` brings an order to stop or a listener fails, which
 /// `inbox` is told then.
 pub(super) async fn serve<H: Handler>(
-    listeners: Vec<Acceptor>,
+    listeners: Vec<(Acceptor, Option<Tls>)>,
     handler: H,
     settings: Settings,
     admission: Admission,
@@ -111,11 +121,13 @@ pub(super) async fn serve<H: Handler>(
     jobs: Vec<job::Start>,
 ) -> Report {
     let started = time::now();
+    let (listeners, handshakes_left) = listeners_of(listeners);
     let mut worker = Worker {
         shared: Rc::new(Shared::new(settings, inbox.is_stopping())),
         handler: Rc::new(handler),
         inbox,
         listeners,
+        handshakes_left,
         started,
         now: 0,
         next_second: started,
@@ -138,7 +150,7 @@ pub(super) async fn serve<H: Handler>(
         jobs: JoinSet::new(),
     };
     worker.start_jobs(jobs);
-    worker.burst_max = Some(worker.listeners.iter().map(Acceptor::burst_max).sum());
+    worker.burst_max = Some(sum_of_bursts(&worker.listeners));
     worker.guard_reserve();
     let mut woken = Vec::new();
     poll_fn(|context| {
@@ -178,6 +190,7 @@ impl<H: Handler> Worker<H> {
             self.used_until(end);
         }
         time::watch_turn();
+        self.handshakes_left.set(HANDSHAKES_PER_TURN);
         self.set_clocks(time::now());
     }
 
@@ -353,6 +366,24 @@ impl<H> Drop for Worker<H> {
     fn drop(&mut self) {
         self.cut_connections();
     }
+}
+
+/// The listeners of a worker, and the count of their handshakes.
+fn listeners_of(listeners: Vec<(Acceptor, Option<Tls>)>) -> (Vec<Listener>, Rc<Cell<u32>>) {
+    let left = Rc::new(Cell::new(HANDSHAKES_PER_TURN));
+    let listeners = listeners
+        .into_iter()
+        .map(|(acceptor, tls)| Listener::new(acceptor, tls, &left))
+        .collect();
+    (listeners, left)
+}
+
+/// How many connections the kernel may accept ahead at once.
+fn sum_of_bursts(listeners: &[Listener]) -> usize {
+    listeners
+        .iter()
+        .map(|listener| listener.acceptor.burst_max())
+        .sum()
 }
 
 /// A time of the worker's clock.

@@ -23,7 +23,6 @@ use super::{
     },
 };
 use crate::{
-    net::Acceptor,
     runtime::{Cores, Runtime},
     systemd,
     task::{self, JoinSet},
@@ -153,7 +152,7 @@ impl Part {
         orders: Option<Watching>,
         says_alive: bool,
     ) -> io::Result<Report> {
-        let listeners: io::Result<Vec<Acceptor>> = self
+        let listeners: io::Result<Vec<_>> = self
             .listeners
             .into_iter()
             .map(Listening::into_acceptor)

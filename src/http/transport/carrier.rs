@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Kind, Other, Transport};
+use super::{Kind, Transport, other::Other};
 use crate::{
     io::{ByteRead, ByteWrite},
     pool::ManagedBuf,

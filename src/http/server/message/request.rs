@@ -1,5 +1,8 @@
 //! A request as its handler sees it.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::{cell::RefCell, fmt, net::SocketAddr, rc::Rc};
 
 use super::{body::Body, params::Params, received::Received};

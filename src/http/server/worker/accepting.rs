@@ -1,18 +1,13 @@
 //! Accepts connections for a worker, and closes idle ones to make room for them.
 
 use std::{
-    io,
+    io, mem,
     task::{Context, Poll},
     time::Duration,
 };
 
-use super::{Handler, Worker, refusal::refuse};
-use crate::{
-    http::server::trace,
-    net::{Acceptor, Socket},
-    sys::errno,
-    time, unwind,
-};
+use super::{Handler, Worker, listener::Listener, refusal::refuse};
+use crate::{http::server::trace, net::Socket, sys::errno, time, unwind};
 
 /// Connections accepted before those that are here get their turn.
 const ACCEPTS_PER_TURN: usize = 32;
@@ -37,11 +32,11 @@ impl<H: Handler> Worker<H> {
                 if !self.may_accept() {
                     return;
                 }
-                match self.listeners[listener].poll_accept(context) {
+                match self.listeners[listener].acceptor.poll_accept(context) {
                     Poll::Ready(Ok(socket)) => {
                         is_pending = false;
                         let is_tight = self.admission.is_of_reserve(socket.raw());
-                        self.admit(socket);
+                        self.admit(socket, listener);
                         if is_tight {
                             // Those that were closed for others are gone after the next turns.
                             return context.waker().wake_by_ref();
@@ -69,14 +64,14 @@ impl<H: Handler> Worker<H> {
     /// Takes the connections that the kernel has accepted for us, and closes the listeners, so that
     /// new connections are refused.
     fn accept_last(&mut self, context: &mut Context<'_>) {
-        let mut listeners = std::mem::take(&mut self.listeners);
-        listeners.retain(|listener| {
+        let mut listeners = mem::take(&mut self.listeners);
+        listeners.retain_mut(|listener| {
             for _ in 0..LAST_ACCEPTS_MAX {
                 if !self.admission.has_descriptors(self.connections.len(), 1) {
                     return false;
                 }
-                match listener.poll_stop(context) {
-                    Poll::Ready(Some(socket)) => self.add(socket),
+                match listener.acceptor.poll_stop(context) {
+                    Poll::Ready(Some(socket)) => self.add(socket, listener),
                     Poll::Ready(None) => return false,
                     Poll::Pending => return true,
                 }
@@ -103,13 +98,18 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Takes a connection, in place of the longest idle one when there is no room.
-    fn admit(&mut self, socket: Socket) {
+    fn admit(&mut self, socket: Socket, listener: usize) {
         if self.admission.has_room(self.connections.len()) || self.evict() {
-            return self.add(socket);
+            self.guard_reserve();
+            let mut listeners = mem::take(&mut self.listeners);
+            self.add(socket, &mut listeners[listener]);
+            self.listeners = listeners;
+            return;
         }
         self.shared.count(|report| report.accepted += 1);
+        let transport = self.listeners[listener].transport(socket);
         // The access log is the user's and may panic.
-        let refuse = || refuse(socket.into(), &self.shared);
+        let refuse = || refuse(transport, &self.shared);
         if let Some(refusal) = unwind::caught(refuse) {
             self.refusals.spawn(refusal);
         }
@@ -184,14 +184,19 @@ impl<H: Handler> Worker<H> {
             .has_descriptors(self.connections.len(), burst)
         {
             self.burst_max = None;
-            self.listeners.iter().for_each(Acceptor::take_one_by_one);
+            let listeners = self.listeners.iter();
+            listeners.for_each(|listener| listener.acceptor.take_one_by_one());
         }
     }
 
-    fn add(&mut self, socket: Socket) {
+    fn add(&mut self, socket: Socket, listener: &mut Listener) {
         self.shared.count(|report| report.accepted += 1);
-        self.guard_reserve();
-        let index = self.connections.insert(socket.into(), self.now);
+        let transport = listener.transport(socket);
+        let index = self.connections.insert(transport, self.now);
+        if listener.watch(index, self.now, &self.connections) {
+            // It is set anew, to the earliest time that there is.
+            self.sweep.clear();
+        }
         // Its first turn asks the kernel for bytes.
         self.wakes.waker(index).wake();
     }

@@ -190,6 +190,15 @@ impl Connections {
         matches!(doing, Some(Doing::Idle(transport)) if transport.has_unreceived())
     }
 
+    /// Whether a connection that was accepted at this second is still in its handshake.
+    pub(crate) fn is_handshaking_since(&self, index: u32, accepted: u32) -> bool {
+        let connection = self.slots.get(index as usize);
+        connection.is_some_and(|connection| {
+            connection.accepted == accepted
+                && matches!(&connection.doing, Doing::Idle(stream) if stream.is_handshaking())
+        })
+    }
+
     /// Puts an idle connection last in the list, as if it were used now: what its client has sent
     /// is on the way to us.
     pub(crate) fn postpone(&mut self, index: u32, now: u32) {
@@ -215,6 +224,11 @@ impl Connections {
     /// Whether a connection is idle and has something under way to its client.
     pub(crate) fn is_unsent(&self, index: u32) -> bool {
         self.slots[index as usize].is_unsent()
+    }
+
+    /// The second at which a connection was accepted.
+    pub(crate) fn accepted(&self, index: u32) -> u32 {
+        self.slots[index as usize].accepted
     }
 
     /// The second of a connection's last use.

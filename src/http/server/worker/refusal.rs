@@ -1,6 +1,7 @@
-//! Answers 503 when the server is full.
+//! Answers to clients that are not served: 503 when the server is full, 400 to plain HTTP where TLS
+//! is spoken.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use crate::{
     http::{
@@ -11,7 +12,7 @@ use crate::{
             trace,
             worker_shared::Shared,
         },
-        transport::{Transport, closing::close_gently},
+        transport::{Broken, Transport, closing::close_gently},
     },
     time,
 };
@@ -24,9 +25,34 @@ pub(crate) fn refuse(
     transport: Transport,
     shared: &Shared,
 ) -> impl Future<Output = ()> + use<> + 'static {
-    let reason = EndReason::Overloaded;
-    shared.note_refusal(|| transport.peer_addr(), reason, None);
     trace::note_overloaded(|| transport.peer_addr());
+    answer(transport, EndReason::Overloaded, shared)
+}
+
+/// Ends a connection whose client cannot go on with TLS, so that it sees why; none when there is
+/// nothing to wait for.
+pub(crate) fn end_broken(
+    transport: Transport,
+    shared: &Shared,
+) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+    let broken = transport.broken()?;
+    if broken == Broken::Plain {
+        return Some(Box::pin(answer(transport, EndReason::PlainHttp, shared)));
+    }
+    if transport.is_handshaking() {
+        let reason = EndReason::HandshakeFailed;
+        shared.note_refusal(|| transport.peer_addr(), reason, None);
+    }
+    Some(Box::pin(close_gently(transport, None)))
+}
+
+/// Answers with `reason` on a connection that no request was read from, and closes it.
+fn answer(
+    transport: Transport,
+    reason: EndReason,
+    shared: &Shared,
+) -> impl Future<Output = ()> + use<> + 'static {
+    shared.note_refusal(|| transport.peer_addr(), reason, None);
     let written = shared.refusal_answer(|| transport.peer_addr(), reason, Refused::default());
     let mut answer = Vec::new();
     refusals::encode(

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Handler, Running, Worker, connection_list::Doing, discard};
+use super::{Handler, Running, Worker, connection_list::Doing, discard, refusal::end_broken};
 use crate::{
     budget,
     http::server::{
@@ -77,7 +77,7 @@ impl<H: Handler> Worker<H> {
                     Poll::Pending if stream.is_sending() && self.stopping.is_some() => {
                         self.activate(index, ManagedBuf::empty())
                     }
-                    Poll::Ready(_) => return drop(self.connections.remove(index)),
+                    Poll::Ready(_) => return self.end_idle(index),
                     Poll::Pending
                         if self.closes_idle(index) && !self.connections.has_unreceived(index) =>
                     {
@@ -124,6 +124,19 @@ impl<H: Handler> Worker<H> {
             }
         }
         waker.wake();
+    }
+
+    /// Ends an idle connection whose client has left, or cannot go on with TLS. It is told why.
+    #[cold]
+    fn end_idle(&mut self, index: u32) {
+        let Doing::Idle(transport) = self.connections.remove(index) else {
+            return;
+        };
+        // The access log is the user's and may panic.
+        let end = || end_broken(transport, &self.shared);
+        if let Some(Some(end)) = unwind::caught(end) {
+            self.refusals.spawn(end);
+        }
     }
 
     #[cold]

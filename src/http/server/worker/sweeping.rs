@@ -5,12 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Handler, Worker, stopping::Due};
+use super::{Handler, Worker, connection_list::Doing, listener::Listener, stopping::Due};
 use crate::{
     driver,
-    http::{server::exchange::Written, tick::Tick},
+    http::{
+        server::{end_reason::EndReason, exchange::Written},
+        tick::Tick,
+    },
     sys::{self, Wait},
-    time,
+    time, unwind,
 };
 
 impl<H: Handler> Worker<H> {
@@ -65,6 +68,8 @@ impl<H: Handler> Worker<H> {
             // The deadline may not fit an `Instant`: there is no limit then.
             let idle_deadline = idle_since.and_then(|(_, since)| self.idle_deadline(since));
             let due = self.tunnels.next_due().and_then(Tick::begin);
+            let handshake_due = self.handshake_deadline();
+            let due = due.into_iter().chain(handshake_due);
             let Some(deadline) = idle_deadline.into_iter().chain(due).min() else {
                 return;
             };
@@ -73,6 +78,9 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             self.wake_due();
+            if handshake_due.is_some_and(|deadline| deadline <= time::now()) {
+                self.close_handshakes();
+            }
             if idle_deadline.is_some_and(|deadline| deadline <= time::now()) {
                 self.close_overdue();
             }
@@ -114,6 +122,42 @@ impl<H: Handler> Worker<H> {
         let since = Duration::from_secs(u64::from(since) + 1);
         let idle = self.shared.settings.timeouts.idle;
         self.started.checked_add(since.saturating_add(idle))
+    }
+
+    /// Returns the moment by which the first of the handshakes has to be over.
+    fn handshake_deadline(&self) -> Option<Instant> {
+        let due = self.listeners.iter().filter_map(Listener::handshake_due);
+        self.started.checked_add(Duration::from_secs(due.min()?))
+    }
+
+    /// Closes the connections whose handshake takes too long. Bytes that their clients have sent by
+    /// now are looked at before.
+    #[cold]
+    fn close_handshakes(&mut self) {
+        self.look_at_clocks();
+        for listener in 0..self.listeners.len() {
+            while let Some(index) =
+                self.listeners[listener].take_overdue(self.now, &self.connections)
+            {
+                let accepted = self.connections.accepted(index);
+                self.serve_index(index);
+                if self.connections.is_handshaking_since(index, accepted) {
+                    self.close_handshake(index);
+                }
+            }
+        }
+    }
+
+    fn close_handshake(&mut self, index: u32) {
+        if let Doing::Idle(transport) = self.connections.remove(index) {
+            let peer = || transport.peer_addr();
+            let note = || {
+                self.shared
+                    .note_refusal(peer, EndReason::HandshakeTimeout, None)
+            };
+            // The access log is the user's and may panic.
+            unwind::swallow(note);
+        }
     }
 
     /// Closes the connections that have been idle too long. Bytes that their clients have sent by

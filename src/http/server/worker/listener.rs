@@ -1,0 +1,90 @@
+//! A socket that a worker accepts at, and the handshakes of those that speak TLS.
+
+use std::{cell::Cell, collections::VecDeque, rc::Rc};
+
+use super::connection_list::Connections;
+use crate::{
+    http::{
+        server::tls::{Secured, Tls},
+        transport::Transport,
+    },
+    net::{Acceptor, Socket},
+};
+
+/// Connections whose handshakes are watched before the list looks which are over. Later it looks
+/// when there are twice as many as at the last look.
+const WATCHED_MIN: usize = 1024;
+
+/// A socket that a worker accepts at.
+pub(crate) struct Listener {
+    pub(crate) acceptor: Acceptor,
+    tls: Option<Secured>,
+    /// The connections that had their handshake before them when they were last looked at, first
+    /// accepted first: the index, and the second at which it was accepted. A connection that was
+    /// closed is still among them.
+    handshakes: VecDeque<(u32, u32)>,
+    /// How many there may be until the next look.
+    watched_max: usize,
+}
+
+impl Listener {
+    pub(crate) fn new(
+        acceptor: Acceptor,
+        tls: Option<Tls>,
+        handshakes_left: &Rc<Cell<u32>>,
+    ) -> Self {
+        Self {
+            acceptor,
+            tls: tls.map(|tls| tls.secure(handshakes_left)),
+            handshakes: VecDeque::new(),
+            watched_max: WATCHED_MIN,
+        }
+    }
+
+    /// The connection of a client that was accepted here.
+    pub(crate) fn transport(&self, socket: Socket) -> Transport {
+        match &self.tls {
+            Some(tls) => tls.transport(socket),
+            None => socket.into(),
+        }
+    }
+
+    /// Watches the handshake of a connection, if there is one. True if it is the only one.
+    pub(crate) fn watch(&mut self, index: u32, accepted: u32, connections: &Connections) -> bool {
+        if self.tls.is_none() {
+            return false;
+        }
+        if self.handshakes.len() >= self.watched_max {
+            let goes_on =
+                |&(index, accepted): &_| connections.is_handshaking_since(index, accepted);
+            self.handshakes.retain(goes_on);
+            self.watched_max = WATCHED_MIN.max(self.handshakes.len() * 2);
+        }
+        self.handshakes.push_back((index, accepted));
+        self.handshakes.len() == 1
+    }
+
+    /// The second by which the first of the handshakes has to be over.
+    pub(crate) fn handshake_due(&self) -> Option<u64> {
+        let (_, accepted) = self.handshakes.front()?;
+        Some(self.due(*accepted))
+    }
+
+    fn due(&self, accepted: u32) -> u64 {
+        let timeout = self.tls.as_ref().map(Secured::handshake_timeout);
+        // The second of the accept may be nearly over.
+        let timeout = timeout.map_or(u64::MAX, |timeout| timeout.as_secs().saturating_add(1));
+        timeout.saturating_add(u64::from(accepted))
+    }
+
+    /// Takes a connection whose handshake had to be over by second `now` and is not.
+    pub(crate) fn take_overdue(&mut self, now: u32, connections: &Connections) -> Option<u32> {
+        while self.handshake_due()? <= u64::from(now) {
+            let (index, accepted) = self.handshakes.pop_front()?;
+            if connections.is_handshaking_since(index, accepted) {
+                return Some(index);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,125 @@
+//! The streams that are no sockets: TLS, which knows the socket below, and any other.
+
+use std::{
+    any::Any,
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
+
+use super::{Broken, Kind, Transport};
+use crate::{
+    io::{ByteRead, ByteStream, ByteWrite},
+    net::Socket,
+    pool::ManagedBuf,
+    tls::{HandshakeInfo, TlsStream, incoming::Incoming},
+};
+
+/// A stream that is no socket.
+pub(super) enum Layer {
+    Tls(Incoming),
+    Any(Box<dyn ByteStream>),
+}
+
+impl Layer {
+    /// Of a stream that is treated apart: TLS.
+    pub(super) fn new<S: ByteStream + 'static>(stream: S) -> Result<Self, S> {
+        let mut stream = Some(stream);
+        let any: &mut dyn Any = &mut stream;
+        let tls = match any.downcast_mut::<Option<TlsStream>>() {
+            Some(tls) => tls.take().map(Incoming::from),
+            None => any.downcast_mut().and_then(Option::<Incoming>::take),
+        };
+        match tls {
+            Some(tls) => Ok(Self::Tls(tls)),
+            None => Err(stream.expect("only TLS was taken out")),
+        }
+    }
+
+    /// Of any other stream.
+    pub(super) fn any(stream: Box<dyn ByteStream>) -> Self {
+        Self::Any(stream)
+    }
+
+    fn stream(&mut self) -> &mut dyn ByteStream {
+        match self {
+            Self::Tls(tls) => tls,
+            Self::Any(stream) => &mut **stream,
+        }
+    }
+
+    fn tls(&self) -> Option<&Incoming> {
+        match self {
+            Self::Tls(tls) => Some(tls),
+            Self::Any(_) => None,
+        }
+    }
+
+    /// The socket below TLS, if there is one.
+    pub(super) fn socket(&self) -> Option<&Socket> {
+        self.tls()?.socket()
+    }
+
+    /// Whether data waits to be taken.
+    pub(super) fn has_early(&self) -> bool {
+        self.tls().is_some_and(Incoming::has_early)
+    }
+
+    /// Whether a handshake is under way.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.tls().is_some_and(Incoming::is_handshaking)
+    }
+
+    /// Why it cannot go on with TLS, if it cannot.
+    pub(super) fn broken(&self) -> Option<Broken> {
+        match self.tls()? {
+            tls if tls.is_plain() => Some(Broken::Plain),
+            tls if tls.is_broken() => Some(Broken::Told),
+            _ => None,
+        }
+    }
+}
+
+impl Transport {
+    /// The facts of the TLS handshake, if there was one.
+    pub(crate) fn handshake_info(&self) -> Option<HandshakeInfo> {
+        match &self.0 {
+            Kind::Socket { .. } => None,
+            Kind::Other(other) => other.look(|layer| layer.tls()?.info()),
+        }
+    }
+}
+
+impl ByteRead for Layer {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        self.stream().poll_recv(context)
+    }
+}
+
+impl ByteWrite for Layer {
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Any(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(context)
+    }
+}

@@ -1,0 +1,234 @@
+//! A connection of an HTTP server from its accept on.
+//!
+//! Nothing is made for it before its first byte: until then it is a socket that receives. Its first
+//! message is gathered without rustls, and then it is a stream. One whose client does not speak
+//! TLS, or speaks it badly, is a carrier again, so that the client can be told and its end waited
+//! for.
+
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, IoSlice},
+    mem,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    Carrier, HandshakeInfo, ServerConfig, TlsStream,
+    acceptor::{self, Acceptor},
+};
+use crate::{
+    io::{ByteRead, ByteWrite},
+    net::Socket,
+    pool::ManagedBuf,
+};
+
+/// An address that a worker accepts at.
+pub(crate) struct Endpoint {
+    pub(crate) config: ServerConfig,
+    /// How many handshakes may begin until all other connections have had their turn.
+    pub(crate) handshakes_left: Rc<Cell<u32>>,
+}
+
+/// A connection of a server, from its accept on.
+pub(crate) enum Incoming {
+    /// Nothing has come.
+    Silent {
+        socket: Socket,
+        endpoint: Rc<Endpoint>,
+    },
+    /// A part of the first message has come.
+    Greeting(Box<(Acceptor, Rc<Endpoint>)>),
+    /// The handshake has begun.
+    Open(Box<TlsStream>),
+    /// The client has sent something that is no TLS.
+    Plain(Box<Carrier>),
+    /// It is gone.
+    Gone,
+}
+
+impl Incoming {
+    pub(crate) fn new(socket: Socket, endpoint: Rc<Endpoint>) -> Self {
+        Self::Silent { socket, endpoint }
+    }
+
+    /// Waits until the handshake is over.
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&mut TlsStream>> {
+        loop {
+            match self {
+                Self::Silent { socket, .. } => {
+                    let received = ready!(socket.poll_recv(context))?;
+                    if received.is_empty() {
+                        return Poll::Ready(Err(acceptor::gone()));
+                    }
+                    self.greet(&received)?;
+                }
+                Self::Greeting(greeting) => {
+                    let (acceptor, endpoint) = &mut **greeting;
+                    ready!(acceptor.poll_hello(context))?;
+                    let Some(left) = endpoint.handshakes_left.get().checked_sub(1) else {
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    };
+                    endpoint.handshakes_left.set(left);
+                    let Self::Greeting(greeting) = mem::replace(self, Self::Gone) else {
+                        return Poll::Ready(Err(acceptor::gone()));
+                    };
+                    let (acceptor, endpoint) = *greeting;
+                    *self = Self::Open(Box::new(acceptor.begin(endpoint.config.of_http())?));
+                }
+                Self::Open(stream) if stream.is_ready() => break,
+                Self::Open(stream) => ready!(stream.poll_handshake(context))?,
+                Self::Plain(_) | Self::Gone => {
+                    return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+                }
+            }
+        }
+        match self {
+            Self::Open(stream) => Poll::Ready(Ok(stream)),
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Takes the first bytes of a connection that was silent.
+    fn greet(&mut self, received: &[u8]) -> io::Result<()> {
+        let Self::Silent { socket, endpoint } = mem::replace(self, Self::Gone) else {
+            return Err(acceptor::gone());
+        };
+        if received[0].is_ascii_alphabetic() {
+            *self = Self::Plain(Box::new(socket.into()));
+            let text = "expected TLS, found plain bytes";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let mut acceptor = Acceptor::new(Carrier::from(socket));
+        acceptor.push(received);
+        *self = Self::Greeting(Box::new((acceptor, endpoint)));
+        Ok(())
+    }
+
+    /// Whether the handshake is not over yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Open(stream) => !stream.is_ready(),
+            _ => true,
+        }
+    }
+
+    /// Whether its client has sent something that is no TLS. Reading and writing go on without TLS
+    /// then.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// Whether its client has broken TLS, or refused something by it. It was told so, and what it
+    /// still sends is read without TLS once the other direction has ended.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self, Self::Open(stream) if stream.is_broken())
+    }
+
+    /// The facts of the handshake, once it is over.
+    pub(crate) fn info(&self) -> Option<HandshakeInfo> {
+        match self {
+            Self::Open(stream) if stream.is_ready() => Some(stream.info()),
+            _ => None,
+        }
+    }
+
+    /// The socket below, if it is one.
+    pub(crate) fn socket(&self) -> Option<&Socket> {
+        match self {
+            Self::Silent { socket, .. } => Some(socket),
+            Self::Greeting(greeting) => greeting.0.carrier().socket(),
+            Self::Open(stream) => stream.carrier().socket(),
+            Self::Plain(carrier) => carrier.socket(),
+            Self::Gone => None,
+        }
+    }
+
+    /// Whether data waits to be taken.
+    pub(crate) fn has_early(&self) -> bool {
+        matches!(self, Self::Open(stream) if stream.has_early())
+    }
+
+    /// The carrier of a connection that speaks no TLS any more.
+    fn bare(&mut self) -> Option<&mut Carrier> {
+        match self {
+            Self::Plain(carrier) => Some(carrier),
+            Self::Open(stream) if stream.is_broken() && stream.is_shut() => {
+                Some(stream.carrier_mut())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl ByteRead for Incoming {
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        match self.bare() {
+            Some(carrier) => carrier.poll_recv(context),
+            None => ready!(self.poll_open(context))?.poll_recv(context),
+        }
+    }
+}
+
+impl ByteWrite for Incoming {
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.bare() {
+            Some(carrier) => carrier.poll_write(context, bytes),
+            None => ready!(self.poll_open(context))?.poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_open(context))?.poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.bare() {
+            Some(carrier) => carrier.poll_flush(context),
+            None => ready!(self.poll_open(context))?.poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Silent { socket, .. } => socket.poll_shutdown(context),
+            Self::Greeting(greeting) => greeting.0.carrier_mut().poll_shutdown(context),
+            Self::Open(stream) => stream.poll_shutdown(context),
+            Self::Plain(carrier) => {
+                ready!(carrier.poll_flush(context))?;
+                carrier.poll_shutdown(context)
+            }
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl From<TlsStream> for Incoming {
+    fn from(stream: TlsStream) -> Self {
+        Self::Open(Box::new(stream))
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("is_handshaking", &self.is_handshaking())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
+}

@@ -1,0 +1,180 @@
+//! The TLS configuration of a server.
+
+use std::{
+    fmt, io,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use super::server_builder::{Recipe, ServerConfigBuilder};
+
+/// Time that a client has for its handshake.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The TLS configuration of a server: its certificates, and what it asks of clients. A clone shares
+/// everything with its original, the keys of session tickets included, and may go to any thread.
+///
+/// # Examples
+///
+/// ```no_run
+/// use annulus::tls::ServerConfig;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let config = ServerConfig::builder()
+///     .certificate_files("site.pem", "site.key")
+///     .certificate_files_for("*.api.example", "api.pem", "api.key")
+///     .build()?;
+/// # drop(config);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ServerConfig {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    loaded: RwLock<Loaded>,
+    /// None of a configuration of rustls's own.
+    recipe: Option<Recipe>,
+    handshake_timeout: Duration,
+}
+
+/// A configuration of rustls's, as it is for any protocol and as it is for HTTP.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    any: Arc<rustls::ServerConfig>,
+    http: Arc<rustls::ServerConfig>,
+}
+
+impl Loaded {
+    pub(super) fn new(mut config: rustls::ServerConfig) -> Self {
+        // The first data of a client would be lost, which can be sent again by others.
+        config.max_early_data_size = 0;
+        let mut http = config.clone();
+        if http.alpn_protocols.is_empty() {
+            http.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        Self {
+            any: Arc::new(config),
+            http: Arc::new(http),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Returns a builder, which wants a certificate at least.
+    pub fn builder() -> ServerConfigBuilder {
+        ServerConfigBuilder::new()
+    }
+
+    pub(super) fn new(recipe: Recipe, loaded: Loaded) -> Self {
+        let handshake_timeout = recipe.handshake_timeout();
+        Self::from_parts(Some(recipe), loaded, handshake_timeout)
+    }
+
+    fn from_parts(recipe: Option<Recipe>, loaded: Loaded, handshake_timeout: Duration) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                loaded: RwLock::new(loaded),
+                recipe,
+                handshake_timeout,
+            }),
+        }
+    }
+
+    /// Reads the files again: certificates, keys, authorities and revocations. Handshakes that
+    /// begin from now on use them, in all clones on all threads. Connections that are there go on.
+    ///
+    /// A client may resume a session that it has begun with the old certificates. Where clients
+    /// have to show certificates it may not, since their authorities and revocations may have
+    /// changed.
+    ///
+    /// A configuration of rustls's own has no files; [`replace`](Self::replace) changes it.
+    ///
+    /// It reads files, for a fraction of a millisecond; on a runtime's thread that serves others
+    /// [`blocking::run`](crate::blocking::run) keeps that free.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerConfigBuilder::build`]. Everything is as it was then.
+    ///
+    /// # Examples
+    ///
+    /// To read the files again at `SIGHUP`, in a task of any runtime:
+    ///
+    /// ```no_run
+    /// use std::io;
+    /// use annulus::{signal::{self, SignalKind}, tls::ServerConfig};
+    ///
+    /// async fn reload_at_hangup(config: ServerConfig) -> io::Result<()> {
+    ///     let mut hangups = signal::stream(SignalKind::hangup())?;
+    ///     loop {
+    ///         hangups.recv().await?;
+    ///         if let Err(error) = config.reload() {
+    ///             eprintln!("the old certificates stay: {error}");
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn reload(&self) -> io::Result<()> {
+        if let Some(recipe) = &self.shared.recipe {
+            self.set(recipe.load()?);
+        }
+        Ok(())
+    }
+
+    /// Uses what `other` uses now, for all handshakes that begin from now on, in all clones on all
+    /// threads. Connections that are there go on. The limit of time for handshakes stays.
+    ///
+    /// A [`reload`](Self::reload) afterwards reads the files that this one was built from.
+    pub fn replace(&self, other: &Self) {
+        self.set(other.loaded());
+    }
+
+    fn set(&self, loaded: Loaded) {
+        let mut place = self.shared.loaded.write();
+        let place = place.as_mut().expect("no holder of the lock panics");
+        **place = loaded;
+    }
+
+    fn loaded(&self) -> Loaded {
+        let place = self.shared.loaded.read();
+        place.expect("no holder of the lock panics").clone()
+    }
+
+    /// The configuration for any protocol.
+    pub(super) fn of_any(&self) -> Arc<rustls::ServerConfig> {
+        self.loaded().any
+    }
+
+    /// The configuration for HTTP.
+    pub(super) fn of_http(&self) -> Arc<rustls::ServerConfig> {
+        self.loaded().http
+    }
+
+    /// Returns the time that a client has for its handshake.
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        self.shared.handshake_timeout
+    }
+}
+
+/// Everything that rustls can do, but for early data, which is not accepted.
+impl From<rustls::ServerConfig> for ServerConfig {
+    fn from(config: rustls::ServerConfig) -> Self {
+        Self::from_parts(None, Loaded::new(config), HANDSHAKE_TIMEOUT)
+    }
+}
+
+/// Everything that rustls can do, but for early data, which is not accepted.
+impl From<Arc<rustls::ServerConfig>> for ServerConfig {
+    fn from(config: Arc<rustls::ServerConfig>) -> Self {
+        rustls::ServerConfig::clone(&config).into()
+    }
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConfig").finish_non_exhaustive()
+    }
+}
