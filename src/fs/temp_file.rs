@@ -7,6 +7,7 @@ use crate::{
     blocking::{self, Work},
     budget, driver,
     op::{AnyFd, Call, InFlight},
+    primitives::{Mutex, lock},
     sys::{self, Root, TemporaryName},
 };
 
@@ -45,8 +46,8 @@ pub struct TempFile {
     file: File,
     /// The folder that its paths are beneath.
     root: Option<AnyFd>,
-    /// The name that is removed at the end, where it has one.
-    name: Option<Arc<TemporaryName>>,
+    /// The name that is removed at the end, while it has one. Held by the thread that persists it.
+    name: Arc<Mutex<Option<TemporaryName>>>,
 }
 
 impl TempFile {
@@ -90,7 +91,7 @@ impl TempFile {
         Ok(Self {
             file: File::from_fd(fd, driver),
             root,
-            name: name.map(Arc::new),
+            name: Arc::new(Mutex::new(name)),
         })
     }
 
@@ -104,11 +105,13 @@ impl TempFile {
     /// # Errors
     ///
     /// Those of linkat(2) and rename(2): `CrossesDevices` on another file system, `IsADirectory`.
-    /// The file stays temporary, and may be persisted elsewhere.
+    /// The file stays temporary, and may be persisted elsewhere on its file system. Beside a path
+    /// that it could not replace, it has a temporary name until then.
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first poll, the file gets its path all the same, sooner or later.
+    /// Dropped after its first poll, the file gets its path all the same, sooner or later. When the
+    /// value is dropped at once, too, it gets its path or is removed.
     pub async fn persist(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.persist_with(path.as_ref(), true).await
     }
@@ -131,8 +134,8 @@ impl TempFile {
         let file = self.file.any_fd();
         let (fd, driver) = (file.raw(), Rc::clone(file.driver()));
         let root = place_of(self.root.as_ref());
-        let name = self.name.clone();
-        let work = move || sys::persist(fd, name.as_deref(), (root, &path), replaces);
+        let name = Arc::clone(&self.name);
+        let work = move || sys::persist(fd, &mut lock(&name), (root, &path), replaces);
         budget::turn().await;
         let kept = self.root.iter().cloned().chain([file]).collect();
         InFlight::new(driver, Call::new(kept, work)).await
@@ -169,10 +172,11 @@ impl Deref for TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // A name that is gone needs no thread.
-        if let Some(name) = self.name.take().filter(|name| !name.is_gone()) {
-            let work = move || drop(name);
-            blocking::submit(Work::Files, Box::new(work));
+        // Without a name to remove, and no thread that may give it one, no thread is needed.
+        let is_done = self.name.try_lock().is_ok_and(|name| name.is_none());
+        if !(is_done && Arc::strong_count(&self.name) == 1) {
+            let name = Arc::clone(&self.name);
+            blocking::submit(Work::Files, Box::new(move || drop(lock(&name).take())));
         }
     }
 }

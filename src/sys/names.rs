@@ -98,6 +98,10 @@ impl Place {
         self.folder.as_raw_fd()
     }
 
+    pub(super) fn copy_folder(&self) -> io::Result<OwnedFd> {
+        self.folder.try_clone()
+    }
+
     /// The name, which must not be written as that of a folder.
     pub(super) fn file_name(&self) -> io::Result<&CStr> {
         if self.names_folder {

@@ -7,7 +7,6 @@ use std::{
     hash::{BuildHasher as _, Hasher as _},
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::{
@@ -18,20 +17,14 @@ use super::{
 /// How often another name is tried where one is taken.
 const NAME_RETRIES_MAX: u32 = 16;
 
-/// The name of a temporary file, which is removed with the value unless the file got its path.
+/// The name of a temporary file, which is removed with the value.
 #[derive(Debug)]
 pub(crate) struct TemporaryName {
     folder: OwnedFd,
     name: CString,
-    is_gone: AtomicBool,
 }
 
 impl TemporaryName {
-    /// Whether the file got its path, so that this name is no more.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.is_gone.load(Ordering::Acquire)
-    }
-
     fn place(&self) -> (i32, &CStr) {
         (self.folder.as_raw_fd(), &self.name)
     }
@@ -39,9 +32,8 @@ impl TemporaryName {
 
 impl Drop for TemporaryName {
     fn drop(&mut self) {
-        if !*self.is_gone.get_mut() {
-            let _ = unlink_at(self.folder.as_raw_fd(), &self.name, 0);
-        }
+        let (folder, name) = self.place();
+        let _ = unlink_at(folder, name, 0);
     }
 }
 
@@ -75,13 +67,7 @@ pub(crate) fn open_temporary(
 fn open_named(folder: OwnedFd, mode: u32) -> io::Result<(OwnedFd, TemporaryName)> {
     let flags = OpenFlags::CREATE_NEW | OpenFlags::NO_FOLLOW;
     let (fd, name) = with_new_name(|name| open_at(&folder, name, flags, mode))?;
-    let is_gone = AtomicBool::new(false);
-    let name = TemporaryName {
-        folder,
-        name,
-        is_gone,
-    };
-    Ok((fd, name))
+    Ok((fd, TemporaryName { folder, name }))
 }
 
 fn open_at(folder: &OwnedFd, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
@@ -142,42 +128,38 @@ fn link_open(fd: i32, folder: i32, name: &CStr) -> io::Result<()> {
 }
 
 /// Gives a temporary file its path, in one step: in place of a file that has it, or as a new one.
+///
+/// No call gives an open file a name that is taken. So it gets a temporary one beside that, which
+/// is renamed. It keeps that one when the rename fails: a file that has lost its only name gets no
+/// other.
 pub(crate) fn persist(
     fd: i32,
-    temporary: Option<&TemporaryName>,
+    temporary: &mut Option<TemporaryName>,
     (root, path): (Root, &CStr),
     replaces: bool,
 ) -> io::Result<()> {
     let place = Place::find(root, path)?;
     let target = (place.folder(), place.file_name()?);
-    let temporary = temporary.filter(|name| !name.is_gone());
-    let Some(temporary) = temporary else {
-        return match link_open(fd, target.0, target.1) {
+    let name = match temporary {
+        Some(name) => name,
+        None => match link_open(fd, target.0, target.1) {
             Err(error) if replaces && error.kind() == io::ErrorKind::AlreadyExists => {
-                replace(fd, target)
+                let folder = place.copy_folder()?;
+                let ((), name) = with_new_name(|name| link_open(fd, target.0, name))?;
+                temporary.insert(TemporaryName { folder, name })
             }
-            result => result,
-        };
+            result => return result,
+        },
     };
     if replaces {
-        rename_at(temporary.place(), target)?;
+        rename_at(name.place(), target)?;
     } else {
-        link_at(temporary.place(), target)?;
-        // The file has its path, whatever becomes of the other name.
-        let _ = unlink_at(temporary.folder.as_raw_fd(), &temporary.name, 0);
+        link_at(name.place(), target)?;
     }
-    temporary.is_gone.store(true, Ordering::Release);
+    // The name is still there after a link, and after a rename to another name of the same file,
+    // which does nothing.
+    *temporary = None;
     Ok(())
-}
-
-/// No call gives a name that is taken to an open file. So it gets another one beside that, which is
-/// renamed.
-fn replace(fd: i32, (folder, name): (i32, &CStr)) -> io::Result<()> {
-    let ((), beside) = with_new_name(|beside| link_open(fd, folder, beside))?;
-    let result = rename_at((folder, &beside), (folder, name));
-    // A rename leaves both names when they are of one file already, as it does when it fails.
-    let _ = unlink_at(folder, &beside, 0);
-    result
 }
 
 #[cfg(test)]
@@ -227,11 +209,12 @@ mod tests {
         let target = (Root::Anywhere, &*path);
         for content in ["old", "new"] {
             let (fd, name) = open_named(folder.open(), 0o600).unwrap();
+            let mut name = Some(name);
             let raw = fd.as_raw_fd();
-            fs::File::from(fd).write_all(content.as_bytes()).unwrap();
-            persist(raw, Some(&name), target, true).unwrap();
-            assert!(name.is_gone());
-            drop(name);
+            let file = fs::File::from(fd);
+            (&file).write_all(content.as_bytes()).unwrap();
+            persist(raw, &mut name, target, true).unwrap();
+            assert!(name.is_none());
             assert_eq!(folder.count(), 1);
             assert_eq!(fs::read_to_string(folder.0.join("file")).unwrap(), content);
         }
@@ -241,31 +224,29 @@ mod tests {
     fn a_file_with_a_name_gets_a_path_that_is_free() {
         let folder = Folder::new("named-new");
         let (fd, name) = open_named(folder.open(), 0o600).unwrap();
+        let mut name = Some(name);
         let path = folder.path("file");
-        let give = |name: &TemporaryName| {
-            persist(fd.as_raw_fd(), Some(name), (Root::Anywhere, &path), false)
-        };
+        let mut give = || persist(fd.as_raw_fd(), &mut name, (Root::Anywhere, &path), false);
         fs::write(folder.0.join("file"), "taken").unwrap();
-        let taken = give(&name).unwrap_err();
+        let taken = give().unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
-        assert!(!name.is_gone());
         fs::remove_file(folder.0.join("file")).unwrap();
-        give(&name).unwrap();
+        give().unwrap();
         assert_eq!(folder.count(), 1);
         // It may get a second path then, as a file without a name does.
         fs::rename(folder.0.join("file"), folder.0.join("first")).unwrap();
-        give(&name).unwrap();
+        give().unwrap();
         assert_eq!(folder.count(), 2);
     }
 
     #[test]
     fn a_path_that_cannot_be_given_leaves_no_other_name() {
         let folder = Folder::new("unnamed");
-        let (fd, name) = open_temporary(Root::Anywhere, &folder.path("."), 0o600).unwrap();
+        let (fd, mut name) = open_temporary(Root::Anywhere, &folder.path("."), 0o600).unwrap();
         fs::create_dir(folder.0.join("folder")).unwrap();
         let path = folder.path("folder");
         let target = (Root::Anywhere, &*path);
-        let error = persist(fd.as_raw_fd(), name.as_ref(), target, true).unwrap_err();
+        let error = persist(fd.as_raw_fd(), &mut name, target, true).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EISDIR));
         drop(name);
         assert_eq!(folder.count(), 1);
