@@ -42,7 +42,31 @@ async fn paths_stay_beneath(tree: &Tree) {
     inside.open_file_with("new", &options).await.unwrap();
     let error = root.open_file_with("far", &options).await.unwrap_err();
     assert_eq!(errno(&error), libc::ELOOP);
+    names_stay_beneath(&root).await;
     assert_eq!(std::fs::read(tree.path("secret")).unwrap(), b"outside");
+    assert_eq!(std::fs::read(tree.path("other/file")).unwrap(), b"outside");
+}
+
+async fn names_stay_beneath(root: &Dir) {
+    let errno = |result: io::Result<()>| result.unwrap_err().raw_os_error().unwrap();
+    root.create_dir_all("made/deep").await.unwrap();
+    root.rename("inside/new", "made/deep/new").await.unwrap();
+    for (path, expected) in [
+        ("outside/file", libc::ELOOP),
+        ("up/new", libc::ELOOP),
+        ("../new", libc::EXDEV),
+        ("/tmp/annulus-new", libc::EXDEV),
+    ] {
+        assert_eq!(errno(root.rename("made", path).await), expected, "{path}");
+        assert_eq!(errno(root.remove_file(path).await), expected, "{path}");
+        assert_eq!(errno(root.create_dir(path).await), expected, "{path}");
+    }
+    let file = root.temp_file("made").await.unwrap();
+    file.write_all_at("whole", 0).await.unwrap();
+    assert_eq!(errno(file.persist("outside/file").await), libc::ELOOP);
+    file.persist("made/file").await.unwrap();
+    assert_eq!(root.read("made/file").await.unwrap(), b"whole");
+    root.remove_dir_all("made").await.unwrap();
 }
 
 fn stays_beneath(name: &str, errno: i32) {
