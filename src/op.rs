@@ -94,6 +94,9 @@ pub(crate) unsafe trait Op: 'static {
     /// the operation is asked for again.
     const RETRIES: bool = true;
 
+    /// Whether an attempt may come before a call on a helper thread, too.
+    const ATTEMPTS_BEFORE_THREAD: bool = false;
+
     /// The ring entry. Called again when the operation goes on after a short result.
     fn entry(&mut self) -> Entry;
 

@@ -37,7 +37,7 @@ mod wake_fd;
 mod wake_set;
 
 pub(crate) use addr::SocketAddress;
-pub(crate) use beneath::{OpenHow, open_beneath};
+pub(crate) use beneath::{OpenHow, open_beneath, open_beneath_cached, open_cached};
 #[cfg(feature = "tokio-context")]
 pub(crate) use cpu::unpin;
 pub(crate) use cpu::{

@@ -123,7 +123,8 @@ impl<O: Op> InFlight<O> {
             .expect("a future is not polled after it is ready");
         let features = self.driver.features();
         let has_entry = self.driver.uses_ring() && features.supports(O::OPCODE);
-        if has_entry && op.attempts_first(&self.driver) {
+        let may_attempt = has_entry || O::ATTEMPTS_BEFORE_THREAD;
+        if may_attempt && op.attempts_first(&self.driver) {
             self.driver.count_attempt();
             if let Progress::Done(result) = attempt(op) {
                 return self.finish(Completion::new(result).result());

@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::{AnyFd, Op, WithoutRing};
-use crate::sys::{self, Entry, OpenFlags, opcode};
+use crate::{
+    driver::Driver,
+    sys::{self, Entry, OpenFlags, opcode},
+};
 
 pub(crate) struct Open {
     path: CString,
@@ -38,6 +41,8 @@ unsafe impl Op for Open {
 
     const OPCODE: u8 = opcode::OPENAT;
 
+    const ATTEMPTS_BEFORE_THREAD: bool = true;
+
     /// "Not now" means that another process has to give up its lease, which takes time.
     const RETRIES: bool = false;
 
@@ -55,6 +60,16 @@ unsafe impl Op for Open {
 
     fn fd(&self) -> Option<&AnyFd> {
         None
+    }
+
+    /// Opens what the kernel finds without asking a device.
+    fn attempt(&mut self) -> i32 {
+        sys::open_cached(&self.path, self.flags)
+    }
+
+    /// The ring makes the same attempt by itself.
+    fn attempts_first(&self, driver: &Driver) -> bool {
+        !driver.uses_ring()
     }
 
     fn complete(self, result: io::Result<u32>) -> io::Result<OwnedFd> {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{AnyFd, Op, WithoutRing};
-use crate::sys::{self, Entry, OpenFlags, OpenHow, opcode};
+use crate::{
+    driver::Driver,
+    sys::{self, Entry, OpenFlags, OpenHow, opcode},
+};
 
 pub(crate) struct OpenBeneath {
     folder: AnyFd,
@@ -38,6 +41,8 @@ unsafe impl Op for OpenBeneath {
 
     const OPCODE: u8 = opcode::OPENAT2;
 
+    const ATTEMPTS_BEFORE_THREAD: bool = true;
+
     /// "Not now" means that another process has to give up its lease, or that a folder was renamed
     /// while the path was looked up.
     const RETRIES: bool = false;
@@ -56,6 +61,15 @@ unsafe impl Op for OpenBeneath {
 
     fn fd(&self) -> Option<&AnyFd> {
         Some(&self.folder)
+    }
+
+    /// As in `open.rs`.
+    fn attempt(&mut self) -> i32 {
+        sys::open_beneath_cached(self.folder.raw(), &self.path, *self.how)
+    }
+
+    fn attempts_first(&self, driver: &Driver) -> bool {
+        !driver.uses_ring()
     }
 
     fn complete(self, result: io::Result<u32>) -> io::Result<OwnedFd> {

@@ -62,6 +62,8 @@ unsafe impl<B: IoBufMut> Op for Read<B> {
 
     const OPCODE: u8 = opcode::READ;
 
+    const ATTEMPTS_BEFORE_THREAD: bool = true;
+
     fn entry(&mut self) -> Entry {
         let (start, len) = self.room();
         Entry::read(self.fd.raw(), start, len as u32, self.offset)
@@ -80,7 +82,8 @@ unsafe impl<B: IoBufMut> Op for Read<B> {
         Some(&self.fd)
     }
 
-    /// Reads from the page cache, which cannot block and costs half as much as an entry.
+    /// Reads from the page cache, which cannot block, and costs half as much as an entry and
+    /// a small part of a helper thread.
     fn attempt(&mut self) -> i32 {
         let (start, len) = self.room();
         // SAFETY: the buffer has `len` writable bytes from `start`, and no other code touches them.

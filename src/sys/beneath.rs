@@ -58,6 +58,36 @@ pub(crate) fn open_beneath(folder: i32, path: &CStr, how: OpenHow) -> i32 {
     settle(fd, how.flags())
 }
 
+/// As [`open_beneath`], of what is found without asking a device (5.12); `EAGAIN` otherwise, and
+/// where the call is not known or a file has to be made.
+pub(crate) fn open_beneath_cached(folder: i32, path: &CStr, how: OpenHow) -> i32 {
+    let flags = how.flags();
+    if flags & (OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::TEMPORARY) != 0 {
+        return -libc::EAGAIN;
+    }
+    let how = OpenHow {
+        resolve: how.resolve | libc::RESOLVE_CACHED,
+        ..how
+    };
+    match openat2(folder, path, how) {
+        result if [libc::EINVAL, libc::ENOSYS, libc::EPERM].contains(&-result) => -libc::EAGAIN,
+        result => settle(result, flags),
+    }
+}
+
+/// As [`open_beneath_cached`], of any path.
+pub(crate) fn open_cached(path: &CStr, flags: i32) -> i32 {
+    // open(2) ignores this flag beside `O_PATH`, where openat2(2) refuses it.
+    let is_path = flags & OpenFlags::PATH != 0;
+    let ignored = if is_path { OpenFlags::NONBLOCKING } else { 0 };
+    let how = OpenHow {
+        flags: u64::from((flags & !ignored) as u32),
+        mode: 0,
+        resolve: 0,
+    };
+    open_beneath_cached(libc::AT_FDCWD, path, how)
+}
+
 fn openat2(folder: i32, path: &CStr, how: OpenHow) -> i32 {
     // SAFETY: the path is a C string, and both it and the struct live through the call.
     as_completion(unsafe {

@@ -6,11 +6,13 @@ use std::{
     io,
     os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _},
     path::{Path, PathBuf},
+    pin::pin,
+    task::Poll,
 };
 
 use annulus::{
     DriverKind, Runtime, blocking,
-    fs::{File, OpenOptions},
+    fs::{Dir, File, OpenOptions},
 };
 
 use crate::support::{Folder, guarded, poll_once, settle, skip::skip};
@@ -149,4 +151,71 @@ fn an_open_waits_for_a_lease_to_end() {
         lease(&holder, libc::F_UNLCK).unwrap();
         open.await.unwrap();
     });
+}
+
+/// Whether the kernel opens at once what it has in memory (5.12).
+fn opens_cached(path: &CString) -> bool {
+    // SAFETY: the struct has integers only, for which all zeros are valid.
+    let mut how = unsafe { std::mem::zeroed::<libc::open_how>() };
+    how.resolve = libc::RESOLVE_CACHED;
+    // SAFETY: the path and the struct live through the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    };
+    if fd >= 0 {
+        // SAFETY: the call made the descriptor for this test.
+        unsafe { libc::close(fd as i32) };
+    }
+    fd >= 0
+}
+
+/// Whether the file system reads at once what it has in memory.
+fn reads_cached(file: &std::fs::File) -> bool {
+    let mut byte = 0_u8;
+    let part = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    // SAFETY: the vector and the byte live through the call.
+    unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, 0, libc::RWF_NOWAIT) == 1 }
+}
+
+#[test]
+fn cached_files_need_no_helper_thread() {
+    let runtime = Runtime::builder().driver(DriverKind::Poll).build().unwrap();
+    runtime.block_on(guarded(async {
+        let folder = Folder::new("cached");
+        let path = folder.path("file");
+        std::fs::write(&path, "content").unwrap();
+        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        if !opens_cached(&name) {
+            return skip("a kernel that opens cached files at once");
+        }
+        let root = Dir::open(folder.path(".")).await.unwrap();
+        let mut open = pin!(File::open(&path));
+        let Poll::Ready(Ok(file)) = poll_once(&mut open).await else {
+            panic!("expected a file at once");
+        };
+        assert!(!is_nonblocking(&file));
+        let mut open = pin!(root.open_file("file"));
+        assert!(poll_once(&mut open).await.is_ready());
+        let mut missing = pin!(File::open(folder.path("missing")));
+        let _ = std::fs::metadata(folder.path("missing"));
+        let Poll::Ready(Err(error)) = poll_once(&mut missing).await else {
+            panic!("expected an error at once");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let outside = root.open_file("../file").await.unwrap_err();
+        assert_eq!(outside.kind(), io::ErrorKind::CrossesDevices);
+        if reads_cached(&std::fs::File::open(&path).unwrap()) {
+            let mut read = pin!(file.read_at(vec![0; 10], 0));
+            assert!(poll_once(&mut read).await.is_ready());
+        }
+    }));
 }

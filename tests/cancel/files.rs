@@ -88,8 +88,8 @@ fn an_open_dropped_while_it_blocks_leaves_no_descriptor() {
                     let file = fs::OpenOptions::new().read(true).write(true).open(&path);
                     writer.set(Some(file.unwrap()));
                 };
-                let output = drop_at(moment, File::open(&path), event).await;
-                assert!(output.is_none(), "the peer has not written yet");
+                // Without a ring it may be there at the first poll.
+                drop(drop_at(moment, File::open(&path), event).await);
                 let mut writer = writer.take().unwrap();
                 writer.write_all(b"bytes").unwrap();
                 // An open that is still under way needs the writer.
