@@ -173,6 +173,7 @@
 mod alarm;
 mod base64;
 pub mod client;
+mod cookies;
 mod error;
 mod error_answer;
 mod error_kind;
@@ -193,6 +194,9 @@ mod ws;
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 pub use client::{Client, fetch};
+#[cfg(feature = "signed-cookies")]
+pub use cookies::CookieSigner;
+pub use cookies::{Cookie, CookieError, Cookies, SameSite};
 pub use error::{Cause, Error, Result};
 pub use error_kind::ErrorKind;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError};

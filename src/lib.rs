@@ -80,6 +80,7 @@
 //! |---|---|
 //! | `http`, on by default | `http`: the HTTP/1.1 server and client |
 //! | `json` | JSON in the bodies of requests and responses, on both sides |
+//! | `signed-cookies` | `http::CookieSigner`: cookies that clients cannot change |
 //! | `compress` | The client asks for compressed responses, and decompresses them |
 //! | `tls` | `https` for server and client, and `tls` for streams of other protocols |
 //! | `tls-bundled-roots` | Mozilla's root certificates, for machines without any |

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     HeaderName, HeaderValue, StatusCode, client,
+    cookies::CookieError,
     error_answer::ErrorAnswer,
     error_kind::{BodyFailure, ErrorKind},
     h1::BodyError,
@@ -272,6 +273,13 @@ impl From<BodyFailure> for Error {
         Self {
             inner: Inner::Body(failure),
         }
+    }
+}
+
+/// A cookie that cannot be set is the program's own mistake: 500.
+impl From<CookieError> for Error {
+    fn from(error: CookieError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a cookie was not set").with_source(error)
     }
 }
 

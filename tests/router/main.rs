@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod conversions;
+mod cookies;
 #[cfg(feature = "json")]
 mod json;
 mod layers;

@@ -140,11 +140,12 @@ fn features() -> Vec<&'static str> {
 }
 
 /// The features that are off by default, and whether this program has them.
-pub(crate) const OPTIONAL: [(&str, bool); 10] = [
+pub(crate) const OPTIONAL: [(&str, bool); 11] = [
     ("compress", cfg!(feature = "compress")),
     ("futures-io", cfg!(feature = "futures-io")),
     ("hyper", cfg!(feature = "hyper")),
     ("json", cfg!(feature = "json")),
+    ("signed-cookies", cfg!(feature = "signed-cookies")),
     ("tls", cfg!(feature = "tls")),
     ("tls-bundled-roots", cfg!(feature = "tls-bundled-roots")),
     ("tokio-context", cfg!(feature = "tokio-context")),

@@ -18,7 +18,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
         module: "http",
         layers: &[
             &["h1", "base64", "percent", "alarm", "stop_notice"],
-            &["multipart", "tick"],
+            &["cookies", "multipart", "tick"],
             &[
                 "error_kind",
                 "error_answer",
@@ -39,7 +39,14 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http::server",
         layers: &[
-            &["announcer", "end_reason", "extensions", "phase", "timeouts", "tls"],
+            &[
+                "announcer",
+                "end_reason",
+                "extensions",
+                "phase",
+                "timeouts",
+                "tls",
+            ],
             &["report", "access_log", "refusals", "trace"],
             &["connection_info", "settings"],
             &["worker_shared"],

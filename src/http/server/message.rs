@@ -4,6 +4,7 @@ pub(super) mod body;
 pub(super) mod body_writer;
 mod conditions;
 mod content_type;
+mod cookies;
 pub(super) mod event_stream;
 #[cfg(feature = "tower")]
 mod event_writer;
