@@ -225,6 +225,36 @@ fn a_file_holds_what_was_written() {
 }
 
 #[test]
+fn names_are_made_listed_and_removed() {
+    on_both_drivers(|runtime| {
+        let path = std::env::temp_dir().join(format!("annulus-names-{}", std::process::id()));
+        runtime.block_on(async {
+            annulus::fs::create_dir_all(path.join("inside")).await?;
+            let folder = Dir::open(&path).await?;
+            let file = folder.temp_file("inside").await?;
+            file.write_all_at("whole", 0).await?;
+            file.persist("inside/file").await?;
+            file.persist("inside/file").await?;
+            folder.rename("inside/file", "renamed").await?;
+            folder.remove_dir("inside").await?;
+            let copied = annulus::fs::copy(path.join("renamed"), path.join("copy")).await?;
+            assert_eq!(copied, 5);
+            assert_eq!(folder.read("copy").await?, b"whole");
+            let mut entries = folder.read_dir(".").await?;
+            let mut names = Vec::new();
+            while let Some(entry) = entries.next().await {
+                let entry = entry?;
+                assert!(entry.file_type()?.is_file());
+                names.push(entry.file_name().to_owned());
+            }
+            names.sort();
+            assert_eq!(names, ["copy", "renamed"]);
+            annulus::fs::remove_dir_all(&path).await
+        })
+    });
+}
+
+#[test]
 fn timers_fire_and_not_early() {
     on_both_drivers(|runtime| {
         runtime.block_on(async {
