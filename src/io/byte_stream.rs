@@ -62,7 +62,8 @@ use crate::{budget, buf::Room, pool::ManagedBuf};
     note = "these are: `TcpStream`, `UnixStream`, their reading halves, `TlsStream`, `Duplex`, and \
             references to them",
     note = "a stream of std becomes one by `TcpStream::from_std`; one of tokio by its `into_std`, \
-            and that"
+            and that",
+    note = "a `fs::File` is read by `File::reader`"
 )]
 pub trait ByteRead {
     /// Takes the next bytes. An empty buffer is the end of the stream.
@@ -122,7 +123,8 @@ pub trait ByteRead {
     note = "these are: `TcpStream`, `UnixStream`, their writing halves, `TlsStream`, `Duplex`, and \
             references to them",
     note = "a stream of std becomes one by `TcpStream::from_std`; one of tokio by its `into_std`, \
-            and that"
+            and that",
+    note = "a `fs::File` is written by `File::writer`"
 )]
 pub trait ByteWrite {
     /// Takes the first bytes of `bytes`, and returns how many. It takes at least one, unless there

@@ -272,6 +272,14 @@ fn a_stream_of_others_is_told_what_a_stream_is() {
         "reader_from_std",
         &inside_run(&format!("{connect} {reader}")),
     );
+    let open = "let file = annulus::fs::File::open(\"notes\").await?;";
+    refused(
+        "reader_of_file",
+        &inside_run(&format!("{open} Reader::new(file).read_line(100).await?;")),
+        &["a `fs::File` is read by `File::reader`"],
+    );
+    let reader = "Reader::new(file.reader(0)).read_line(100).await?;";
+    accepted("reader_from_file", &inside_run(&format!("{open} {reader}")));
 }
 
 #[test]
