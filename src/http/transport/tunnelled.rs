@@ -9,6 +9,7 @@ use std::{
 use super::Transport;
 use crate::{
     http::{stop_notice::StopNotice, tick::Tick},
+    net::Outbox,
     pool::ManagedBuf,
 };
 
@@ -26,8 +27,9 @@ pub(crate) type MakeTunnel = dyn FnOnce(Departed) -> Box<dyn Tunnelled>;
 
 /// A connection that speaks another protocol than HTTP now.
 pub(crate) trait Tunnelled {
-    /// Goes on. Ready when the protocol has ended.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    /// Goes on. Ready when the protocol has ended. The worker's `outbox` takes writes that no task
+    /// waits for.
+    fn poll(&mut self, context: &mut Context<'_>, outbox: &Rc<Outbox>) -> Poll<()>;
 
     /// The tick at which it is to be polled at the latest: it has no timer of its own.
     fn due(&self) -> Option<Tick> {

@@ -19,6 +19,7 @@ use crate::{
     buf::{IoBuf, IoVectored, Room},
     http::stop_notice::StopNotice,
     io::{reads_by_method, writes_by_method},
+    net::Outbox,
     pool::ManagedBuf,
     unwind,
 };
@@ -88,7 +89,7 @@ struct Used {
 }
 
 impl Tunnelled for Used {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>, _: &Rc<Outbox>) -> Poll<()> {
         self.future.as_mut().poll(context)
     }
 

@@ -45,7 +45,7 @@ pub(crate) fn open(stream: Upgraded, agreed: Agreed, options: Options, keys: Key
 
 /// Drives the connection of a client until both ends have closed it.
 fn poll_client(connection: &Rc<Connection>, context: &mut Context<'_>) -> Poll<()> {
-    let polled = connection.drive(context, |_| {
+    let polled = connection.drive(context, None, |_| {
         // The handles hold it, too.
         if Rc::strong_count(connection) == 1 {
             connection.drop_messages();

@@ -15,6 +15,7 @@ use std::{
 
 use bytes::Bytes;
 
+use self::driving::Written;
 use super::{
     CloseCode, CloseInfo, Compression, Error, FrameError, Message, Options, TrySendError,
     busy::Busy,
@@ -77,8 +78,7 @@ pub(crate) struct Connection {
     failure: Cell<Option<Error>>,
     /// Receiving or writing has failed, or the peer is given up: there is nothing to wait for.
     is_broken: Cell<bool>,
-    /// Written bytes may still wait in the stream.
-    is_unflushed: Cell<bool>,
+    written: Cell<Written>,
     /// A close frame was sent, or is the last one that waits: nothing follows it.
     is_closing: Cell<bool>,
     /// Nothing can be written any more.
@@ -115,7 +115,7 @@ impl Connection {
             agreed,
             failure: Cell::new(None),
             is_broken: Cell::new(false),
-            is_unflushed: Cell::new(false),
+            written: Cell::new(Written::Whole),
             is_closing: Cell::new(false),
             is_mute: Cell::new(false),
             is_shut: Cell::new(false),
@@ -426,7 +426,7 @@ impl Connection {
                 if self.is_mute.get() {
                     return Poll::Ready(Err(self.failure.get().unwrap_or(Error::Closed)));
                 }
-                if self.buffered() == 0 && !self.is_unflushed.get() {
+                if self.is_written() && !self.await_posted() {
                     return Poll::Ready(Ok(()));
                 }
                 ready!(self.poll_room(&mut wait, context));

@@ -11,6 +11,8 @@ use crate::http::ws::{FrameHeader, Payload, encode_message, mask};
 pub(super) const COPIED_BYTES_MAX: usize = 4 * 1024;
 /// The capacity that is kept for the next frames.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
+/// The most bytes that are left to the kernel while no task waits for their write.
+const POSTED_BYTES_MAX: usize = 16 * 1024;
 /// Slices of one write.
 const SLICES_MAX: usize = 16;
 
@@ -64,6 +66,19 @@ impl Outgoing {
         };
         self.len += payload.len();
         self.more().push_back(Part::Shared(payload));
+    }
+
+    /// Lets `take` have the bytes that wait, if they are few and in one piece. It returns whether
+    /// it took them, and leaves an empty buffer in their place.
+    #[inline]
+    pub(super) fn take_few(&mut self, take: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let is_one = self.written == 0 && self.len == self.first.len();
+        if !is_one || !(1..=POSTED_BYTES_MAX).contains(&self.len) || !take(&mut self.first) {
+            return false;
+        }
+        debug_assert!(self.first.is_empty());
+        self.len = 0;
+        true
     }
 
     fn more(&mut self) -> &mut VecDeque<Part> {
@@ -248,6 +263,33 @@ mod tests {
             out.append(Outgoing::default());
             assert_eq!(out.len(), expected.len());
             assert_eq!(drain(out, step), expected, "{step}");
+        }
+    }
+
+    #[test]
+    fn few_bytes_in_one_piece_are_taken_as_they_are() {
+        let take = |out: &mut Outgoing| {
+            let mut taken = Vec::new();
+            out.take_few(|bytes| {
+                mem::swap(bytes, &mut taken);
+                true
+            });
+            taken
+        };
+        let (mut out, mut expected) = (Outgoing::default(), Vec::new());
+        assert!(!out.take_few(|_| true));
+        push(&mut out, &Bytes::from_static(b"few"), &mut expected);
+        assert!(!out.take_few(|_| false));
+        assert_eq!((take(&mut out), out.len()), (expected, 0));
+        // A part of these is gone, those are many, and these in several pieces.
+        push(&mut out, &Bytes::from_static(b"few"), &mut Vec::new());
+        out.advance(1);
+        assert_eq!(take(&mut out), b"");
+        for len in [POSTED_BYTES_MAX, COPIED_BYTES_MAX + 1] {
+            let mut out = Outgoing::default();
+            out.push(|bytes| bytes.resize(len, 0));
+            push(&mut out, &Bytes::from(vec![0; len]), &mut Vec::new());
+            assert_eq!(take(&mut out), b"");
         }
     }
 

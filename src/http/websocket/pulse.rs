@@ -57,6 +57,12 @@ impl Pulse {
         self.last.set(Last::Pinging(Tick::now()));
     }
 
+    /// Whether no answer is waited for, so that it does not matter when bytes are written.
+    #[inline]
+    pub(super) fn is_calm(&self) -> bool {
+        matches!(self.last.get(), Last::Heard(_))
+    }
+
     /// Whether an answer to a ping is to come.
     pub(super) fn is_pinged(&self) -> bool {
         matches!(self.last.get(), Last::Pinging(_) | Last::Pinged(_))

@@ -22,6 +22,7 @@ use crate::{
             tunnelled::{Departed, Left, Tunnelled},
         },
     },
+    net::Outbox,
     unwind,
 };
 
@@ -77,14 +78,15 @@ struct Served<E> {
 }
 
 impl<E: UserError> Tunnelled for Served<E> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>, outbox: &Rc<Outbox>) -> Poll<()> {
         let connection = &self.driven.0;
         if let Some(user) = &mut self.user {
-            let returned = ready!(connection.drive(context, |context| user.as_mut().poll(context)));
+            let poll = |context: &mut Context<'_>| user.as_mut().poll(context);
+            let returned = ready!(connection.drive(context, Some(outbox), poll));
             self.user = None;
             connection.close_after(returned);
         }
-        connection.poll_end(context)
+        connection.poll_end(context, outbox)
     }
 
     fn due(&self) -> Option<Tick> {

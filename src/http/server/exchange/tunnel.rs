@@ -10,6 +10,7 @@ use std::{
     mem,
     net::SocketAddr,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -34,6 +35,7 @@ use crate::{
             tunnelled::{Left, Protocol, Tunnelled},
         },
     },
+    net::Outbox,
     unwind,
 };
 
@@ -102,7 +104,7 @@ impl Tunnel {
     /// Goes on until the connection is closed. A panic of the handler's code cuts it.
     pub(crate) fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<()> {
         while let Some(used) = &mut self.used {
-            let polled = unwind::caught(|| used.poll(context));
+            let polled = unwind::caught(|| used.poll(context, &shared.outbox));
             if let Some(Poll::Pending) = polled {
                 return Poll::Pending;
             }
@@ -255,7 +257,7 @@ impl Tunnel {
 struct Closing(Pin<Box<dyn Future<Output = ()>>>);
 
 impl Tunnelled for Closing {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>, _: &Rc<Outbox>) -> Poll<()> {
         self.0.as_mut().poll(context)
     }
 

@@ -18,14 +18,17 @@ use std::{
 use bytes::{Buf as _, Bytes};
 
 use super::sse::Event;
-use crate::http::{
-    base64,
-    tick::Tick,
-    topics::{EventId, FeedHandle, Message, Outlet, Piece, Published, Topics},
-    transport::{
-        Transport,
-        tunnelled::{Departed, Left, MakeTunnel, Protocol, Tunnelled},
+use crate::{
+    http::{
+        base64,
+        tick::Tick,
+        topics::{EventId, FeedHandle, Message, Outlet, Piece, Published, Topics},
+        transport::{
+            Transport,
+            tunnelled::{Departed, Left, MakeTunnel, Protocol, Tunnelled},
+        },
     },
+    net::Outbox,
 };
 
 /// The bytes that a client may send after its request, which are dropped.
@@ -379,7 +382,7 @@ fn encode(published: &Published) -> String {
 struct Events(Rc<EventStream>);
 
 impl Tunnelled for Events {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>, _: &Rc<Outbox>) -> Poll<()> {
         let stream = &self.0;
         stream.is_polled.set(true);
         let polled = stream.poll(context);

@@ -29,6 +29,7 @@ use crate::{
             tunnelled::{Left, MakeTunnel, Protocol, Tunnelled},
         },
     },
+    net::Outbox,
     time,
     trace::{Subject, Traced, inside},
     unwind::{caught, message, swallow},
@@ -326,9 +327,9 @@ impl TracedTunnel {
 const KEPT: &str = "it is there until this is dropped";
 
 impl Tunnelled for TracedTunnel {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>, outbox: &Rc<Outbox>) -> Poll<()> {
         let tunnel = self.tunnel.as_mut().expect(KEPT);
-        inside(&self.span, || tunnel.poll(context))
+        inside(&self.span, || tunnel.poll(context, outbox))
     }
 
     fn due(&self) -> Option<Tick> {

@@ -124,24 +124,28 @@ fn slot(number: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use std::{
+        rc::Rc,
         task::{Context, Poll},
         time::Duration,
     };
 
     use super::*;
-    use crate::http::{
-        StatusCode,
-        transport::{
-            Transport,
-            tunnelled::{Left, Tunnelled},
+    use crate::{
+        http::{
+            StatusCode,
+            transport::{
+                Transport,
+                tunnelled::{Left, Tunnelled},
+            },
         },
+        net::Outbox,
     };
 
     /// A protocol that does nothing until its tick.
     struct Waiting(Tick);
 
     impl Tunnelled for Waiting {
-        fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        fn poll(&mut self, _: &mut Context<'_>, _: &Rc<Outbox>) -> Poll<()> {
             Poll::Pending
         }
 

@@ -2,23 +2,40 @@
 
 use std::{
     io, mem,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use super::{Connection, Error};
-use crate::http::{
-    tick::Tick,
-    transport::Transport,
-    websocket::{outgoing::Outgoing, pulse::Due},
-    ws::encode_ping,
+use crate::{
+    http::{
+        tick::Tick,
+        transport::Transport,
+        websocket::{outgoing::Outgoing, pulse::Due},
+        ws::encode_ping,
+    },
+    net::Outbox,
 };
+
+/// The state of the bytes that were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// The system has them.
+    Whole,
+    /// They were left to the kernel, and their write may be under way: only a flush waits for it.
+    Posted,
+    /// They may still wait in the stream.
+    Unflushed,
+}
 
 impl Connection {
     /// Does what there is to do, and polls `user`, who uses the connection, after everything that
-    /// has come. One task drives a connection, and its waker is registered for the rest.
+    /// has come. One task drives a connection, and its waker is registered for the rest. An
+    /// `outbox` takes writes that are left to the kernel.
     pub(crate) fn drive<R>(
         &self,
         context: &mut Context<'_>,
+        outbox: Option<&Rc<Outbox>>,
         mut user: impl FnMut(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         let waker = match self.driver.take() {
@@ -32,14 +49,14 @@ impl Connection {
         self.receive(now, context);
         let polled = loop {
             let polled = user(context);
-            self.write(context);
+            self.write(context, outbox);
             if polled.is_ready() || !self.receive(now, context) {
                 break polled;
             }
         };
         self.look_at_clock(now, context);
         // The answers to control frames, and a ping.
-        self.write(context);
+        self.write(context, outbox);
         self.rest();
         self.is_driven.set(false);
         polled
@@ -55,8 +72,8 @@ impl Connection {
 
     /// Drives a connection that its user has done with, until both ends have closed it. Messages
     /// that come are dropped.
-    pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
-        let polled = self.drive(context, |_| {
+    pub(crate) fn poll_end(&self, context: &mut Context<'_>, outbox: &Rc<Outbox>) -> Poll<()> {
+        let polled = self.drive(context, Some(outbox), |_| {
             self.drop_messages();
             Poll::Pending
         });
@@ -74,7 +91,21 @@ impl Connection {
 
     /// Whether nothing waits to be written, or nothing can be written.
     pub(in crate::http::websocket) fn is_written(&self) -> bool {
-        self.is_mute.get() || self.buffered() == 0 && !self.is_unflushed.get()
+        self.is_mute.get() || self.buffered() == 0 && !self.is_unflushed()
+    }
+
+    fn is_unflushed(&self) -> bool {
+        self.written.get() == Written::Unflushed
+    }
+
+    /// Has the driver wait for bytes that were left to the kernel. False if there are none.
+    pub(super) fn await_posted(&self) -> bool {
+        let is_posted = self.written.get() == Written::Posted;
+        if is_posted {
+            self.written.set(Written::Unflushed);
+            self.wake_driver();
+        }
+        is_posted
     }
 
     /// Drops the messages that have come, for the end of a connection.
@@ -165,8 +196,8 @@ impl Connection {
     }
 
     /// Writes what waits, as far as the stream takes it, and then messages of topics.
-    fn write(&self, context: &mut Context<'_>) {
-        while self.write_queued(context) {
+    fn write(&self, context: &mut Context<'_>, outbox: Option<&Rc<Outbox>>) {
+        while self.write_queued(context, outbox) {
             self.feed.note_room();
         }
     }
@@ -174,9 +205,38 @@ impl Connection {
     /// Writes what waits, as far as the stream takes it. True if there was something, and all of it
     /// is gone.
     #[inline]
-    fn write_queued(&self, context: &mut Context<'_>) -> bool {
+    fn write_queued(&self, context: &mut Context<'_>, outbox: Option<&Rc<Outbox>>) -> bool {
         let has_something = !self.is_mute.get() && (!self.is_written() || self.may_shut());
-        has_something && self.write_now(context)
+        has_something && (self.post(outbox) || self.write_now(context))
+    }
+
+    /// Leaves the bytes that wait to the kernel, where that is the cheapest way and no time counts
+    /// from the end of their write. False when they stay here.
+    #[inline]
+    fn post(&self, outbox: Option<&Rc<Outbox>>) -> bool {
+        let Some(outbox) = outbox.filter(|_| !self.is_unflushed() && self.pulse.is_calm()) else {
+            return false;
+        };
+        let post = |bytes: &mut Vec<u8>| {
+            let posted = self.with_stream(|stream| stream.post(bytes, outbox));
+            posted.unwrap_or(false)
+        };
+        let posted = self.if_busy(|busy| {
+            let is_posted = busy.outgoing.take_few(post);
+            (
+                is_posted,
+                is_posted && (busy.room.is_some() || busy.ping.is_some()),
+            )
+        });
+        let (is_posted, is_awaited) = posted.unwrap_or_default();
+        if is_posted {
+            self.written.set(Written::Posted);
+        }
+        if is_awaited {
+            self.tell_room();
+            self.answer_last_ping();
+        }
+        is_posted
     }
 
     fn write_now(&self, context: &mut Context<'_>) -> bool {
@@ -196,11 +256,16 @@ impl Connection {
             Poll::Pending => {}
         }
         if !self.is_full() {
-            if let Some(payload) = self.if_busy(|busy| busy.ping.take()).flatten() {
-                self.answer_ping(payload);
-            }
+            self.answer_last_ping();
         }
         matches!(polled, Poll::Ready(Ok(())))
+    }
+
+    /// Answers the last ping, whose answer had no room.
+    fn answer_last_ping(&self) {
+        if let Some(payload) = self.if_busy(|busy| busy.ping.take()).flatten() {
+            self.answer_ping(payload);
+        }
     }
 
     fn poll_write(&self, out: &mut Outgoing, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -214,13 +279,13 @@ impl Connection {
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.is_unflushed.set(true);
+            self.written.set(Written::Unflushed);
             out.advance(count);
             self.pulse.note_written(out.is_empty());
         }
-        if self.is_unflushed.get() {
+        if self.is_unflushed() {
             ready!(self.poll_stream(|stream| stream.poll_flush(context)))?;
-            self.is_unflushed.set(false);
+            self.written.set(Written::Whole);
         }
         if self.may_shut() {
             ready!(self.poll_stream(|stream| stream.poll_shutdown(context)))?;
@@ -288,5 +353,65 @@ impl Connection {
         self.tell_end();
         self.wake_receiver(context);
         context.waker().wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Future as _, poll_fn},
+        io::Read as _,
+        net::{TcpListener, TcpStream},
+        pin::pin,
+        thread,
+    };
+
+    use super::*;
+    use crate::{
+        http::{
+            transport::tunnelled::Departed,
+            websocket::{
+                Options,
+                connection::{Agreed, End},
+            },
+        },
+        net,
+        pool::ManagedBuf,
+    };
+
+    /// More than goes out at once to a peer that does not read.
+    const MUCH: usize = 8 << 20;
+
+    #[test]
+    fn a_flush_waits_for_bytes_that_were_left_to_the_kernel() {
+        crate::run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let stream = net::TcpStream::from_std(listener.accept().unwrap().0).unwrap();
+            let departed = Departed {
+                transport: stream.into(),
+                unread: ManagedBuf::empty(),
+                stop: None,
+            };
+            let connection =
+                Connection::new(departed, End::Server, Agreed::default(), Options::new());
+            let left = connection.with_stream(|stream| stream.write_all(vec![0; MUCH]));
+            let mut left = pin!(left.unwrap());
+            let mut flush = pin!(connection.flush());
+            let mut flush = |context: &mut Context<'_>| {
+                connection.drive(context, None, |context| flush.as_mut().poll(context))
+            };
+            poll_fn(|context| {
+                assert!(left.as_mut().poll(context).is_pending());
+                connection.written.set(Written::Posted);
+                assert!(flush(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            let reader = thread::spawn(move || peer.read_exact(&mut vec![0; MUCH]));
+            left.await.unwrap();
+            poll_fn(flush).await.unwrap();
+            reader.join().unwrap().unwrap();
+        });
     }
 }

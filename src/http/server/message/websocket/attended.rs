@@ -25,6 +25,7 @@ use crate::{
             serving::{Agreed, Connection, connection_of_server},
         },
     },
+    net::Outbox,
     unwind,
 };
 
@@ -89,15 +90,16 @@ impl<H: WebSocketHandler> Attended<H> {
 }
 
 impl<H: WebSocketHandler> Tunnelled for Attended<H> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>, outbox: &Rc<Outbox>) -> Poll<()> {
         let peer = self.peer.clone();
         let connection = peer.connection();
         if !connection.is_left() {
-            let returned = ready!(connection.drive(context, |context| self.call(context)));
+            let polled = connection.drive(context, Some(outbox), |context| self.call(context));
+            let returned = ready!(polled);
             connection.close_after(returned);
             connection.note_left();
         }
-        connection.poll_end(context)
+        connection.poll_end(context, outbox)
     }
 
     fn due(&self) -> Option<Tick> {
