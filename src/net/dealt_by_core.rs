@@ -124,6 +124,10 @@ mod tests {
         let all = DealtByCore::new();
         let options = TcpListenOptions::default();
         let any = "127.0.0.1:0".parse().unwrap();
+        // It shares its address with no other, and the kernel has no list of such sockets.
+        let refused = all.add(1, || options.listen(any));
+        assert!(refused.is_err());
+        assert!(all.cores().is_empty());
         let shared = options.clone().reuse_port(true);
         let (first, _first) = all.add(3, || shared.listen(any)).unwrap();
         let addr = first.local_addr().unwrap();
@@ -146,8 +150,13 @@ mod tests {
                 added
             })
             .collect();
-        drop(sockets.remove(1));
+        let (listener, dealt) = sockets.remove(1);
+        drop(dealt);
         assert_eq!(all.cores(), [0, 3, 2]);
+        // It listens no more, although it is still open.
+        listener.set_nonblocking(true).unwrap();
+        let error = listener.accept().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         drop(sockets);
         assert!(all.cores().is_empty());
     }

@@ -19,6 +19,7 @@ mod forbidden;
 mod forked;
 mod forked_inspector;
 #[cfg(feature = "http")]
+mod forked_listener;
 mod forked_topics;
 mod forked_udp;
 mod interrupted;

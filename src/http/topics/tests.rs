@@ -524,8 +524,23 @@ fn messages_that_wait_when_their_subscriber_leaves_are_counted() {
 }
 
 #[test]
+fn a_message_whose_memory_panics_does_no_harm_to_others() {
+    crate::run(async {
+        let topics = Topics::new();
+        let client = Client::on(&topics, "a");
+        for _ in 0..2 {
+            topics.publish("a", Bytes::from_owner(Panicking));
+            settle().await;
+        }
+        topics.publish("a", "after");
+        settle().await;
+        assert_eq!(client.take(), ["panics", "panics", "after"]);
+    });
+}
+
+#[test]
 fn messages_that_wait_when_their_runtime_ends_are_counted() {
-    let topics = Topics::new();
+    let (topics, lost) = with_log(Options::new());
     let runtime = Runtime::new().unwrap();
     let left = runtime.block_on(async {
         let clients = [(); 2].map(|()| Client::on(&topics, "a"));
@@ -543,6 +558,15 @@ fn messages_that_wait_when_their_runtime_ends_are_counted() {
     drop(left);
     let total = topics.total_counts();
     assert_eq!((total.delivered, total.dropped), (1, 7));
+    drop(topics);
+    // No turn told it, and nothing waits for one.
+    assert_eq!(
+        Arc::into_inner(lost)
+            .map(Mutex::into_inner)
+            .unwrap()
+            .unwrap(),
+        [""; 0]
+    );
 }
 
 #[test]
