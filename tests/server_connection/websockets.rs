@@ -45,6 +45,15 @@ async fn echoes(request: Request) -> Response {
     request.websocket(echo)
 }
 
+/// A sender for the handler of a test, which takes it by a call for its one request, and the
+/// receiver.
+fn telling<T>() -> (impl Fn() -> oneshot::Sender<T>, oneshot::Receiver<T>) {
+    let (tell, told) = oneshot::channel();
+    let tell = Cell::new(Some(tell));
+    let take = move || tell.take().expect("there is one request");
+    (take, told)
+}
+
 /// Polls a future once, and drops it.
 async fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
@@ -188,10 +197,9 @@ fn a_ping_is_answered_while_the_function_waits_for_something_else() {
 fn a_peer_that_does_not_read_makes_senders_wait_and_loses_nothing() {
     run_each(async || {
         const COUNT: u32 = 3000;
-        let (tell, told) = oneshot::channel();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling();
         let handler = async move |request: Request| {
-            let tell = tell.take();
+            let tell = tell();
             let options = Options::new().buffered_bytes_max(10_000);
             request.websocket_with(&options, async move |socket: WebSocket| {
                 let mut number = 0_u32;
@@ -209,7 +217,7 @@ fn a_peer_that_does_not_read_makes_senders_wait_and_loses_nothing() {
                 // This one is dropped while it waits, so it is not sent.
                 let waits = poll_once(socket.send("never")).await.is_none();
                 assert!(waits, "there is no room for it");
-                tell.unwrap().send(()).unwrap();
+                tell.send(()).unwrap();
                 for number in number..COUNT {
                     let message = [&number.to_be_bytes()[..], &[0; 5000]].concat();
                     socket.send(message).await?;

@@ -1,7 +1,6 @@
 //! WebSockets of the client, with the server of this crate and with one by hand.
 
 use std::{
-    cell::Cell,
     io,
     net::{Shutdown, SocketAddr},
     time::Duration,
@@ -15,12 +14,10 @@ use annulus::{
     },
     io::duplex,
     net::{TcpListener, TcpStream},
-    spawn,
-    sync::oneshot,
-    time,
+    spawn, time,
 };
 
-use super::{echo, echoes};
+use super::{echo, echoes, telling};
 use crate::support::{listen, run_each};
 
 /// Serves one connection, and returns the address to connect to.
@@ -70,10 +67,9 @@ fn messages_go_there_and_back() {
 #[test]
 fn a_client_that_drops_its_socket_closes_it() {
     run_each(async || {
-        let (tell, told) = oneshot::channel();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling();
         let handler = async move |request: Request| {
-            let tell = tell.take().unwrap();
+            let tell = tell();
             request.websocket(async move |mut socket: WebSocket| {
                 let mut messages = Vec::new();
                 while let Some(message) = socket.recv().await? {

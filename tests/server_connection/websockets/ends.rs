@@ -1,7 +1,6 @@
 //! How WebSockets end, and the times that end them.
 
 use std::{
-    cell::Cell,
     io,
     rc::Rc,
     time::{Duration, Instant},
@@ -19,7 +18,7 @@ use annulus::{
 use super::{
     echo, echoes,
     peer::{BINARY, CONTINUATION, FIRST_TEXT, PING, PONG, Peer, TEXT, close, frame},
-    poll_once,
+    poll_once, telling,
 };
 use crate::support::{pair, run_each};
 
@@ -29,10 +28,9 @@ type Told = oneshot::Receiver<(Vec<Message>, End)>;
 
 /// A handler that receives to the end and tells that, and the receiver of it.
 fn until_the_end(options: Options) -> (impl AsyncFn(Request) -> Response + 'static, Told) {
-    let (tell, told) = oneshot::channel();
-    let tell = Rc::new(Cell::new(Some(tell)));
+    let (tell, told) = telling();
     let handler = async move |request: Request| {
-        let tell = Rc::clone(&tell);
+        let tell = tell();
         request.websocket_with(&options, async move |mut socket: WebSocket| {
             let mut messages = Vec::new();
             let end = loop {
@@ -44,7 +42,7 @@ fn until_the_end(options: Options) -> (impl AsyncFn(Request) -> Response + 'stat
             // It stays the end.
             assert_eq!(socket.recv().await, end);
             assert!(socket.send("late").await.is_err());
-            drop(tell.take().unwrap().send((messages, end.clone())));
+            drop(tell.send((messages, end.clone())));
             Ok(end.map(drop)?)
         })
     };
@@ -145,10 +143,9 @@ fn a_connection_that_is_reset_is_lost() {
 #[test]
 fn the_function_closes_the_connection_and_has_the_answer() {
     run_each(async || {
-        let (tell, told) = oneshot::channel();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling();
         let handler = async move |request: Request| {
-            let tell = tell.take().unwrap();
+            let tell = tell();
             request.websocket(async move |mut socket: WebSocket| {
                 socket.send("before").await?;
                 // The close frame leaves although the first wait for the answer is dropped.
@@ -187,10 +184,9 @@ fn the_function_closes_the_connection_and_has_the_answer() {
 #[test]
 fn messages_after_the_start_of_a_close_are_received() {
     run_each(async || {
-        let (tell, told) = oneshot::channel();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling();
         let handler = async move |request: Request| {
-            let tell = tell.take().unwrap();
+            let tell = tell();
             request.websocket(async move |mut socket: WebSocket| {
                 socket.start_close(CloseCode::NORMAL, "");
                 let mut texts = Vec::new();
@@ -230,10 +226,9 @@ fn the_result_of_the_function_chooses_the_code() {
 fn an_end_without_an_answer_is_waited_for_as_long_as_the_options_say() {
     annulus::run(async {
         time::pause();
-        let (tell, told) = oneshot::channel();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling();
         let handler = async move |request: Request| {
-            let tell = tell.take().unwrap();
+            let tell = tell();
             let options = Options::new().close_timeout(Duration::from_secs(3));
             request.websocket_with(&options, async move |mut socket: WebSocket| {
                 let begin = time::now();
@@ -339,10 +334,9 @@ fn pings_can_be_left_out() {
 #[test]
 fn the_answers_to_pings_are_limited() {
     run_each(async || {
-        let (tell, told) = oneshot::channel::<usize>();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling::<usize>();
         let handler = async move |request: Request| -> Response {
-            let tell = tell.take().unwrap();
+            let tell = tell();
             let options = Options::new().buffered_bytes_max(1000);
             request.websocket_with(&options, async move |mut socket: WebSocket| {
                 while socket.try_send(vec![0; 5000]).is_ok() {
@@ -370,10 +364,9 @@ fn the_answers_to_pings_are_limited() {
 fn a_peer_that_reads_slowly_is_given_the_time_that_it_needs() {
     annulus::run(async {
         time::pause();
-        let (tell, told) = oneshot::channel();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling();
         let handler = async move |request: Request| {
-            let tell = tell.take().unwrap();
+            let tell = tell();
             request.websocket(async move |socket: WebSocket| {
                 // Some minutes of it are before the first ping, and as many before the close frame.
                 for _ in 0..2 {
@@ -426,10 +419,9 @@ fn a_peer_that_reads_slowly_is_given_the_time_that_it_needs() {
 fn a_peer_that_reads_nothing_is_lost() {
     annulus::run(async {
         time::pause();
-        let (tell, told) = oneshot::channel();
-        let tell = Cell::new(Some(tell));
+        let (tell, told) = telling();
         let handler = async move |request: Request| {
-            let tell = tell.take().unwrap();
+            let tell = tell();
             request.websocket(async move |socket: WebSocket| {
                 let begin = time::now();
                 let mut end = Ok(());

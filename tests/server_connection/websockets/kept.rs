@@ -1,6 +1,6 @@
 //! Handles that other tasks keep, or that outlive their connection and its runtime.
 
-use std::{cell::Cell, io, rc::Rc};
+use std::{io, rc::Rc};
 
 use annulus::{
     DriverKind, Runtime,
@@ -16,6 +16,7 @@ use annulus::{
 use super::{
     echoes,
     peer::{Peer, close},
+    telling,
 };
 use crate::support::run_each;
 
@@ -35,12 +36,11 @@ fn handing_over() -> (
     Rc<Notify>,
     oneshot::Receiver<Found>,
 ) {
-    let (tell, told) = oneshot::channel();
-    let tell = Cell::new(Some(tell));
+    let (tell, told) = telling();
     let fails = Rc::new(Notify::new());
     let gate = Rc::clone(&fails);
     let handler = async move |request: Request| {
-        let (tell, gate) = (tell.take().unwrap(), Rc::clone(&gate));
+        let (tell, gate) = (tell(), Rc::clone(&gate));
         request.websocket(async move |socket: WebSocket| {
             let (sender, mut receiver) = socket.split();
             spawn(async move {
