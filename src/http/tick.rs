@@ -1,4 +1,4 @@
-//! [`Tick`]: a moment of a coarse clock, for times of which there are very many.
+//! [`Tick`]: a moment of a coarse clock, for waits of which there are very many.
 
 use std::{
     cell::Cell,
@@ -46,7 +46,7 @@ impl Tick {
         tick
     }
 
-    /// The tick after `ticks` others.
+    /// The tick that is `ticks` later.
     fn new(ticks: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(ticks))
     }
@@ -89,7 +89,7 @@ fn zero() -> Instant {
     *ZERO.get_or_init(Instant::now)
 }
 
-/// A timer for one who waits for ticks. It is not set anew when the tick moves away: it rings too
+/// A timer that waits for a tick. It is not set anew when the tick moves away: it rings too
 /// early then, and is set to what is left.
 #[derive(Debug, Default)]
 pub(crate) struct TickAlarm {

@@ -50,7 +50,8 @@ thread_local! {
 /// It belongs to the runtime of that task. A thread may have several runtimes, in turn or one in a
 /// task of another, and a child that fork(2) has made finds the parent's, which runs no more there.
 pub(super) struct Local {
-    /// The driver of its runtime, for its identity alone: its memory is not another's meanwhile.
+    /// The driver of its runtime, to know it by. The reference keeps other drivers from its
+    /// address.
     home: Weak<Driver>,
     post: Arc<Post>,
     topics: RefCell<HashMap<u64, Rc<LocalTopic>>>,
@@ -108,7 +109,7 @@ impl LostList {
 }
 
 impl Local {
-    /// That of the runtime which this thread is in, which is made if there is none.
+    /// The part of the runtime that this thread is in. It is made if there is none.
     pub(super) fn current() -> Rc<Self> {
         let home = driver::current().map_or_else(|_| Weak::new(), |driver| Rc::downgrade(&driver));
         let is_of_it = |local: &&Rc<Self>| local.home.ptr_eq(&home);
@@ -240,7 +241,7 @@ impl Local {
     ) {
         topic.topic.count_dropped(count);
         if self.is_over.get() {
-            // No turn comes any more in which it could be told.
+            // There is no turn any more that would tell it.
             return;
         }
         let is_first = {

@@ -21,8 +21,8 @@ struct Member {
     feed: Rc<Feed>,
     /// The place of the topic among those of the feed.
     slot: u32,
-    /// The number of its first message. It has had those before, or they were published before it
-    /// came.
+    /// The number of its first message. Earlier ones came to it from the history, or were
+    /// published before it subscribed.
     from: u64,
 }
 

@@ -119,10 +119,10 @@ impl Options {
         self.with(|settings| settings.history_count = count)
     }
 
-    /// Limits the bytes of the history; 1 MiB by default. Of more the last messages are kept. A
-    /// message counts with the name of its event and 200 bytes or so. The forms in which it was
-    /// sent do not count, of which each has about its size: a frame, a compressed frame, an event,
-    /// an event in a chunk.
+    /// Limits the bytes of the history; 1 MiB by default. The oldest messages beyond it are
+    /// dropped. A message counts with the name of its event and 200 bytes or so. The forms in which
+    /// it was sent are kept with it and do not count, each of about its size: a frame, a compressed
+    /// frame, an event, an event in a chunk.
     #[must_use]
     pub fn history_bytes_max(self, bytes_max: usize) -> Self {
         self.with(|settings| settings.history_bytes_max = bytes_max)
@@ -149,7 +149,7 @@ impl Options {
         self.with(|settings| settings.pending_age_max = age_max)
     }
 
-    /// Sets after which silence the subscribers by server-sent events get a comment, which keeps
+    /// Sets the silence after which the subscribers by server-sent events get a comment. It keeps
     /// the connection open through proxies; 15 s by default. [`Duration::MAX`] sends none.
     #[must_use]
     pub fn heartbeat_interval(self, interval: Duration) -> Self {
@@ -161,8 +161,8 @@ impl Options {
     /// publish. Its panic ends there.
     ///
     /// A message that it publishes can be lost as well, and then it is called for that one in the
-    /// next turn: let it report to a topic whose subscribers are others, or that has no function of
-    /// its own. A report to the slow subscribers themselves would come again without end.
+    /// next turn. So a report to the slow subscribers themselves would come again without end:
+    /// report to a topic that has other subscribers, or one for which no function is called.
     ///
     /// A function that has a clone of the topics keeps them for ever: topics that are to end before
     /// their program are published to from elsewhere, by a channel for example.

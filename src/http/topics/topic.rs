@@ -46,7 +46,7 @@ struct Worker {
 }
 
 /// The outcome of a publish: how many subscribers there are, the workers to wake, and messages that
-/// are to be dropped, which may be the user's code.
+/// are to be dropped, which may run the user's code.
 pub(super) struct Outcome {
     pub(super) subscriber_count: usize,
     pub(super) owners: Vec<Owner>,
@@ -115,7 +115,7 @@ impl Topic {
             state.history.push_back(published);
             outcome.forgotten = state.trim();
         } else {
-            // It may be the last one that has the message.
+            // This may be the last reference to it.
             outcome.forgotten.push(published);
         }
         outcome
