@@ -18,8 +18,8 @@ mod exhausted;
 mod forbidden;
 mod forked;
 mod forked_inspector;
-#[cfg(feature = "http")]
 mod forked_listener;
+#[cfg(feature = "http")]
 mod forked_topics;
 mod forked_udp;
 mod interrupted;
