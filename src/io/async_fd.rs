@@ -16,8 +16,12 @@ use crate::budget;
 ///
 /// It is for what this crate has no type of: eventfd, timerfd, inotify, signalfd, pidfd, terminals,
 /// netlink, and libraries that give their descriptor away, such as libpq, ZeroMQ, D-Bus, ALSA and
-/// libcurl. Sockets of this crate do not need it. `examples/ecosystem` has inotify (`watch.rs`) and
-/// QUIC by quinn (`quic.rs`).
+/// libcurl. Sockets of this crate do not need it. `examples/ecosystem` has inotify (`watch.rs`),
+/// ZeroMQ (`zeromq.rs`) and QUIC by quinn (`quic.rs`).
+///
+/// A library that gives its descriptor as a number needs a type of yours beside it, which has
+/// [`AsFd`] by [`BorrowedFd::borrow_raw`]: an unsafe call, since nothing else tells how long the
+/// descriptor stays open.
 ///
 /// # Readiness
 ///
@@ -32,7 +36,8 @@ use crate::budget;
 ///
 /// A library's descriptor may tell only that its state may have changed, once, as that of ZeroMQ
 /// does. Ask the library for its state before each wait, also after calls of your own: one that has
-/// sent something may have received as well.
+/// sent something may have received as well. Where two tasks use it, the call of one may take what
+/// was told for the other: wake that one then.
 ///
 /// # Non-blocking mode
 ///

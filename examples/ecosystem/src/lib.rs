@@ -18,6 +18,8 @@ pub mod scripted_s3;
 pub mod skip;
 pub mod watch;
 pub mod websocket;
+#[cfg(feature = "zeromq")]
+pub mod zeromq;
 
 /// A page whose blocks of Rust are compiled.
 macro_rules! pages {
