@@ -155,7 +155,7 @@
 //! # Elsewhere than at a server
 //!
 //! [`Connection`] serves one connection, over any stream, in the task that calls it. So a handler
-//! can be tested in memory, by [`io::duplex`](crate::io::duplex), or run over a transport of your
+//! can be tested in memory, as [`test::TestClient`] does, or run over a transport of your
 //! own.
 //!
 //! The types `Method`, `StatusCode`, `Version`, `HeaderName` and `HeaderValue` are those of the
@@ -179,12 +179,14 @@ mod error_answer;
 mod error_kind;
 mod forward;
 mod h1;
+pub mod health;
 pub mod layers;
 mod multipart;
 mod percent;
 mod representation;
 mod server;
 mod stop_notice;
+pub mod test;
 mod tick;
 pub mod topics;
 mod transport;

@@ -79,7 +79,7 @@
 //! | Feature | It brings |
 //! |---|---|
 //! | `http`, on by default | `http`: the HTTP/1.1 server and client |
-//! | `json` | JSON in the bodies of requests and responses, on both sides |
+//! | `json` | JSON in the bodies of requests and responses, on both sides; queries, forms and parameters as types of serde's |
 //! | `signed-cookies` | `http::CookieSigner`: cookies that clients cannot change |
 //! | `compress` | The client asks for compressed responses, and decompresses them |
 //! | `tls` | `https` for server and client, and `tls` for streams of other protocols |

@@ -28,6 +28,34 @@ pub(crate) fn encode(text: &mut String, bytes: &[u8]) {
     }
 }
 
+/// The bytes that `text` is in base64, with its padding. Bits of its last digit that belong to no
+/// byte have to be zero, so that each text has one form.
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = match text {
+        [digits @ .., b'=', b'='] | [digits @ .., b'='] => digits,
+        digits => digits,
+    };
+    if text.len() % 4 != 0 || digits.len() % 4 == 1 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    for group in digits.chunks(4) {
+        let mut bits = 0_usize;
+        for &digit in group {
+            bits = bits << 6 | ALPHABET.iter().position(|&known| known == digit)?;
+        }
+        let unused = group.len() * 6 % 8;
+        if bits & ((1 << unused) - 1) != 0 {
+            return None;
+        }
+        bits >>= unused;
+        for index in (0..group.len() * 6 / 8).rev() {
+            bytes.push((bits >> (8 * index)) as u8);
+        }
+    }
+    Some(bytes)
+}
+
 /// Whether `text` is `len` bytes in base64. Bits of its last digit that belong to no byte may be
 /// set.
 pub(crate) fn is_encoded(text: &[u8], len: usize) -> bool {
@@ -56,10 +84,35 @@ mod tests {
             let mut text = String::new();
             encode(&mut text, bytes.as_bytes());
             assert_eq!(text, expected);
+            assert_eq!(decode(expected.as_bytes()).unwrap(), bytes.as_bytes());
             for len in 0..6 {
                 let is_len = len == bytes.len();
                 assert_eq!(is_encoded(text.as_bytes(), len), is_len, "{text} {len}");
             }
+        }
+    }
+
+    #[test]
+    fn texts_in_another_form_are_not_decoded() {
+        for text in [
+            "Z",
+            "Zg",
+            "Zg=",
+            "Zg===",
+            "=",
+            "====",
+            "Zm=v",
+            "Zm9v=",
+            "Zm9vZ",
+            "Zm-v",
+            "Zm9v Zg=",
+            "Zh==",
+            "Zm9=",
+            "Zm9v\n",
+            " Zm9v",
+            "Z\u{e9}8=",
+        ] {
+            assert_eq!(decode(text.as_bytes()), None, "{text:?}");
         }
     }
 

@@ -7,6 +7,8 @@ mod trace_hook;
 
 use std::{
     fmt,
+    future::Future,
+    io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     rc::Rc,
@@ -15,7 +17,7 @@ use std::{
 
 use super::{
     Client,
-    connect::{Connector, proxy::Proxy, resolve::Resolve},
+    connect::{Connector, by_hand::ByHand, proxy::Proxy, resolve::Resolve},
     exchange::message::DefaultFields,
     informational::Informational,
     options::Options,
@@ -29,6 +31,7 @@ use crate::http::{
     HeaderName, HeaderValue,
     h1::{Leniency, Limits, Rules},
     header,
+    transport::Transport,
 };
 
 /// Builds a [`Client`]; [`Client::builder`] returns one.
@@ -233,6 +236,42 @@ impl ClientBuilder {
     /// Connects to this socket file, whichever host a URL names. A proxy comes before it.
     pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
         self.connector.unix = Some(path.into());
+        self
+    }
+
+    /// Opens connections by `connect`, which gets the URL, whichever host that names: over a stream
+    /// with a protocol of its own below, or in memory. For `https` TLS is spoken over it. A proxy
+    /// comes before it, and it comes before [`unix`](Self::unix).
+    ///
+    /// [`http::test::TestClient`](crate::http::test::TestClient) is such a client, for tests of
+    /// handlers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use annulus::{http::{Client, Connection, Request}, io::duplex, spawn};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// annulus::run(async {
+    ///     let client = Client::builder()
+    ///         .connect_by(|_url| {
+    ///             let (near, far) = duplex(4096);
+    ///             drop(spawn(Connection::new().serve(far, async |_: Request| "hello")));
+    ///             async { Ok(near) }
+    ///         })
+    ///         .build();
+    ///     assert_eq!(client.get("http://memory/").send().await?.text().await?, "hello");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn connect_by<F, R, S>(mut self, connect: F) -> Self
+    where
+        F: Fn(&Url) -> R + 'static,
+        R: Future<Output = io::Result<S>> + 'static,
+        S: Into<Transport>,
+    {
+        self.connector.by_hand = Some(ByHand::new(connect));
         self
     }
 

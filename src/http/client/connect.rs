@@ -1,5 +1,6 @@
 //! Opens connections: directly, by a proxy, by a unix socket; with TLS or without.
 
+pub(super) mod by_hand;
 mod bypass;
 mod happy_eyeballs;
 mod local_addrs;
@@ -29,6 +30,7 @@ use crate::{
     net::UnixStream,
     time,
 };
+use by_hand::ByHand;
 use local_addrs::LocalAddrs;
 #[cfg(not(feature = "tls"))]
 pub(super) use no_tls as tls;
@@ -43,6 +45,8 @@ pub(super) struct Connector {
     pub(super) tls: tls::Tls,
     /// The socket file that all servers are behind.
     pub(super) unix: Option<PathBuf>,
+    /// It opens all connections, if it is there.
+    pub(super) by_hand: Option<ByHand>,
     pub(super) local: LocalAddrs,
 }
 
@@ -111,6 +115,12 @@ impl Connector {
             progress.phase.set(next);
         };
         let proxy = self.proxy.server(url);
+        if let (None, Some(by_hand)) = (proxy, &self.by_hand) {
+            enter(Phase::Connect);
+            let opened = by_hand.open(url).await;
+            let failed = |error| Error::with_source(ErrorKind::Connect, error);
+            return self.secure(opened.map_err(failed)?, url, enter).await;
+        }
         if let (None, Some(path)) = (proxy, &self.unix) {
             enter(Phase::Connect);
             let stream = UnixStream::connect(path).await;

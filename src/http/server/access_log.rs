@@ -1,5 +1,6 @@
 //! The records of an access log.
 
+mod json;
 pub(super) mod record;
 
 use std::{
@@ -23,7 +24,7 @@ use crate::http::{
 /// It prints as one line: peer, method, target, status, bytes received and sent, duration, the name
 /// of the reason where the server refused or cut something or the client left, and in quotes the
 /// handler's error. [`common`](Self::common) and [`combined`](Self::combined) are the formats that
-/// other servers write. None of them allocates.
+/// other servers write. None of them allocates. [`json`](Self::json) is for collectors of logs.
 ///
 /// # Examples
 ///

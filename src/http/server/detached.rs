@@ -10,12 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use ::http::{HeaderMap, HeaderValue, Method, Version, header, request};
+use ::http::{HeaderMap, request};
 use bytes::Bytes;
 
 pub(crate) use super::message::response_body::{MakeProducer, ResponseBody};
 use super::{
     exchange::Exchange,
+    made_request::{encode, refused},
     message::{Body, BodyWriter, Request, received::Received, response_body::Producer},
     settings::Settings,
     timeouts::Timeouts,
@@ -25,12 +26,9 @@ pub(crate) use crate::http::transport::{tunnelled::MakeTunnel, upgraded::used_by
 use crate::http::{
     StatusCode,
     error::{Cause, Error, Result},
-    h1::{BodyLength, Limits, RequestError},
+    h1::{BodyLength, Limits},
 };
 use source::Source;
-
-/// The host of a request that names none, which came from this process.
-const UNNAMED_HOST: &[u8] = b"localhost";
 
 /// The settings of requests without a connection.
 #[derive(Clone)]
@@ -117,62 +115,6 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.0.retire();
         self.0.end();
-    }
-}
-
-fn refused(error: RequestError) -> Error {
-    Error::new(error.status(), error.to_string())
-}
-
-/// Writes the head of a request. The length of the body is `framing`, or else the one in the
-/// request's own fields.
-fn encode(parts: &request::Parts, framing: Option<BodyLength>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
-    let authority = parts.uri.authority();
-    let named = parts.headers.get(header::HOST);
-    // A request of HTTP/2 has its host in the target alone.
-    let moves_host = named.is_none() && parts.method != Method::CONNECT;
-    let target = match parts.uri.path_and_query() {
-        Some(target) if moves_host => target.to_string(),
-        _ => parts.uri.to_string(),
-    };
-    // HTTP/1.0 has no chunks, and so no way to tell a length that is not known beforehand.
-    let is_http10 = parts.version <= Version::HTTP_10 && framing != Some(BodyLength::Chunked);
-    for part in [parts.method.as_str(), " ", &target, " HTTP/1."] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    out.extend_from_slice(if is_http10 { b"0\r\n" } else { b"1\r\n" });
-    if let (Some(authority), true) = (authority, named.is_none()) {
-        // Userinfo is no part of `Host`.
-        let text = authority.as_str();
-        let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
-        field(&mut out, "host", host.as_bytes());
-    } else if named.is_none() && !is_http10 {
-        field(&mut out, "host", UNNAMED_HOST);
-    }
-    for (name, value) in &parts.headers {
-        let is_framing = *name == header::CONTENT_LENGTH
-            || *name == header::TRANSFER_ENCODING
-            || *name == header::EXPECT;
-        if !is_framing || framing.is_none() {
-            field(&mut out, name.as_str(), value.as_bytes());
-        }
-    }
-    match framing {
-        Some(BodyLength::Sized(len)) => {
-            let len = HeaderValue::from(len);
-            field(&mut out, "content-length", len.as_bytes());
-        }
-        Some(BodyLength::Chunked) => field(&mut out, "transfer-encoding", b"chunked"),
-        Some(BodyLength::None | BodyLength::UntilClose) | None => {}
-    }
-    out.extend_from_slice(b"\r\n");
-    out
-}
-
-fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-        out.extend_from_slice(part);
     }
 }
 

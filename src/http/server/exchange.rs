@@ -10,8 +10,9 @@
 //! connection, `incoming.rs` the request's body, `outgoing.rs` the bytes that gather to be sent.
 //! `sending.rs` sends them, and `driving.rs` polls the handler's futures.
 
-#[cfg(feature = "tower")]
 mod detached;
+#[cfg(feature = "tower")]
+mod detached_answer;
 mod driving;
 mod incoming;
 mod line;

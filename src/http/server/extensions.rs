@@ -4,6 +4,7 @@ use std::{
     any::{Any, TypeId, type_name},
     cell::RefCell,
     fmt,
+    marker::PhantomData,
     rc::Rc,
 };
 
@@ -49,29 +50,52 @@ use crate::{
 /// ```
 #[derive(Default)]
 pub struct Extensions {
-    // A request has a few, which a search finds as fast as a hash would.
+    // A request has a few, which a search finds as fast as a hash would. The state of a router has
+    // the key `StateOf<T>`.
     values: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
 }
+
+/// The key of the state of type `T`.
+struct StateOf<T>(PhantomData<T>);
 
 impl Extensions {
     /// Puts `value` in, and returns the one of its type that was there before.
     pub fn insert<T: 'static>(&self, value: T) -> Option<Rc<T>> {
-        let (id, value) = (TypeId::of::<T>(), Rc::new(value) as Rc<dyn Any>);
+        let before = self.put(TypeId::of::<T>(), Rc::new(value));
+        before?.downcast().ok()
+    }
+
+    fn put(&self, id: TypeId, value: Rc<dyn Any>) -> Option<Rc<dyn Any>> {
         let mut values = self.values.borrow_mut();
         let Some((_, place)) = values.iter_mut().find(|(known, _)| *known == id) else {
             values.push((id, value));
             return None;
         };
-        std::mem::replace(place, value).downcast().ok()
+        Some(std::mem::replace(place, value))
+    }
+
+    /// Puts in the state of a router, which is a `T`, and takes the place of one outside.
+    pub(crate) fn insert_state<T: 'static>(&self, state: Rc<dyn Any>) {
+        // The value before may have a `Drop` of the user's.
+        drop(self.put(TypeId::of::<StateOf<T>>(), state));
+    }
+
+    /// The state of type `T`, or 500.
+    pub(crate) fn require_state<T: 'static>(&self) -> Result<Rc<T>> {
+        let state = self.find(TypeId::of::<StateOf<T>>());
+        state.ok_or_else(|| missing::<T>("a router's state", "`Router::state`"))
+    }
+
+    fn find<T: 'static>(&self, id: TypeId) -> Option<Rc<T>> {
+        let values = self.values.borrow();
+        let (_, value) = values.iter().find(|(known, _)| *known == id)?;
+        Rc::clone(value).downcast().ok()
     }
 
     /// Returns the value of type `T`, if there is one.
     #[must_use]
     pub fn get<T: 'static>(&self) -> Option<Rc<T>> {
-        let id = TypeId::of::<T>();
-        let values = self.values.borrow();
-        let (_, value) = values.iter().find(|(known, _)| *known == id)?;
-        Rc::clone(value).downcast().ok()
+        self.find(TypeId::of::<T>())
     }
 
     /// Returns the value of type `T`, for handlers that rely on a layer.
@@ -81,14 +105,8 @@ impl Extensions {
     /// 500 when there is none: the route lacks the layer that puts it in, which is the program's
     /// own mistake.
     pub fn require<T: 'static>(&self) -> Result<Rc<T>> {
-        self.get().ok_or_else(|| {
-            let reason = format!(
-                "expected a value of the type `{}` in the request, from a layer, found none",
-                type_name::<T>()
-            );
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            Error::other(status, ErrorKind::Internal, reason)
-        })
+        self.get()
+            .ok_or_else(|| missing::<T>("a value in the request", "a layer"))
     }
 
     /// Takes the value of type `T` out, if there is one.
@@ -110,6 +128,15 @@ impl Extensions {
             values: self.values.clone(),
         }
     }
+}
+
+/// The error of a handler that relies on a value of type `T` that is not there.
+#[cold]
+fn missing<T>(place: &str, source: &str) -> Error {
+    let name = type_name::<T>();
+    let reason = format!("expected {place} of the type `{name}`, by {source}, found none");
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Error::other(status, ErrorKind::Internal, reason)
 }
 
 impl fmt::Debug for Extensions {
@@ -137,7 +164,7 @@ mod tests {
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(
             error.to_string(),
-            "expected a value of the type `u8` in the request, from a layer, found none"
+            "expected a value in the request of the type `u8`, by a layer, found none"
         );
         assert!(extensions.require::<&str>().is_ok());
     }

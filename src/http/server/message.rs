@@ -27,6 +27,8 @@ pub(super) mod request;
 pub(super) mod response;
 pub(super) mod response_body;
 pub(super) mod sse;
+#[cfg(feature = "json")]
+mod typed;
 mod websocket;
 
 pub use body::Body;

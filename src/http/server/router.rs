@@ -6,6 +6,7 @@ mod nested_fallback;
 mod next;
 mod route_path;
 mod routes;
+mod state;
 mod target;
 
 pub use layer::Layer;
@@ -327,8 +328,46 @@ impl Router {
     ///     });
     /// ```
     #[must_use]
-    pub fn layer(mut self, layer: impl Layer) -> Self {
+    pub fn layer(self, layer: impl Layer) -> Self {
         let LayerBox(entry) = layer.into_any();
+        self.add_layer(entry)
+    }
+
+    /// Gives `state` to all handlers of the router, which read it by
+    /// [`Request::state`](crate::http::Request::state): a pool of connections, or settings. A
+    /// router may have one of each type. The layers that are added after it see it, too, and a
+    /// nested router may have another of the same type.
+    ///
+    /// A handler gets a pointer that it may keep. With [`Server::run_each`] each worker makes its
+    /// own router and so a state of its own, which needs no lock; for one that all workers share
+    /// clone an `Arc` into the function.
+    ///
+    /// [`Server::run_each`]: crate::http::Server::run_each
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    ///
+    /// use annulus::http::{self, Request, Router, Server};
+    ///
+    /// async fn visit(request: Request) -> http::Result<String> {
+    ///     let visits = request.state::<Arc<AtomicU64>>()?;
+    ///     Ok(format!("visit {}", visits.fetch_add(1, Ordering::Relaxed) + 1))
+    /// }
+    ///
+    /// let visits = Arc::new(AtomicU64::new(0));
+    /// Server::new()
+    ///     .listen("127.0.0.1:8080")
+    ///     .run_each(move || Router::new().state(Arc::clone(&visits)).get("/", visit))?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn state<T: 'static>(self, state: T) -> Self {
+        self.add_layer(state::entry(state))
+    }
+
+    fn add_layer(mut self, entry: Entry) -> Self {
         let outer_count = self.layers.len();
         self.routes.add_layer(outer_count, &entry);
         for fallback in &mut self.nested_fallbacks {

@@ -1,20 +1,17 @@
-//! An exchange whose request did not come over a connection, or whose answer does not go out over
-//! one.
-
-use std::task::Context;
+//! An exchange whose request did not come over a connection.
 
 use super::Exchange;
 use crate::{
     http::{
-        h1::{BodyLength, RequestError, RequestHead},
+        h1::{RequestError, RequestHead},
         transport::Transport,
     },
     pool::ManagedBuf,
 };
 
 impl Exchange {
-    /// Begins a request whose complete head is `bytes`, and whose body is pulled from `source`.
-    /// Returns its number.
+    /// Begins a request whose complete head begins `bytes`, and whose body is the rest of them and
+    /// then pulled from `source`. Returns its number.
     pub(crate) fn begin_detached(
         &self,
         head: &mut RequestHead,
@@ -31,16 +28,5 @@ impl Exchange {
         self.outgoing.mark_head();
         drop(self.outgoing.take());
         Ok(number)
-    }
-
-    /// Begins an answer's body that is taken in pieces.
-    pub(crate) fn begin_pieces(&self, promised: Option<u64>) {
-        let length = promised.map_or(BodyLength::UntilClose, BodyLength::Sized);
-        self.outgoing.begin(length);
-    }
-
-    /// Registers the context's task, which the next write to the answer wakes.
-    pub(crate) fn register(&self, context: &Context<'_>) {
-        self.line.register(context);
     }
 }

@@ -1,5 +1,7 @@
 //! Bodies in JSON.
 
+use std::borrow::Cow;
+
 use ::serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
 
@@ -93,29 +95,45 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// 400 when it is not JSON, 422 when it is JSON of another type than `T`, and those of
-    /// [`bytes`](Self::bytes).
+    /// 400 when it is not JSON; 422 when it is JSON of another type than `T`, where the error names
+    /// the place; and those of [`bytes`](Self::bytes).
     ///
     /// # Cancel safety
     ///
     /// The bytes collected so far are lost when the future is dropped.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
         let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|cause| {
-            let (status, reason) = match cause.classify() {
-                // The text may go to clients, to whom the name of `T` is nothing.
-                Category::Data => (
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "expected JSON of another shape",
-                ),
-                _ => (
-                    StatusCode::BAD_REQUEST,
-                    "expected JSON, found something else",
-                ),
-            };
-            Error::other(status, ErrorKind::Content, reason).with_source(cause)
-        })
+        serde_json::from_slice(&bytes).map_err(|cause| refused::<T>(&bytes, cause))
     }
+}
+
+/// The error of a body that is no `T`, with the place in it that is to blame.
+#[cold]
+fn refused<T: DeserializeOwned>(bytes: &[u8], cause: serde_json::Error) -> Error {
+    // The text may go to clients, to whom the name of `T` is nothing.
+    let (status, reason) = match cause.classify() {
+        Category::Data => {
+            let reason = match place_of::<T>(bytes) {
+                Some(place) => format!("expected JSON of another shape at `{place}`").into(),
+                None => Cow::Borrowed("expected JSON of another shape"),
+            };
+            (StatusCode::UNPROCESSABLE_ENTITY, reason)
+        }
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "expected JSON, found something else".into(),
+        ),
+    };
+    Error::other(status, ErrorKind::Content, reason).with_source(cause)
+}
+
+/// The place of the value in `bytes` that is not as `T` has it, such as `items[2].count`; none for
+/// the whole. It is looked for by a second reading, so that bodies in order cost no more.
+fn place_of<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let wrong = serde_path_to_error::deserialize::<_, T>(&mut json).err()?;
+    let place = wrong.path().to_string();
+    (place != ".").then_some(place)
 }
 
 impl Error {

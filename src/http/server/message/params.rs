@@ -19,7 +19,7 @@ pub(crate) type Names = Vec<String>;
 /// Where the values of a route's parameters are in the path.
 #[derive(Debug, Default)]
 pub(crate) struct Params {
-    names: Option<Rc<Names>>,
+    pub(super) names: Option<Rc<Names>>,
     /// Their values' places, in the order of the names. A head is shorter than 64 KiB.
     places: [(u16, u16); PARAMS_MAX],
 }

@@ -8,7 +8,7 @@ use std::{cell::RefCell, fmt, net::SocketAddr, rc::Rc};
 use super::{body::Body, params::Params, received::Received};
 use crate::http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
-    h1::{AnswerTo, RequestHead, ResponseEncoder},
+    h1::{AnswerTo, BodyLength, RequestHead, ResponseEncoder},
     server::{exchange::Exchange, extensions::Extensions, settings::WhenGone},
 };
 
@@ -203,6 +203,28 @@ impl Request {
     /// Nothing is lost.
     pub async fn stopping(&self) {
         self.exchange().shared().stopping().await;
+    }
+
+    /// Returns whether the server has begun to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.exchange().shared().is_stopping()
+    }
+
+    /// The length of the body that the client has announced in `Content-Length`.
+    pub(crate) fn body_len(&self) -> Option<u64> {
+        match self.head().body_length() {
+            BodyLength::Sized(len) => Some(len),
+            BodyLength::None => Some(0),
+            BodyLength::Chunked | BodyLength::UntilClose => None,
+        }
+    }
+
+    /// Sets the limit on the body's size.
+    pub(crate) fn set_body_bytes_max(&self, bytes_max: u64) {
+        if self.is_current() {
+            self.exchange().set_body_bytes_max(bytes_max);
+        }
     }
 
     /// Returns the body as a value of its own. A second call gives a body that is at its end.

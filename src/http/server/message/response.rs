@@ -106,12 +106,16 @@ impl Response {
     /// 304, leaves out.
     #[must_use]
     pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.add_field(name, value);
+        self
+    }
+
+    pub(crate) fn add_field(&mut self, name: HeaderName, value: HeaderValue) {
         if name == header::CONTENT_TYPE {
             self.content_type = Some(value);
         } else {
             self.fields.push((name, value));
         }
-        self
     }
 
     /// As [`with_field`](Self::with_field), of a response that has none, and with no `Content-Type`
@@ -258,6 +262,19 @@ impl Response {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Returns the first field called `name`, in any case, of those that were set. Fields that
+    /// the server adds are not among them.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        if name.eq_ignore_ascii_case("content-type") {
+            return self.content_type.as_ref().map(HeaderValue::as_bytes);
+        }
+        let mut fields = self.fields.iter();
+        fields
+            .find(|(known, _)| known.as_str().eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_bytes())
     }
 
     pub(crate) fn content_type(&self) -> Option<&HeaderValue> {

@@ -149,7 +149,7 @@ impl<H: WebSocketHandler> Drop for Attended<H> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::{cell::Cell, future::poll_fn};
 
     use super::*;
     use crate::{
@@ -203,7 +203,8 @@ mod tests {
             drop(tunnel.leave(true));
             assert_eq!(counts(), (0, 0));
             let (_near, mut tunnel) = begin();
-            let polled = std::future::poll_fn(|context| Poll::Ready(tunnel.poll(context))).await;
+            let outbox = Rc::default();
+            let polled = poll_fn(|context| Poll::Ready(tunnel.poll(context, &outbox))).await;
             assert!(polled.is_pending());
             drop(tunnel.leave(true));
             assert_eq!(counts(), (1, 1));
