@@ -2,6 +2,7 @@
 
 mod boxed_handler;
 mod layer;
+mod literals;
 mod nested_fallback;
 mod next;
 mod route_path;
@@ -13,7 +14,12 @@ pub use layer::Layer;
 pub(crate) use layer::{LayerBox, Step, handle_step};
 pub use next::Next;
 
-use std::fmt;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use super::{
     files::{Files, Mounted},
@@ -23,8 +29,9 @@ use crate::http::Method;
 use boxed_handler::{BoxedHandler, boxed};
 use layer::Entry;
 use nested_fallback::NestedFallback;
+use next::Run;
 use route_path::check;
-use routes::{Endpoint, Routes};
+use routes::{Endpoint, Route, Routes};
 use target::Target;
 
 /// Chooses a handler by a request's method and path. It is a [`Handler`] itself.
@@ -385,16 +392,22 @@ impl Router {
     }
 
     /// The way of a request, which gets its parameters: the layers, and what is inside of them.
+    #[inline]
     fn find(&self, request: &Request) -> (&[Entry], Target<'_>) {
+        let Some(route) = self.routes.literal(request.path()) else {
+            return self.find_by_tree(request);
+        };
+        request.forget_params();
+        way_in(route, request)
+    }
+
+    #[inline(never)]
+    fn find_by_tree(&self, request: &Request) -> (&[Entry], Target<'_>) {
         let Some((route, params)) = self.routes.at(request.path()) else {
             return self.find_fallback(request);
         };
         request.set_params(params);
-        request.note_route(route.path());
-        match route.endpoint(request.method()) {
-            Some(endpoint) => (&endpoint.layers, Target::Handler(&endpoint.handler)),
-            None => (route.layers(), Target::NoMethod(route)),
-        }
+        way_in(route, request)
     }
 
     #[cold]
@@ -424,13 +437,43 @@ impl Router {
     }
 }
 
+/// The way of a request whose route was found.
+#[inline]
+fn way_in<'a>(route: &'a Route, request: &Request) -> (&'a [Entry], Target<'a>) {
+    request.note_route(route.path());
+    match route.endpoint(request.method()) {
+        Some(endpoint) => (&endpoint.layers, Target::Handler(&endpoint.handler)),
+        None => (route.layers(), Target::NoMethod(route)),
+    }
+}
+
 impl Handler for Router {
-    async fn handle(&self, request: Request) -> Response {
-        let (layers, target) = self.find(&request);
-        if layers.is_empty() {
-            target.answer(request).await
-        } else {
-            Next::new(layers, target).run(request).await
+    fn handle(&self, request: Request) -> impl Future<Output = Response> {
+        Answering::Find(Some((self, request)))
+    }
+}
+
+/// The future of a router: the route is found when it is polled first.
+enum Answering<'a> {
+    Find(Option<(&'a Router, Request)>),
+    Run(Run<'a>),
+}
+
+impl Future for Answering<'_> {
+    type Output = Response;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        let this = self.get_mut();
+        if let Self::Find(asked) = this {
+            let (router, request) = asked.take().expect("a future that has ended is not polled");
+            let (layers, target) = router.find(&request);
+            let next = Next::new(layers, target);
+            *this = Self::Run(Run::Start(Some((next, request))));
+        }
+        match this {
+            Self::Run(run) => Pin::new(run).poll(context),
+            Self::Find(_) => unreachable!("the route was found above"),
         }
     }
 }

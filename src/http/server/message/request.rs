@@ -53,6 +53,14 @@ impl Request {
         self.received.params.replace(params);
     }
 
+    /// Forgets the parameters of a router around the one that answers now.
+    #[inline]
+    pub(crate) fn forget_params(&self) {
+        if self.received.has_more.get() {
+            self.received.params.borrow_mut().clear();
+        }
+    }
+
     /// Another handle to the same request, for a layer that looks at it after its answer.
     #[inline]
     pub(crate) fn again(&self) -> Self {

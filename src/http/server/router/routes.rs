@@ -4,7 +4,7 @@ use std::{fmt, rc::Rc};
 
 use matchit::InsertError;
 
-use super::{boxed_handler::BoxedHandler, layer::Entry, route_path::check};
+use super::{boxed_handler::BoxedHandler, layer::Entry, literals::Literals, route_path::check};
 use crate::http::{
     Method,
     server::message::params::{Names, Params},
@@ -97,6 +97,7 @@ impl Route {
 pub(super) struct Routes {
     /// Indices of `routes`.
     tree: matchit::Router<usize>,
+    literals: Literals,
     routes: Vec<Route>,
 }
 
@@ -145,7 +146,7 @@ impl Routes {
         let index = self.routes.len();
         for pattern in patterns {
             match self.tree.insert(pattern, index) {
-                Ok(()) => {}
+                Ok(()) => self.literals.add(pattern, index),
                 Err(InsertError::Conflict { with }) => {
                     panic!("the route `{path}`: `{with}` is there already, for the same place")
                 }
@@ -181,6 +182,13 @@ impl Routes {
                 entry.set(None, endpoint);
             }
         }
+    }
+
+    /// The route without parameters that is `path`. It comes before all others that match.
+    #[inline]
+    pub(super) fn literal(&self, path: &str) -> Option<&Route> {
+        let index = self.literals.find(path)?;
+        Some(&self.routes[index])
     }
 
     /// The route that matches `path`, and its parameters in there.
