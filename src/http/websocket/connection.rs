@@ -19,7 +19,7 @@ use self::driving::Written;
 use super::{
     CloseCode, CloseInfo, Compression, Error, FrameError, Message, Options, TrySendError,
     busy::Busy,
-    incoming::Arrived,
+    incoming::{Arrived, Next},
     keys::Keys,
     options::Settings,
     outgoing::COPIED_BYTES_MAX,
@@ -284,16 +284,22 @@ impl Connection {
 
     /// The next message or the end, if it is here.
     pub(crate) fn next(&self) -> Option<Received> {
-        let ready = self.if_busy(|busy| busy.incoming.take_ready()).flatten();
-        if let Some(message) = ready {
-            // It receives on, for the sake of control frames.
-            self.wake_driver();
-            return Some(Ok(Some(message)));
-        }
-        match self.look() {
-            Some(message) => Some(Ok(Some(message))),
-            None => self.ending(),
-        }
+        let (limits, is_deaf) = (&self.settings().limits, self.is_deaf());
+        let next = self.if_busy(|busy| busy.incoming.take_next(limits, is_deaf));
+        let message = match next {
+            Some(Next::Little(message)) => message,
+            Some(Next::Ready(message)) => {
+                // It receives on, for the sake of control frames.
+                self.wake_driver();
+                message
+            }
+            Some(Next::Other) => match self.look_at_all() {
+                Some(message) => message,
+                None => return self.ending(),
+            },
+            Some(Next::Nothing) | None => return self.ending(),
+        };
+        Some(Ok(Some(message)))
     }
 
     /// The end of what is received, once it is here.
@@ -310,18 +316,6 @@ impl Connection {
     }
 
     /// The next message in the bytes that are here. Control frames before it are dealt with.
-    #[inline]
-    fn look(&self) -> Option<Message> {
-        let has_input = self.if_busy(|busy| busy.incoming.has_input());
-        if has_input != Some(true) || self.is_deaf() {
-            return None;
-        }
-        let limits = &self.settings().limits;
-        let little = self.if_busy(|busy| busy.incoming.next_little(limits));
-        little.flatten().or_else(|| self.look_at_all())
-    }
-
-    /// The same, whatever is here.
     #[inline(never)]
     fn look_at_all(&self) -> Option<Message> {
         while !self.is_deaf() {

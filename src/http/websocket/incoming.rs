@@ -21,6 +21,18 @@ pub(super) enum Arrived {
     Failed(FrameError),
 }
 
+/// The result of one look for a message.
+pub(super) enum Next {
+    /// The message that waited to be taken.
+    Ready(Message),
+    /// One in a little frame of its own.
+    Little(Message),
+    /// Bytes that are anything else.
+    Other,
+    /// No bytes that count.
+    Nothing,
+}
+
 /// A message of which a part has come.
 enum Partial {
     Text(String),
@@ -75,11 +87,25 @@ impl Incoming {
         self.ready.is_some()
     }
 
+    /// The next message, where one look finds it. None counts when the peer `is_over`.
+    #[inline]
+    pub(super) fn take_next(&mut self, limits: &Limits, is_over: bool) -> Next {
+        if let Some(message) = self.ready.take() {
+            return Next::Ready(message);
+        }
+        if is_over || self.input.is_none() {
+            return Next::Nothing;
+        }
+        match self.next_little(limits) {
+            Some(message) => Next::Little(message),
+            None => Next::Other,
+        }
+    }
+
     pub(super) fn keep_ready(&mut self, message: Message) {
         self.ready = Some(message);
     }
 
-    #[inline]
     pub(super) fn take_ready(&mut self) -> Option<Message> {
         self.ready.take()
     }

@@ -117,16 +117,20 @@ impl Connection {
     /// may be something new for the receiver: if that is polled by the driver, it is the first to
     /// look at what has come.
     fn receive(&self, now: Tick, context: &mut Context<'_>) -> bool {
-        if self.has_ready() || self.ending().is_some() {
+        let here = self.if_busy(|busy| (busy.incoming.has_ready(), busy.incoming.has_input()));
+        let (has_ready, mut has_input) = here.unwrap_or_default();
+        if has_ready || self.ending().is_some() {
             return false;
         }
         loop {
-            if let Some(message) = self.look() {
-                self.busy(|busy| busy.incoming.keep_ready(message));
-                break;
-            }
-            if self.ending().is_some() {
-                break;
+            if has_input {
+                if let Some(message) = self.look_at_all() {
+                    self.busy(|busy| busy.incoming.keep_ready(message));
+                    break;
+                }
+                if self.ending().is_some() {
+                    break;
+                }
             }
             match self.poll_stream(|stream| stream.poll_recv_in_turn(context)) {
                 Poll::Pending => return false,
@@ -139,9 +143,10 @@ impl Connection {
                     if !has_receiver {
                         return true;
                     }
+                    has_input = true;
                 }
-                Poll::Ready(Ok(_)) => self.lose(io::ErrorKind::UnexpectedEof),
-                Poll::Ready(Err(error)) => self.lose(error.kind()),
+                Poll::Ready(Ok(_)) => break self.lose(io::ErrorKind::UnexpectedEof),
+                Poll::Ready(Err(error)) => break self.lose(error.kind()),
             }
         }
         self.wake_receiver(context);
