@@ -1,50 +1,72 @@
-//! Gets pages by `https` from servers whose certificates an authority of one's own has signed.
+//! Serves `https`, and reads its certificate again at `SIGHUP`, while it serves on.
 //!
 //! ```text
-//! openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 9 \
-//!     -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE
-//! openssl s_server -accept 8443 -www -cert cert.pem -key key.pem
-//! cargo run --features tls --example https cert.pem https://localhost:8443/ [URL..]
+//! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 \
+//!     -keyout key.pem -out cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost
+//! cargo run --release --features tls --example https cert.pem key.pem
+//! curl --cacert cert.pem https://localhost:8443/
 //! ```
 //!
-//! The system's authorities are trusted, too. With `--insecure` in place of the file any
-//! certificate is taken for the right one.
+//! A port may be given as the third argument. Another certificate, in the same files, is used from
+//! `pkill -HUP -x https` on; the old one stays when something is wrong with it.
 
-use std::{env, fs, io};
+use std::env;
 
-use annulus::{http::Client, tls};
+use annulus::{
+    future::{Either, race},
+    http::{Job, Request, Server},
+    signal::{self, SignalKind},
+    tls::ServerConfig,
+};
 
 #[path = "shared/plain.rs"]
 mod plain;
 
-async fn get(client: &Client, url: &str) -> io::Result<()> {
-    let response = client.get(url).send().await?;
-    let timings = response.timings();
-    let (status, total) = (response.status(), timings.total);
-    plain::note(format_args!("{status} in {total:.1?}\n"));
-    let (connect, tls) = (timings.connect, timings.tls);
-    plain::note(format_args!("connect {connect:.1?}, TLS {tls:.1?}\n"));
-    plain::say(response.text().await?);
-    Ok(())
+/// Says over what the request has come.
+async fn answer(request: Request) -> String {
+    match request.tls() {
+        Some(tls) => {
+            let (version, suite) = (tls.version(), tls.cipher_suite());
+            let name = tls.server_name().unwrap_or("no name");
+            let resumed = if tls.is_resumed() { ", resumed" } else { "" };
+            format!("{version:?}, {suite:?}, {name}{resumed}\n")
+        }
+        None => "no TLS\n".to_owned(),
+    }
+}
+
+/// Reads the files again at each `SIGHUP`.
+async fn reload(config: ServerConfig, job: Job) {
+    let mut hangups = match signal::stream(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return plain::note(format_args!("no reloads: {error}\n")),
+    };
+    while let Either::Left(Ok(())) = race(hangups.recv(), job.stopping()).await {
+        match config.reload() {
+            Ok(()) => plain::note("the certificate was read again\n"),
+            Err(error) => plain::note(format_args!("the old certificate stays: {error}\n")),
+        }
+    }
 }
 
 fn main() -> plain::Result {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [trusted, urls @ ..] = &arguments[..] else {
-        plain::usage("https CERTIFICATE|--insecure URL..");
+    let (certificate, key, port) = match &arguments[..] {
+        [certificate, key] => (certificate, key, Some(8443)),
+        [certificate, key, port] => (certificate, key, port.parse().ok()),
+        _ => plain::usage("https CERTIFICATE KEY [PORT]"),
     };
-    let builder = tls::Config::builder();
-    let config = if trusted == "--insecure" {
-        builder.danger_accept_invalid_certificates(true)
-    } else {
-        builder.add_root_certificate(&fs::read(trusted)?)
+    let Some(port) = port else {
+        plain::usage("https CERTIFICATE KEY [PORT]");
     };
-    let config = config.build()?;
-    annulus::run(async {
-        let client = Client::builder().tls(config).build();
-        for url in urls {
-            get(&client, url).await?;
-        }
-        Ok(())
-    })
+    let config = ServerConfig::builder()
+        .certificate_files(certificate, key)
+        .build()?;
+    let renewed = config.clone();
+    Server::new()
+        .listen_tls(("127.0.0.1", port), &config)
+        .on_listening(|addr| plain::say(format_args!("listening on https://{addr}/")))
+        .background(async move |job| reload(renewed, job).await)
+        .run(answer)?;
+    Ok(())
 }

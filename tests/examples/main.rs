@@ -310,7 +310,7 @@ fn arguments_that_make_no_sense_are_answered_with_the_right_ones() {
         cases.push(("ws_echo", &["nonsense"], usage));
     }
     if cfg!(feature = "tls") {
-        cases.push(("https", &[], "CERTIFICATE|--insecure URL.."));
+        cases.push(("https", &[], "CERTIFICATE KEY [PORT]"));
     }
     for (name, arguments, expected) in cases {
         let output = ended(piped(example(name, arguments)));
