@@ -144,7 +144,10 @@
 //! Files of a folder are answered by [`Router::files`], one file by [`serve_file`]; the page
 //! [`files`](crate::docs::files) is about both.
 //!
-//! Not here: HTTP/2, TLS (the client has it), answers that are compressed.
+//! Answers are compressed by [`Compression`], with the feature `compress`, and
+//! [`Server::listen_tls`] serves `https`, with the feature `tls`.
+//!
+//! Not here: HTTP/2.
 //!
 //! # The two sides
 //!
@@ -173,6 +176,8 @@
 mod alarm;
 mod base64;
 pub mod client;
+#[cfg(feature = "compress")]
+mod compression;
 mod cookies;
 mod error;
 mod error_answer;
@@ -204,6 +209,8 @@ pub use error_kind::ErrorKind;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError};
 pub use multipart::MultipartError;
 pub use representation::{CachePolicy, Coding, ETag};
+#[cfg(feature = "compress")]
+pub use server::Compression;
 #[cfg(feature = "json")]
 pub use server::Json;
 #[cfg(feature = "tower")]

@@ -81,7 +81,8 @@
 //! | `http`, on by default | `http`: the HTTP/1.1 server and client |
 //! | `json` | JSON in the bodies of requests and responses, on both sides; queries, forms and parameters as types of serde's |
 //! | `signed-cookies` | `http::CookieSigner`: cookies that clients cannot change |
-//! | `compress` | The client asks for compressed responses, and decompresses them |
+//! | `compress` | Compressed answers, responses and WebSocket messages: gzip, brotli; zstd for the client |
+//! | `compress-zstd` | The server's answers in zstd too, by the C library |
 //! | `tls` | `https` for server and client, and `tls` for streams of other protocols |
 //! | `tls-bundled-roots` | Mozilla's root certificates, for machines without any |
 //! | `futures-io` | The traits `AsyncRead` and `AsyncWrite` of `futures-io`, in `compat` |

@@ -50,6 +50,8 @@ pub use extensions::Extensions;
 pub use handle::ServerHandle;
 pub use job::Job;
 pub use make_handler::MakeHandler;
+#[cfg(feature = "compress")]
+pub use message::Compression;
 #[cfg(feature = "json")]
 pub use message::Json;
 pub use message::{
@@ -301,8 +303,7 @@ impl Server {
         self
     }
 
-    /// Sets how many connections are kept at a time, by all workers together; each has an equal
-    /// part.
+    /// Sets how many connections all workers together keep at a time; each has an equal part.
     ///
     /// When there is no room for another, the one that has been idle longest is closed. Connections
     /// that were accepted in the last second do not count as idle. When none is idle, accepting

@@ -1,6 +1,8 @@
 //! The router, parameters, forms, JSON and conversions, by raw sockets.
 #![cfg(feature = "http")]
 
+#[cfg(feature = "compress")]
+mod compression;
 mod conversions;
 mod cookies;
 #[cfg(feature = "json")]

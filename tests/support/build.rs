@@ -140,8 +140,9 @@ fn features() -> Vec<&'static str> {
 }
 
 /// The features that are off by default, and whether this program has them.
-pub(crate) const OPTIONAL: [(&str, bool); 11] = [
+pub(crate) const OPTIONAL: [(&str, bool); 12] = [
     ("compress", cfg!(feature = "compress")),
+    ("compress-zstd", cfg!(feature = "compress-zstd")),
     ("futures-io", cfg!(feature = "futures-io")),
     ("hyper", cfg!(feature = "hyper")),
     ("json", cfg!(feature = "json")),

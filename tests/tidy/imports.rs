@@ -26,7 +26,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
                 "transport",
                 "ws",
             ],
-            &["topics"],
+            &["compression", "topics"],
             &["websocket"],
             &["error"],
             &["client"],

@@ -88,6 +88,11 @@ impl Accepted {
         }
     }
 
+    /// Whether the client wants nothing that is not compressed.
+    pub(crate) fn refuses_identity(&self) -> bool {
+        self.identity == 0
+    }
+
     fn weight(&self, coding: Coding) -> Weight {
         let index = Coding::ALL.iter().position(|&known| known == coding);
         index.map_or(0, |index| self.weights[index])

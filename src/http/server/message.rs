@@ -42,5 +42,7 @@ pub use multipart::{Multipart, Part};
 pub use pairs::Pairs;
 pub use request::Request;
 pub use response::Response;
+#[cfg(feature = "compress")]
+pub use response::compression::Compression;
 pub use sse::{Event, EventSender};
 pub use websocket::{WebSocketEndpoint, WebSocketHandler};

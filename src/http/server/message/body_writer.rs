@@ -1,5 +1,8 @@
 //! Writes the body of an answer in pieces.
 
+#[cfg(feature = "compress")]
+mod recoded;
+
 use std::{fmt, future::poll_fn, io, os::fd::RawFd, rc::Rc, task::Poll};
 
 use bytes::Bytes;
@@ -19,11 +22,23 @@ use crate::http::{HeaderName, HeaderValue, error::Result, server::exchange::Exch
 pub struct BodyWriter {
     exchange: Rc<Exchange>,
     number: u64,
+    /// Changes the pieces on their way out.
+    recode: Option<Rc<dyn Recode>>,
+}
+
+/// Gives the pieces of a body another form: that of a content coding.
+pub(crate) trait Recode {
+    /// The form of one piece, whole.
+    fn recode(&self, data: &[u8]) -> io::Result<Bytes>;
 }
 
 impl BodyWriter {
     pub(crate) fn new(exchange: Rc<Exchange>, number: u64) -> Self {
-        Self { exchange, number }
+        Self {
+            exchange,
+            number,
+            recode: None,
+        }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -48,7 +63,7 @@ impl BodyWriter {
     ///
     /// A write that is dropped before it was ready has written nothing.
     pub async fn write(&mut self, data: impl Into<Bytes>) -> Result<()> {
-        let data = data.into();
+        let mut data = data.into();
         poll_fn(|context| {
             self.check()?;
             self.exchange
@@ -57,6 +72,9 @@ impl BodyWriter {
                 .map(Ok::<_, io::Error>)
         })
         .await?;
+        if let (Some(recode), false) = (&self.recode, data.is_empty()) {
+            data = recode.recode(&data)?;
+        }
         self.exchange
             .outgoing()
             .write(data)

@@ -1,5 +1,7 @@
 //! An answer to a request.
 
+#[cfg(feature = "compress")]
+pub(crate) mod compression;
 mod conditional;
 #[cfg(feature = "tower")]
 mod failure;
