@@ -1,4 +1,4 @@
-//! The parts that every service needs: its state, ready layers, typed input, health, and tests in memory.
+//! The parts that every service needs: state, ready layers, typed input, health, tests in memory.
 #![cfg(feature = "http")]
 
 mod auth;
