@@ -7,8 +7,7 @@
 //! curl --cacert cert.pem https://localhost:8443/
 //! ```
 //!
-//! A port may be given as the third argument. Another certificate, in the same files, is used from
-//! `pkill -HUP -x https` on; the old one stays when something is wrong with it.
+//! After `pkill -HUP -x https` it uses what the files have then, or the old ones if that is wrong.
 
 use std::env;
 
@@ -24,15 +23,8 @@ mod plain;
 
 /// Says over what the request has come.
 async fn answer(request: Request) -> String {
-    match request.tls() {
-        Some(tls) => {
-            let (version, suite) = (tls.version(), tls.cipher_suite());
-            let name = tls.server_name().unwrap_or("no name");
-            let resumed = if tls.is_resumed() { ", resumed" } else { "" };
-            format!("{version:?}, {suite:?}, {name}{resumed}\n")
-        }
-        None => "no TLS\n".to_owned(),
-    }
+    let tls = request.tls().map(|tls| (tls.version(), tls.is_resumed()));
+    format!("{tls:?}\n")
 }
 
 /// Reads the files again at each `SIGHUP`.
@@ -52,19 +44,15 @@ async fn reload(config: ServerConfig, job: Job) {
 fn main() -> plain::Result {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let (certificate, key, port) = match &arguments[..] {
-        [certificate, key] => (certificate, key, Some(8443)),
-        [certificate, key, port] => (certificate, key, port.parse().ok()),
+        [certificate, key] => (certificate, key, "8443"),
+        [certificate, key, port] => (certificate, key, &**port),
         _ => plain::usage("https CERTIFICATE KEY [PORT]"),
     };
-    let Some(port) = port else {
-        plain::usage("https CERTIFICATE KEY [PORT]");
-    };
-    let config = ServerConfig::builder()
-        .certificate_files(certificate, key)
-        .build()?;
+    let config = ServerConfig::builder().certificate_files(certificate, key);
+    let config = config.build()?;
     let renewed = config.clone();
     Server::new()
-        .listen_tls(("127.0.0.1", port), &config)
+        .listen_tls(("127.0.0.1", port.parse()?), &config)
         .on_listening(|addr| plain::say(format_args!("listening on https://{addr}/")))
         .background(async move |job| reload(renewed, job).await)
         .run(answer)?;

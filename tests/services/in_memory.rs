@@ -58,6 +58,7 @@ fn a_test_client_speaks_to_a_handler_as_a_client_does() {
 }
 
 #[test]
+#[expect(clippy::field_reassign_with_default, reason = "more fields may come")]
 fn a_test_client_has_the_limits_of_its_connection() {
     run(async {
         let mut limits = Limits::default();
