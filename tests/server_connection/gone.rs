@@ -298,9 +298,20 @@ fn a_body_that_another_task_pulls_arrives_while_the_handler_waits_for_that_task(
 /// The part of an answer in two pieces that reaches a client which closes its side after its
 /// request.
 async fn after_half_close(request: &'static str, promise: Option<u64>) -> std::io::Result<Vec<u8>> {
+    after_half_close_of(request, promise, |_| (), |response, _| response).await
+}
+
+/// The same, where the handler says what becomes of it, and gives its answer another form.
+async fn after_half_close_of(
+    request: &'static str,
+    promise: Option<u64>,
+    prepare: fn(&Request),
+    recode: fn(Response, &Request) -> Response,
+) -> std::io::Result<Vec<u8>> {
     let (go, running) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
     let (gone, begun) = (Rc::clone(&go), Rc::clone(&running));
-    let (client, _served) = client_of(async move |_: Request| {
+    let (client, _served) = client_of(async move |request: Request| {
+        prepare(&request);
         let (go, running) = (Rc::clone(&gone), Rc::clone(&begun));
         let response = Response::writer(async move |mut out: BodyWriter| {
             out.write("one").await?;
@@ -309,10 +320,11 @@ async fn after_half_close(request: &'static str, promise: Option<u64>) -> std::i
             go.notified().await;
             out.write("two").await
         });
-        match promise {
+        let response = match promise {
             Some(len) => response.with_field(http::header::CONTENT_LENGTH, len.into()),
             None => response,
-        }
+        };
+        recode(response, &request)
     })
     .await;
     send(&client, request).await;
@@ -343,6 +355,26 @@ fn a_closed_side_alone_leaves_a_writer_that_promised_its_length() {
         let answer = after_half_close(GET, Some(6)).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.ends_with("\r\n\r\nonetwo"), "{answer}");
+    });
+}
+
+#[cfg(feature = "compress")]
+#[test]
+fn a_compressed_answer_of_promised_length_is_left_as_its_handler_says() {
+    const GZIP: &str = "GET / HTTP/1.1\r\nHost: t\r\nAccept-Encoding: gzip\r\n\r\n";
+    let compress = |response: Response, request: &Request| {
+        let name = http::header::CONTENT_TYPE;
+        let response = response.with_field(name, http::HeaderValue::from_static("text/plain"));
+        response.compressed(request)
+    };
+    annulus::run(async {
+        // It has an end, as it would have in its own length.
+        let whole = after_half_close_of(GZIP, Some(6), |_| (), compress).await;
+        assert!(whole.unwrap().ends_with(b"\r\n0\r\n\r\n"));
+        let whole = after_half_close_of(GZIP, Some(6), Request::keep_running, compress).await;
+        assert!(whole.unwrap().ends_with(b"\r\n0\r\n\r\n"));
+        let left = after_half_close_of(GZIP, Some(6), Request::stop_on_half_close, compress).await;
+        assert!(left.map_or(true, |bytes| !bytes.ends_with(b"\r\n0\r\n\r\n")));
     });
 }
 

@@ -12,8 +12,10 @@ pub(crate) enum WhenGone {
     GoOn,
     /// When the connection was reset or broke.
     Reset,
-    /// When the client closed its side, too.
+    /// When the client closed its side, too: the handler asked for that.
     HalfClose,
+    /// The same, since the answer has no end that the client could wait for.
+    EndlessHalfClose,
 }
 
 /// The settings of a server, as its workers know them.

@@ -107,7 +107,7 @@ impl Exchange {
         if self.when_gone.get() == WhenGone::GoOn || self.incoming.is_waited_for() {
             return Poll::Pending;
         }
-        let half_close = self.when_gone.get() == WhenGone::HalfClose;
+        let half_close = self.when_gone.get() != WhenGone::Reset;
         self.line.poll_gone(context, wait, half_close)
     }
 }

@@ -382,7 +382,7 @@ async fn produce(
     let has_end = matches!(body, BodyLength::Sized(_));
     if exchange.when_gone() == WhenGone::Reset && !has_end {
         // A client that closed its side of a stream without an end has left.
-        exchange.set_when_gone(WhenGone::HalfClose);
+        exchange.set_when_gone(WhenGone::EndlessHalfClose);
     }
     let producer = make(BodyWriter::new(Rc::clone(exchange), received.number));
     let mut producer = received.span.around(producer);

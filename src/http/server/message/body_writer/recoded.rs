@@ -15,9 +15,10 @@ impl BodyWriter {
     }
 
     /// Lets the writer go on when the client closes its own side, as for a body whose length was
-    /// promised: it has an end.
+    /// promised: it has an end. A handler's own choice stays.
     pub(crate) fn note_end(&self) {
-        if self.check().is_ok() {
+        let when_gone = self.exchange.when_gone();
+        if self.check().is_ok() && when_gone == WhenGone::EndlessHalfClose {
             self.exchange.set_when_gone(WhenGone::Reset);
         }
     }
