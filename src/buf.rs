@@ -18,7 +18,7 @@ pub(crate) use io_buf::{bytes_of, fill};
 pub use room::Room;
 #[cfg(feature = "hyper")]
 pub(crate) use room::lend_cursor;
-#[cfg(feature = "tokio-io")]
+#[cfg(any(feature = "http2", feature = "tokio-io"))]
 pub(crate) use room::lend_read_buf;
 pub use slice::{Slice, SliceMut};
 pub use vectored::IoVectored;

@@ -93,6 +93,19 @@
 //! mutex. [`sync::Semaphore`](crate::sync::Semaphore) may be held across one. Work that blocks
 //! belongs on [helper threads](crate::blocking).
 //!
+//! # HTTP/2
+//!
+//! With the feature `http2` a [`Server`] and a [`Connection`] also speak HTTP/2 with clients that
+//! begin with its preface (RFC 9113, section 3.3), such as gRPC's, `curl --http2-prior-knowledge`
+//! and proxies that were told so. Handlers, requests, bodies and answers are the same:
+//! [`Request::version`] tells. `Http2` has the limits, and `Server::http_versions` chooses what is
+//! spoken.
+//!
+//! A connection has many requests at once, each a stream. A client that resets a stream drops its
+//! handler, an answer that fails in the middle resets its stream, and neither touches the others. A
+//! stop tells the client to open no more streams, and lets those that have begun end. A handler
+//! that takes the connection over ([`Response::upgrade`]) is answered 501.
+//!
 //! # Bodies
 //!
 //! The body of a request is pulled: what a handler does not read stays with the client. The body of
@@ -222,6 +235,8 @@ pub use server::{
     Phase, Refusal, Report, Request, Response, Router, Server, ServerHandle, SharedServer,
     Timeouts, WebSocketEndpoint, WebSocketHandler, WorkerClone, metrics,
 };
+#[cfg(feature = "http2")]
+pub use server::{Http2, HttpVersions};
 pub use transport::{Transport, upgraded::Upgraded};
 pub use websocket::WebSocket;
 

@@ -2,14 +2,14 @@
 
 #[cfg(feature = "hyper")]
 mod hyper;
-#[cfg(feature = "tokio-io")]
+#[cfg(any(feature = "http2", feature = "tokio-io"))]
 mod tokio;
 
 use std::{cell::Cell, fmt, mem::MaybeUninit, ptr, slice};
 
 #[cfg(feature = "hyper")]
 pub(crate) use hyper::lend_cursor;
-#[cfg(feature = "tokio-io")]
+#[cfg(any(feature = "http2", feature = "tokio-io"))]
 pub(crate) use tokio::lend_read_buf;
 
 /// Memory that a caller lends for one call, to be filled from its start.

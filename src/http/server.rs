@@ -10,14 +10,23 @@ mod end_reason;
 mod exchange;
 mod extensions;
 pub(crate) mod files;
+#[cfg(feature = "http2")]
+mod h2;
 mod handle;
+#[cfg(feature = "http2")]
+mod http2_options;
 mod job;
 mod listening;
 mod made_request;
 mod make_handler;
 mod message;
 mod metrics;
+#[cfg(not(feature = "http2"))]
+mod no_h2;
+#[cfg(not(feature = "http2"))]
+mod no_http2_options;
 mod phase;
+mod preparing;
 mod refusal_hook;
 mod refusals;
 mod report;
@@ -37,6 +46,8 @@ mod tls;
 mod trace;
 #[cfg(feature = "tracing")]
 mod trace_hook;
+#[cfg(feature = "http2")]
+mod versions;
 mod worker;
 mod worker_clone;
 mod worker_shared;
@@ -48,6 +59,8 @@ pub use connection_info::ConnectionInfo;
 pub use end_reason::EndReason;
 pub use extensions::Extensions;
 pub use handle::ServerHandle;
+#[cfg(feature = "http2")]
+pub use http2_options::{Http2, HttpVersions};
 pub use job::Job;
 pub use make_handler::MakeHandler;
 #[cfg(feature = "compress")]
@@ -83,10 +96,10 @@ use crate::{
     workers::Configure,
 };
 use job::Jobs;
-use listening::{Listening, Options, Place};
+use listening::{Options, Place};
 use settings::Settings;
-use worker::{admission::Admission, control::Control};
-use workers::{StopWhen, Workers};
+use worker::control::Control;
+use workers::StopWhen;
 
 /// An HTTP/1.1 server with one thread and one ring for each core. Each thread listens and serves by
 /// itself.
@@ -244,7 +257,8 @@ impl Server {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.settings.hosts = Some(hosts.into_iter().map(Into::into).collect());
+        let hosts = hosts.into_iter().map(Into::into).collect();
+        self.settings.set_hosts(hosts);
         self
     }
 
@@ -545,26 +559,6 @@ impl Server {
         let are_listed = matches!(self.cores, Cores::List(_));
         let (workers, listeners) = self.prepare(&cores)?;
         workers.run(&cores, are_listed, listeners, makes)
-    }
-
-    /// Listens, and returns the listening sockets of the worker of each of `cores`.
-    fn prepare(self, cores: &[usize]) -> io::Result<(Workers, Vec<Vec<Listening>>)> {
-        let listeners = self.options.listen(self.places, cores)?;
-        metrics::announce(&self.control, &listeners[0]);
-        if let Some(tell) = self.on_listening {
-            let addrs = listeners[0].iter().filter_map(Listening::local_addr);
-            addrs.for_each(tell);
-        }
-        let admission = Admission::new(self.connections_max, self.refuses_when_full, cores.len());
-        let workers = Workers {
-            settings: self.settings,
-            admission,
-            control: self.control,
-            stop_when: self.stop_when,
-            jobs: self.jobs.share(cores.len()),
-            configure: self.configure,
-        };
-        Ok((workers, listeners))
     }
 }
 

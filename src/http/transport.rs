@@ -12,6 +12,8 @@ mod layer;
 #[path = "transport/no_tls.rs"]
 mod layer;
 mod other;
+#[cfg(feature = "http2")]
+mod streamed;
 pub(crate) mod tunnelled;
 pub(crate) mod upgraded;
 
@@ -84,7 +86,7 @@ impl<S: ByteStream + 'static> From<S> for Transport {
                 AnyStream::Other(stream) => Layer::any(stream),
             },
         };
-        Self(Kind::Other(Rc::new(Other::new(layer))))
+        Self(Kind::Other(Rc::new(Other::new(layer, None))))
     }
 }
 
@@ -109,7 +111,7 @@ impl Transport {
     }
 
     /// As `poll_recv_in_turn`, into `room` where that saves a copy.
-    fn poll_recv_into(
+    pub(super) fn poll_recv_into(
         &self,
         context: &mut Context<'_>,
         room: &mut Room<'_>,
@@ -147,7 +149,7 @@ impl Transport {
     }
 
     /// Whether `poll_write_vectored` takes bytes of several slices.
-    fn is_write_vectored(&self) -> bool {
+    pub(super) fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Kind::Socket { .. } => true,
             Kind::Other(other) => other
@@ -445,7 +447,7 @@ impl Transport {
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
             Kind::Socket { socket, .. } => socket.peer_addr(),
-            Kind::Other(other) => other.ask_socket(Socket::peer_addr).flatten(),
+            Kind::Other(other) => other.peer_addr(),
         }
     }
 

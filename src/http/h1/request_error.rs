@@ -25,6 +25,8 @@ pub enum RequestError {
     VersionUnsupported,
     /// The connection begins with the preface of HTTP/2.
     Http2Preface,
+    /// The server speaks HTTP/2 alone, and this is a request of HTTP/1.1.
+    Http2Expected,
     /// The target has a control character.
     TargetInvalid,
     /// The target has a byte above 0x7F.
@@ -61,6 +63,7 @@ impl RequestError {
             Self::VersionInvalid => "version-invalid",
             Self::VersionUnsupported => "version-unsupported",
             Self::Http2Preface => "http2-preface",
+            Self::Http2Expected => "http2-expected",
             Self::TargetInvalid => "target-invalid",
             Self::TargetNotAscii => "target-not-ascii",
             Self::TargetFragment => "target-fragment",
@@ -87,6 +90,7 @@ impl RequestError {
             Self::VersionInvalid => "expected HTTP/1.1 or HTTP/1.0, found something else",
             Self::VersionUnsupported => "expected major version 1, found another one",
             Self::Http2Preface => "expected HTTP/1.1, found the preface of HTTP/2",
+            Self::Http2Expected => "expected the preface of HTTP/2, found a request of HTTP/1.1",
             Self::TargetInvalid => "expected a target, found a control character in it",
             Self::TargetNotAscii => {
                 "expected a target in percent-encoded ASCII, found a byte above 0x7f"
@@ -111,7 +115,9 @@ impl RequestError {
         match self {
             Self::Head(error) => error.status(),
             Self::Body(error) => error.status(),
-            Self::VersionUnsupported | Self::Http2Preface => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::VersionUnsupported | Self::Http2Preface | Self::Http2Expected => {
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED
+            }
             Self::ExpectationUnknown => StatusCode::EXPECTATION_FAILED,
             _ => StatusCode::BAD_REQUEST,
         }

@@ -1,5 +1,8 @@
 //! The head of a request.
 
+#[cfg(feature = "http2")]
+mod stream;
+
 use std::{fmt, mem, str};
 
 use ::http::{HeaderMap, Method, Uri, Version, request, uri::InvalidUri};
@@ -41,6 +44,8 @@ pub(crate) struct RequestHead {
     fields: Fields,
     method: Method,
     is_http10: bool,
+    /// It was written from one of HTTP/2.
+    is_http2: bool,
     /// Where the target is in the head.
     target: Span,
     /// Whether the target is ASCII and has no query and no fragment.
@@ -68,6 +73,7 @@ impl RequestHead {
             fields: Fields::default(),
             method: Method::GET,
             is_http10: false,
+            is_http2: false,
             target: Span::default(),
             is_plain: true,
             parts: TargetParts::default(),
@@ -383,10 +389,12 @@ impl RequestHead {
         &self.method
     }
 
-    /// The version: HTTP/1.0, or HTTP/1.1 for all later ones.
+    /// The version: HTTP/1.0, HTTP/2, or HTTP/1.1 for all others.
     pub(crate) fn version(&self) -> Version {
         if self.is_http10 {
             Version::HTTP_10
+        } else if self.is_http2 {
+            Version::HTTP_2
         } else {
             Version::HTTP_11
         }

@@ -72,7 +72,7 @@ impl Detached {
     /// Makes the body of an answer that `make` writes.
     pub(crate) fn pieces(&self, make: Box<MakeProducer>, promised: Option<u64>) -> Pieces {
         let exchange = Exchange::new(Rc::clone(&self.shared));
-        exchange.begin_pieces(promised);
+        exchange.begin_pieces(promised.map_or(BodyLength::UntilClose, BodyLength::Sized));
         let writer = BodyWriter::new(Rc::clone(&exchange), 0);
         Pieces {
             exchange,

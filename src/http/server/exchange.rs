@@ -11,7 +11,7 @@
 //! `sending.rs` sends them, and `driving.rs` polls the handler's futures.
 
 mod detached;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "http2", feature = "tower"))]
 mod detached_answer;
 mod driving;
 mod incoming;

@@ -6,7 +6,7 @@ mod conditions;
 mod content_type;
 mod cookies;
 pub(super) mod event_stream;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "http2", feature = "tower"))]
 mod event_writer;
 mod events;
 pub(super) mod file_body;

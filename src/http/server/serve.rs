@@ -9,6 +9,10 @@ use std::{
     task::{Context, Poll},
 };
 
+#[cfg(feature = "http2")]
+use super::h2;
+#[cfg(not(feature = "http2"))]
+use super::no_h2 as h2;
 use super::{
     access_log::record::{Exchanged, Facts},
     end_reason::EndReason,
@@ -66,7 +70,7 @@ pub(super) async fn serve_all<H: Handler>(exchange: Rc<Exchange>, handler: Rc<H>
                     close_gently(transport, to_come).await;
                 }
             }
-            Err(Gone(_)) => {}
+            Err(Gone(_)) => h2::begin(&exchange, &handler),
         }
         exchange.end();
     }
@@ -96,6 +100,10 @@ async fn serve<H: Handler>(
                     settle(exchange).await?;
                 }
                 return Ok(Next::Request);
+            }
+            Err(NoRequest::Refused(reason)) if h2::is_wanted(exchange, reason) => {
+                // It has left HTTP/1.1.
+                return Err(Gone(EndReason::ClientGone));
             }
             Err(NoRequest::Refused(reason)) => refuse(exchange, storage, reason),
             Ok(()) => {
@@ -387,7 +395,7 @@ fn look_for_head(exchange: &Exchange, storage: &mut RequestHead) -> Option<Resul
         let settings = &exchange.shared().settings;
         match storage.read(bytes, &settings.rules) {
             Ok(Some(_)) if settings.serves(storage) => Some(Ok(())),
-            Ok(Some(_)) => Some(Err(NoRequest::Refused(EndReason::Misdirected))),
+            Ok(Some(_)) => Some(Err(NoRequest::Refused(settings.refusal()))),
             Ok(None) => None,
             Err(error) => Some(Err(NoRequest::Refused(error.into()))),
         }

@@ -1,9 +1,18 @@
 //! The settings that hold for every connection of a server.
 
+#[cfg(feature = "http2")]
+mod http2;
+
 use std::{fmt, sync::Arc};
 
-use super::{access_log::AccessLog, refusals::Hook, timeouts::Timeouts, trace::Hooks};
-use crate::http::h1::{RequestHead, Rules};
+#[cfg(feature = "http2")]
+use super::http2_options::Options;
+#[cfg(not(feature = "http2"))]
+use super::no_http2_options::Options;
+use super::{
+    access_log::AccessLog, end_reason::EndReason, refusals::Hook, timeouts::Timeouts, trace::Hooks,
+};
+use crate::http::h1::{RequestError, RequestHead, Rules};
 
 /// When a handler's future is dropped because its client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +37,59 @@ pub(crate) struct Settings {
     pub(crate) refusals: Option<Hook>,
     /// Handlers go on when their client has left.
     pub(crate) keeps_running: bool,
-    /// The names that are served, where it is not all of them.
-    pub(crate) hosts: Option<Arc<[String]>>,
+    /// The requests that are served, where it is not all of them.
+    restriction: Option<Arc<Restriction>>,
+    pub(crate) http2: Options,
     pub(crate) hooks: Hooks,
 }
 
-impl Settings {
+/// The requests that a server serves.
+#[derive(Clone, Default)]
+struct Restriction {
+    /// The names that are served, where it is not all of them.
+    hosts: Option<Arc<[String]>>,
+    /// HTTP/2 is spoken alone.
+    refuses_http1: bool,
+}
+
+impl Restriction {
     /// Whether the request is for a host that is served. One that names none is.
-    #[inline]
-    pub(crate) fn serves(&self, head: &RequestHead) -> bool {
+    fn has_host(&self, head: &RequestHead) -> bool {
         match &self.hosts {
             None => true,
             Some(hosts) => head
                 .authority()
                 .is_none_or(|authority| is_among(hosts, authority)),
         }
+    }
+}
+
+impl Settings {
+    /// Whether a request of HTTP/1.1 is served.
+    #[inline]
+    pub(crate) fn serves(&self, head: &RequestHead) -> bool {
+        match &self.restriction {
+            None => true,
+            Some(restriction) => !restriction.refuses_http1 && restriction.has_host(head),
+        }
+    }
+
+    /// Why a request of HTTP/1.1 is not served.
+    #[cold]
+    pub(crate) fn refusal(&self) -> EndReason {
+        match &self.restriction {
+            Some(restriction) if restriction.refuses_http1 => RequestError::Http2Expected.into(),
+            _ => EndReason::Misdirected,
+        }
+    }
+
+    /// Sets the names that are served.
+    pub(crate) fn set_hosts(&mut self, hosts: Arc<[String]>) {
+        self.restrict(|restriction| restriction.hosts = Some(hosts));
+    }
+
+    fn restrict(&mut self, restrict: impl FnOnce(&mut Restriction)) {
+        restrict(Arc::make_mut(self.restriction.get_or_insert_default()));
     }
 
     /// When a handler's future is dropped, unless its request says otherwise.

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io::{self, IoSlice},
+    net::SocketAddr,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -28,10 +29,12 @@ pub(super) struct Other {
     /// Its sending direction has ended.
     pub(super) is_shut: Cell<bool>,
     pub(super) empty_line_count: Cell<u32>,
+    /// The other end of the connection that it is a part of.
+    peer: Option<SocketAddr>,
 }
 
 impl Other {
-    pub(super) fn new(layer: Layer) -> Self {
+    pub(super) fn new(layer: Layer, peer: Option<SocketAddr>) -> Self {
         Self {
             stream: RefCell::new(layer),
             write_turn: Semaphore::new(1),
@@ -39,7 +42,14 @@ impl Other {
             taken: Cell::new(0),
             is_shut: Cell::new(false),
             empty_line_count: Cell::new(0),
+            peer,
         }
+    }
+
+    /// The other end of the connection below.
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer
+            .or_else(|| self.ask_socket(Socket::peer_addr).flatten())
     }
 
     /// Looks at the stream from outside of its calls.

@@ -45,6 +45,11 @@ pub(crate) trait Tunnelled {
         Protocol::Other
     }
 
+    /// Whether no request is under way, where the protocol has requests.
+    fn is_idle(&self) -> Option<bool> {
+        None
+    }
+
     /// Bytes that were sent as the body of the answer, beyond its head.
     fn body_bytes(&self) -> u64 {
         0

@@ -1,4 +1,7 @@
-//! An exchange whose request did not come over a connection.
+//! An exchange whose request did not come over a connection of its own.
+
+#[cfg(feature = "http2")]
+mod stream;
 
 use super::Exchange;
 use crate::{

@@ -7,8 +7,7 @@ use crate::http::h1::BodyLength;
 
 impl Exchange {
     /// Begins an answer's body that is taken in pieces.
-    pub(crate) fn begin_pieces(&self, promised: Option<u64>) {
-        let length = promised.map_or(BodyLength::UntilClose, BodyLength::Sized);
+    pub(crate) fn begin_pieces(&self, length: BodyLength) {
         self.outgoing.begin(length);
     }
 

@@ -1,6 +1,6 @@
 //! The bytes that an exchange has to send.
 
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "http2", feature = "tower"))]
 mod pieces;
 
 use std::{
@@ -116,7 +116,7 @@ impl Outgoing {
     }
 
     /// Notes whether something was taken that has not been sent yet.
-    pub(super) fn set_sending(&self, is_sending: bool) {
+    pub(crate) fn set_sending(&self, is_sending: bool) {
         self.is_sending.set(is_sending);
     }
 

@@ -220,6 +220,11 @@ impl Tunnel {
         if self.is_closing {
             return Phase::Closing;
         }
+        match self.used.as_ref().and_then(|used| used.is_idle()) {
+            Some(true) => return Phase::Idle,
+            Some(false) => return Phase::Handler,
+            None => {}
+        }
         match self.used.as_ref().map(|used| used.protocol()) {
             Some(Protocol::Events) => Phase::Events,
             Some(Protocol::Other) | None => Phase::Tunnel,

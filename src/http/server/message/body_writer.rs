@@ -124,7 +124,7 @@ impl BodyWriter {
 
     /// Adds a trailer, a field after the body. It is sent to clients that said `TE: trailers`,
     /// after a body in chunks, unless it is one of those that have no meaning there (RFC 9110,
-    /// section 6.5.1).
+    /// section 6.5.1). To clients of HTTP/2 it is always sent.
     pub fn add_trailer(&mut self, name: HeaderName, value: HeaderValue) {
         if self.check().is_ok() {
             self.exchange.outgoing().add_trailer(name, value);

@@ -1,6 +1,7 @@
-//! The messages of a topic, written as a body, where the connection is another server's.
+//! The messages of a topic, written as a body, where the connection is another server's, or has
+//! other streams.
 //!
-//! Feature: `tower`.
+//! Feature: `http2` or `tower`.
 
 use std::{
     cell::{Cell, RefCell},

@@ -104,7 +104,7 @@ impl Request {
         self.head().authority()
     }
 
-    /// Returns the version: 1.0 or 1.1.
+    /// Returns the version: 1.0 or 1.1, or 2 (feature `http2`).
     #[must_use]
     pub fn version(&self) -> Version {
         self.head().version()
@@ -168,7 +168,7 @@ impl Request {
 
     /// Lets the handler finish although its client has left; otherwise its future is dropped when
     /// the connection is reset or breaks, and while it writes a body also when the client closes
-    /// its side.
+    /// its side. On HTTP/2 it is dropped when the client resets the stream.
     pub fn keep_running(&self) {
         self.set_when_gone(WhenGone::GoOn);
     }
