@@ -89,6 +89,10 @@ impl Accepted {
     }
 
     /// Whether the client wants nothing that is not compressed.
+    #[cfg_attr(
+        not(feature = "compress"),
+        expect(dead_code, reason = "compressed answers ask")
+    )]
     pub(crate) fn refuses_identity(&self) -> bool {
         self.identity == 0
     }
