@@ -459,6 +459,18 @@ impl Transport {
         }
     }
 
+    /// Whether it speaks TLS.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(dead_code, reason = "HTTP/2 asks for it alone")
+    )]
+    pub(super) fn is_tls(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { .. } => false,
+            Kind::Other(other) => other.look(Layer::is_tls),
+        }
+    }
+
     /// Why it cannot go on with TLS, if it cannot. Bytes go without TLS then.
     pub(super) fn broken(&self) -> Option<Broken> {
         match &self.0 {

@@ -11,8 +11,7 @@
 //!   `answer.rs` makes the answer's fields;
 //! - `wire.rs` is the connection below with the I/O traits that `h2` wants.
 //!
-//! A connection begins when its first bytes are the preface ([`begin`]), or when TLS has agreed on
-//! `h2` ([`tunnel`]).
+//! A connection begins when its first bytes are the preface ([`begin`]).
 
 mod answer;
 mod connection;
@@ -44,9 +43,12 @@ pub(crate) fn is_wanted(exchange: &Exchange, reason: EndReason) -> bool {
     reason == EndReason::Request(RequestError::Http2Preface) && has_preface(exchange)
 }
 
-/// Whether the first bytes of the connection are the preface, and HTTP/2 is spoken here.
+/// Whether the first bytes of the connection are the preface, and HTTP/2 is spoken here. It is not
+/// over TLS, where ALPN would choose it (RFC 9113, section 3.2), which this server does not offer.
 fn has_preface(exchange: &Exchange) -> bool {
+    let is_tls = exchange.with_transport(|transport| Ok(transport.is_tls()));
     exchange.shared().settings.http2.has_http2()
+        && is_tls.is_ok_and(|is_tls| !is_tls)
         && exchange.with_input(|bytes| bytes.starts_with(PREFACE))
         && exchange.is_unanswered()
 }
@@ -65,7 +67,7 @@ pub(crate) fn begin<H: Handler>(exchange: &Exchange, handler: &Rc<H>) {
 }
 
 /// Makes the HTTP/2 connection that `departed` goes on as, whose first bytes are the preface.
-pub(crate) fn tunnel<H: Handler>(
+fn tunnel<H: Handler>(
     departed: Departed,
     shared: Rc<Shared>,
     handler: Rc<H>,

@@ -38,6 +38,10 @@ impl Layer {
         false
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        false
+    }
+
     pub(super) fn broken(&self) -> Option<Broken> {
         None
     }

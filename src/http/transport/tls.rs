@@ -69,6 +69,11 @@ impl Layer {
         self.tls().is_some_and(Incoming::is_handshaking)
     }
 
+    /// Whether it is TLS, also while its handshake is under way.
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls().is_some()
+    }
+
     /// Why it cannot go on with TLS, if it cannot.
     pub(super) fn broken(&self) -> Option<Broken> {
         match self.tls()? {
