@@ -230,6 +230,26 @@ fn requests_of_one_connection_are_answered_in_turn_and_its_end_is_told() {
 }
 
 #[test]
+fn a_preface_of_http_2_is_refused_over_tls() {
+    let Some(certificates) = Certificates::get() else {
+        return;
+    };
+    let server = Running::new(&secure(certificates).build().unwrap());
+    run_each(async || {
+        let config = trusting(certificates).build().unwrap();
+        let mut stream = connected(server.addr, "localhost", &config).await.unwrap();
+        stream
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        let mut reader = Reader::new(stream);
+        let line = reader.read_line(100).await.unwrap().unwrap();
+        assert!(line.starts_with("HTTP/1.1 505 "), "{line}");
+    });
+    server.stop();
+}
+
+#[test]
 fn a_stop_ends_idle_connections_with_a_word_and_those_that_are_silent() {
     let Some(certificates) = Certificates::get() else {
         return;
