@@ -99,13 +99,23 @@ fn entry_at(bytes: &[u8], start: usize) -> Option<(Listed<'_>, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, os::fd::AsRawFd as _};
+    use std::{collections::BTreeSet, env, fs, os::fd::AsRawFd as _, process};
 
     use super::*;
 
     #[test]
     fn every_name_comes_once_with_its_kind() {
-        let folder = fs::File::open("src").unwrap();
+        let path = env::temp_dir().join(format!("annulus-listing-{}", process::id()));
+        fs::create_dir_all(path.join("folder")).unwrap();
+        // More than one read brings.
+        for number in 0..2000 {
+            fs::write(
+                path.join(format!("a-file-with-a-long-name-{number}.rs")),
+                "",
+            )
+            .unwrap();
+        }
+        let folder = fs::File::open(&path).unwrap();
         let mut listing = Listing::default();
         let mut names = BTreeSet::new();
         while listing.read(folder.as_raw_fd()).unwrap() {
@@ -116,9 +126,10 @@ mod tests {
                 assert!(names.insert(name));
             }
         }
-        let expected = fs::read_dir("src").unwrap();
+        let expected = fs::read_dir(&path).unwrap();
         let expected = expected.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         assert_eq!(names, expected.collect());
+        fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn the_older_call_tells_the_same() {
-        let file = std::fs::File::open("Cargo.toml").unwrap();
+        let program = std::env::current_exe().unwrap();
+        let file = std::fs::File::open(program).unwrap();
         let new = status(file.as_raw_fd()).unwrap();
         let old = old_status(file.as_raw_fd(), c"").unwrap();
         let created = None;

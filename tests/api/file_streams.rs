@@ -66,7 +66,7 @@ fn lines_and_lengths_are_read_from_a_file() {
 #[test]
 fn a_folder_has_no_bytes_to_read() {
     run_each(async || {
-        let file = File::open("src").await.unwrap();
+        let file = File::open("/").await.unwrap();
         let error = file.reader(0).recv().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
     });
