@@ -140,10 +140,11 @@ fn features() -> Vec<&'static str> {
 }
 
 /// The features that are off by default, and whether this program has them.
-pub(crate) const OPTIONAL: [(&str, bool); 12] = [
+pub(crate) const OPTIONAL: [(&str, bool); 13] = [
     ("compress", cfg!(feature = "compress")),
     ("compress-zstd", cfg!(feature = "compress-zstd")),
     ("futures-io", cfg!(feature = "futures-io")),
+    ("http2", cfg!(feature = "http2")),
     ("hyper", cfg!(feature = "hyper")),
     ("json", cfg!(feature = "json")),
     ("signed-cookies", cfg!(feature = "signed-cookies")),
