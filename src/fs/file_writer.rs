@@ -36,7 +36,7 @@ const WRITER_BYTES_MAX: usize = 64 * 1024;
 ///
 /// # Errors
 ///
-/// An error of bytes that were taken before is told by the next call. The bytes stay, and the next
+/// When bytes of earlier calls cannot be written, the next call fails. The bytes stay, and the next
 /// [`flush`](Self::flush) tries to write them again, as after room was made on a full disk.
 ///
 /// # Examples

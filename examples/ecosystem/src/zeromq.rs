@@ -15,10 +15,10 @@ use zmq::{DONTWAIT, POLLIN, POLLOUT, PollEvents};
 /// A socket of ZeroMQ, which several tasks of a thread may use at the same time.
 ///
 /// Its descriptor (`ZMQ_FD`) is readable when something may have changed: a message has come, there
-/// is room for one to be sent, or neither. It is told once. Each call of the library takes what was
-/// told, so that the state (`ZMQ_EVENTS`) is looked at after each call, and a wait begins when the
-/// state does not have the event. A call may thus take the wake of a task that waits for the other
-/// direction: [`now`](Self::now) wakes that task then.
+/// is room for one to be sent, or neither. It becomes readable once for each change, and each call
+/// of the library clears that. So the state (`ZMQ_EVENTS`) is looked at after each call, and a task
+/// waits only when the state does not have its event. A call may also clear the event of a task
+/// that waits for the other direction: [`now`](Self::now) wakes that task then.
 ///
 /// A `zmq::Context` that is dropped blocks its thread until all messages are sent, for ever by
 /// default: `zmq::Socket::set_linger` sets the time.

@@ -90,7 +90,7 @@ impl Step for BearerAuth {
         if token.is_some_and(|token| !token.is_empty() && self.knows(token, request)) {
             return None;
         }
-        // A client that sent no credentials is told no error (section 3.1).
+        // Without credentials in the request, the challenge names no error (section 3.1).
         let challenge = match request.field("authorization") {
             Some(_) => "Bearer error=\"invalid_token\"",
             None => "Bearer",

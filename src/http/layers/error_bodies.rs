@@ -11,8 +11,8 @@ use crate::http::{
 /// An answer with a body, also one that is written in pieces, is left as it is. So is one with a
 /// `Content-Type`.
 ///
-/// The text of an error is for the log. It is told to the client where it is about what the client
-/// sent: a parameter, a query, a form or a body that is not what the handler asked for
+/// The text of an error is for the log. It is also in the body when the client sent something
+/// wrong: a parameter, a query, a form or a body that is not what the handler asked for
 /// ([`ErrorKind::Param`], [`MediaType`](ErrorKind::MediaType), [`Content`](ErrorKind::Content),
 /// [`Body`](ErrorKind::Body), [`Multipart`](ErrorKind::Multipart) and
 /// [`BodyTimeout`](ErrorKind::BodyTimeout)).

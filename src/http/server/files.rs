@@ -91,7 +91,7 @@ enum Search {
 impl Files {
     /// Makes a handler of the files in `folder`, which is opened when the first request comes.
     ///
-    /// A folder that cannot be opened is answered with 500, and the access log is told why.
+    /// A folder that cannot be opened is answered with 500, and the access log has the reason.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {

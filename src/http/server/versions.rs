@@ -18,7 +18,8 @@ impl Server {
     /// Sets which versions of HTTP the server speaks; all by default.
     ///
     /// Without TLS a client of HTTP/2 has to know that the server speaks it (RFC 9113, section
-    /// 3.3). No browser does so, but gRPC's clients do, and proxies can be told to.
+    /// 3.3). No browser does so, but gRPC's clients do, and proxies can be set to it. Over TLS the
+    /// server speaks HTTP/1.1 alone.
     ///
     /// Feature: `http2`.
     #[must_use]

@@ -3,7 +3,7 @@
 use super::{BodyLength, RequestHead};
 
 impl RequestHead {
-    /// Notes that the head which was read is one of HTTP/2, and how the length of its body is told.
+    /// Marks the head as one of HTTP/2, and sets how the end of its body is found.
     pub(crate) fn become_http2(&mut self, body_length: BodyLength) {
         self.is_http2 = true;
         self.body_length = body_length;

@@ -36,7 +36,7 @@ pub(super) struct Found {
     pub(super) content: Content,
 }
 
-/// The facts by which one version of a file is told from others.
+/// The facts that differ between two versions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     /// Since 1970.

@@ -225,7 +225,8 @@ impl<H: Handler> Http2Connection<H> {
         }
     }
 
-    /// Counts the end of a stream. A client that makes the server work for nothing is told to go.
+    /// Counts the end of a stream. Ends a connection whose client resets too many
+    /// streams.
     fn count(&mut self, ended: Ended) {
         match ended {
             Ended::Answered => self.resets = self.resets.saturating_sub(1),

@@ -15,8 +15,8 @@ const HEAD_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// How the length of the body is told: as it is in HTTP/1.1, so that chunks stand for a body whose
-/// length is not known.
+/// The length of the body, in the terms of HTTP/1.1: a body of unknown length counts as one in
+/// chunks.
 pub(super) fn body_length(fields: &HeaderMap, body: &RecvStream) -> BodyLength {
     if body.is_end_stream() {
         return BodyLength::None;

@@ -36,7 +36,7 @@ impl Upload {
         self.0.replace(Some(source));
     }
 
-    /// Lets go of the body. The client is told to send no more of it.
+    /// Lets go of the body, and asks the client to send no more of it.
     pub(super) fn end(&self) {
         drop(self.0.take());
     }

@@ -21,8 +21,8 @@ impl Exchange {
         self.line.begin(source, is_logged);
     }
 
-    /// Begins a request whose complete head is `bytes`, and the length of whose body is told by
-    /// `length`. Returns its number.
+    /// Begins a request whose complete head is `bytes`, and whose body ends as `length` says.
+    /// Returns its number.
     pub(crate) fn begin_stream(
         &self,
         head: &mut RequestHead,
