@@ -1,5 +1,7 @@
 //! The request line.
 
+use std::{io::Read as _, thread};
+
 use crate::{client::Client, table::Table};
 
 fn line(line: impl AsRef<[u8]>) -> Vec<u8> {
@@ -113,7 +115,28 @@ fn versions() {
     ] {
         table.refused(line(format!("GET / {version}")), 400);
     }
-    table.refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
+}
+
+#[test]
+fn the_preface_of_http_2_is_refused_by_a_server_without_it() {
+    const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let table = Table::new();
+    if cfg!(not(feature = "http2")) {
+        table.refused(PREFACE, 505);
+        return;
+    }
+    // It begins HTTP/2 here, and the first frame of the server is SETTINGS on stream 0 (RFC 9113,
+    // section 3.4). An empty SETTINGS of the client stands behind the preface.
+    for at in 0..PREFACE.len() {
+        let mut client = Client::connect(table.server.addr());
+        let (first, second) = PREFACE.as_bytes().split_at(at);
+        client.send(first);
+        thread::yield_now();
+        client.send([second, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat());
+        let mut head = [0; 9];
+        client.stream.read_exact(&mut head).unwrap();
+        assert_eq!(head[3..], [4, 0, 0, 0, 0, 0], "split at {at}");
+    }
 }
 
 #[test]
