@@ -209,6 +209,7 @@ pub mod test;
 mod tick;
 pub mod topics;
 mod transport;
+mod trusted_proxies;
 pub mod websocket;
 mod ws;
 
@@ -239,6 +240,7 @@ pub use server::{
 #[cfg(feature = "http2")]
 pub use server::{Http2, HttpVersions};
 pub use transport::{Transport, upgraded::Upgraded};
+pub use trusted_proxies::TrustedProxies;
 pub use websocket::WebSocket;
 
 /// The readme's examples are kept compiling. They are about HTTP.

@@ -10,6 +10,7 @@ mod end_reason;
 mod exchange;
 mod extensions;
 pub(crate) mod files;
+mod forwarded;
 #[cfg(feature = "http2")]
 mod h2;
 mod handle;

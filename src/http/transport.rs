@@ -460,10 +460,6 @@ impl Transport {
     }
 
     /// Whether it speaks TLS.
-    #[cfg_attr(
-        not(feature = "http2"),
-        expect(dead_code, reason = "HTTP/2 asks for it alone")
-    )]
     pub(super) fn is_tls(&self) -> bool {
         match &self.0 {
             Kind::Socket { .. } => false,

@@ -1,7 +1,7 @@
 //! HTTP over raw sockets, and its messages as text.
 
 use std::{
-    io::Read as _,
+    io::Read,
     net::{SocketAddr, TcpStream},
 };
 
@@ -16,7 +16,7 @@ pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
 }
 
 /// Reads one answer with a body of known length.
-pub(crate) fn read_answer(stream: &mut TcpStream) -> String {
+pub(crate) fn read_answer(stream: &mut impl Read) -> String {
     let mut answer = Vec::new();
     let mut byte = [0];
     while !answer.ends_with(b"\r\n\r\n") {

@@ -5,7 +5,7 @@ pub(super) mod record;
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     str,
     sync::Arc,
@@ -21,7 +21,8 @@ use crate::http::{
 
 /// The record of one request, or of bytes that were no request, for an access log.
 ///
-/// It prints as one line: peer, method, target, status, bytes received and sent, duration, the name
+/// It prints as one line: client, which is the peer with its port or the address that a trusted
+/// proxy tells, method, target, status, bytes received and sent, duration, the name
 /// of the reason where the server refused or cut something or the client left, and in quotes the
 /// handler's error. [`common`](Self::common) and [`combined`](Self::combined) are the formats that
 /// other servers write. None of them allocates. [`json`](Self::json) is for collectors of logs.
@@ -50,8 +51,12 @@ use crate::http::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Access<'a> {
-    /// The client's address; none for a connection without one.
+    /// The address of the other end of the connection: the client's, or that of the proxy in front
+    /// of the server. None for a connection without one.
     pub peer: Option<SocketAddr>,
+    /// The client's address: that of `peer`, or the one that a proxy tells which
+    /// [`Server::trusted_proxies`](crate::http::Server::trusted_proxies) names.
+    pub client: Option<IpAddr>,
     /// The time when its head was complete, or found to be no head.
     pub time: SystemTime,
     /// The method; none when the head could not be read.
@@ -87,6 +92,7 @@ impl<'a> Access<'a> {
     ) -> Self {
         Self {
             peer,
+            client: peer.map(|peer| peer.ip().to_canonical()),
             time: SystemTime::now(),
             method: head.map(RequestHead::method),
             target: head.map_or("", RequestHead::target),
@@ -99,6 +105,12 @@ impl<'a> Access<'a> {
             head,
             extensions: None,
         }
+    }
+
+    /// The client's address where a proxy has told it.
+    fn told_client(&self) -> Option<IpAddr> {
+        let peer = self.peer.map(|peer| peer.ip().to_canonical());
+        self.client.filter(|&client| Some(client) != peer)
     }
 
     /// Returns the version of the request; none when the head could not be read.
@@ -160,8 +172,8 @@ struct Line<'l, 'a> {
 impl fmt::Display for Line<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = self.access;
-        match access.peer {
-            Some(peer) => write!(f, "{} - - ", peer.ip())?,
+        match access.client {
+            Some(client) => write!(f, "{client} - - ")?,
             None => f.write_str("- - - ")?,
         }
         let since = access.time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -223,9 +235,10 @@ fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
 
 impl fmt::Display for Access<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.peer {
-            Some(peer) => write!(f, "{peer} ")?,
-            None => f.write_str("- ")?,
+        match (self.told_client(), self.peer) {
+            (Some(client), _) => write!(f, "{client} ")?,
+            (None, Some(peer)) => write!(f, "{peer} ")?,
+            (None, None) => f.write_str("- ")?,
         }
         match self.method {
             Some(method) => write!(f, "{method} {} ", self.target)?,
@@ -264,6 +277,7 @@ mod tests {
     fn access(head: Option<&RequestHead>) -> Access<'_> {
         Access {
             peer: Some("[2001:db8::7]:1234".parse().unwrap()),
+            client: Some("2001:db8::7".parse().unwrap()),
             time: UNIX_EPOCH + Duration::from_millis(971_186_136_999),
             status: Some(StatusCode::OK),
             sent: 2326,
@@ -289,6 +303,7 @@ mod tests {
 
         let unknown = Access {
             peer: None,
+            client: None,
             time: UNIX_EPOCH - Duration::from_secs(1),
             status: None,
             sent: 0,

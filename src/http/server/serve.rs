@@ -317,9 +317,6 @@ fn tell_log(
     if let Some(mut tunnel) = exchange.tunnel() {
         return tunnel.keep_log(record, &received.head, exchange.peer(), bytes);
     }
-    let Some(log) = &exchange.shared().settings.access_log else {
-        return;
-    };
     let (status, reason) = outcome(answered);
     let facts = Facts {
         peer: exchange.peer(),
@@ -327,7 +324,7 @@ fn tell_log(
         status,
         reason,
     };
-    record.tell(log, &received.head, facts);
+    record.tell(&exchange.shared().settings, &received.head, facts);
 }
 
 /// Drops the parameters and the values that the request got on its way, if it got any: an idle

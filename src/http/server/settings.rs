@@ -3,16 +3,24 @@
 #[cfg(feature = "http2")]
 mod http2;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 #[cfg(feature = "http2")]
 use super::http2_options::Options;
 #[cfg(not(feature = "http2"))]
 use super::no_http2_options::Options;
 use super::{
-    access_log::AccessLog, end_reason::EndReason, refusals::Hook, timeouts::Timeouts, trace::Hooks,
+    access_log::AccessLog, end_reason::EndReason, forwarded, refusals::Hook, timeouts::Timeouts,
+    trace::Hooks,
 };
-use crate::http::h1::{RequestError, RequestHead, Rules};
+use crate::http::{
+    h1::{RequestError, RequestHead, Rules},
+    trusted_proxies::TrustedProxies,
+};
 
 /// When a handler's future is dropped because its client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) access_log: Option<AccessLog>,
     /// Writes the answers that the server gives by itself.
     pub(crate) refusals: Option<Hook>,
+    /// The proxies whose fields tell the client.
+    pub(crate) trusted_proxies: Option<Arc<TrustedProxies>>,
     /// Handlers go on when their client has left.
     pub(crate) keeps_running: bool,
     /// The requests that are served, where it is not all of them.
@@ -71,6 +81,19 @@ impl Settings {
         match &self.restriction {
             None => true,
             Some(restriction) => !restriction.refuses_http1 && restriction.has_host(head),
+        }
+    }
+
+    /// The address of the client that a request came from, as far as it is known.
+    #[cold]
+    pub(crate) fn client_addr(
+        &self,
+        peer: Option<SocketAddr>,
+        head: Option<&RequestHead>,
+    ) -> Option<IpAddr> {
+        match (&self.trusted_proxies, head) {
+            (Some(proxies), Some(head)) => forwarded::client(head, peer, proxies).addr,
+            _ => peer.map(|peer| peer.ip().to_canonical()),
         }
     }
 

@@ -197,7 +197,12 @@ impl Shared {
     ) {
         self.count_refusal(reason);
         if let Some(log) = &self.settings.access_log {
-            log(&Access::refused(peer(), reason, head));
+            let peer = peer();
+            let client = self.settings.client_addr(peer, head);
+            log(&Access {
+                client,
+                ..Access::refused(peer, reason, head)
+            });
         }
     }
 

@@ -13,8 +13,8 @@ impl<'a> Access<'a> {
     /// Prints an object of JSON in one line, for collectors of logs. A part that is not known is
     /// left out:
     ///
-    /// - `time` in UTC, to the millisecond; `peer`, its address and port; `method`, `target`,
-    ///   `version`;
+    /// - `time` in UTC, to the millisecond; `peer`, its address and port; `client`, the address that
+    ///   a trusted proxy tells; `method`, `target`, `version`;
     /// - `status`; `received` and `sent`, the bytes of both bodies; `duration_us`;
     /// - `agent` and `referer`, fields of the request;
     /// - `id`, of the layer [`RequestIds`](crate::http::layers::RequestIds);
@@ -46,6 +46,8 @@ impl fmt::Display for Json<'_, '_> {
         let method = access.method.map(|method| method as &dyn fmt::Display);
         let peer = access.peer.as_ref().map(|peer| peer as &dyn fmt::Display);
         text(f, "peer", peer)?;
+        let client = self.access.told_client();
+        text(f, "client", client.as_ref().map(|client| client as _))?;
         text(f, "method", method)?;
         text(
             f,

@@ -5,13 +5,13 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{Access, AccessLog};
+use super::Access;
 use crate::{
     http::{
         StatusCode,
         error::Error,
         h1::RequestHead,
-        server::{end_reason::EndReason, extensions::Extensions},
+        server::{end_reason::EndReason, extensions::Extensions, settings::Settings},
     },
     time,
 };
@@ -45,10 +45,14 @@ impl Exchanged {
         }
     }
 
-    pub(crate) fn tell(&self, log: &AccessLog, head: &RequestHead, facts: Facts) {
+    pub(crate) fn tell(&self, settings: &Settings, head: &RequestHead, facts: Facts) {
+        let Some(log) = &settings.access_log else {
+            return;
+        };
         let (received, sent) = facts.bytes;
         log(&Access {
             peer: facts.peer,
+            client: settings.client_addr(facts.peer, Some(head)),
             time: self.time,
             method: Some(head.method()),
             target: head.target(),

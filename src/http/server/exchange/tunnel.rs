@@ -206,9 +206,7 @@ impl Tunnel {
                 status,
                 reason,
             };
-            if let Some(log) = &shared.settings.access_log {
-                unwind::swallow(|| exchanged.tell(log, &head, facts));
-            }
+            unwind::swallow(|| exchanged.tell(&shared.settings, &head, facts));
         }
         if let Some(span) = span {
             span.finish(|| (status, reason), || bytes);

@@ -446,7 +446,7 @@ fn finish(
         Err(Gone(reason)) => (None, Some(reason)),
     };
     let bytes = exchange.body_bytes();
-    if let (Some(mut record), Some(log)) = (record, &shared.settings.access_log) {
+    if let Some(mut record) = record {
         record.extensions = received.extensions().again();
         let facts = Facts {
             peer: exchange.peer(),
@@ -454,7 +454,7 @@ fn finish(
             status,
             reason,
         };
-        record.tell(log, &received.head, facts);
+        record.tell(&shared.settings, &received.head, facts);
     }
     match reason {
         // Counted where it was found.

@@ -1,5 +1,6 @@
 //! A request as its handler sees it.
 
+mod client;
 #[cfg(feature = "tls")]
 mod tls;
 
