@@ -2,6 +2,7 @@
 
 mod access_log;
 mod announcer;
+mod behind_proxy;
 mod connection;
 mod connection_info;
 #[cfg(feature = "tower")]

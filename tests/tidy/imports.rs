@@ -17,7 +17,14 @@ pub(crate) const ROOMS: [Rooms; 3] = [
     Rooms {
         module: "http",
         layers: &[
-            &["h1", "base64", "percent", "alarm", "stop_notice"],
+            &[
+                "h1",
+                "base64",
+                "percent",
+                "alarm",
+                "stop_notice",
+                "trusted_proxies",
+            ],
             &["cookies", "multipart", "tick"],
             &[
                 "error_kind",
@@ -43,6 +50,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
                 "announcer",
                 "end_reason",
                 "extensions",
+                "forwarded",
                 "http2_options",
                 "no_http2_options",
                 "phase",
@@ -67,7 +75,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
                 "refusal_hook",
                 "trace_hook",
             ],
-            &["shared_server", "preparing", "versions"],
+            &["shared_server", "preparing", "behind_proxy", "versions"],
         ],
         exceptions: &[],
     },

@@ -317,14 +317,23 @@ fn tell_log(
     if let Some(mut tunnel) = exchange.tunnel() {
         return tunnel.keep_log(record, &received.head, exchange.peer(), bytes);
     }
+    let Some(log) = &exchange.shared().settings.access_log else {
+        return;
+    };
     let (status, reason) = outcome(answered);
+    let peer = exchange.peer();
+    let client = exchange
+        .shared()
+        .settings
+        .client_addr(peer, Some(&received.head));
     let facts = Facts {
-        peer: exchange.peer(),
+        peer,
+        client,
         bytes,
         status,
         reason,
     };
-    record.tell(&exchange.shared().settings, &received.head, facts);
+    record.tell(log, &received.head, facts);
 }
 
 /// Drops the parameters and the values that the request got on its way, if it got any: an idle

@@ -13,8 +13,8 @@ impl<'a> Access<'a> {
     /// Prints an object of JSON in one line, for collectors of logs. A part that is not known is
     /// left out:
     ///
-    /// - `time` in UTC, to the millisecond; `peer`, its address and port; `client`, the address that
-    ///   a trusted proxy tells; `method`, `target`, `version`;
+    /// - `time` in UTC, to the millisecond; `peer`, its address and port; `client`, the address
+    ///   that a trusted proxy tells; `method`, `target`, `version`;
     /// - `status`; `received` and `sent`, the bytes of both bodies; `duration_us`;
     /// - `agent` and `referer`, fields of the request;
     /// - `id`, of the layer [`RequestIds`](crate::http::layers::RequestIds);

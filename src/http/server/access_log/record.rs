@@ -1,17 +1,17 @@
 //! Fills the access log's record of a request.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Instant, SystemTime},
 };
 
-use super::Access;
+use super::{Access, AccessLog};
 use crate::{
     http::{
         StatusCode,
         error::Error,
         h1::RequestHead,
-        server::{end_reason::EndReason, extensions::Extensions, settings::Settings},
+        server::{end_reason::EndReason, extensions::Extensions},
     },
     time,
 };
@@ -29,6 +29,7 @@ pub(crate) struct Exchanged {
 /// The facts that are known at the end.
 pub(crate) struct Facts {
     pub(crate) peer: Option<SocketAddr>,
+    pub(crate) client: Option<IpAddr>,
     /// The bytes of both bodies: received and sent.
     pub(crate) bytes: (u64, u64),
     pub(crate) status: Option<StatusCode>,
@@ -45,14 +46,11 @@ impl Exchanged {
         }
     }
 
-    pub(crate) fn tell(&self, settings: &Settings, head: &RequestHead, facts: Facts) {
-        let Some(log) = &settings.access_log else {
-            return;
-        };
+    pub(crate) fn tell(&self, log: &AccessLog, head: &RequestHead, facts: Facts) {
         let (received, sent) = facts.bytes;
         log(&Access {
             peer: facts.peer,
-            client: settings.client_addr(facts.peer, Some(head)),
+            client: facts.client,
             time: self.time,
             method: Some(head.method()),
             target: head.target(),

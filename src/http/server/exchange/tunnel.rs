@@ -202,11 +202,14 @@ impl Tunnel {
             exchanged.error = error;
             let facts = Facts {
                 peer,
+                client: shared.settings.client_addr(peer, Some(&head)),
                 bytes,
                 status,
                 reason,
             };
-            unwind::swallow(|| exchanged.tell(&shared.settings, &head, facts));
+            if let Some(log) = &shared.settings.access_log {
+                unwind::swallow(|| exchanged.tell(log, &head, facts));
+            }
         }
         if let Some(span) = span {
             span.finish(|| (status, reason), || bytes);

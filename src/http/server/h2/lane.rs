@@ -446,15 +446,18 @@ fn finish(
         Err(Gone(reason)) => (None, Some(reason)),
     };
     let bytes = exchange.body_bytes();
-    if let Some(mut record) = record {
+    if let (Some(mut record), Some(log)) = (record, &shared.settings.access_log) {
         record.extensions = received.extensions().again();
+        let peer = exchange.peer();
+        let client = shared.settings.client_addr(peer, Some(&received.head));
         let facts = Facts {
-            peer: exchange.peer(),
+            peer,
+            client,
             bytes,
             status,
             reason,
         };
-        record.tell(&shared.settings, &received.head, facts);
+        record.tell(log, &received.head, facts);
     }
     match reason {
         // Counted where it was found.
