@@ -23,6 +23,8 @@
 mod basic_auth;
 mod bearer_auth;
 mod body_limit;
+#[cfg(feature = "compress")]
+mod compression;
 mod concurrency_limit;
 mod constant_time;
 mod cors;

@@ -8,7 +8,8 @@ use std::{
 
 use annulus::{
     http::{
-        BodyWriter, Coding, Compression, HeaderValue, Request, Response, Router, StatusCode, header,
+        BodyWriter, Coding, Compression, HeaderValue, Next, Request, Response, Router, StatusCode,
+        header,
     },
     time,
 };
@@ -50,6 +51,10 @@ fn router() -> Router {
             Response::text(text()).with_status(StatusCode::PARTIAL_CONTENT)
         })
         .get("/same", async |_| Response::new(StatusCode::NOT_MODIFIED))
+        .get("/known", async |_| {
+            let tag = HeaderValue::from_static("\"v\"");
+            Response::new(StatusCode::NOT_MODIFIED).with_field(header::ETAG, tag)
+        })
         .get("/stream", async |_| {
             Response::writer(async |mut out: BodyWriter| {
                 out.write("first\n").await?;
@@ -160,6 +165,53 @@ fn answers_are_compressed_where_they_become_smaller_and_may_be() {
         (field(&head, "content-encoding"), field(&head, "vary")),
         (Some("br"), None)
     );
+}
+
+/// The client has the compressed answer, or the other one.
+#[test]
+fn a_304_has_the_tag_and_the_vary_of_the_answer_that_the_client_has() {
+    let addr = serve();
+    for (known, vary, etag) in [
+        ("W/\"v\"", Some("accept-encoding"), "W/\"v\""),
+        ("\"u\" , W/\"v\"", Some("accept-encoding"), "W/\"v\""),
+        ("\"v\"", None, "\"v\""),
+        ("W/\"u\"", None, "\"v\""),
+        ("*", None, "\"v\""),
+    ] {
+        let line = format!("{GZIP}If-None-Match: {known}\r\n");
+        let (head, _) = ask(addr, "GET", "/known", &line);
+        assert_eq!(field(&head, "vary"), vary, "{known}");
+        assert_eq!(field(&head, "etag"), Some(etag), "{known}");
+    }
+}
+
+#[test]
+fn a_layer_compresses_what_is_below_its_router() {
+    let addr = serve_by(|server| {
+        server.run_each(|| {
+            let small = async |request: Request, next: Next<'_>| {
+                let response = next.run(request).await;
+                response.with_field(header::ALLOW, HeaderValue::from_static("GET"))
+            };
+            let below = Router::new()
+                .get("/text", async |_| Response::text(text()))
+                .layer(Compression::new())
+                .layer(small);
+            router().nest("/below", below)
+        })
+    });
+    let (head, body) = ask(addr, "GET", "/below/text", GZIP);
+    assert_eq!(field(&head, "content-encoding"), Some("gzip"));
+    assert_eq!(field(&head, "allow"), Some("GET"));
+    assert_eq!(gunzip(&body), text().as_bytes());
+    let (head, body) = ask(addr, "GET", "/below/text", "");
+    assert_eq!(field(&head, "vary"), Some("accept-encoding"));
+    assert_eq!(body, text().as_bytes());
+    let (head, _) = ask(addr, "HEAD", "/below/text", GZIP);
+    assert_eq!(field(&head, "content-encoding"), Some("gzip"));
+    let (head, body) = ask(addr, "GET", "/", GZIP);
+    assert_eq!(field(&head, "content-encoding"), None);
+    assert_eq!(body, text().as_bytes());
 }
 
 #[test]

@@ -67,12 +67,16 @@ const STREAMS_MAX: usize = 64;
 ///
 /// # Examples
 ///
+/// It is a layer for a router, and [`around`](Self::around) is for any handler:
+///
 /// ```
 /// use annulus::http::{Coding, Compression, Request, Router};
 ///
-/// let pages = Router::new().get("/", async |_| "text\n".repeat(1000));
 /// let compression = Compression::new().level(Coding::Gzip, 6).also("application/x-own");
-/// let service = compression.around(pages);
+/// let pages = Router::new()
+///     .get("/", async |_| "text\n".repeat(1000))
+///     .layer(compression.clone());
+/// let service = compression.around(async |request: Request| request.path().repeat(1000));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Compression {
@@ -182,8 +186,8 @@ impl Compression {
     /// Feature: `compress`.
     pub fn around(self, handler: impl Handler) -> impl Handler {
         async move |request: Request| -> Response {
-            let wanted = Wanted::by(&request);
-            self.encode(handler.handle(request).await, &wanted)
+            let again = request.again();
+            self.apply(handler.handle(request).await, &again)
         }
     }
 
@@ -191,16 +195,16 @@ impl Compression {
     ///
     /// Feature: `compress`.
     #[must_use]
-    pub fn apply(&self, response: Response, request: &Request) -> Response {
-        self.encode(response, &Wanted::by(request))
-    }
-
-    fn encode(&self, mut response: Response, wanted: &Wanted) -> Response {
+    pub fn apply(&self, mut response: Response, request: &Request) -> Response {
+        if response.status == StatusCode::NOT_MODIFIED {
+            response.stays_encoded(request);
+        }
         if !self.fits(&response) {
             return response;
         }
+        let accepted = Accepted::by(request.head().fields());
         let here = response.bytes_here().map(Bytes::len);
-        let bytes_min = match wanted.accepted.refuses_identity() {
+        let bytes_min = match accepted.refuses_identity() {
             true => 1,
             false => self.bytes_min.max(1),
         };
@@ -209,12 +213,12 @@ impl Compression {
         }
         response.add_vary();
         let offered: Vec<Coding> = self.codings.iter().map(|(coding, _)| *coding).collect();
-        for coding in wanted.accepted.best_of(&offered) {
+        for coding in accepted.best_of(&offered) {
             let level = self.codings.iter().find(|(known, _)| *known == coding);
             let level = level.map_or(0, |(_, level)| *level);
             // None: this build has no such coding, or too many answers are under way.
             if let Some(encoder) = Lent::new(coding, level, self.streams_max) {
-                return response.encode(encoder, coding, wanted.is_head);
+                return response.encode(encoder, coding, *request.method() == Method::HEAD);
             }
         }
         response
@@ -258,21 +262,6 @@ fn forbids((name, value): &(HeaderName, HeaderValue)) -> bool {
             .split(|&byte| byte == b',')
             .any(is_no_transform),
         _ => false,
-    }
-}
-
-/// The facts of a request that its answer's compression follows.
-struct Wanted {
-    accepted: Accepted,
-    is_head: bool,
-}
-
-impl Wanted {
-    fn by(request: &Request) -> Self {
-        Self {
-            accepted: Accepted::by(request.head().fields()),
-            is_head: *request.method() == Method::HEAD,
-        }
     }
 }
 
@@ -339,13 +328,40 @@ impl Response {
         self.fields
             .retain(|(name, _)| *name != header::CONTENT_LENGTH && *name != header::ACCEPT_RANGES);
         for (name, value) in &mut self.fields {
-            if *name == header::ETAG && !value.as_bytes().starts_with(b"W/") {
-                let weak = [b"W/", value.as_bytes()].concat();
-                *value = HeaderValue::from_bytes(&weak).expect("it was a value before");
+            if *name == header::ETAG {
+                *value = weakened(value);
             }
         }
         self.fields.push((header::CONTENT_ENCODING, coding.value()));
         self
+    }
+
+    /// Gives a 304 the fields of the compressed answer that the client has, which it knows by a
+    /// weak tag (RFC 9110, section 15.4.5): with the strong one, a cache would not find that
+    /// answer to refresh it (RFC 9111, section 4.3.4).
+    fn stays_encoded(&mut self, request: &Request) {
+        let mut tags = self.fields.iter_mut();
+        let Some((_, tag)) = tags.find(|(name, _)| *name == header::ETAG) else {
+            return;
+        };
+        let weak = weakened(tag);
+        let is_weak = |part: &[u8]| part.trim_ascii() == weak.as_bytes();
+        let mut known = request.field_all("if-none-match");
+        if known.any(|field| field.split(|&byte| byte == b',').any(is_weak)) {
+            *tag = weak;
+            self.add_vary();
+        }
+    }
+}
+
+/// The weak form of a tag, which it may have already.
+fn weakened(tag: &HeaderValue) -> HeaderValue {
+    match tag.as_bytes() {
+        [b'W', b'/', ..] => tag.clone(),
+        strong => {
+            let weak = [b"W/", strong].concat();
+            HeaderValue::from_bytes(&weak).expect("it was a value before")
+        }
     }
 }
 
