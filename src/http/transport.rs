@@ -37,6 +37,7 @@ use crate::{
     buf::{Interleaved, IoBuf, IoVectored, Room, slices_of},
     driver,
     future::Either,
+    http::trusted_proxies::Peer,
     io::{ByteStream, ByteWrite as _},
     net::{AnyStream, Flood, GoneWait, Outbox, SendAll, Socket},
     pool::ManagedBuf,
@@ -444,11 +445,15 @@ impl Transport {
         }
     }
 
-    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+    pub(super) fn peer(&self) -> Peer {
         match &self.0 {
-            Kind::Socket { socket, .. } => socket.peer_addr(),
-            Kind::Other(other) => other.peer_addr(),
+            Kind::Socket { socket, .. } => peer_of(socket),
+            Kind::Other(other) => other.peer(),
         }
+    }
+
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer().addr()
     }
 
     /// Whether a handshake is under way, before which nothing else comes.
@@ -473,6 +478,15 @@ impl Transport {
             Kind::Socket { .. } => None,
             Kind::Other(other) => other.look(Layer::broken),
         }
+    }
+}
+
+/// The other end of a socket.
+fn peer_of(socket: &Socket) -> Peer {
+    match socket.peer_addr() {
+        Some(addr) => Peer::Addr(addr),
+        None if socket.is_unix() => Peer::Local,
+        None => Peer::Gone,
     }
 }
 

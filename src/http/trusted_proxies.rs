@@ -41,6 +41,26 @@ pub(crate) enum Fields {
     Forwarded,
 }
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Addr(SocketAddr),
+    /// It has no address: it is on a Unix socket, or on a stream that is no socket.
+    Local,
+    /// Its address cannot be had any more: its connection was reset.
+    #[default]
+    Gone,
+}
+
+impl Peer {
+    pub(crate) fn addr(self) -> Option<SocketAddr> {
+        match self {
+            Self::Addr(addr) => Some(addr),
+            Self::Local | Self::Gone => None,
+        }
+    }
+}
+
 /// The addresses whose first bits are those of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
@@ -138,9 +158,13 @@ impl TrustedProxies {
         self.ranges.iter().any(|range| range.contains(addr))
     }
 
-    /// Whether the peer is trusted, which has no address on a Unix socket.
-    pub(crate) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
-        peer.map_or(self.has_unix, |peer| self.contains(peer.ip()))
+    /// Whether the peer is trusted.
+    pub(crate) fn trusts(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Addr(addr) => self.contains(addr.ip()),
+            Peer::Local => self.has_unix,
+            Peer::Gone => false,
+        }
     }
 
     pub(crate) fn fields(&self) -> Fields {
@@ -228,8 +252,10 @@ mod tests {
 
     #[test]
     fn peers_without_an_address_are_those_of_unix_sockets() {
-        assert!(TrustedProxies::new().unix().trusts(None));
-        assert!(!TrustedProxies::new().loopback().private().trusts(None));
+        let addrs: TrustedProxies = "0.0.0.0/0 ::/0".parse().unwrap();
+        assert!(TrustedProxies::new().unix().trusts(Peer::Local));
+        assert!(!addrs.trusts(Peer::Local));
+        assert!(!addrs.unix().trusts(Peer::Gone));
     }
 
     #[test]

@@ -369,6 +369,10 @@ impl Socket {
     }
 
     /// The address of the other end, which a Unix socket has none of.
+    pub(crate) fn is_unix(&self) -> bool {
+        self.shared.extra.family == Family::Unix
+    }
+
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         sys::accepted_addr(self.shared.raw())
     }

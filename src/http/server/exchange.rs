@@ -57,6 +57,7 @@ use crate::{
             Transport,
             tunnelled::{Departed, MakeTunnel},
         },
+        trusted_proxies::Peer,
     },
     pool::ManagedBuf,
     time,
@@ -233,7 +234,12 @@ impl Exchange {
 
     /// The address of the client, for the access log.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.line.peer()
+        self.other_end().addr()
+    }
+
+    /// The other end of the connection, for the access log.
+    pub(crate) fn other_end(&self) -> Peer {
+        self.line.other_end()
     }
 
     /// Describes the connection, which was accepted `age` ago.

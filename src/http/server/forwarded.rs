@@ -4,12 +4,12 @@
 //! connected to from `b`, and that `b` says it was from `a`. So the list is read from its end, for
 //! as long as the addresses are those of trusted proxies.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::http::{
     TrustedProxies,
     h1::{RequestHead, is_host, trim},
-    trusted_proxies::Fields,
+    trusted_proxies::{Fields, Peer},
 };
 
 /// The addresses of a request that are looked at. More are a loop of proxies, or an attack.
@@ -29,11 +29,11 @@ pub(super) struct Client<'a> {
 /// Returns the client of a request that came from `peer`.
 pub(super) fn client<'a>(
     head: &'a RequestHead,
-    peer: Option<SocketAddr>,
+    peer: Peer,
     proxies: &TrustedProxies,
 ) -> Client<'a> {
     let nearest = Client {
-        addr: peer.map(|peer| peer.ip().to_canonical()),
+        addr: peer.addr().map(|peer| peer.ip().to_canonical()),
         ..Client::default()
     };
     if !proxies.trusts(peer) {
@@ -257,8 +257,8 @@ mod tests {
         if fields.starts_with("Forwarded") {
             proxies = proxies.forwarded();
         }
-        let peer: SocketAddr = "10.0.0.1:4711".parse().unwrap();
-        let found = client(&head, Some(peer), &proxies);
+        let peer = Peer::Addr("10.0.0.1:4711".parse().unwrap());
+        let found = client(&head, peer, &proxies);
         let (addr, is_secure, host) = expected;
         let expected = Client {
             addr: Some(addr.parse().unwrap()),

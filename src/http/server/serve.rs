@@ -315,19 +315,19 @@ fn tell_log(
     let bytes = exchange.body_bytes();
     record.extensions = received.extensions().again();
     if let Some(mut tunnel) = exchange.tunnel() {
-        return tunnel.keep_log(record, &received.head, exchange.peer(), bytes);
+        return tunnel.keep_log(record, &received.head, exchange.other_end(), bytes);
     }
     let Some(log) = &exchange.shared().settings.access_log else {
         return;
     };
     let (status, reason) = outcome(answered);
-    let peer = exchange.peer();
+    let peer = exchange.other_end();
     let client = exchange
         .shared()
         .settings
         .client_addr(peer, Some(&received.head));
     let facts = Facts {
-        peer,
+        peer: peer.addr(),
         client,
         bytes,
         status,

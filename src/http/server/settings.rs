@@ -3,11 +3,7 @@
 #[cfg(feature = "http2")]
 mod http2;
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 #[cfg(feature = "http2")]
 use super::http2_options::Options;
@@ -19,7 +15,7 @@ use super::{
 };
 use crate::http::{
     h1::{RequestError, RequestHead, Rules},
-    trusted_proxies::TrustedProxies,
+    trusted_proxies::{Peer, TrustedProxies},
 };
 
 /// When a handler's future is dropped because its client left.
@@ -86,14 +82,10 @@ impl Settings {
 
     /// The address of the client that a request came from, as far as it is known.
     #[cold]
-    pub(crate) fn client_addr(
-        &self,
-        peer: Option<SocketAddr>,
-        head: Option<&RequestHead>,
-    ) -> Option<IpAddr> {
+    pub(crate) fn client_addr(&self, peer: Peer, head: Option<&RequestHead>) -> Option<IpAddr> {
         match (&self.trusted_proxies, head) {
             (Some(proxies), Some(head)) => forwarded::client(head, peer, proxies).addr,
-            _ => peer.map(|peer| peer.ip().to_canonical()),
+            _ => peer.addr().map(|peer| peer.ip().to_canonical()),
         }
     }
 

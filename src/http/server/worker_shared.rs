@@ -22,6 +22,7 @@ use crate::{
         error_answer::ErrorAnswer,
         h1::{AnswerTo, DateCache, PlainEncoder, RequestHead, ResponseFraming},
         stop_notice::StopNotice,
+        trusted_proxies::Peer,
     },
     net::Outbox,
 };
@@ -198,7 +199,9 @@ impl Shared {
         self.count_refusal(reason);
         if let Some(log) = &self.settings.access_log {
             let peer = peer();
-            let client = self.settings.client_addr(peer, head);
+            let client = self
+                .settings
+                .client_addr(peer.map_or(Peer::Gone, Peer::Addr), head);
             log(&Access {
                 client,
                 ..Access::refused(peer, reason, head)

@@ -4,12 +4,12 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io::{self, IoSlice},
-    net::SocketAddr,
     task::{Context, Poll, Waker, ready},
 };
 
-use super::layer::Layer;
+use super::{layer::Layer, peer_of};
 use crate::{
+    http::trusted_proxies::Peer,
     io::ByteStream,
     net::Socket,
     pool::ManagedBuf,
@@ -30,11 +30,11 @@ pub(super) struct Other {
     pub(super) is_shut: Cell<bool>,
     pub(super) empty_line_count: Cell<u32>,
     /// The other end of the connection that it is a part of.
-    peer: Option<SocketAddr>,
+    peer: Option<Peer>,
 }
 
 impl Other {
-    pub(super) fn new(layer: Layer, peer: Option<SocketAddr>) -> Self {
+    pub(super) fn new(layer: Layer, peer: Option<Peer>) -> Self {
         Self {
             stream: RefCell::new(layer),
             write_turn: Semaphore::new(1),
@@ -47,9 +47,9 @@ impl Other {
     }
 
     /// The other end of the connection below.
-    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+    pub(super) fn peer(&self) -> Peer {
         self.peer
-            .or_else(|| self.ask_socket(Socket::peer_addr).flatten())
+            .unwrap_or_else(|| self.look(|layer| layer.socket().map_or(Peer::Local, peer_of)))
     }
 
     /// Looks at the stream from outside of its calls.

@@ -1,15 +1,15 @@
 //! Transports of HTTP/2: the connection, and the streams on it.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::rc::Rc;
 
 use super::{Kind, Transport, layer::Layer, other::Other};
-use crate::io::ByteStream;
+use crate::{http::trusted_proxies::Peer, io::ByteStream};
 
 impl Transport {
     /// A stream of a connection whose other end is `peer`.
-    pub(crate) fn of_stream(stream: impl ByteStream + 'static, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn of_stream(stream: impl ByteStream + 'static, peer: Peer) -> Self {
         let layer = Layer::any(Box::new(stream));
-        Self(Kind::Other(Rc::new(Other::new(layer, peer))))
+        Self(Kind::Other(Rc::new(Other::new(layer, Some(peer)))))
     }
 
     /// Whether bytes have left on it, as far as is known.

@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     io,
-    net::SocketAddr,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -13,6 +12,7 @@ use crate::{
     http::{
         server::{connection_info::ConnectionInfo, phase::Phase},
         transport::Transport,
+        trusted_proxies::Peer,
     },
     net::{Flood, GoneWait},
     pool::ManagedBuf,
@@ -31,8 +31,8 @@ pub(crate) enum Written {
 pub(super) struct Line {
     transport: RefCell<Option<Transport>>,
     phase: Cell<Phase>,
-    /// The address of the other end, for the access log.
-    peer: Cell<Option<SocketAddr>>,
+    /// The other end, for the access log.
+    peer: Cell<Peer>,
     /// For heads and writes, which never wait at the same time.
     timer: Timer,
     /// Whether the exchange's own future is being polled: what it is given then needs no wake.
@@ -50,7 +50,7 @@ impl Line {
         Self {
             transport: RefCell::new(None),
             phase: Cell::new(Phase::Idle),
-            peer: Cell::new(None),
+            peer: Cell::default(),
             timer: Timer::default(),
             is_inside: Cell::new(false),
             waker: RefCell::new(None),
@@ -62,7 +62,7 @@ impl Line {
     /// Begins with a connection, whose address the access log wants to have if `is_logged`.
     pub(super) fn begin(&self, transport: Transport, is_logged: bool) {
         if is_logged {
-            self.peer.set(transport.peer_addr());
+            self.peer.set(transport.peer());
         }
         self.transport.replace(Some(transport));
     }
@@ -155,7 +155,7 @@ impl Line {
         self.phase.replace(phase)
     }
 
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
+    pub(super) fn other_end(&self) -> Peer {
         self.peer.get()
     }
 

@@ -8,7 +8,6 @@ use std::{
     fmt,
     future::Future,
     mem,
-    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -34,6 +33,7 @@ use crate::{
             closing::close_gently,
             tunnelled::{Left, Protocol, Tunnelled},
         },
+        trusted_proxies::Peer,
     },
     net::Outbox,
     unwind,
@@ -58,7 +58,7 @@ pub(crate) struct Tunnel {
 /// The request that has become a tunnel, which ends with it.
 struct TunnelRequest {
     span: Option<RequestSpan>,
-    log: Option<(Exchanged, RequestHead, Option<SocketAddr>)>,
+    log: Option<(Exchanged, RequestHead, Peer)>,
     /// The bytes of both bodies.
     bytes: (u64, u64),
 }
@@ -80,7 +80,7 @@ impl Tunnel {
         &mut self,
         record: Exchanged,
         head: &RequestHead,
-        peer: Option<SocketAddr>,
+        peer: Peer,
         bytes: (u64, u64),
     ) {
         self.request(bytes).log = Some((record, head.clone(), peer));
@@ -201,7 +201,7 @@ impl Tunnel {
         if let Some((mut exchanged, head, peer)) = log {
             exchanged.error = error;
             let facts = Facts {
-                peer,
+                peer: peer.addr(),
                 client: shared.settings.client_addr(peer, Some(&head)),
                 bytes,
                 status,

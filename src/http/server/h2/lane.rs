@@ -88,7 +88,7 @@ impl Lane {
         let exchange = Exchange::new(Rc::clone(shared));
         exchange.set_span(span);
         let stream = UploadStream(Rc::clone(&upload));
-        exchange.attach(Transport::of_stream(stream, below.peer_addr()));
+        exchange.attach(Transport::of_stream(stream, below.peer()));
         Rc::new(Self {
             exchange,
             upload,
@@ -448,10 +448,10 @@ fn finish(
     let bytes = exchange.body_bytes();
     if let (Some(mut record), Some(log)) = (record, &shared.settings.access_log) {
         record.extensions = received.extensions().again();
-        let peer = exchange.peer();
+        let peer = exchange.other_end();
         let client = shared.settings.client_addr(peer, Some(&received.head));
         let facts = Facts {
-            peer,
+            peer: peer.addr(),
             client,
             bytes,
             status,

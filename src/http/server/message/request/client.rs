@@ -67,7 +67,7 @@ impl Request {
         }
         let peer = self
             .exchange()
-            .with_transport(|transport| Ok(transport.peer_addr()));
+            .with_transport(|transport| Ok(transport.peer()));
         Some(forwarded::client(self.head(), peer.ok()?, proxies))
     }
 }
