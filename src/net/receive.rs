@@ -365,7 +365,7 @@ impl Receive {
         match completion.res {
             res if res > 0 => match pool.received(completion) {
                 Some(bytes) => {
-                    self.count_full(bytes.len() == pool.buffer_bytes());
+                    self.count_full(bytes.byte_count() == pool.buffer_bytes());
                     Step::Bytes(bytes)
                 }
                 None => Step::Again,

@@ -90,6 +90,12 @@ impl ManagedBuf {
         }
     }
 
+    /// The number of its bytes, which takes no look at where they are.
+    #[inline]
+    pub(crate) fn byte_count(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     fn base(&self) -> *const u8 {
         match &self.memory {
             Memory::Pool(pool, id) => pool.buffer(*id),

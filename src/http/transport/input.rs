@@ -31,8 +31,12 @@ impl Input {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes().is_empty()
+        match &self.piece {
+            Some(piece) => piece.byte_count() == 0,
+            None => self.start == self.joined.len(),
+        }
     }
 
     /// Adds what was received.
@@ -55,9 +59,10 @@ impl Input {
     }
 
     /// Drops the first `count` bytes.
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         match &mut self.piece {
-            Some(piece) if count == piece.len() => self.piece = None,
+            Some(piece) if count == piece.byte_count() => self.piece = None,
             Some(piece) => piece.advance(count),
             None => {
                 self.start += count;

@@ -71,7 +71,7 @@ impl<H: Handler> Worker<H> {
             let number = match self.connections.doing(index) {
                 Some(Doing::Active(number)) => *number,
                 Some(Doing::Idle(stream)) => match stream.poll_recv(&mut context) {
-                    Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.activate(index, bytes),
+                    Poll::Ready(Ok(bytes)) if bytes.byte_count() > 0 => self.activate(index, bytes),
                     // The bytes that are still to be sent to it are waited for.
                     Poll::Ready(Ok(end)) if stream.is_sending() => self.activate(index, end),
                     Poll::Pending if stream.is_sending() && self.stopping.is_some() => {
