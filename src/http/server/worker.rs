@@ -82,10 +82,11 @@ struct Worker<H> {
     asking: VecDeque<u32>,
     answering: VecDeque<u32>,
     connections: Connections,
+    /// All exchanges by number, those that serve no connection included.
     running: slab::Slab<Running>,
     tunnels: Tunnels,
-    // Not `Spares`, whose cell would cost a request 15 instructions.
-    spare: Vec<Running>,
+    /// The numbers of those. To move the exchanges themselves would cost a request 40 instructions.
+    spare: Vec<u32>,
     burst: Burst,
     /// Until the longest idle connection has been idle too long.
     sweep: Alarm,
@@ -336,6 +337,7 @@ impl<H> Worker<H> {
     /// Resets what is under way, so that no client takes what it has for the whole, and closes the
     /// idle connections.
     fn cut_connections(&mut self) {
+        self.keep_spare(0);
         for running in self.running.drain() {
             self.shared.count_cut(running.exchange.phase());
             discard(running);
@@ -358,6 +360,16 @@ impl<H> Worker<H> {
         let jobs = mem::take(&mut self.jobs);
         self.shared
             .count(|report| report.jobs_cut += jobs.len() as u64);
+    }
+
+    /// Drops the exchanges that serve no connection, but `kept_max`: those with the lowest numbers,
+    /// so that the table of all can shrink.
+    fn keep_spare(&mut self, kept_max: usize) {
+        self.spare.sort_unstable();
+        let kept_max = kept_max.min(self.spare.len());
+        for number in self.spare.drain(kept_max..) {
+            drop(self.running.remove(number as usize));
+        }
     }
 }
 

@@ -33,7 +33,8 @@ impl<H: Handler> Worker<H> {
     /// that ask for one, and each kind sends about half of what a turn may send: a client that asks
     /// for little has it soon, whatever the others take.
     pub(super) fn serve_woken(&mut self, woken: &mut Vec<u32>) {
-        self.shared.begin_turn(self.running.len());
+        self.shared
+            .begin_turn(self.running.len() - self.spare.len());
         while !self.shared.is_turn_half_over() {
             match self.asking.pop_front() {
                 Some(index) => self.serve(index, Whose::Asking),
@@ -178,33 +179,39 @@ impl<H: Handler> Worker<H> {
 
     /// Gives an idle connection to an exchange, and returns that one's number.
     fn activate(&mut self, index: u32, bytes: ManagedBuf) -> u32 {
-        let mut running = self.spare.pop().unwrap_or_else(|| {
-            let exchange = Exchange::new(Rc::clone(&self.shared));
-            let serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::clone(&self.handler)));
-            Running {
-                exchange,
-                serving,
-                index,
-            }
-        });
+        let number = self.spare.pop().unwrap_or_else(|| self.make_exchange());
+        let running = &mut self.running[number as usize];
         running.index = index;
-        let exchange = Rc::clone(&running.exchange);
-        let number = u32::try_from(self.running.insert(running))
-            .expect("there are no more exchanges than connections");
         let stream = self
             .connections
             .activate(index, number)
             .expect("the connection was idle");
-        exchange.set_span(self.connections.span(index));
-        exchange.give(stream, bytes);
+        running.exchange.set_span(self.connections.span(index));
+        running.exchange.give(stream, bytes);
         number
     }
 
+    /// Makes one more exchange, and returns its number.
+    #[cold]
+    fn make_exchange(&mut self) -> u32 {
+        let exchange = Exchange::new(Rc::clone(&self.shared));
+        let serving = Box::pin(serve_all(Rc::clone(&exchange), Rc::clone(&self.handler)));
+        let index = 0;
+        let running = Running {
+            exchange,
+            serving,
+            index,
+        };
+        let number = u32::try_from(self.running.insert(running));
+        number.expect("there are no more exchanges than connections")
+    }
+
+    /// Keeps an exchange that serves no connection any more, unless there are many such.
     fn recycle(&mut self, number: u32) {
-        let running = self.running.remove(number as usize);
         if self.spare.len() < SPARE_MAX {
-            self.spare.push(running);
+            self.spare.push(number);
         } else {
+            drop(self.running.remove(number as usize));
             self.burst.note_dropped(1);
         }
     }

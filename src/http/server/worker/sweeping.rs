@@ -218,13 +218,14 @@ impl<H: Handler> Worker<H> {
 
     /// Gives back the memory that a burst of requests needed.
     pub(super) fn look_at_burst(&mut self, context: &mut Context<'_>) {
-        let (running, spare) = (self.running.len(), self.spare.len());
+        let spare = self.spare.len();
+        let running = self.running.len() - spare;
         self.burst.note_dropped(self.shared.outbox.take_dropped());
         self.burst.note_body_bytes(self.shared.take_body_bytes());
         let Poll::Ready(over) = self.burst.poll_over(running, spare, context) else {
             return;
         };
-        self.spare.truncate(over.kept_max);
+        self.keep_spare(over.kept_max);
         if over.gives_back {
             // Timers that were armed in the burst stand behind all of its own. They are armed anew.
             self.sweep.clear();
