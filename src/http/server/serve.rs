@@ -107,7 +107,7 @@ async fn serve<H: Handler>(
                 // The answer is written once, where it is, since it is large. An async function
                 // around this would cost a request 55 instructions.
                 let mut driven = None;
-                let handled = {
+                let ended = {
                     let mut answer = pin!(span.around(handler.handle(request)));
                     let poll = |context: &mut Context<'_>| {
                         Poll::Ready(exchange.poll_inside(answer.as_mut(), context, &mut driven))
@@ -119,15 +119,15 @@ async fn serve<H: Handler>(
                         drive(exchange, answer, &mut driven, &mut gathered).await
                     }
                 };
-                span.note_error(|| error_of(&driven));
-                take_error(&mut record, &mut driven);
+                note_error(&span, &mut record, &mut driven);
                 let answered = match answer_at_once(exchange, &received.head, &mut driven) {
                     Some(answered) => Ok(answered),
-                    None => answer_late(exchange, received, handled, driven, &mut gathered).await,
+                    None => write_late(exchange, received, ended, &mut driven, &mut gathered).await,
                 };
                 finish(exchange, received, record, &answered);
                 end_span(exchange, span, &answered);
                 forget(exchange, received);
+                end(driven);
                 answered?.2
             }
         };
@@ -244,16 +244,24 @@ async fn drive<F: Future<Output = Response>>(
     Ok(())
 }
 
+/// Drops an answer that was written, if it was not written late.
+#[inline(always)]
+fn end(driven: Option<Driven<Response>>) {
+    if let Some(Driven::Done(response)) = driven {
+        response.end();
+    }
+}
+
 /// Writes an answer that is not whole.
-async fn answer_late(
+async fn write_late(
     exchange: &Rc<Exchange>,
     received: &Rc<Received>,
-    handled: Result<(), Gone>,
-    driven: Option<Driven<Response>>,
+    ended: Result<(), Gone>,
+    driven: &mut Option<Driven<Response>>,
     gathered: &mut Gathered,
 ) -> Result<Answered, Gone> {
-    handled?;
-    let answered = answer(exchange, received, driven).await;
+    ended?;
+    let answered = answer(exchange, received, driven.take()).await;
     gathered.note_wait(exchange);
     answered
 }
@@ -266,9 +274,14 @@ fn error_of(driven: &Option<Driven<Response>>) -> Option<&Error> {
     }
 }
 
-/// Moves the error of a failed handler to the record of the access log.
+/// Tells the span of the error of a failed handler, and moves it to the record of the access log.
 #[inline]
-fn take_error(record: &mut Option<Exchanged>, driven: &mut Option<Driven<Response>>) {
+fn note_error(
+    span: &RequestSpan,
+    record: &mut Option<Exchanged>,
+    driven: &mut Option<Driven<Response>>,
+) {
+    span.note_error(|| error_of(driven));
     if let (Some(record), Some(Driven::Done(response))) = (record, driven) {
         record.error = response.take_error();
     }
