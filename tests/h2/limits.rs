@@ -81,6 +81,53 @@ fn rapid_resets_end_the_connection() {
 }
 
 #[test]
+fn handlers_that_go_on_after_a_reset_count_as_streams() {
+    run_each(async || {
+        let begun = Rc::new(Cell::new(0));
+        let count = begun.clone();
+        let handler = async move |request: Request| -> &'static str {
+            request.keep_running();
+            count.set(count.get() + 1);
+            pending().await
+        };
+        let mut peer = Peer::new(handler).await;
+        for number in 0..300 {
+            let stream = 2 * number + 1;
+            peer.send(get(stream, "/")).await;
+            peer.ping().await;
+            peer.send(reset(stream, CANCEL)).await;
+        }
+        assert_eq!(begun.get(), 128);
+        peer.send(get(601, "/")).await;
+        let refused = peer.until(|frame| frame.stream == 601).await;
+        assert_eq!(refused.last().unwrap().code(), Some(REFUSED_STREAM));
+    });
+}
+
+#[test]
+fn a_stream_in_place_of_one_that_was_reset_is_served() {
+    run_each(async || {
+        let handler = async |request: Request| match request.path() {
+            "/" => "hello",
+            _ => pending().await,
+        };
+        let http2 = Http2 {
+            concurrent_streams_max: 1,
+            ..Http2::default()
+        };
+        let mut peer = Peer::greeted(with(http2), &[], handler).await;
+        for number in 0..20 {
+            let stream = 4 * number + 1;
+            peer.send(get(stream, "/wait")).await;
+            peer.ping().await;
+            peer.send([reset(stream, CANCEL), get(stream + 2, "/")].concat())
+                .await;
+            assert!(peer.body(stream + 2).await.1, "{number}");
+        }
+    });
+}
+
+#[test]
 fn answered_requests_make_up_for_resets() {
     run_each(async || {
         let handler = async |request: Request| match request.path() {

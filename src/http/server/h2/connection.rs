@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::{
     answer::DateValue,
-    lane::{Ended, Lane, Serving, serve_all},
+    lane::{Asked, Ended, Lane, Serving, serve_all},
     wire::{Line, Wire},
 };
 use crate::{
@@ -53,6 +53,8 @@ pub(super) struct Http2Connection<H> {
     lanes: slab::Slab<Running>,
     /// The lanes without a stream.
     spare: Vec<u32>,
+    /// A stream for which there is no lane, until those that were woken have had their turn.
+    held: Option<Asked>,
     wakes: IndexWakes,
     /// The waker of the last poll.
     waker: Option<Waker>,
@@ -126,6 +128,7 @@ impl<H: Handler> Http2Connection<H> {
             date: Rc::default(),
             lanes: slab::Slab::new(),
             spare: Vec::new(),
+            held: None,
             wakes: IndexWakes::new(),
             waker: None,
             ping: None,
@@ -166,16 +169,16 @@ impl<H: Handler> Http2Connection<H> {
     /// Lets the protocol go on, and begins the streams that have come. True if there may be more.
     fn accept(&mut self, context: &mut Context<'_>) -> bool {
         for _ in 0..STREAMS_PER_ROUND {
+            if self.held.is_some() {
+                return true;
+            }
             let State::Open(connection) = &mut self.state else {
                 return false;
             };
             match connection.poll_accept(context) {
                 Poll::Pending => return false,
-                Poll::Ready(Some(Ok(asked))) => {
-                    let index = self.spare.pop().unwrap_or_else(|| self.add_lane());
-                    self.lanes[index as usize].lane.give(asked);
-                    self.wakes.waker(index).wake();
-                }
+                Poll::Ready(Some(Ok(asked))) if self.has_room() => self.begin(asked),
+                Poll::Ready(Some(Ok(asked))) => self.held = Some(asked),
                 Poll::Ready(end) => {
                     self.is_broken = matches!(&end, Some(Err(error)) if error.is_io());
                     self.state = State::Over;
@@ -183,6 +186,28 @@ impl<H: Handler> Http2Connection<H> {
             }
         }
         true
+    }
+
+    /// Whether one more stream may be served. The crate counts those that its client has not reset,
+    /// and a handler may go on after that.
+    fn has_room(&self) -> bool {
+        let streams_max = self.shared.settings.http2.http2.concurrent_streams_max;
+        self.active_count() < streams_max as usize
+    }
+
+    fn begin(&mut self, asked: Asked) {
+        let index = self.spare.pop().unwrap_or_else(|| self.add_lane());
+        self.lanes[index as usize].lane.give(asked);
+        self.wakes.waker(index).wake();
+    }
+
+    /// Begins the stream that waits for a lane, or refuses it if none has become free.
+    fn begin_held(&mut self) {
+        match self.held.take() {
+            Some(asked) if self.has_room() => self.begin(asked),
+            Some((_, mut respond)) => respond.send_reset(Reason::REFUSED_STREAM),
+            None => {}
+        }
     }
 
     fn add_lane(&mut self) -> u32 {
@@ -214,6 +239,7 @@ impl<H: Handler> Http2Connection<H> {
                 self.rest(index);
             }
         }
+        self.begin_held();
     }
 
     /// Keeps a lane for the next stream, or drops it.

@@ -48,7 +48,7 @@ use crate::http::{
 };
 
 /// A stream that is to be served.
-type Asked = (Head<RecvStream>, SendResponse<Bytes>);
+pub(super) type Asked = (Head<RecvStream>, SendResponse<Bytes>);
 
 /// The future of a lane, in a box that it never leaves.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()>>>;
