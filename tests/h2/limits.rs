@@ -4,7 +4,8 @@ use std::{cell::Cell, future::pending, rc::Rc, time::Duration};
 
 use annulus::{
     http::{BodyWriter, Connection, Http2, Limits, Request, Response, Timeouts},
-    time,
+    io::duplex,
+    spawn, time,
 };
 
 use crate::{frames::*, support::run_each};
@@ -221,6 +222,63 @@ fn an_idle_connection_is_told_to_go() {
         assert!(peer.body(1).await.1);
         // It answers no ping, and is closed nevertheless.
         assert_eq!(farewell(&mut peer).await, Some(NO_ERROR));
+    });
+}
+
+#[test]
+fn a_request_that_meets_the_farewell_is_served() {
+    stopped_each(async || {
+        let timeouts = Timeouts {
+            idle: Duration::from_secs(3),
+            ..Timeouts::default()
+        };
+        let handler = async |_: Request| {
+            time::sleep(Duration::from_secs(20)).await;
+            "hi"
+        };
+        let connection = Connection::new().timeouts(timeouts);
+        let mut peer = Peer::greeted(connection, &[], handler).await;
+        let told = peer.until(|frame| frame.kind == PING).await;
+        assert!(told.iter().any(|frame| frame.kind == GOAWAY));
+        // It was on its way when the connection was told to go.
+        peer.send(get(1, "/")).await;
+        let ping = told.last().unwrap().payload.clone();
+        peer.send(frame(PING, ACK, 0, &ping)).await;
+        assert_eq!(peer.body(1).await, (b"hi".to_vec(), true));
+        let begun = time::now();
+        assert_eq!(farewell(&mut peer).await, None);
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    });
+}
+
+#[test]
+fn the_last_bytes_of_an_answer_wait_for_a_slow_client() {
+    stopped_each(async || {
+        let timeouts = Timeouts {
+            idle: Duration::from_secs(3),
+            write: Duration::from_secs(30),
+            ..Timeouts::default()
+        };
+        let (near, far) = duplex(1000);
+        let connection = Connection::new().timeouts(timeouts);
+        let served = spawn(connection.serve(far, async |_: Request| vec![b'x'; 30_000]));
+        let greeting = [PREFACE, &settings(&[])].concat();
+        near.write_all(&[greeting, get(1, "/")].concat())
+            .await
+            .unwrap();
+        let mut got = 0;
+        while got < 30_000 {
+            time::sleep(Duration::from_secs(1)).await;
+            let more = near.recv().await.unwrap();
+            assert!(!more.is_empty(), "{got}");
+            got += more.iter().filter(|&&byte| byte == b'x').count();
+        }
+        // It waits no longer than a write may for one that takes nothing.
+        near.write_all(&get(3, "/")).await.unwrap();
+        let begun = time::now();
+        served.await.unwrap();
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(60), "{waited:?}");
     });
 }
 

@@ -63,8 +63,8 @@ pub(super) struct Http2Connection<H> {
     wait: Wait,
     /// The requests that the client has reset, less those that it has let come to an end.
     resets: u32,
-    /// It was told that the server stops.
-    is_stopping: bool,
+    /// The client is told that it can send no more requests.
+    is_leaving: bool,
     /// It ends with its streams, and no client waits for more.
     is_broken: bool,
 }
@@ -91,10 +91,14 @@ enum Wait {
     Request(Option<Tick>),
     /// Bytes come while requests are under way.
     Bytes(Option<Tick>),
+    /// The client takes the rest of the answers.
+    Taken(Option<Tick>),
     /// Bytes come after a ping.
     Pong(Option<Tick>),
-    /// The client closes.
+    /// The client closes, and no request is under way.
     Close(Option<Tick>),
+    /// The connection ends, whatever is under way.
+    Cut(Option<Tick>),
 }
 
 impl Wait {
@@ -103,8 +107,10 @@ impl Wait {
             Self::Handshake(due)
             | Self::Request(due)
             | Self::Bytes(due)
+            | Self::Taken(due)
             | Self::Pong(due)
-            | Self::Close(due) => due,
+            | Self::Close(due)
+            | Self::Cut(due) => due,
         }
     }
 }
@@ -134,7 +140,7 @@ impl<H: Handler> Http2Connection<H> {
             ping: None,
             wait: Wait::Handshake(Tick::now().after(head_timeout)),
             resets: 0,
-            is_stopping: false,
+            is_leaving: false,
             is_broken: false,
         }
     }
@@ -157,7 +163,7 @@ impl<H: Handler> Http2Connection<H> {
             }
             Poll::Ready(Ok(mut connection)) => {
                 self.ping = connection.ping_pong();
-                if self.is_stopping {
+                if self.is_leaving {
                     connection.graceful_shutdown();
                 }
                 self.state = State::Open(Box::new(connection));
@@ -262,7 +268,7 @@ impl<H: Handler> Http2Connection<H> {
         if self.resets > self.shared.settings.http2.http2.resets_max {
             if let State::Open(connection) = &mut self.state {
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                self.wait = Wait::Close(Tick::now().after(FAREWELL));
+                self.wait = Wait::Cut(Tick::now().after(FAREWELL));
             }
         }
     }
@@ -279,12 +285,24 @@ impl<H: Handler> Http2Connection<H> {
         let has_pong = pong.is_some_and(|pong| pong.is_ready());
         let is_idle = self.lanes.len() == self.spare.len();
         let heard = self.line.heard();
+        let taken = self.line.blocked().filter(|_| is_idle);
+        let taken = taken.map(|since| since.after(timeouts.write));
         self.wait = match self.wait {
-            Wait::Close(due) if due.is_some_and(|due| due <= now) => return true,
-            Wait::Close(due) => Wait::Close(due),
+            Wait::Cut(due) if due.is_some_and(|due| due <= now) => return true,
+            Wait::Cut(due) => Wait::Cut(due),
+            // The streams are over, and their last bytes are still here.
+            _ if taken.is_some() => match taken.flatten() {
+                Some(due) if due <= now => return true,
+                due => Wait::Taken(due),
+            },
+            Wait::Close(due) if is_idle && due.is_some_and(|due| due <= now) => return true,
+            Wait::Close(due) if is_idle => Wait::Close(due),
+            // A request that was on its way when the client was told is served.
+            _ if is_idle && self.is_leaving => Wait::Close(now.after(FAREWELL)),
             Wait::Request(due) if is_idle && due.is_some_and(|due| due <= now) => {
                 self.shared.count(|report| report.timed_out += 1);
                 connection.graceful_shutdown();
+                self.is_leaving = true;
                 wake(context);
                 Wait::Close(now.after(FAREWELL))
             }
@@ -397,7 +415,7 @@ impl<H: Handler> Tunnelled for Http2Connection<H> {
     }
 
     fn stop(&mut self) {
-        self.is_stopping = true;
+        self.is_leaving = true;
         if let State::Open(connection) = &mut self.state {
             connection.graceful_shutdown();
         }

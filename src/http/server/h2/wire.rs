@@ -21,6 +21,8 @@ pub(super) struct Line {
     pub(super) transport: Transport,
     /// The tick at which bytes came last.
     heard: Cell<Tick>,
+    /// Since when a write waits for the peer to take bytes.
+    blocked: Cell<Option<Tick>>,
 }
 
 impl Line {
@@ -28,12 +30,18 @@ impl Line {
         Rc::new(Self {
             transport,
             heard: Cell::new(Tick::now()),
+            blocked: Cell::new(None),
         })
     }
 
     /// The tick at which bytes came last.
     pub(super) fn heard(&self) -> Tick {
         self.heard.get()
+    }
+
+    /// Since when a write waits for the peer to take bytes.
+    pub(super) fn blocked(&self) -> Option<Tick> {
+        self.blocked.get()
     }
 }
 
@@ -85,6 +93,12 @@ impl AsyncRead for Wire {
 
 impl Wire {
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let blocked = &self.line.blocked;
+        if written.is_pending() {
+            blocked.set(blocked.get().or_else(|| Some(Tick::now())));
+        } else {
+            blocked.set(None);
+        }
         if let Poll::Ready(Ok(count)) = &written {
             self.shared.count_sent(*count);
         }
