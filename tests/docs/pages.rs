@@ -4,14 +4,27 @@ use std::{fs, path::Path};
 
 use crate::{read, suites};
 
-/// The pages of `docs/` that are modules of the documentation, in the order of their names.
-fn shown_pages() -> Vec<String> {
-    let source = read("src/docs.rs");
+/// The pages of `docs/` that a source file lists, in its order.
+fn listed_pages(source: &str) -> Vec<String> {
+    let source = read(source);
     let (_, list) = source.split_once("pages! {").expect("it lists the pages");
     list.split_whitespace()
         .filter(|word| *word != "}")
         .map(str::to_owned)
         .collect()
+}
+
+/// The pages of `docs/`, in the order of their names.
+fn pages() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let paths = fs::read_dir(folder).unwrap();
+    let paths = paths.map(|entry| entry.unwrap().path());
+    let pages = paths.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut pages: Vec<String> = pages
+        .map(|page| page.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    pages.sort();
+    pages
 }
 
 /// The features that `Cargo.toml` declares, without the list of defaults.
@@ -127,7 +140,7 @@ fn links_lead_to_files_that_exist() {
 /// same text leads to the file here and to the module in rustdoc.
 #[test]
 fn links_between_shown_pages_work_in_rustdoc() {
-    let (pages, source) = (shown_pages(), read("src/docs.rs"));
+    let (pages, source) = (listed_pages("src/docs.rs"), read("src/docs.rs"));
     assert!(pages.len() > 7, "{pages:?}");
     for page in &pages {
         let text = read(&format!("docs/{page}.md"));
@@ -152,18 +165,45 @@ fn links_between_shown_pages_work_in_rustdoc() {
 
 #[test]
 fn every_page_is_shown_but_that_for_contributors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let entries = fs::read_dir(folder).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let pages = paths.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    let mut pages: Vec<String> = pages
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
-        .filter(|name| name != "style")
-        .collect();
-    pages.sort();
-    let mut shown = shown_pages();
+    let mut pages = pages();
+    pages.retain(|page| page != "style");
+    let mut shown = listed_pages("src/docs.rs");
     shown.sort();
     assert_eq!(shown, pages);
+}
+
+/// Whether a page has a block that rustdoc takes for Rust.
+fn has_rust(page: &str) -> bool {
+    let mut fences = page.lines().filter_map(|line| line.strip_prefix("```"));
+    let is_rust = |opening: &str| opening.is_empty() || opening.starts_with("rust");
+    std::iter::from_fn(|| {
+        let opening = fences.next()?;
+        fences.next();
+        Some(opening)
+    })
+    .any(is_rust)
+}
+
+/// The suite `guide` plays the guide, whose blocks are the files of programs.
+#[test]
+fn the_rust_of_every_page_is_compiled() {
+    let mut pages = pages();
+    pages.retain(|page| page != "guide" && has_rust(&read(&format!("docs/{page}.md"))));
+    assert_eq!(listed_pages("examples/ecosystem/src/lib.rs"), pages);
+}
+
+#[test]
+fn blocks_of_rust_are_found() {
+    for (page, expected) in [
+        ("```rust\nfn f() {}\n```\n", true),
+        ("```rust,no_run\nfn f() {}\n```\n", true),
+        ("```\nfn f() {}\n```\n", true),
+        ("```text\na\n```\nb\n```console\nc\n```\n", false),
+        ("```text\na\n```\n```rust\nfn f() {}\n```\n", true),
+        ("no block", false),
+    ] {
+        assert_eq!(has_rust(page), expected, "{page}");
+    }
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub mod websocket;
 #[cfg(feature = "zeromq")]
 pub mod zeromq;
 
-/// A page whose blocks of Rust are compiled.
+/// A page whose blocks of Rust are doc tests. The suite `docs` of the crate compares this list with
+/// the folder.
 macro_rules! pages {
     ($($name:ident)*) => {$(
         #[cfg(doctest)]
@@ -31,8 +32,17 @@ macro_rules! pages {
 }
 
 pages! {
+    cancellation
     cores
+    files
     from_tokio
     observability
+    operating
     real_time
+    services
 }
+
+/// The readme, whose blocks of Rust are doc tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub mod readme {}
