@@ -202,6 +202,7 @@ pub mod health;
 pub mod layers;
 mod multipart;
 mod percent;
+mod proxy_header;
 mod representation;
 mod server;
 mod stop_notice;
@@ -223,6 +224,7 @@ pub use error::{Cause, Error, Result};
 pub use error_kind::ErrorKind;
 pub use h1::{BodyError, HeadError, Leniency, Limits, RequestError, ResponseError};
 pub use multipart::MultipartError;
+pub use proxy_header::ProxyHeader;
 pub use representation::{CachePolicy, Coding, ETag};
 #[cfg(feature = "compress")]
 pub use server::Compression;

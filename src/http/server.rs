@@ -28,6 +28,7 @@ mod no_h2;
 #[cfg(not(feature = "http2"))]
 mod no_http2_options;
 mod phase;
+mod prefaces;
 mod preparing;
 mod refusal_hook;
 mod refusals;

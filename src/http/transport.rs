@@ -7,11 +7,13 @@ mod file;
 pub(crate) mod input;
 #[cfg(feature = "tls")]
 #[path = "transport/tls.rs"]
-mod layer;
+pub(crate) mod layer;
 #[cfg(not(feature = "tls"))]
 #[path = "transport/no_tls.rs"]
 mod layer;
 mod other;
+mod plain;
+pub(crate) mod proxied;
 #[cfg(feature = "http2")]
 mod streamed;
 pub(crate) mod tunnelled;
@@ -59,12 +61,17 @@ enum Kind {
     Other(Rc<Other>),
 }
 
-/// The reason why a connection cannot go on with TLS.
+/// The reason why a connection cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS makes it"))]
+#[cfg_attr(
+    not(feature = "tls"),
+    expect(dead_code, reason = "TLS makes the other two")
+)]
 pub(crate) enum Broken {
     /// Its client does not speak TLS.
     Plain,
+    /// The proxy has sent no header of the PROXY protocol.
+    ProxyHeader,
     /// Its client has broken TLS, or refused something by it, and knows why.
     Told,
 }
@@ -482,7 +489,7 @@ impl Transport {
 }
 
 /// The other end of a socket.
-fn peer_of(socket: &Socket) -> Peer {
+pub(super) fn peer_of(socket: &Socket) -> Peer {
     match socket.peer_addr() {
         Some(addr) => Peer::Addr(addr),
         None if socket.is_unix() => Peer::Local,

@@ -53,6 +53,22 @@ impl Incoming {
         Self::Silent { socket, endpoint }
     }
 
+    /// Of a connection some of whose bytes were received. It is made even when they are no TLS, so
+    /// that its client can be told.
+    pub(crate) fn after(
+        socket: Socket,
+        endpoint: Rc<Endpoint>,
+        received: &[u8],
+    ) -> (Self, io::Result<()>) {
+        let mut incoming = Self::new(socket, endpoint);
+        let greeted = if received.is_empty() {
+            Ok(())
+        } else {
+            incoming.greet(received)
+        };
+        (incoming, greeted)
+    }
+
     /// Waits until the handshake is over.
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&mut TlsStream>> {
         loop {

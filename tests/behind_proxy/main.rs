@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod proxy_protocol;
+
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,

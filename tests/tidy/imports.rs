@@ -24,6 +24,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
                 "alarm",
                 "stop_notice",
                 "trusted_proxies",
+                "proxy_header",
             ],
             &["cookies", "multipart", "tick"],
             &[
@@ -58,7 +59,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
                 "timeouts",
                 "tls",
             ],
-            &["report", "access_log", "refusals", "trace"],
+            &["report", "access_log", "refusals", "trace", "prefaces"],
             &["connection_info", "settings"],
             &["worker_shared"],
             &["exchange", "job"],

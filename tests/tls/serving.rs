@@ -13,8 +13,8 @@ use std::{
 use annulus::{
     Cores,
     http::{
-        Client, Connection, EndReason, Event, EventSender, Report, Request, Response, Server,
-        ServerHandle,
+        Client, Connection, EndReason, Event, EventSender, ProxyHeader, Report, Request, Response,
+        Server, ServerHandle,
         websocket::{CloseCode, WebSocket},
     },
     io::Reader,
@@ -494,4 +494,69 @@ fn a_client_that_leaves_at_any_moment_of_its_handshake_harms_no_other() {
     });
     let report = server.stop();
     assert_eq!((report.answered, report.refused()), (1, 0), "{report}");
+}
+
+#[test]
+fn a_header_of_the_proxy_protocol_stands_before_tls() {
+    let Some(certificates) = Certificates::get() else {
+        return;
+    };
+    let config = secure(certificates).build().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (note, noted) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let served = thread::spawn(move || {
+        let server = Server::new()
+            .listen_tls_on([listener], &config)
+            .proxy_protocol("loopback".parse().unwrap())
+            .access_log(move |access| note.send(access.reason).unwrap())
+            .cores(Cores::Count(1));
+        tell.send(server.handle()).unwrap();
+        server.run(async |request: Request| format!("{:?}", request.peer_addr()))
+    });
+    let handle: ServerHandle = told.recv_timeout(BOUND).unwrap();
+    run(async {
+        for apart in [false, true] {
+            let client = Client::builder()
+                .tls(trusting(certificates).build().unwrap())
+                .connect_by(move |_| async move {
+                    let header = ProxyHeader::new(
+                        "203.0.113.7:5123".parse().unwrap(),
+                        "198.51.100.1:443".parse().unwrap(),
+                    );
+                    let stream = net::TcpStream::connect(addr).await?;
+                    stream.set_nodelay(true)?;
+                    let header = header.to_bytes();
+                    let end = if apart { 5 } else { header.len() };
+                    stream.write_all(header[..end].to_vec()).await?;
+                    stream.write_all(header[end..].to_vec()).await?;
+                    Ok(stream)
+                })
+                .build();
+            let response = client.get("https://localhost/").send().await.unwrap();
+            let text = response.text().await.unwrap();
+            assert_eq!(text, "Some(203.0.113.7:5123)");
+            assert_eq!(noted.recv_timeout(BOUND).unwrap(), None);
+        }
+    });
+    // Plain HTTP in one piece with the header is told so, and TLS without one gets no answer.
+    for (bytes, expected) in [
+        (
+            &b"PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n\r\n"[..],
+            EndReason::PlainHttp,
+        ),
+        (b"\x16\x03\x01", EndReason::ProxyHeader),
+    ] {
+        let mut stream = connect(addr);
+        stream.write_all(bytes).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let is_told = answer.starts_with(b"HTTP/1.1 400 ");
+        assert_eq!(is_told, expected == EndReason::PlainHttp);
+        assert_eq!(noted.recv_timeout(BOUND).unwrap(), Some(expected));
+    }
+    handle.stop(Duration::from_secs(9));
+    served.join().unwrap().unwrap();
 }

@@ -47,6 +47,9 @@ pub enum EndReason {
     HandshakeFailed,
     /// The client did not finish its TLS handshake in time.
     HandshakeTimeout,
+    /// A proxy sent other bytes than a header of the PROXY protocol, or none in time. Its
+    /// connection is closed without an answer.
+    ProxyHeader,
 }
 
 impl EndReason {
@@ -67,6 +70,7 @@ impl EndReason {
             Self::PlainHttp => "plain-http",
             Self::HandshakeFailed => "handshake-failed",
             Self::HandshakeTimeout => "handshake-timeout",
+            Self::ProxyHeader => "proxy-header",
         }
     }
 
@@ -86,6 +90,7 @@ impl EndReason {
             Self::Overloaded => "the server is overloaded",
             Self::PlainHttp => "expected TLS, found plain HTTP: the address begins with https://",
             Self::HandshakeFailed => "expected a TLS handshake, found a broken or refused one",
+            Self::ProxyHeader => "expected a header of the PROXY protocol, found none",
             Self::HandshakeTimeout => "expected a whole TLS handshake, found none in time",
         }
     }
@@ -99,7 +104,7 @@ impl EndReason {
             | Self::WriteTimeout
             | Self::ClientGone
             | Self::HandshakeTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::PlainHttp | Self::HandshakeFailed => StatusCode::BAD_REQUEST,
+            Self::PlainHttp | Self::HandshakeFailed | Self::ProxyHeader => StatusCode::BAD_REQUEST,
             Self::ConnectUnsupported => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
@@ -186,6 +191,7 @@ mod tests {
             (EndReason::PlainHttp, 400, true),
             (EndReason::HandshakeFailed, 400, true),
             (EndReason::HandshakeTimeout, 408, true),
+            (EndReason::ProxyHeader, 400, true),
         ];
         for (reason, status, closes) in all {
             let reject = reason.reject();

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Server, tls::Tls};
+use super::{Server, prefaces::Prefaces};
 use crate::{
     net::{
         self, Acceptor, Balance, InheritedSocket, JOIN_TIMEOUT, Loads, TcpListenOptions,
@@ -30,12 +30,8 @@ pub(super) enum Place {
     Path(PathBuf),
     /// Listening sockets that the caller made.
     Sockets(io::Result<Vec<OwnedFd>>),
-    /// One of those whose clients speak TLS.
-    #[cfg_attr(
-        not(feature = "tls"),
-        expect(dead_code, reason = "`listen_tls` makes it")
-    )]
-    Secured(Box<Place>, Tls),
+    /// One of those whose clients speak another protocol before HTTP.
+    Prefaced(Box<Place>, Prefaces),
 }
 
 /// A listening socket, before it belongs to a worker.
@@ -48,8 +44,8 @@ pub(super) enum Listening {
         balance: Arc<Balance>,
         worker: usize,
     },
-    /// One whose clients speak TLS.
-    Secured(Box<Listening>, Tls),
+    /// One whose clients speak another protocol before HTTP.
+    Prefaced(Box<Listening>, Prefaces),
 }
 
 /// The options of a server's listening sockets.
@@ -143,7 +139,7 @@ impl Options {
         let balances = self.policy.balances().filter(|_| cores.len() > 1);
         let loads = balances.map(|figure| Loads::new(cores.len(), figure));
         for place in places {
-            let (place, tls) = place.split();
+            let (place, prefaces) = place.split();
             let mut added: Vec<Vec<Listening>> = Vec::new();
             added.resize_with(cores.len(), Vec::new);
             match place {
@@ -166,10 +162,14 @@ impl Options {
                         self.share(&Listening::of(socket), loads.as_ref(), &mut added)?;
                     }
                 }
-                Place::Secured(..) => unreachable!("a place has TLS once"),
+                Place::Prefaced(..) => unreachable!("its prefaces were taken off"),
             }
             for (worker, added) in workers.iter_mut().zip(added) {
-                worker.extend(added.into_iter().map(|socket| socket.secured(tls.as_ref())));
+                worker.extend(
+                    added
+                        .into_iter()
+                        .map(|socket| socket.prefaced(prefaces.as_ref())),
+                );
             }
         }
         if workers.iter().any(Vec::is_empty) {
@@ -288,17 +288,25 @@ impl Place {
         Self::Sockets(sockets)
     }
 
-    /// The place, and the TLS that its clients speak.
-    fn split(self) -> (Self, Option<Tls>) {
+    /// Changes what its clients speak before HTTP.
+    pub(super) fn prefaced(self, change: impl FnOnce(&mut Prefaces)) -> Self {
+        let (place, prefaces) = self.split();
+        let mut prefaces = prefaces.unwrap_or_default();
+        change(&mut prefaces);
+        Self::Prefaced(Box::new(place), prefaces)
+    }
+
+    /// The place, and what its clients speak before HTTP.
+    fn split(self) -> (Self, Option<Prefaces>) {
         match self {
-            Self::Secured(place, tls) => (*place, Some(tls)),
+            Self::Prefaced(place, prefaces) => (*place, Some(prefaces)),
             place => (place, None),
         }
     }
 
     fn v4_ports(&self) -> impl Iterator<Item = u16> + '_ {
         let place = match self {
-            Self::Secured(place, _) => place,
+            Self::Prefaced(place, _) => place,
             place => place,
         };
         let addrs = match place {
@@ -327,14 +335,16 @@ impl Listening {
             Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
             Self::Unix(listener) => Self::Unix(listener.try_clone()?),
             Self::Balanced { socket, .. } => return socket.try_clone(),
-            Self::Secured(socket, tls) => return Ok(socket.try_clone()?.secured(Some(tls))),
+            Self::Prefaced(socket, prefaces) => {
+                return Ok(socket.try_clone()?.prefaced(Some(prefaces)));
+            }
         })
     }
 
-    /// The same socket, for clients that speak TLS if there is any.
-    fn secured(self, tls: Option<&Tls>) -> Self {
-        match tls {
-            Some(tls) => Self::Secured(Box::new(self), tls.clone()),
+    /// The same socket, for clients that speak this before HTTP.
+    fn prefaced(self, prefaces: Option<&Prefaces>) -> Self {
+        match prefaces {
+            Some(prefaces) => Self::Prefaced(Box::new(self), prefaces.clone()),
             None => self,
         }
     }
@@ -344,15 +354,15 @@ impl Listening {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(_) => None,
-            Self::Balanced { socket, .. } | Self::Secured(socket, _) => socket.local_addr(),
+            Self::Balanced { socket, .. } | Self::Prefaced(socket, _) => socket.local_addr(),
         }
     }
 
-    /// Gives it to this thread's runtime, with the TLS that its clients speak.
-    pub(super) fn into_acceptor(self) -> io::Result<(Acceptor, Option<Tls>)> {
-        let (socket, tls) = match self {
-            Self::Secured(socket, tls) => (*socket, Some(tls)),
-            socket => (socket, None),
+    /// Gives it to this thread's runtime, with what its clients speak before HTTP.
+    pub(super) fn into_acceptor(self) -> io::Result<(Acceptor, Prefaces)> {
+        let (socket, prefaces) = match self {
+            Self::Prefaced(socket, prefaces) => (*socket, prefaces),
+            socket => (socket, Prefaces::default()),
         };
         let acceptor = match socket {
             Self::Tcp(listener) => Acceptor::from_tcp(listener)?,
@@ -362,16 +372,16 @@ impl Listening {
                 balance,
                 worker,
             } => socket.balanced(&balance, worker)?,
-            Self::Secured(..) => unreachable!("a socket has TLS once"),
+            Self::Prefaced(..) => unreachable!("its prefaces were taken off"),
         };
-        Ok((acceptor, tls))
+        Ok((acceptor, prefaces))
     }
 
     fn balanced(self, balance: &Arc<Balance>, worker: usize) -> io::Result<Acceptor> {
         match self {
             Self::Tcp(listener) => Acceptor::balanced_tcp(listener, balance, worker),
             Self::Unix(listener) => Acceptor::balanced_unix(listener, balance, worker),
-            Self::Balanced { socket, .. } | Self::Secured(socket, _) => {
+            Self::Balanced { socket, .. } | Self::Prefaced(socket, _) => {
                 socket.balanced(balance, worker)
             }
         }
@@ -384,7 +394,7 @@ impl fmt::Debug for Place {
             Self::Addrs(addrs) => addrs.fmt(f),
             Self::Path(path) => path.fmt(f),
             Self::Sockets(sockets) => sockets.fmt(f),
-            Self::Secured(place, _) => place.fmt(f),
+            Self::Prefaced(place, _) => place.fmt(f),
         }
     }
 }

@@ -2,7 +2,13 @@
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
-use crate::{http::transport::Transport, net::Socket};
+use crate::{
+    http::transport::{
+        Transport,
+        proxied::{Begin, plain},
+    },
+    net::Socket,
+};
 
 /// The TLS of an address, on its way to the workers. Without the feature none is made.
 #[derive(Clone, Debug)]
@@ -21,6 +27,10 @@ impl Tls {
 impl Secured {
     pub(super) fn transport(&self, socket: Socket) -> Transport {
         socket.into()
+    }
+
+    pub(super) fn begin(&self) -> Begin {
+        Rc::new(|socket, unread| (plain(socket, unread), Ok(())))
     }
 
     pub(super) fn handshake_timeout(&self) -> Duration {

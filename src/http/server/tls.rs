@@ -3,7 +3,7 @@
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use crate::{
-    http::transport::Transport,
+    http::transport::{Transport, layer::secured, proxied::Begin},
     net::Socket,
     tls::{
         ServerConfig,
@@ -33,6 +33,12 @@ impl Secured {
     /// The connection of a client that was accepted.
     pub(super) fn transport(&self, socket: Socket) -> Transport {
         Incoming::new(socket, Rc::clone(&self.0)).into()
+    }
+
+    /// The function that begins TLS after a header of the PROXY protocol.
+    pub(super) fn begin(&self) -> Begin {
+        let endpoint = Rc::clone(&self.0);
+        Rc::new(move |socket, unread| secured(socket, &endpoint, &unread))
     }
 
     /// Time that a client has for its handshake.

@@ -33,10 +33,10 @@ use super::{
     job::{self, Job},
     message::handler::Handler,
     phase::Phase,
+    prefaces::Prefaces,
     report::Report,
     serve::Serving,
     settings::Settings,
-    tls::Tls,
     worker_shared::Shared,
 };
 use crate::{
@@ -114,7 +114,7 @@ const HANDSHAKES_PER_TURN: u32 = 8;
 /// Serves what `listeners` accept, until `inbox` brings an order to stop or a listener fails, which
 /// `inbox` is told then.
 pub(super) async fn serve<H: Handler>(
-    listeners: Vec<(Acceptor, Option<Tls>)>,
+    listeners: Vec<(Acceptor, Prefaces)>,
     handler: H,
     settings: Settings,
     admission: Admission,
@@ -381,11 +381,11 @@ impl<H> Drop for Worker<H> {
 }
 
 /// The listeners of a worker, and the count of their handshakes.
-fn listeners_of(listeners: Vec<(Acceptor, Option<Tls>)>) -> (Vec<Listener>, Rc<Cell<u32>>) {
+fn listeners_of(listeners: Vec<(Acceptor, Prefaces)>) -> (Vec<Listener>, Rc<Cell<u32>>) {
     let left = Rc::new(Cell::new(HANDSHAKES_PER_TURN));
     let listeners = listeners
         .into_iter()
-        .map(|(acceptor, tls)| Listener::new(acceptor, tls, &left))
+        .map(|(acceptor, prefaces)| Listener::new(acceptor, prefaces, &left))
         .collect();
     (listeners, left)
 }

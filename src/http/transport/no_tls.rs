@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::Broken;
+use super::{Broken, plain::Plain, proxied::Proxied};
 use crate::{
     io::{ByteRead, ByteStream, ByteWrite},
     net::Socket,
@@ -13,7 +13,13 @@ use crate::{
 };
 
 /// A stream that is no socket.
-pub(super) struct Layer(Box<dyn ByteStream>);
+pub(super) enum Layer {
+    Any(Box<dyn ByteStream>),
+    /// A socket, some of whose bytes were received before.
+    Plain(Box<Plain>),
+    /// A connection that begins with a header of the PROXY protocol.
+    Proxied(Box<Proxied>),
+}
 
 impl Layer {
     /// Of a stream that is treated apart, of which there is none.
@@ -23,19 +29,43 @@ impl Layer {
 
     /// Of any other stream.
     pub(super) fn any(stream: Box<dyn ByteStream>) -> Self {
-        Self(stream)
+        Self::Any(stream)
+    }
+
+    fn stream(&mut self) -> &mut dyn ByteStream {
+        match self {
+            Self::Any(stream) => &mut **stream,
+            Self::Plain(plain) => &mut **plain,
+            Self::Proxied(proxied) => &mut **proxied,
+        }
+    }
+
+    /// The connection that begins with a header of the PROXY protocol, if it is one.
+    pub(super) fn proxied(&self) -> Option<&Proxied> {
+        match self {
+            Self::Proxied(proxied) => Some(proxied),
+            _ => None,
+        }
     }
 
     pub(super) fn socket(&self) -> Option<&Socket> {
-        None
+        match self {
+            Self::Any(_) => None,
+            Self::Plain(plain) => Some(&plain.socket),
+            Self::Proxied(proxied) => proxied.socket(),
+        }
     }
 
     pub(super) fn has_early(&self) -> bool {
-        false
+        match self {
+            Self::Any(_) => false,
+            Self::Plain(plain) => !plain.unread.is_empty(),
+            Self::Proxied(proxied) => proxied.begun().is_some_and(Self::has_early),
+        }
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
-        false
+        self.proxied().is_some_and(Proxied::is_waiting)
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -43,19 +73,20 @@ impl Layer {
     }
 
     pub(super) fn broken(&self) -> Option<Broken> {
-        None
+        let is_malformed = self.proxied().is_some_and(Proxied::is_malformed);
+        is_malformed.then_some(Broken::ProxyHeader)
     }
 }
 
 impl ByteRead for Layer {
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
-        self.0.poll_recv(context)
+        self.stream().poll_recv(context)
     }
 }
 
 impl ByteWrite for Layer {
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_write(context, bytes)
+        self.stream().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -63,18 +94,22 @@ impl ByteWrite for Layer {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll_write_vectored(context, slices)
+        self.stream().poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        match self {
+            Self::Any(stream) => stream.is_write_vectored(),
+            Self::Plain(plain) => plain.is_write_vectored(),
+            Self::Proxied(proxied) => proxied.is_write_vectored(),
+        }
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_flush(context)
+        self.stream().poll_flush(context)
     }
 
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_shutdown(context)
+        self.stream().poll_shutdown(context)
     }
 }

@@ -4,12 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io::{self, IoSlice},
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
-use super::{layer::Layer, peer_of};
+use super::{Transport, layer::Layer, peer_of, proxied::Proxied};
 use crate::{
-    http::trusted_proxies::Peer,
+    http::{proxy_header::ProxyHeader, trusted_proxies::Peer},
     io::ByteStream,
     net::Socket,
     pool::ManagedBuf,
@@ -31,6 +32,8 @@ pub(super) struct Other {
     pub(super) empty_line_count: Cell<u32>,
     /// The other end of the connection that it is a part of.
     peer: Option<Peer>,
+    /// The header of the PROXY protocol that that connection began with.
+    header: Option<Rc<ProxyHeader>>,
 }
 
 impl Other {
@@ -43,13 +46,39 @@ impl Other {
             is_shut: Cell::new(false),
             empty_line_count: Cell::new(0),
             peer,
+            header: None,
         }
+    }
+
+    /// A part of the connection `below`.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(dead_code, reason = "HTTP/2 makes such parts")
+    )]
+    pub(super) fn above(layer: Layer, below: &Transport) -> Self {
+        Self {
+            header: below.proxy_header(),
+            ..Self::new(layer, Some(below.peer()))
+        }
+    }
+
+    /// The header of the PROXY protocol that the connection began with.
+    pub(super) fn proxy_header(&self) -> Option<Rc<ProxyHeader>> {
+        let own = self.look(|layer| layer.proxied()?.header().cloned());
+        own.or_else(|| self.header.clone())
     }
 
     /// The other end of the connection below.
     pub(super) fn peer(&self) -> Peer {
-        self.peer
-            .unwrap_or_else(|| self.look(|layer| layer.socket().map_or(Peer::Local, peer_of)))
+        let peer_of_layer = |layer: &Layer| {
+            let header = layer.proxied().and_then(Proxied::header);
+            match (header.and_then(|header| header.source), layer.socket()) {
+                (Some(source), _) => Peer::Addr(source),
+                (None, Some(socket)) => peer_of(socket),
+                (None, None) => Peer::Local,
+            }
+        };
+        self.peer.unwrap_or_else(|| self.look(peer_of_layer))
     }
 
     /// Looks at the stream from outside of its calls.

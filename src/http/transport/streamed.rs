@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use super::{Kind, Transport, layer::Layer, other::Other};
-use crate::{http::trusted_proxies::Peer, io::ByteStream};
+use crate::io::ByteStream;
 
 impl Transport {
-    /// A stream of a connection whose other end is `peer`.
-    pub(crate) fn of_stream(stream: impl ByteStream + 'static, peer: Peer) -> Self {
+    /// A stream of the connection `below`.
+    pub(crate) fn of_stream(stream: impl ByteStream + 'static, below: &Self) -> Self {
         let layer = Layer::any(Box::new(stream));
-        Self(Kind::Other(Rc::new(Other::new(layer, Some(peer)))))
+        Self(Kind::Other(Rc::new(Other::above(layer, below))))
     }
 
     /// Whether bytes have left on it, as far as is known.

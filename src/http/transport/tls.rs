@@ -3,21 +3,33 @@
 use std::{
     any::Any,
     io::{self, IoSlice},
+    rc::Rc,
     task::{Context, Poll},
 };
 
-use super::{Broken, Kind, Transport};
+use super::{
+    Broken, Kind, Transport,
+    plain::Plain,
+    proxied::{Begun, Proxied},
+};
 use crate::{
     io::{ByteRead, ByteStream, ByteWrite},
     net::Socket,
     pool::ManagedBuf,
-    tls::{HandshakeInfo, TlsStream, incoming::Incoming},
+    tls::{
+        HandshakeInfo, TlsStream,
+        incoming::{Endpoint, Incoming},
+    },
 };
 
 /// A stream that is no socket.
 pub(super) enum Layer {
     Tls(Incoming),
     Any(Box<dyn ByteStream>),
+    /// A socket, some of whose bytes were received before.
+    Plain(Box<Plain>),
+    /// A connection that begins with a header of the PROXY protocol.
+    Proxied(Box<Proxied>),
 }
 
 impl Layer {
@@ -44,29 +56,50 @@ impl Layer {
         match self {
             Self::Tls(tls) => tls,
             Self::Any(stream) => &mut **stream,
+            Self::Plain(plain) => &mut **plain,
+            Self::Proxied(proxied) => &mut **proxied,
         }
     }
 
     fn tls(&self) -> Option<&Incoming> {
         match self {
             Self::Tls(tls) => Some(tls),
-            Self::Any(_) => None,
+            Self::Any(_) | Self::Plain(_) => None,
+            Self::Proxied(proxied) => proxied.begun()?.tls(),
         }
     }
 
-    /// The socket below TLS, if there is one.
+    /// The connection that begins with a header of the PROXY protocol, if it is one.
+    pub(super) fn proxied(&self) -> Option<&Proxied> {
+        match self {
+            Self::Proxied(proxied) => Some(proxied),
+            _ => None,
+        }
+    }
+
+    /// The socket below, if there is one.
     pub(super) fn socket(&self) -> Option<&Socket> {
-        self.tls()?.socket()
+        match self {
+            Self::Tls(tls) => tls.socket(),
+            Self::Any(_) => None,
+            Self::Plain(plain) => Some(&plain.socket),
+            Self::Proxied(proxied) => proxied.socket(),
+        }
     }
 
     /// Whether data waits to be taken.
     pub(super) fn has_early(&self) -> bool {
-        self.tls().is_some_and(Incoming::has_early)
+        match self {
+            Self::Plain(plain) => !plain.unread.is_empty(),
+            Self::Proxied(proxied) => proxied.begun().is_some_and(Self::has_early),
+            _ => self.tls().is_some_and(Incoming::has_early),
+        }
     }
 
     /// Whether a handshake is under way.
     pub(super) fn is_handshaking(&self) -> bool {
-        self.tls().is_some_and(Incoming::is_handshaking)
+        self.proxied().is_some_and(Proxied::is_waiting)
+            || self.tls().is_some_and(Incoming::is_handshaking)
     }
 
     /// Whether it is TLS, also while its handshake is under way.
@@ -76,12 +109,25 @@ impl Layer {
 
     /// Why it cannot go on with TLS, if it cannot.
     pub(super) fn broken(&self) -> Option<Broken> {
+        if self.proxied().is_some_and(Proxied::is_malformed) {
+            return Some(Broken::ProxyHeader);
+        }
         match self.tls()? {
             tls if tls.is_plain() => Some(Broken::Plain),
             tls if tls.is_broken() => Some(Broken::Told),
             _ => None,
         }
     }
+}
+
+/// The stream after a header of the PROXY protocol, which speaks TLS by `endpoint`.
+pub(crate) fn secured(
+    socket: Socket,
+    endpoint: &Rc<Endpoint>,
+    unread: &[u8],
+) -> (Begun, io::Result<()>) {
+    let (incoming, result) = Incoming::after(socket, Rc::clone(endpoint), unread);
+    (Begun(Layer::Tls(incoming)), result)
 }
 
 impl Transport {
@@ -117,6 +163,8 @@ impl ByteWrite for Layer {
         match self {
             Self::Tls(tls) => tls.is_write_vectored(),
             Self::Any(stream) => stream.is_write_vectored(),
+            Self::Plain(plain) => plain.is_write_vectored(),
+            Self::Proxied(proxied) => proxied.is_write_vectored(),
         }
     }
 

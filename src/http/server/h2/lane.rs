@@ -88,7 +88,7 @@ impl Lane {
         let exchange = Exchange::new(Rc::clone(shared));
         exchange.set_span(span);
         let stream = UploadStream(Rc::clone(&upload));
-        exchange.attach(Transport::of_stream(stream, below.peer()));
+        exchange.attach(Transport::of_stream(stream, below));
         Rc::new(Self {
             exchange,
             upload,

@@ -59,6 +59,7 @@ impl Server {
     }
 
     fn listen_secured(self, place: Place, config: &ServerConfig) -> Self {
-        self.listen_at(Place::Secured(Box::new(place), Tls(config.clone())))
+        let tls = Tls(config.clone());
+        self.listen_at(place.prefaced(|prefaces| prefaces.tls = Some(tls)))
     }
 }

@@ -39,6 +39,11 @@ pub(crate) fn end_broken(
     if broken == Broken::Plain {
         return Some(Box::pin(answer(transport, EndReason::PlainHttp, shared)));
     }
+    if broken == Broken::ProxyHeader {
+        // It is of a protocol that is not known, so it gets no answer.
+        shared.note_refusal(|| transport.peer_addr(), EndReason::ProxyHeader, None);
+        return None;
+    }
     if transport.is_handshaking() {
         let reason = EndReason::HandshakeFailed;
         shared.note_refusal(|| transport.peer_addr(), reason, None);

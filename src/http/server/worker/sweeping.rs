@@ -151,10 +151,12 @@ impl<H: Handler> Worker<H> {
     fn close_handshake(&mut self, index: u32) {
         if let Doing::Idle(transport) = self.connections.remove(index) {
             let peer = || transport.peer_addr();
-            let note = || {
-                self.shared
-                    .note_refusal(peer, EndReason::HandshakeTimeout, None)
+            let reason = if transport.waits_for_proxy_header() {
+                EndReason::ProxyHeader
+            } else {
+                EndReason::HandshakeTimeout
             };
+            let note = || self.shared.note_refusal(peer, reason, None);
             // The access log is the user's and may panic.
             unwind::swallow(note);
         }

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use super::Request;
-use crate::http::server::forwarded::{self, Client};
+use crate::http::{
+    proxy_header::ProxyHeader,
+    server::forwarded::{self, Client},
+};
 
 impl Request {
     /// Returns the address of the client: behind proxies that
@@ -49,6 +52,20 @@ impl Request {
     pub fn host(&self) -> Option<&str> {
         let told = self.forwarded().and_then(|client| client.host);
         told.or_else(|| self.authority())
+    }
+
+    /// Returns the header of the PROXY protocol that the connection began with
+    /// ([`Server::proxy_protocol`](crate::http::Server::proxy_protocol)). None without one, and once
+    /// the connection has been handed over or is gone.
+    #[must_use]
+    pub fn proxy_header(&self) -> Option<ProxyHeader> {
+        if !self.is_current() {
+            return None;
+        }
+        let header = self
+            .exchange()
+            .with_transport(|transport| Ok(transport.proxy_header()));
+        header.ok().flatten().map(|header| (*header).clone())
     }
 
     fn is_over_tls(&self) -> bool {
