@@ -9,7 +9,7 @@ fn listed_pages(source: &str) -> Vec<String> {
     let source = read(source);
     let (_, list) = source.split_once("pages! {").expect("it lists the pages");
     list.split_whitespace()
-        .filter(|word| *word != "}")
+        .take_while(|word| *word != "}")
         .map(str::to_owned)
         .collect()
 }
