@@ -8,9 +8,15 @@ mod support;
 mod swaps;
 mod tools;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, rc::Rc};
 
-use annulus::http::{CachePolicy, Coding, Files, Request, Response, Router, serve_file};
+use annulus::{
+    Runtime,
+    http::{
+        CachePolicy, Coding, Files, Handler as _, Request, Response, Router, serve_file,
+        test::TestClient,
+    },
+};
 
 use site::{Answer, LARGE, MODIFIED, Site, ask, kinds, large, on_each_driver, serve};
 
@@ -502,6 +508,31 @@ fn a_folder_that_is_not_there_is_the_servers_fault() {
         let root = site.path("nowhere");
         let addr = serve(kind, move || Router::new().files("/", Files::new(&root)));
         assert_eq!(get(addr, "/hello.txt", "").status, 500);
+    }
+}
+
+#[test]
+fn a_folder_is_served_by_one_runtime_after_the_other() {
+    let site = Site::new("files-runtimes");
+    let root = site.path("root");
+    std::fs::write(root.join("wide.bin"), vec![b'x'; 300_000]).unwrap();
+    for kind in kinds() {
+        let router = Rc::new(Router::new().files("/", Files::new(&root)));
+        for round in 0..3 {
+            let runtime = Runtime::builder().driver(kind).build().unwrap();
+            let router = Rc::clone(&router);
+            runtime.block_on(async {
+                let client = TestClient::new(async move |request: Request| {
+                    let router = Rc::clone(&router);
+                    router.handle(request).await
+                });
+                for (path, len) in [("/hello.txt", 12), ("/wide.bin", 300_000)] {
+                    let answer = client.get(path).send().await.unwrap();
+                    assert_eq!(answer.status(), 200, "{path} {round}");
+                    assert_eq!(answer.bytes().await.unwrap().len(), len, "{path} {round}");
+                }
+            });
+        }
     }
 }
 

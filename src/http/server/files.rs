@@ -5,10 +5,12 @@ mod cache;
 mod file_path;
 mod found;
 mod mounted;
+mod place;
 mod serve_file;
 
 use std::{
     borrow::Cow,
+    cell::RefCell,
     ffi::OsStr,
     fmt, io,
     os::unix::ffi::OsStrExt as _,
@@ -28,13 +30,13 @@ use crate::{
         header,
         representation::{CachePolicy, Coding, coding::Accepted, content_type::extension},
     },
-    sync::OnceCell,
     sys::errno,
 };
-use cache::{Cache, Variants};
+use cache::Variants;
 use file_path::{FilePath, with_slash};
 use found::{Dress, Found};
 pub(crate) use mounted::Mounted;
+use place::Place;
 pub use serve_file::serve_file;
 
 /// How long a file that was found is used again without a look at the folder.
@@ -70,14 +72,13 @@ const VALIDITY: Duration = Duration::from_secs(1);
 /// ```
 pub struct Files {
     folder: PathBuf,
-    dir: OnceCell<Dir>,
+    place: RefCell<Rc<Place>>,
     index: Vec<String>,
     codings: Vec<Coding>,
     cache_policy: Box<dyn Fn(&str) -> CachePolicy>,
     fallback: Option<String>,
     not_found: Option<String>,
     validity: Duration,
-    cache: Rc<Cache>,
 }
 
 /// The outcome of the search for a path.
@@ -96,14 +97,13 @@ impl Files {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
-            dir: OnceCell::new(),
+            place: RefCell::new(Rc::new(Place::new())),
             index: vec!["index.html".to_owned()],
             codings: Vec::new(),
             cache_policy: Box::new(|_| CachePolicy::Unsaid),
             fallback: None,
             not_found: None,
             validity: VALIDITY,
-            cache: Rc::default(),
         }
     }
 
@@ -168,14 +168,24 @@ impl Files {
         }
     }
 
+    /// The handles of the runtime that runs now. Those of an earlier one are dropped.
+    fn place(&self) -> Rc<Place> {
+        let mut place = self.place.borrow_mut();
+        if !place.is_here() {
+            *place = Rc::new(Place::new());
+        }
+        Rc::clone(&place)
+    }
+
     async fn try_answer(&self, request: &Request, sent: &str) -> Result<Response> {
-        if let Some(variants) = self.cache.find(sent) {
+        let place = self.place();
+        if let Some(variants) = place.cache.find(sent) {
             return Ok(self.chosen(request, &variants));
         }
         match self.search(sent).await? {
             Search::File(variants) => {
                 if !self.validity.is_zero() {
-                    self.cache.keep(sent, &variants, self.validity);
+                    place.cache.keep(sent, &variants, self.validity);
                 }
                 Ok(self.chosen(request, &variants))
             }
@@ -234,7 +244,8 @@ impl Files {
 
     /// Opens what is at `path`; none when nothing is that may be served.
     async fn open(&self, path: &FilePath) -> Result<Option<File>> {
-        let dir = self
+        let place = self.place();
+        let dir = place
             .dir
             .get_or_try_init(async || self.open_dir().await)
             .await?;
@@ -327,12 +338,13 @@ impl Files {
     /// A file that is named here and not by a request.
     async fn page(&self, name: &str) -> Result<Option<Rc<Variants>>> {
         // No request's path is without a slash at its start.
-        if let Some(variants) = self.cache.find(name) {
+        let place = self.place();
+        if let Some(variants) = place.cache.find(name) {
             return Ok(Some(variants));
         }
         let variants = self.load(&FilePath::named(name)).await?;
         if let (Some(variants), false) = (&variants, self.validity.is_zero()) {
-            self.cache.keep(name, variants, self.validity);
+            place.cache.keep(name, variants, self.validity);
         }
         Ok(variants)
     }
