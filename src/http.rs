@@ -95,12 +95,12 @@
 //!
 //! # HTTP/2
 //!
-//! With the feature `http2` a [`Server`] and a [`Connection`] also speak HTTP/2 with clients that
-//! begin with its preface (RFC 9113, section 3.3), such as gRPC's, `curl --http2-prior-knowledge`
-//! and proxies that were told so. Handlers, requests, bodies and answers are the same:
-//! [`Request::version`] tells. `Http2` has the limits, and `Server::http_versions` chooses what is
-//! spoken. Over TLS there is HTTP/1.1 only: a preface is refused there, and ALPN does not offer
-//! `h2`.
+//! With the feature `http2` a [`Server`] and a [`Connection`] also speak HTTP/2: over TLS with
+//! clients that choose it in their handshake (ALPN), as browsers do, and without TLS with clients
+//! that begin with its preface (RFC 9113, section 3.3), such as gRPC's,
+//! `curl --http2-prior-knowledge` and proxies that are set to it. Handlers, requests, bodies and
+//! answers are the same: [`Request::version`] tells. `Http2` has the limits, and
+//! `Server::http_versions` chooses what is spoken.
 //!
 //! A connection has many requests at once, each a stream. A client that resets a stream drops its
 //! handler, an answer that fails in the middle resets its stream, and neither touches the others. A
@@ -161,7 +161,7 @@
 //! Answers are compressed by [`Compression`], with the feature `compress`, and
 //! [`Server::listen_tls`] serves `https`, with the feature `tls`.
 //!
-//! Not here: HTTP/2 over TLS, HTTP/2 in the client.
+//! Not here: HTTP/2 in the client.
 //!
 //! # The two sides
 //!

@@ -79,7 +79,7 @@
 //! | Feature | It brings |
 //! |---|---|
 //! | `http`, on by default | `http`: the HTTP/1.1 server and client |
-//! | `http2` | HTTP/2 for the server, beside HTTP/1.1, with the same handlers; without TLS |
+//! | `http2` | HTTP/2 for the server, beside HTTP/1.1, with the same handlers; by ALPN over TLS |
 //! | `json` | JSON in the bodies of requests and responses, on both sides; queries, forms and parameters as types of serde's |
 //! | `signed-cookies` | `http::CookieSigner`: cookies that clients cannot change |
 //! | `compress` | Compressed answers, responses and WebSocket messages: gzip, brotli; zstd for the client |

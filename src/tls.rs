@@ -83,6 +83,7 @@ pub use hello::ClientHello;
 
 pub use server_builder::ServerConfigBuilder;
 pub use server_config::ServerConfig;
+pub(crate) use server_config::Spoken;
 pub use tls_stream::TlsStream;
 pub use version::Version;
 

@@ -49,6 +49,7 @@ mod tls;
 mod trace;
 #[cfg(feature = "tracing")]
 mod trace_hook;
+mod unserved;
 #[cfg(feature = "http2")]
 mod versions;
 mod worker;

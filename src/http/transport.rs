@@ -74,6 +74,8 @@ pub(crate) enum Broken {
     ProxyHeader,
     /// Its client has broken TLS, or refused something by it, and knows why.
     Told,
+    /// Its client has agreed on HTTP/2 in its handshake, and begins with something else.
+    Preface,
 }
 
 impl From<Socket> for Transport {
@@ -479,7 +481,15 @@ impl Transport {
         }
     }
 
-    /// Why it cannot go on with TLS, if it cannot. Bytes go without TLS then.
+    /// Whether its client has agreed on HTTP/2 in its handshake.
+    pub(super) fn has_agreed_on_http2(&self) -> bool {
+        match &self.0 {
+            Kind::Socket { .. } => false,
+            Kind::Other(other) => other.look(Layer::has_agreed_on_http2),
+        }
+    }
+
+    /// Why it cannot go on, if it cannot. Where TLS is broken, bytes go without it then.
     pub(super) fn broken(&self) -> Option<Broken> {
         match &self.0 {
             Kind::Socket { .. } => None,

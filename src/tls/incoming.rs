@@ -15,8 +15,9 @@ use std::{
 };
 
 use super::{
-    Carrier, HandshakeInfo, ServerConfig, TlsStream,
+    Carrier, HandshakeInfo, ServerConfig, Spoken, TlsStream,
     acceptor::{self, Acceptor},
+    server_config::HTTP_2,
 };
 use crate::{
     io::{ByteRead, ByteWrite},
@@ -24,9 +25,14 @@ use crate::{
     pool::ManagedBuf,
 };
 
+/// The first bytes of a client of HTTP/2 (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// An address that a worker accepts at.
 pub(crate) struct Endpoint {
     pub(crate) config: ServerConfig,
+    /// The versions of HTTP that are offered there.
+    pub(crate) spoken: Spoken,
     /// How many handshakes may begin until all other connections have had their turn.
     pub(crate) handshakes_left: Rc<Cell<u32>>,
 }
@@ -41,11 +47,70 @@ pub(crate) enum Incoming {
     /// A part of the first message has come.
     Greeting(Box<(Acceptor, Rc<Endpoint>)>),
     /// The handshake has begun.
-    Open(Box<TlsStream>),
+    Open(Box<Opened>),
     /// The client has sent something that is no TLS.
     Plain(Box<Carrier>),
     /// It is gone.
     Gone,
+}
+
+/// A stream with TLS, which holds its client to the protocol that the handshake has chosen.
+pub(crate) struct Opened {
+    stream: TlsStream,
+    preface: Preface,
+}
+
+/// The preface of HTTP/2, with which a client begins that has agreed on that version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Preface {
+    /// Nothing has come.
+    Unread,
+    /// So many bytes of it have come.
+    Part(usize),
+    /// It is complete, or none is to come.
+    Over,
+    /// Something else came in its place.
+    Missing,
+}
+
+impl Preface {
+    /// Looks at the next bytes of a client that has agreed on `protocol`. False if they are
+    /// something else than the preface that has to come.
+    fn takes(&mut self, bytes: &[u8], protocol: Option<&[u8]>) -> bool {
+        let before = match *self {
+            Self::Unread if protocol == Some(HTTP_2) => 0,
+            Self::Part(before) => before,
+            Self::Unread => {
+                *self = Self::Over;
+                return true;
+            }
+            Self::Over | Self::Missing => return true,
+        };
+        let rest = &PREFACE[before..];
+        let count = rest.len().min(bytes.len());
+        *self = match rest[..count] == bytes[..count] {
+            false => Self::Missing,
+            true if count == rest.len() => Self::Over,
+            true => Self::Part(before + count),
+        };
+        *self != Self::Missing
+    }
+}
+
+impl Opened {
+    fn new(stream: TlsStream) -> Box<Self> {
+        let preface = Preface::Unread;
+        Box::new(Self { stream, preface })
+    }
+
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ManagedBuf>> {
+        let received = ready!(self.stream.poll_recv(context))?;
+        if self.preface.takes(&received, self.stream.alpn()) {
+            return Poll::Ready(Ok(received));
+        }
+        let text = "expected the preface of HTTP/2, which the handshake has chosen";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)))
+    }
 }
 
 impl Incoming {
@@ -70,7 +135,7 @@ impl Incoming {
     }
 
     /// Waits until the handshake is over.
-    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&mut TlsStream>> {
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&mut Opened>> {
         loop {
             match self {
                 Self::Silent { socket, .. } => {
@@ -92,17 +157,18 @@ impl Incoming {
                         return Poll::Ready(Err(acceptor::gone()));
                     };
                     let (acceptor, endpoint) = *greeting;
-                    *self = Self::Open(Box::new(acceptor.begin(endpoint.config.of_http())?));
+                    let config = endpoint.config.of_http(endpoint.spoken);
+                    *self = Self::Open(Opened::new(acceptor.begin(config)?));
                 }
-                Self::Open(stream) if stream.is_ready() => break,
-                Self::Open(stream) => ready!(stream.poll_handshake(context))?,
+                Self::Open(opened) if opened.stream.is_ready() => break,
+                Self::Open(opened) => ready!(opened.stream.poll_handshake(context))?,
                 Self::Plain(_) | Self::Gone => {
                     return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
                 }
             }
         }
         match self {
-            Self::Open(stream) => Poll::Ready(Ok(stream)),
+            Self::Open(opened) => Poll::Ready(Ok(opened)),
             _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -126,7 +192,7 @@ impl Incoming {
     /// Whether the handshake is not over yet.
     pub(crate) fn is_handshaking(&self) -> bool {
         match self {
-            Self::Open(stream) => !stream.is_ready(),
+            Self::Open(opened) => !opened.stream.is_ready(),
             _ => true,
         }
     }
@@ -140,13 +206,26 @@ impl Incoming {
     /// Whether its client has broken TLS, or refused something by it. It was told so, and what it
     /// still sends is read without TLS once the other direction has ended.
     pub(crate) fn is_broken(&self) -> bool {
-        matches!(self, Self::Open(stream) if stream.is_broken())
+        matches!(self, Self::Open(opened) if opened.stream.is_broken())
+    }
+
+    /// Whether its client has agreed on HTTP/2.
+    pub(crate) fn has_agreed_on_http2(&self) -> bool {
+        match self {
+            Self::Open(opened) => opened.stream.alpn() == Some(HTTP_2),
+            _ => false,
+        }
+    }
+
+    /// Whether its client has agreed on HTTP/2 and speaks something else.
+    pub(crate) fn lacks_preface(&self) -> bool {
+        matches!(self, Self::Open(opened) if opened.preface == Preface::Missing)
     }
 
     /// The facts of the handshake, once it is over.
     pub(crate) fn info(&self) -> Option<HandshakeInfo> {
         match self {
-            Self::Open(stream) if stream.is_ready() => Some(stream.info()),
+            Self::Open(opened) if opened.stream.is_ready() => Some(opened.stream.info()),
             _ => None,
         }
     }
@@ -156,7 +235,7 @@ impl Incoming {
         match self {
             Self::Silent { socket, .. } => Some(socket),
             Self::Greeting(greeting) => greeting.0.carrier().socket(),
-            Self::Open(stream) => stream.carrier().socket(),
+            Self::Open(opened) => opened.stream.carrier().socket(),
             Self::Plain(carrier) => carrier.socket(),
             Self::Gone => None,
         }
@@ -164,15 +243,15 @@ impl Incoming {
 
     /// Whether data waits to be taken.
     pub(crate) fn has_early(&self) -> bool {
-        matches!(self, Self::Open(stream) if stream.has_early())
+        matches!(self, Self::Open(opened) if opened.stream.has_early())
     }
 
     /// The carrier of a connection that speaks no TLS any more.
     fn bare(&mut self) -> Option<&mut Carrier> {
         match self {
             Self::Plain(carrier) => Some(carrier),
-            Self::Open(stream) if stream.is_broken() && stream.is_shut() => {
-                Some(stream.carrier_mut())
+            Self::Open(opened) if opened.stream.is_broken() && opened.stream.is_shut() => {
+                Some(opened.stream.carrier_mut())
             }
             _ => None,
         }
@@ -192,7 +271,9 @@ impl ByteWrite for Incoming {
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.bare() {
             Some(carrier) => carrier.poll_write(context, bytes),
-            None => ready!(self.poll_open(context))?.poll_write(context, bytes),
+            None => ready!(self.poll_open(context))?
+                .stream
+                .poll_write(context, bytes),
         }
     }
 
@@ -201,7 +282,8 @@ impl ByteWrite for Incoming {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_open(context))?.poll_write_vectored(context, slices)
+        let opened = ready!(self.poll_open(context))?;
+        opened.stream.poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -211,7 +293,7 @@ impl ByteWrite for Incoming {
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.bare() {
             Some(carrier) => carrier.poll_flush(context),
-            None => ready!(self.poll_open(context))?.poll_flush(context),
+            None => ready!(self.poll_open(context))?.stream.poll_flush(context),
         }
     }
 
@@ -219,7 +301,7 @@ impl ByteWrite for Incoming {
         match self {
             Self::Silent { socket, .. } => socket.poll_shutdown(context),
             Self::Greeting(greeting) => greeting.0.carrier_mut().poll_shutdown(context),
-            Self::Open(stream) => stream.poll_shutdown(context),
+            Self::Open(opened) => opened.stream.poll_shutdown(context),
             Self::Plain(carrier) => {
                 ready!(carrier.poll_flush(context))?;
                 carrier.poll_shutdown(context)
@@ -231,7 +313,7 @@ impl ByteWrite for Incoming {
 
 impl From<TlsStream> for Incoming {
     fn from(stream: TlsStream) -> Self {
-        Self::Open(Box::new(stream))
+        Self::Open(Opened::new(stream))
     }
 }
 
@@ -246,5 +328,48 @@ impl fmt::Debug for Incoming {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.config.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preface_is_taken_in_any_pieces() {
+        let agreed = Some(&b"h2"[..]);
+        for size in 1..=PREFACE.len() {
+            let mut preface = Preface::Unread;
+            for piece in PREFACE.chunks(size) {
+                assert_ne!(preface, Preface::Over, "{size}");
+                assert!(preface.takes(piece, agreed), "{size}");
+            }
+            assert_eq!(preface, Preface::Over, "{size}");
+            assert!(preface.takes(b"anything", agreed));
+        }
+        let mut preface = Preface::Unread;
+        assert!(preface.takes(&[PREFACE, b"and more"].concat(), agreed));
+    }
+
+    #[test]
+    fn something_else_in_place_of_a_preface_is_found_once() {
+        let agreed = Some(&b"h2"[..]);
+        for at in 0..PREFACE.len() {
+            let mut bytes = PREFACE.to_vec();
+            bytes[at] ^= 1;
+            let mut preface = Preface::Unread;
+            assert!(preface.takes(&bytes[..at], agreed));
+            assert!(!preface.takes(&bytes[at..], agreed), "{at}");
+            assert!(preface.takes(b"what follows is read to the end", agreed));
+        }
+    }
+
+    #[test]
+    fn a_client_that_has_agreed_on_something_else_needs_no_preface() {
+        for protocol in [None, Some(&b"http/1.1"[..])] {
+            let mut preface = Preface::Unread;
+            assert!(preface.takes(b"GET / HTTP/1.1\r\n", protocol));
+            assert_eq!(preface, Preface::Over);
+        }
     }
 }

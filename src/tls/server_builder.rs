@@ -184,7 +184,9 @@ impl ServerConfigBuilder {
     /// Sets the protocols to choose from (ALPN, RFC 7301), the preferred one first. A client that
     /// offers none of them is refused; one that offers nothing is not.
     ///
-    /// By default an HTTP server speaks `http/1.1`, and other protocols are not agreed on.
+    /// By default an HTTP server offers `h2` before `http/1.1`, or `http/1.1` alone without the
+    /// feature `http2`, and other protocols are not agreed on. Of the versions of HTTP that are set
+    /// here it offers those that it speaks.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter();
         self.alpn = protocols.map(|name| name.as_ref().to_vec()).collect();

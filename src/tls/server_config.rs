@@ -8,6 +8,11 @@ use std::{
 
 use super::server_builder::{Recipe, ServerConfigBuilder};
 
+/// The names of the versions of HTTP (RFC 9113, section 3.1; RFC 7301, section 6).
+pub(super) const HTTP_2: &[u8] = b"h2";
+const HTTP_1_1: &[u8] = b"http/1.1";
+const HTTP_1_0: &[u8] = b"http/1.0";
+
 /// Time that a client has for its handshake.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,25 +45,52 @@ struct Shared {
     handshake_timeout: Duration,
 }
 
-/// A configuration of rustls's, as it is for any protocol and as it is for HTTP.
+/// The versions of HTTP that a server speaks, of which it offers the newest to a client that knows
+/// several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Http1,
+    Http2,
+    Both,
+}
+
+/// A configuration of rustls's, as it is for any protocol and as it is for each set of versions of
+/// HTTP.
 #[derive(Clone)]
 pub(super) struct Loaded {
     any: Arc<rustls::ServerConfig>,
-    http: Arc<rustls::ServerConfig>,
+    http: [Arc<rustls::ServerConfig>; 3],
 }
 
 impl Loaded {
     pub(super) fn new(mut config: rustls::ServerConfig) -> Self {
         // The first data of a client would be lost, which can be sent again by others.
         config.max_early_data_size = 0;
-        let mut http = config.clone();
-        if http.alpn_protocols.is_empty() {
-            http.alpn_protocols = vec![b"http/1.1".to_vec()];
-        }
+        let http = [Spoken::Http1, Spoken::Http2, Spoken::Both].map(|spoken| {
+            let mut http = config.clone();
+            spoken.restrict(&mut http.alpn_protocols);
+            Arc::new(http)
+        });
         Self {
             any: Arc::new(config),
-            http: Arc::new(http),
+            http,
         }
+    }
+}
+
+impl Spoken {
+    /// Leaves the versions that are spoken among the protocols of a configuration. One that names
+    /// no protocol offers all of these.
+    fn restrict(self, protocols: &mut Vec<Vec<u8>>) {
+        if protocols.is_empty() {
+            *protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
+        }
+        protocols.retain(|protocol| match &**protocol {
+            HTTP_2 => self != Self::Http1,
+            HTTP_1_1 | HTTP_1_0 => self != Self::Http2,
+            // Those of a challenge for a certificate, say, which no HTTP follows.
+            _ => true,
+        });
     }
 }
 
@@ -148,9 +180,11 @@ impl ServerConfig {
         self.loaded().any
     }
 
-    /// The configuration for HTTP.
-    pub(super) fn of_http(&self) -> Arc<rustls::ServerConfig> {
-        self.loaded().http
+    /// The configuration for a server that speaks these versions of HTTP.
+    pub(super) fn of_http(&self, spoken: Spoken) -> Arc<rustls::ServerConfig> {
+        let place = self.shared.loaded.read();
+        let place = place.expect("no holder of the lock panics");
+        Arc::clone(&place.http[spoken as usize])
     }
 
     /// Returns the time that a client has for its handshake.

@@ -207,6 +207,12 @@ impl Peer {
         let _ = self.near.write_all(bytes.as_ref()).await;
     }
 
+    /// Whether the server has ended the stream as its protocol wants it, and not just gone.
+    pub(crate) async fn has_finished(&mut self) -> bool {
+        let end = self.near.recv().await;
+        end.is_ok_and(|end| end.is_empty())
+    }
+
     /// The next frame; none at the end.
     pub(crate) async fn frame(&mut self) -> Option<Frame> {
         loop {

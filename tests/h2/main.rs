@@ -5,6 +5,10 @@ mod frames;
 mod handlers;
 mod life;
 mod limits;
+#[cfg(feature = "tls")]
+mod over_tls;
 mod spec;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tools;

@@ -62,7 +62,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["report", "access_log", "refusals", "trace", "prefaces"],
             &["connection_info", "settings"],
             &["worker_shared"],
-            &["exchange", "job"],
+            &["exchange", "job", "unserved"],
             &["message"],
             &["files", "made_request", "h2", "no_h2"],
             &["router", "serve", "detached"],

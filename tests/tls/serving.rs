@@ -158,10 +158,7 @@ fn a_handler_sees_what_the_handshake_has_settled() {
     };
     let server = Running::new(&secure(certificates).build().unwrap());
     run_each(async || {
-        let config = trusting(certificates)
-            .alpn(["h2", "http/1.1"])
-            .build()
-            .unwrap();
+        let config = trusting(certificates).alpn(["http/1.1"]).build().unwrap();
         let stream = connected(server.addr, "localhost", &config).await.unwrap();
         let expected = r#"Tls13 Some("http/1.1") Some("localhost") 0 false"#;
         assert_eq!(ask(stream).await, expected);

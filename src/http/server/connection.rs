@@ -16,6 +16,7 @@ use super::{
     settings::Settings,
     timeouts::Timeouts,
     trace::ConnectionSpan,
+    unserved::end_broken,
     worker_shared::Shared,
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
     time,
 };
 
-/// Serves HTTP/1.1 on a connection of any kind: a socket that other code accepted, a stream with a
+/// Serves HTTP on a connection of any kind: a socket that other code accepted, a stream with a
 /// protocol of its own below, or one in memory, in tests.
 ///
 /// A [`Server`](crate::http::Server) is what accepts, limits and stops many of them.
@@ -110,7 +111,12 @@ impl Connection {
             let receive = poll_fn(|context| transport.poll_recv(context));
             let bytes = match time::timeout(idle, receive).await {
                 Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
-                Ok(Err(_)) => return,
+                Ok(Err(_)) => {
+                    if let Some(end) = end_broken(transport, &shared) {
+                        end.await;
+                    }
+                    return;
+                }
                 Ok(Ok(_)) | Err(_) => return close_gently(transport, Some(0)).await,
             };
             exchange.give(transport, bytes);

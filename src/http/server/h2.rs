@@ -30,7 +30,10 @@ use super::{
 use crate::http::{
     StatusCode,
     h1::RequestError,
-    transport::tunnelled::{Departed, Tunnelled},
+    transport::{
+        Transport,
+        tunnelled::{Departed, Tunnelled},
+    },
 };
 use connection::Http2Connection;
 
@@ -43,12 +46,14 @@ pub(crate) fn is_wanted(exchange: &Exchange, reason: EndReason) -> bool {
     reason == EndReason::Request(RequestError::Http2Preface) && has_preface(exchange)
 }
 
-/// Whether the first bytes of the connection are the preface, and HTTP/2 is spoken here. It is not
-/// over TLS, where ALPN would choose it (RFC 9113, section 3.2), which this server does not offer.
+/// Whether the first bytes of the connection are the preface, and HTTP/2 is spoken here. Over TLS
+/// it is spoken where the handshake has chosen it (RFC 9113, section 3.2), and a client without the
+/// preface does not come so far there.
 fn has_preface(exchange: &Exchange) -> bool {
-    let is_tls = exchange.with_transport(|transport| Ok(transport.is_tls()));
+    let may_begin =
+        |transport: &Transport| Ok(!transport.is_tls() || transport.has_agreed_on_http2());
     exchange.shared().settings.http2.has_http2()
-        && is_tls.is_ok_and(|is_tls| !is_tls)
+        && exchange.with_transport(may_begin).unwrap_or(false)
         && exchange.with_input(|bytes| bytes.starts_with(PREFACE))
         && exchange.is_unanswered()
 }

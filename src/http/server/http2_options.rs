@@ -119,7 +119,8 @@ impl Default for Http2 {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HttpVersions {
-    /// HTTP/1.1, and HTTP/2 with clients that begin with its preface.
+    /// HTTP/1.1, and HTTP/2 with clients that choose it over TLS (ALPN), or begin with its preface
+    /// without TLS.
     #[default]
     All,
     /// HTTP/1.1 alone: the preface of HTTP/2 is answered with 505.
@@ -136,6 +137,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Whether HTTP/1.1 is spoken.
+    pub(crate) fn has_http1(&self) -> bool {
+        self.versions != HttpVersions::Http2
+    }
+
     /// Whether HTTP/2 is spoken.
     pub(crate) fn has_http2(&self) -> bool {
         self.versions != HttpVersions::Http1

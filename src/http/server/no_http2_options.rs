@@ -5,6 +5,10 @@
 pub(crate) struct Options;
 
 impl Options {
+    pub(crate) fn has_http1(&self) -> bool {
+        true
+    }
+
     pub(crate) fn has_http2(&self) -> bool {
         false
     }

@@ -19,7 +19,7 @@ pub(super) struct Tls(());
 pub(super) struct Secured(());
 
 impl Tls {
-    pub(super) fn secure(self, _handshakes_left: &Rc<Cell<u32>>) -> Secured {
+    pub(super) fn secure(self, _http1: bool, _http2: bool, _left: &Rc<Cell<u32>>) -> Secured {
         Secured(())
     }
 }

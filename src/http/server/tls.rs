@@ -6,7 +6,7 @@ use crate::{
     http::transport::{Transport, layer::secured, proxied::Begin},
     net::Socket,
     tls::{
-        ServerConfig,
+        ServerConfig, Spoken,
         incoming::{Endpoint, Incoming},
     },
 };
@@ -20,10 +20,22 @@ pub(super) struct Tls(pub(super) ServerConfig);
 pub(super) struct Secured(Rc<Endpoint>);
 
 impl Tls {
-    /// Gives it to a worker, whose handshakes `handshakes_left` counts.
-    pub(super) fn secure(self, handshakes_left: &Rc<Cell<u32>>) -> Secured {
+    /// Gives it to a worker, whose handshakes `handshakes_left` counts. The server speaks HTTP/1.1,
+    /// HTTP/2 or both.
+    pub(super) fn secure(
+        self,
+        has_http1: bool,
+        has_http2: bool,
+        handshakes_left: &Rc<Cell<u32>>,
+    ) -> Secured {
+        let spoken = match (has_http1, has_http2) {
+            (_, false) => Spoken::Http1,
+            (false, true) => Spoken::Http2,
+            (true, true) => Spoken::Both,
+        };
         Secured(Rc::new(Endpoint {
             config: self.0,
+            spoken,
             handshakes_left: Rc::clone(handshakes_left),
         }))
     }

@@ -17,9 +17,12 @@ impl Server {
 
     /// Sets which versions of HTTP the server speaks; all by default.
     ///
+    /// Over TLS the handshake chooses the version (ALPN): `h2` with a client that offers it, which
+    /// all browsers do, else `http/1.1`. A client that has agreed on `h2` begins with the preface
+    /// of HTTP/2, and the preface is refused of one that has not.
+    ///
     /// Without TLS a client of HTTP/2 has to know that the server speaks it (RFC 9113, section
-    /// 3.3). No browser does so, but gRPC's clients do, and proxies can be set to it. Over TLS the
-    /// server speaks HTTP/1.1 alone.
+    /// 3.3). No browser does so, but gRPC's clients do, and proxies can be set to it.
     ///
     /// Feature: `http2`.
     #[must_use]
@@ -39,7 +42,9 @@ impl Connection {
         self
     }
 
-    /// Sets which versions of HTTP it speaks, as [`Server::http_versions`] does.
+    /// Sets which versions of HTTP it speaks, as [`Server::http_versions`] does. Over a stream of
+    /// TLS, HTTP/2 is spoken where the handshake has chosen it: the configuration that the stream
+    /// was accepted with has `h2` among its protocols then.
     ///
     /// Feature: `http2`.
     #[must_use]

@@ -10,7 +10,6 @@ pub(super) mod control;
 pub(super) mod counts;
 mod listener;
 mod query;
-mod refusal;
 mod serving;
 mod spare_memory;
 mod stopping;
@@ -122,7 +121,7 @@ pub(super) async fn serve<H: Handler>(
     jobs: Vec<job::Start>,
 ) -> Report {
     let started = time::now();
-    let (listeners, handshakes_left) = listeners_of(listeners);
+    let (listeners, handshakes_left) = listeners_of(listeners, &settings);
     let mut worker = Worker {
         shared: Rc::new(Shared::new(settings, inbox.is_stopping())),
         handler: Rc::new(handler),
@@ -381,11 +380,14 @@ impl<H> Drop for Worker<H> {
 }
 
 /// The listeners of a worker, and the count of their handshakes.
-fn listeners_of(listeners: Vec<(Acceptor, Prefaces)>) -> (Vec<Listener>, Rc<Cell<u32>>) {
+fn listeners_of(
+    listeners: Vec<(Acceptor, Prefaces)>,
+    settings: &Settings,
+) -> (Vec<Listener>, Rc<Cell<u32>>) {
     let left = Rc::new(Cell::new(HANDSHAKES_PER_TURN));
     let listeners = listeners
         .into_iter()
-        .map(|(acceptor, prefaces)| Listener::new(acceptor, prefaces, &left))
+        .map(|(acceptor, prefaces)| Listener::new(acceptor, prefaces, settings, &left))
         .collect();
     (listeners, left)
 }

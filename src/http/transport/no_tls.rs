@@ -72,6 +72,10 @@ impl Layer {
         false
     }
 
+    pub(super) fn has_agreed_on_http2(&self) -> bool {
+        false
+    }
+
     pub(super) fn broken(&self) -> Option<Broken> {
         let is_malformed = self.proxied().is_some_and(Proxied::is_malformed);
         is_malformed.then_some(Broken::ProxyHeader)

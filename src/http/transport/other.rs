@@ -4,11 +4,11 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io::{self, IoSlice},
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker, ready},
 };
 
-use super::{Transport, layer::Layer, peer_of, proxied::Proxied};
+use super::{Kind, Transport, layer::Layer, peer_of, proxied::Proxied};
 use crate::{
     http::{proxy_header::ProxyHeader, trusted_proxies::Peer},
     io::ByteStream,
@@ -34,6 +34,9 @@ pub(super) struct Other {
     peer: Option<Peer>,
     /// The header of the PROXY protocol that that connection began with.
     header: Option<Rc<ProxyHeader>>,
+    /// The stream below the one that it is a part of, if there is one. Its connection ends whether
+    /// this goes on or not.
+    below: Weak<Self>,
 }
 
 impl Other {
@@ -47,6 +50,7 @@ impl Other {
             empty_line_count: Cell::new(0),
             peer,
             header: None,
+            below: Weak::new(),
         }
     }
 
@@ -56,10 +60,24 @@ impl Other {
         expect(dead_code, reason = "HTTP/2 makes such parts")
     )]
     pub(super) fn above(layer: Layer, below: &Transport) -> Self {
+        let stream = match &below.0 {
+            Kind::Socket { .. } => Weak::new(),
+            Kind::Other(other) => Rc::downgrade(other),
+        };
         Self {
             header: below.proxy_header(),
+            below: stream,
             ..Self::new(layer, Some(below.peer()))
         }
+    }
+
+    /// The stream below, where this is a part of a connection.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "TLS below is asked for")
+    )]
+    pub(super) fn below(&self) -> Option<Rc<Self>> {
+        self.below.upgrade()
     }
 
     /// The header of the PROXY protocol that the connection began with.

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     Broken, Kind, Transport,
+    other::Other,
     plain::Plain,
     proxied::{Begun, Proxied},
 };
@@ -107,12 +108,18 @@ impl Layer {
         self.tls().is_some()
     }
 
-    /// Why it cannot go on with TLS, if it cannot.
+    /// Whether the client has agreed on HTTP/2 in its handshake.
+    pub(super) fn has_agreed_on_http2(&self) -> bool {
+        self.tls().is_some_and(Incoming::has_agreed_on_http2)
+    }
+
+    /// Why it cannot go on, if it cannot.
     pub(super) fn broken(&self) -> Option<Broken> {
         if self.proxied().is_some_and(Proxied::is_malformed) {
             return Some(Broken::ProxyHeader);
         }
         match self.tls()? {
+            tls if tls.lacks_preface() => Some(Broken::Preface),
             tls if tls.is_plain() => Some(Broken::Plain),
             tls if tls.is_broken() => Some(Broken::Told),
             _ => None,
@@ -135,7 +142,10 @@ impl Transport {
     pub(crate) fn handshake_info(&self) -> Option<HandshakeInfo> {
         match &self.0 {
             Kind::Socket { .. } => None,
-            Kind::Other(other) => other.look(|layer| layer.tls()?.info()),
+            Kind::Other(other) => {
+                let info = |other: &Other| other.look(|layer| layer.tls()?.info());
+                info(other).or_else(|| info(&*other.below()?))
+            }
         }
     }
 }

@@ -6,8 +6,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Handler, Worker, listener::Listener, refusal::refuse};
-use crate::{http::server::trace, net::Socket, sys::errno, time, unwind};
+use super::{Handler, Worker, listener::Listener};
+use crate::{
+    http::server::{trace, unserved::refuse},
+    net::Socket,
+    sys::errno,
+    time, unwind,
+};
 
 /// Connections accepted before those that are here get their turn.
 const ACCEPTS_PER_TURN: usize = 32;

@@ -5,7 +5,11 @@ use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
 use super::connection_list::Connections;
 use crate::{
     http::{
-        server::{prefaces::Prefaces, tls::Secured},
+        server::{
+            prefaces::Prefaces,
+            settings::Settings,
+            tls::{Secured, Tls},
+        },
         transport::{
             Transport, peer_of,
             proxied::{Begin, plain},
@@ -42,9 +46,12 @@ impl Listener {
     pub(crate) fn new(
         acceptor: Acceptor,
         prefaces: Prefaces,
+        settings: &Settings,
         handshakes_left: &Rc<Cell<u32>>,
     ) -> Self {
-        let tls = prefaces.tls.map(|tls| tls.secure(handshakes_left));
+        let http2 = &settings.http2;
+        let secure = |tls: Tls| tls.secure(http2.has_http1(), http2.has_http2(), handshakes_left);
+        let tls = prefaces.tls.map(secure);
         let begin: Begin = match &tls {
             Some(tls) => tls.begin(),
             None => Rc::new(|socket, unread| (plain(socket, unread), Ok(()))),

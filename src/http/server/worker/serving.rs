@@ -5,12 +5,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Handler, Running, Worker, connection_list::Doing, discard, refusal::end_broken};
+use super::{Handler, Running, Worker, connection_list::Doing, discard};
 use crate::{
     budget,
     http::server::{
         exchange::{Ended, Exchange, Tunnel},
         serve::serve_all,
+        unserved::end_broken,
     },
     pool::ManagedBuf,
     shrink::SPARE_MAX,
