@@ -3,7 +3,7 @@
 use std::{cell::Cell, future::pending, rc::Rc, time::Duration};
 
 use annulus::{
-    http::{BodyWriter, Connection, Http2, Limits, Request, Response, Timeouts},
+    http::{BodyWriter, Connection, Http2, Limits, Request, Response, StatusCode, Timeouts},
     io::duplex,
     spawn, time,
 };
@@ -369,5 +369,54 @@ fn a_body_is_sent_no_faster_than_its_handler_reads() {
             .until(|frame| frame.kind == RST_STREAM || frame.kind == GOAWAY)
             .await;
         assert_eq!(ended.last().unwrap().code(), Some(FLOW_CONTROL_ERROR));
+    });
+}
+
+#[test]
+fn an_answer_before_the_end_of_a_body_arrives_and_the_connection_stays() {
+    run_each(async || {
+        let limits = Limits {
+            body_bytes_max: 1000,
+            ..Limits::default()
+        };
+        let handler = async |mut request: Request| -> annulus::http::Result<&'static str> {
+            if request.path() == "/secret" {
+                return Err(StatusCode::UNAUTHORIZED.into());
+            }
+            request.take_body().bytes().await?;
+            Ok("read")
+        };
+        let connection = Connection::new().limits(limits);
+        let mut peer = Peer::greeted(connection, &[], handler).await;
+        let mut late_errors = 0;
+        // More than the window of the connection, of which nothing is read.
+        for number in 0..100 {
+            let stream = 2 * number + 1;
+            let path = ["/secret", "/large"][number as usize % 2];
+            peer.send(post(stream, path)).await;
+            peer.send(frame(DATA, 0, stream, &[0; 16_000])).await;
+            let frames = peer
+                .until(|frame| {
+                    frame.kind == RST_STREAM && frame.stream == stream || frame.kind == GOAWAY
+                })
+                .await;
+            let is_late = |frame: &&Frame| frame.code() == Some(STREAM_CLOSED);
+            late_errors += frames.iter().filter(is_late).count();
+            // RFC 9113, section 8.1: the whole answer, and then a reset without an error.
+            let reset = frames.last().unwrap();
+            assert_eq!(
+                (reset.stream, reset.code()),
+                (stream, Some(NO_ERROR)),
+                "{number}"
+            );
+            let is_answer = |frame: &Frame| frame.stream == stream && frame.is_end();
+            assert!(frames.iter().any(is_answer), "{number}: {frames:?}");
+            // What was under way by then is no error, as long as the stream is remembered.
+            peer.send(frame(DATA, END_STREAM, stream, b"late")).await;
+        }
+        assert!(late_errors < 40, "{late_errors}");
+        peer.send(post(201, "/small")).await;
+        peer.send(frame(DATA, END_STREAM, 201, b"small")).await;
+        assert_eq!(peer.body(201).await, (b"read".to_vec(), true));
     });
 }

@@ -357,6 +357,9 @@ fn builder(shared: &Shared) -> Builder {
         .header_table_size(options.table_bytes_max)
         .max_header_list_size(u32::try_from(fields_bytes_max).unwrap_or(u32::MAX))
         .max_send_buffer_size(options.send_buffer_bytes_max)
+        // A client whose requests were all answered before their ends may have a part of each body
+        // under way. For a stream that is forgotten by then that would be an error of the client's.
+        .max_concurrent_reset_streams(options.concurrent_streams_max as usize)
         .max_pending_accept_reset_streams(options.unseen_resets_max)
         .max_local_error_reset_streams(Some(options.error_resets_max));
     builder
