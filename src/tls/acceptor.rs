@@ -4,13 +4,13 @@ use std::{
     fmt,
     future::poll_fn,
     io,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use super::{
     Carrier, ServerConfig, TlsStream,
     hello::{self, ClientHello},
+    server_config::Chosen,
 };
 use crate::time;
 
@@ -124,9 +124,9 @@ impl Acceptor {
     }
 
     /// Begins the handshake with what was received.
-    pub(super) fn begin(self, config: Arc<rustls::ServerConfig>) -> io::Result<TlsStream> {
+    pub(super) fn begin(self, chosen: Chosen) -> io::Result<TlsStream> {
         let name = ClientHello::read(&self.received).into_server_name();
-        TlsStream::server(self.carrier, config, name, self.received)
+        TlsStream::server(self.carrier, chosen, name, self.received)
     }
 }
 

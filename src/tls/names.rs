@@ -65,7 +65,7 @@ impl Names {
     }
 
     /// The certificate for a client that asks for `name`.
-    fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+    pub(super) fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let Some(name) = name else {
             return self.default.clone();
         };

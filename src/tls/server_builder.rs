@@ -139,9 +139,10 @@ impl ServerConfigBuilder {
         self
     }
 
-    /// Sets whether a client is refused that asks for a name which none of the certificates is for.
-    /// By default it gets the certificate for all other names, and most clients refuse that by
-    /// themselves. A client that asks for no name is not refused.
+    /// Sets whether a client is refused that asks for a name which none of the certificates is for,
+    /// by the alert `unrecognized_name` (RFC 6066, section 3). By default it gets the certificate
+    /// for all other names, and most clients refuse that by themselves. A client that asks for no
+    /// name is not refused.
     pub fn refuse_unknown_names(mut self, refuses: bool) -> Self {
         self.refuses_unknown = refuses;
         self
@@ -265,7 +266,8 @@ impl Recipe {
             Some(verifier) => config.with_client_cert_verifier(verifier),
             None => config.with_no_client_auth(),
         };
-        let mut config = config.with_cert_resolver(Arc::new(self.names()?));
+        let names = Arc::new(self.names()?);
+        let mut config = config.with_cert_resolver(Arc::<Names>::clone(&names));
         config.alpn_protocols = builder.alpn.clone();
         // A session is in its ticket, so that every worker can resume it.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -280,7 +282,7 @@ impl Recipe {
         if builder.logs_keys {
             config.key_log = Arc::new(KeyLogFile::new());
         }
-        Ok(Loaded::new(config))
+        Ok(Loaded::new(config, Some(names)))
     }
 
     fn names(&self) -> io::Result<Names> {

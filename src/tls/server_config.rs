@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::server_builder::{Recipe, ServerConfigBuilder};
+use super::{
+    names::Names,
+    server_builder::{Recipe, ServerConfigBuilder},
+};
 
 /// The names of the versions of HTTP (RFC 9113, section 3.1; RFC 7301, section 6).
 pub(super) const HTTP_2: &[u8] = b"h2";
@@ -60,10 +63,26 @@ pub(crate) enum Spoken {
 pub(super) struct Loaded {
     any: Arc<rustls::ServerConfig>,
     http: [Arc<rustls::ServerConfig>; 3],
+    /// None of a configuration of rustls's own.
+    names: Option<Arc<Names>>,
+}
+
+/// The configuration of one handshake.
+pub(super) struct Chosen {
+    pub(super) config: Arc<rustls::ServerConfig>,
+    names: Option<Arc<Names>>,
+}
+
+impl Chosen {
+    /// Whether a client that asks for `name` is refused.
+    pub(super) fn refuses(&self, name: Option<&str>) -> bool {
+        let names = self.names.as_ref();
+        names.is_some_and(|names| names.find(name).is_none())
+    }
 }
 
 impl Loaded {
-    pub(super) fn new(mut config: rustls::ServerConfig) -> Self {
+    pub(super) fn new(mut config: rustls::ServerConfig, names: Option<Arc<Names>>) -> Self {
         // The first data of a client would be lost, which can be sent again by others.
         config.max_early_data_size = 0;
         let http = [Spoken::Http1, Spoken::Http2, Spoken::Both].map(|spoken| {
@@ -74,6 +93,7 @@ impl Loaded {
         Self {
             any: Arc::new(config),
             http,
+            names,
         }
     }
 }
@@ -176,15 +196,22 @@ impl ServerConfig {
     }
 
     /// The configuration for any protocol.
-    pub(super) fn of_any(&self) -> Arc<rustls::ServerConfig> {
-        self.loaded().any
+    pub(super) fn of_any(&self) -> Chosen {
+        self.choose(|loaded| &loaded.any)
     }
 
     /// The configuration for a server that speaks these versions of HTTP.
-    pub(super) fn of_http(&self, spoken: Spoken) -> Arc<rustls::ServerConfig> {
+    pub(super) fn of_http(&self, spoken: Spoken) -> Chosen {
+        self.choose(|loaded| &loaded.http[spoken as usize])
+    }
+
+    fn choose(&self, which: impl Fn(&Loaded) -> &Arc<rustls::ServerConfig>) -> Chosen {
         let place = self.shared.loaded.read();
         let place = place.expect("no holder of the lock panics");
-        Arc::clone(&place.http[spoken as usize])
+        Chosen {
+            config: Arc::clone(which(&place)),
+            names: place.names.clone(),
+        }
     }
 
     /// Returns the time that a client has for its handshake.
@@ -196,7 +223,7 @@ impl ServerConfig {
 /// Everything that rustls can do, but for early data, which is not accepted.
 impl From<rustls::ServerConfig> for ServerConfig {
     fn from(config: rustls::ServerConfig) -> Self {
-        Self::from_parts(None, Loaded::new(config), HANDSHAKE_TIMEOUT)
+        Self::from_parts(None, Loaded::new(config, None), HANDSHAKE_TIMEOUT)
     }
 }
 

@@ -9,11 +9,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use rustls::{
-    AlertDescription, CipherSuite, InvalidMessage, ServerConfig, pki_types::CertificateDer,
-};
+use rustls::{AlertDescription, CipherSuite, InvalidMessage, pki_types::CertificateDer};
 
-use super::{Carrier, Config, HandshakeInfo, Version, acceptor::gone, hello, session::Session};
+use super::{
+    Carrier, Config, HandshakeInfo, Version, acceptor::gone, hello, server_config::Chosen,
+    session::Session,
+};
 use crate::{
     budget,
     io::{ByteRead, ByteWrite},
@@ -72,17 +73,23 @@ impl TlsStream {
     /// The stream of a client whose first message is in `received`.
     pub(super) fn server(
         carrier: Carrier,
-        config: Arc<ServerConfig>,
+        chosen: Chosen,
         server_name: Option<Box<str>>,
         mut received: Vec<u8>,
     ) -> io::Result<Self> {
-        let mut stream = Self::new(carrier, Session::server(config)?);
+        let mut stream = Self::new(carrier, Session::server(Arc::clone(&chosen.config))?);
         stream.server_name = server_name;
         let mut early = Vec::new();
         // The handshake returns the error, after the alert.
         stream.error = if hello::is_too_long(&received) {
             let error = InvalidMessage::MessageTooLarge.into();
             let alert = AlertDescription::DecodeError;
+            Some(stream.session.refuse(alert, error))
+        } else if chosen.refuses(stream.server_name()) {
+            // rustls would say that access is denied.
+            let text = "expected a name of this server's certificates, found another";
+            let error = rustls::Error::General(text.to_owned());
+            let alert = AlertDescription::UnrecognisedName;
             Some(stream.session.refuse(alert, error))
         } else {
             stream.session.receive(&mut received, &mut early).err()

@@ -8,6 +8,7 @@ use annulus::{
     tls::{
         self, Acceptor, Config, ConfigBuilder, ServerConfig, ServerConfigBuilder, TlsStream,
         Version,
+        rustls::{self, AlertDescription},
     },
 };
 
@@ -147,6 +148,11 @@ fn a_name_without_a_certificate_is_refused_if_that_is_asked_for() {
             ] {
                 let (near, far) = pair(name, &client, &server).await;
                 assert_eq!(near.is_ok() && far.is_ok(), is_known || !refuses, "{name}");
+                if let Err(error) = near {
+                    let alert = error.get_ref().and_then(|error| error.downcast_ref());
+                    let expected = rustls::Error::AlertReceived(AlertDescription::UnrecognisedName);
+                    assert_eq!(alert, Some(&expected), "{error}");
+                }
             }
         }
     });
