@@ -109,6 +109,7 @@ mod abort_handle;
 mod builder;
 mod current;
 mod finished;
+mod future_box;
 mod header;
 mod inbox;
 mod index_wakes;
@@ -167,6 +168,7 @@ pub use unconstrained::{Unconstrained, unconstrained};
 pub use yield_now::{YieldNow, yield_now};
 
 pub(crate) use current::leave;
+pub(crate) use future_box::FutureBox;
 pub(crate) use inbox::Unpark;
 pub(crate) use index_wakes::IndexWakes;
 #[cfg(all(test, loom))]

@@ -81,7 +81,7 @@ pub use refusals::Refusal;
 pub use report::Report;
 pub use request_id::RequestId;
 pub use router::{Layer, Next, Router};
-pub(crate) use router::{LayerBox, Step, handle_step};
+pub(crate) use router::{LayerBox, Sides, Step, handle_step};
 pub use shared_server::SharedServer;
 pub use timeouts::Timeouts;
 pub use worker_clone::WorkerClone;

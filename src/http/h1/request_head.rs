@@ -419,6 +419,15 @@ impl RequestHead {
         }
     }
 
+    /// The path as bytes, which a search for it does not have to check.
+    #[inline]
+    pub(crate) fn path_bytes(&self) -> &[u8] {
+        match self.parts.path.of(self.target_bytes()) {
+            b"" if self.parts.form == TargetForm::Absolute => b"/",
+            path => path,
+        }
+    }
+
     /// The query behind the question mark, still percent-encoded.
     pub(crate) fn query(&self) -> Option<&str> {
         self.parts.query.map(|query| &self.target()[query.range()])

@@ -5,7 +5,7 @@ use std::{fmt, rc::Rc};
 use super::constant_time::is_equal;
 use crate::http::{
     HeaderValue, Layer, Next, Request, Response, StatusCode, base64, header,
-    server::{LayerBox, Step, handle_step},
+    server::{LayerBox, Sides, Step, handle_step},
 };
 
 /// Lets requests with the name and password of a known user through, and answers 401 to the others.
@@ -129,6 +129,10 @@ pub(super) fn credentials_of<'a>(request: &'a Request, scheme: &[u8]) -> Option<
 }
 
 impl Step for BasicAuth {
+    fn sides(&self) -> Sides {
+        Sides::Before
+    }
+
     fn before(&self, request: &mut Request) -> Option<Response> {
         let Some(user) = self.user_of(request) else {
             let refusal = Response::new(StatusCode::UNAUTHORIZED);
@@ -137,8 +141,6 @@ impl Step for BasicAuth {
         request.extensions().insert(user);
         None
     }
-
-    fn after(&self, _: &Request, _: &mut Response) {}
 }
 
 impl Layer for BasicAuth {

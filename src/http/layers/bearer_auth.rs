@@ -5,7 +5,7 @@ use std::{fmt, rc::Rc};
 use super::{basic_auth::credentials_of, constant_time::is_equal};
 use crate::http::{
     HeaderValue, Layer, Next, Request, Response, StatusCode, header,
-    server::{LayerBox, Step, handle_step},
+    server::{LayerBox, Sides, Step, handle_step},
 };
 
 /// Lets requests with a known token through, `Authorization: Bearer secret`, and answers 401 to the
@@ -84,6 +84,10 @@ impl BearerAuth {
 }
 
 impl Step for BearerAuth {
+    fn sides(&self) -> Sides {
+        Sides::Before
+    }
+
     fn before(&self, request: &mut Request) -> Option<Response> {
         let token = credentials_of(request, b"bearer ");
         let token = token.and_then(|token| std::str::from_utf8(token).ok());
@@ -99,8 +103,6 @@ impl Step for BearerAuth {
         let refusal = Response::new(StatusCode::UNAUTHORIZED);
         Some(refusal.with_field(header::WWW_AUTHENTICATE, challenge))
     }
-
-    fn after(&self, _: &Request, _: &mut Response) {}
 }
 
 impl Layer for BearerAuth {

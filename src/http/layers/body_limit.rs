@@ -2,7 +2,7 @@
 
 use crate::http::{
     Layer, Next, Request, Response, StatusCode,
-    server::{LayerBox, Step, handle_step},
+    server::{LayerBox, Sides, Step, handle_step},
 };
 
 /// Limits the bodies of requests, in place of
@@ -37,6 +37,10 @@ impl BodyLimit {
 }
 
 impl Step for BodyLimit {
+    fn sides(&self) -> Sides {
+        Sides::Before
+    }
+
     fn before(&self, request: &mut Request) -> Option<Response> {
         if request.body_len().is_some_and(|len| len > self.bytes_max) {
             return Some(Response::new(StatusCode::PAYLOAD_TOO_LARGE));
@@ -44,8 +48,6 @@ impl Step for BodyLimit {
         request.set_body_bytes_max(self.bytes_max);
         None
     }
-
-    fn after(&self, _: &Request, _: &mut Response) {}
 }
 
 impl Layer for BodyLimit {

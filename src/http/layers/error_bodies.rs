@@ -2,7 +2,7 @@
 
 use crate::http::{
     ErrorKind, Layer, Next, Request, Response, StatusCode,
-    server::{LayerBox, Step, handle_step},
+    server::{LayerBox, Sides, Step, handle_step},
 };
 
 /// Gives a body to each answer of 400 and above that has none: to errors of handlers, and to the
@@ -75,19 +75,28 @@ fn text(status: StatusCode, detail: Option<&str>) -> Response {
 }
 
 impl Step for ErrorBodies {
-    fn before(&self, _: &mut Request) -> Option<Response> {
-        None
+    fn sides(&self) -> Sides {
+        Sides::After
     }
 
     fn after(&self, _: &Request, response: &mut Response) {
-        let status = response.status();
-        if status.as_u16() >= 400 && response.is_bare() {
-            let detail = response
-                .error()
-                .filter(|error| is_about_request(error.kind()));
-            let detail = detail.map(ToString::to_string);
-            response.borrow_body((self.write)(status, detail.as_deref()));
+        if response.status().as_u16() >= 400 {
+            self.fill(response);
         }
+    }
+}
+
+impl ErrorBodies {
+    #[cold]
+    fn fill(&self, response: &mut Response) {
+        if !response.is_bare() {
+            return;
+        }
+        let detail = response
+            .error()
+            .filter(|error| is_about_request(error.kind()));
+        let detail = detail.map(ToString::to_string);
+        response.borrow_body((self.write)(response.status(), detail.as_deref()));
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::http::{
     HeaderName, HeaderValue, Layer, Next, Request, Response, header,
-    server::{LayerBox, Step, handle_step},
+    server::{LayerBox, Sides, Step, handle_step},
 };
 
 /// Adds fields to each answer that tell browsers to be careful with it. A field that the handler
@@ -87,8 +87,8 @@ impl SecurityFields {
 }
 
 impl Step for SecurityFields {
-    fn before(&self, _: &mut Request) -> Option<Response> {
-        None
+    fn sides(&self) -> Sides {
+        Sides::After
     }
 
     fn after(&self, _: &Request, response: &mut Response) {

@@ -11,7 +11,7 @@ mod state;
 mod target;
 
 pub use layer::Layer;
-pub(crate) use layer::{LayerBox, Step, handle_step};
+pub(crate) use layer::{LayerBox, Sides, Step, handle_step};
 pub use next::Next;
 
 use std::{
@@ -394,7 +394,7 @@ impl Router {
     /// The way of a request, which gets its parameters: the layers, and what is inside of them.
     #[inline]
     fn find(&self, request: &Request) -> (&[Entry], Target<'_>) {
-        let Some(route) = self.routes.literal(request.path()) else {
+        let Some(route) = self.routes.literal(request.path_bytes()) else {
             return self.find_by_tree(request);
         };
         request.forget_params();
@@ -449,14 +449,17 @@ fn way_in<'a>(route: &'a Route, request: &Request) -> (&'a [Entry], Target<'a>) 
 
 impl Handler for Router {
     fn handle(&self, request: Request) -> impl Future<Output = Response> {
-        Answering::Find(Some((self, request)))
+        Answering {
+            asked: Some((self, request)),
+            run: Run::default(),
+        }
     }
 }
 
 /// The future of a router: the route is found when it is polled first.
-enum Answering<'a> {
-    Find(Option<(&'a Router, Request)>),
-    Run(Run<'a>),
+struct Answering<'a> {
+    asked: Option<(&'a Router, Request)>,
+    run: Run<'a>,
 }
 
 impl Future for Answering<'_> {
@@ -465,16 +468,13 @@ impl Future for Answering<'_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         let this = self.get_mut();
-        if let Self::Find(asked) = this {
-            let (router, request) = asked.take().expect("a future that has ended is not polled");
+        if let Some((router, request)) = this.asked.take() {
             let (layers, target) = router.find(&request);
-            let next = Next::new(layers, target);
-            *this = Self::Run(Run::Start(Some((next, request))));
+            if let Some(answer) = this.run.begin(Next::new(layers, target), request) {
+                return Poll::Ready(answer);
+            }
         }
-        match this {
-            Self::Run(run) => Pin::new(run).poll(context),
-            Self::Find(_) => unreachable!("the route was found above"),
-        }
+        this.run.poll(context)
     }
 }
 

@@ -100,12 +100,8 @@ impl<'a> Connection<'a> {
     fn refuse(&mut self, reason: RequestError) {
         // An access log looks at a refused head too.
         let head = &self.head;
-        let _ = (
-            head.path(),
-            head.query(),
-            head.authority(),
-            head.upgrades().count(),
-        );
+        assert_eq!(head.path().as_bytes(), head.path_bytes());
+        let _ = (head.query(), head.authority(), head.upgrades().count());
         let _ = format!("{head:?} {}", head.expects_continue());
         let mut text = format!("{} {}", reason.status().as_u16(), reason.as_str());
         if !reason.closes() {

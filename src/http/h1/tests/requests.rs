@@ -23,6 +23,7 @@ fn parts_of_an_origin_form() {
     assert_eq!(head.version(), Version::HTTP_11);
     assert_eq!(head.target(), "/a/b?c=d&e");
     assert_eq!(head.path(), "/a/b");
+    assert_eq!(head.path_bytes(), b"/a/b");
     assert_eq!(head.query(), Some("c=d&e"));
     assert_eq!(head.authority(), Some("h:81"));
     assert_eq!(head.body_length(), BodyLength::None);
@@ -43,6 +44,7 @@ fn the_authority_of_an_absolute_form_replaces_the_host() {
     assert_eq!(head.authority(), Some("h"));
     let head = read("GET http://h HTTP/1.1\r\nHost:");
     assert_eq!((head.path(), head.query()), ("/", None));
+    assert_eq!(head.path_bytes(), b"/", "an absolute target without a path");
 }
 
 #[test]

@@ -92,6 +92,12 @@ impl Request {
         self.head().path()
     }
 
+    /// The same as bytes, without a look whether it is UTF-8, which it is.
+    #[inline]
+    pub(crate) fn path_bytes(&self) -> &[u8] {
+        self.head().path_bytes()
+    }
+
     /// Returns the query of the target, after the `?`, as it was sent.
     #[must_use]
     pub fn query(&self) -> Option<&str> {

@@ -1,22 +1,23 @@
 //! Handlers of different types in one table.
 
-use std::{future::Future, pin::Pin};
-
-use crate::http::server::message::{handler::Handler, request::Request, response::Response};
+use crate::{
+    http::server::message::{handler::Handler, request::Request, response::Response},
+    task::FutureBox,
+};
 
 /// A handler of any type.
 pub(super) type BoxedHandler = Box<dyn AnyHandler>;
 
 /// A [`Handler`] whose future is in a box, so that its type is not part of the handler's.
 pub(super) trait AnyHandler {
-    fn handle(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + '_>>;
+    fn handle(&self, request: Request) -> FutureBox<'_, Response>;
 }
 
 struct Boxing<H>(H);
 
 impl<H: Handler> AnyHandler for Boxing<H> {
-    fn handle(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + '_>> {
-        Box::pin(self.0.handle(request))
+    fn handle(&self, request: Request) -> FutureBox<'_, Response> {
+        FutureBox::new(|| self.0.handle(request))
     }
 }
 

@@ -1,10 +1,18 @@
 //! The trait of everything that stands around handlers.
 
-use std::{future::Future, pin::Pin, rc::Rc};
+use std::{
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
 
 use super::next::Next;
-use crate::http::server::message::{
-    into_response::IntoResponse, request::Request, response::Response,
+use crate::{
+    http::server::message::{into_response::IntoResponse, request::Request, response::Response},
+    task::FutureBox,
 };
 
 /// Code around the handlers of a [`Router`](crate::http::Router): it sees each request before its
@@ -87,8 +95,29 @@ where
     F: for<'n> AsyncFn(Request, Next<'n>) -> R + 'static,
     R: IntoResponse,
 {
-    async fn handle(&self, request: Request, next: Next<'_>) -> Response {
-        self(request, next).await.into_response()
+    fn handle(&self, request: Request, next: Next<'_>) -> impl Future<Output = Response> {
+        // No async function, which would move the request and the answer once more.
+        Answered {
+            future: self(request, next),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of an async closure, whose output it turns into a response.
+    struct Answered<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future<Output: IntoResponse>> Future for Answered<F> {
+    type Output = Response;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        let polled = self.project().future.poll(context);
+        polled.map(IntoResponse::into_response)
     }
 }
 
@@ -105,46 +134,66 @@ impl std::fmt::Debug for LayerBox {
 impl LayerBox {
     /// A layer that never waits.
     pub(crate) fn step(step: impl Step) -> Self {
-        Self(Entry::Step(Rc::new(step)))
+        Self(Entry::step(step))
     }
 }
 
-/// A layer in the list of an endpoint.
+/// A layer in the list of an endpoint. Steps are apart by their [sides](Sides), so that a request
+/// looks at one number of each.
 #[derive(Clone)]
 pub(super) enum Entry {
     Around(Rc<dyn AnyLayer>),
+    Before(Rc<dyn Step>),
+    After(Rc<dyn Step>),
     Step(Rc<dyn Step>),
+}
+
+impl Entry {
+    pub(super) fn step(step: impl Step) -> Self {
+        match step.sides() {
+            Sides::Before => Self::Before(Rc::new(step)),
+            Sides::After => Self::After(Rc::new(step)),
+            Sides::Both => Self::Step(Rc::new(step)),
+        }
+    }
 }
 
 /// A [`Layer`] whose future is in a box, so that its type is not part of the router's.
 pub(super) trait AnyLayer {
-    fn handle<'a>(
-        &'a self,
-        request: Request,
-        next: Next<'a>,
-    ) -> Pin<Box<dyn Future<Output = Response> + 'a>>;
+    fn handle<'a>(&'a self, request: Request, next: Next<'a>) -> FutureBox<'a, Response>;
 }
 
 struct Boxing<L>(L);
 
 impl<L: Layer> AnyLayer for Boxing<L> {
-    fn handle<'a>(
-        &'a self,
-        request: Request,
-        next: Next<'a>,
-    ) -> Pin<Box<dyn Future<Output = Response> + 'a>> {
-        Box::pin(self.0.handle(request, next))
+    fn handle<'a>(&'a self, request: Request, next: Next<'a>) -> FutureBox<'a, Response> {
+        FutureBox::new(|| self.0.handle(request, next))
     }
 }
 
 /// A layer that does something before the handler and after it, and never waits: it has no future
 /// of its own, so several of them cost a request as little as a few calls.
 pub(crate) trait Step: 'static {
+    /// The sides of the handler on which it does something. It is not called on the other.
+    fn sides(&self) -> Sides {
+        Sides::Both
+    }
+
     /// Looks at the request. An answer goes back at once, through the layers outside.
-    fn before(&self, request: &mut Request) -> Option<Response>;
+    fn before(&self, _request: &mut Request) -> Option<Response> {
+        None
+    }
 
     /// Changes the answer. It is not called where [`before`](Self::before) has answered.
-    fn after(&self, request: &Request, response: &mut Response);
+    fn after(&self, _request: &Request, _response: &mut Response) {}
+}
+
+/// The sides of a handler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sides {
+    Before,
+    After,
+    Both,
 }
 
 /// Runs a step as any layer, for its [`Layer::handle`].

@@ -26,14 +26,14 @@ impl Literals {
 
     /// The index of the route with this path.
     #[inline]
-    pub(super) fn find(&self, path: &str) -> Option<usize> {
+    pub(super) fn find(&self, path: &[u8]) -> Option<usize> {
         let paths = self.by_len.get(path.len())?;
         match &paths[..] {
             [] => None,
-            [(only, index)] => (**only == *path).then_some(*index),
+            [(only, index)] => (only.as_bytes() == path).then_some(*index),
             paths => {
                 let place = paths
-                    .binary_search_by(|(known, _)| (**known).cmp(path))
+                    .binary_search_by(|(known, _)| known.as_bytes().cmp(path))
                     .ok()?;
                 Some(paths[place].1)
             }
@@ -70,7 +70,7 @@ mod tests {
             ("", None),
             ("/longer-than-all", None),
         ] {
-            assert_eq!(literals.find(path), expected, "{path}");
+            assert_eq!(literals.find(path.as_bytes()), expected, "{path}");
         }
     }
 }

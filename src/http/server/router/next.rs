@@ -4,14 +4,14 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use super::{
-    layer::{Entry, Step},
-    target::Target,
+use super::{layer::Entry, target::Target};
+use crate::{
+    http::server::message::{request::Request, response::Response},
+    task::FutureBox,
 };
-use crate::http::server::message::{request::Request, response::Response};
 
 /// The rest of a request's way, as a [`Layer`](crate::http::Layer) gets it: the layers inside of
 /// it, and at the end the handler, or the router's own answer such as 404.
@@ -35,18 +35,21 @@ impl<'a> Next<'a> {
     /// The handler is dropped with the future.
     #[inline]
     pub fn run(self, request: Request) -> impl Future<Output = Response> + use<'a> {
-        Run::Start(Some((self, request)))
+        Running {
+            start: Some((self, request)),
+            run: Run::default(),
+        }
     }
 
     /// Goes on where the first layer is no step.
     #[inline]
-    fn go_on(self, request: Request) -> Boxed<'a> {
+    fn go_on(self, request: Request) -> FutureBox<'a, Response> {
         match (self.layers.split_first(), self.target) {
             (Some((Entry::Around(layer), layers)), _) => {
                 layer.handle(request, Next { layers, ..self })
             }
             (_, Target::Handler(handler)) => handler.handle(request),
-            (_, target) => Box::pin(target.answer(request)),
+            (_, target) => FutureBox::new(|| target.answer(request)),
         }
     }
 }
@@ -59,88 +62,86 @@ impl fmt::Debug for Next<'_> {
     }
 }
 
-type Boxed<'a> = Pin<Box<dyn Future<Output = Response> + 'a>>;
-
-/// The future of [`Next::run`]. The box of the layer or handler that comes next is polled by it,
-/// with no async function between the two: each would move the answer once more.
-pub(super) enum Run<'a> {
-    Start(Option<(Next<'a>, Request)>),
-    Inside(Boxed<'a>),
-    /// Inside of layers that never wait, which see the request again after its answer.
-    InSteps {
-        inside: Boxed<'a>,
-        steps: &'a [Entry],
-        request: Request,
-    },
+/// The way of a request from here on, as it is gone. It polls the box of the layer or handler that
+/// comes next, with no async function between the two: each would move the answer once more.
+#[derive(Default)]
+pub(super) struct Run<'a> {
+    inside: Option<FutureBox<'a, Response>>,
+    /// Layers that never wait, outside of that, and the request, which they see again after its
+    /// answer.
+    steps: &'a [Entry],
+    request: Option<Request>,
 }
 
 impl<'a> Run<'a> {
     /// Runs the first steps, and begins what is inside of them. An answer of a step goes back at
     /// once.
-    #[inline]
-    fn start(&mut self, next: Next<'a>, mut request: Request) -> Option<Response> {
-        let is_step = |entry: &&Entry| matches!(entry, Entry::Step(_));
-        let count = next.layers.iter().take_while(is_step).count();
-        if count == 0 {
-            *self = Self::Inside(next.go_on(request));
-            return None;
+    #[inline(always)] // two callers, each of which would pay 20 instructions for a call
+    pub(super) fn begin(&mut self, next: Next<'a>, mut request: Request) -> Option<Response> {
+        let mut count = 0;
+        while let Some(entry) = next.layers.get(count) {
+            match entry {
+                Entry::Before(step) | Entry::Step(step) => {
+                    if let Some(mut answer) = step.before(&mut request) {
+                        go_back(&next.layers[..count], &request, &mut answer);
+                        return Some(answer);
+                    }
+                }
+                Entry::After(_) => {}
+                Entry::Around(_) => break,
+            }
+            count += 1;
         }
         let (steps, layers) = next.layers.split_at(count);
-        for (passed, step) in each(steps).enumerate() {
-            if let Some(mut answer) = step.before(&mut request) {
-                go_back(&steps[..passed], &request, &mut answer);
-                return Some(answer);
-            }
+        if count > 0 {
+            self.steps = steps;
+            self.request = Some(request.again());
         }
-        let inside = Next { layers, ..next }.go_on(request.again());
-        *self = Self::InSteps {
-            inside,
-            steps,
-            request,
-        };
+        self.inside = Some(Next { layers, ..next }.go_on(request));
         None
+    }
+
+    /// Goes on inside of the steps.
+    #[inline]
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Response> {
+        let inside = self.inside.as_mut();
+        let inside = inside.expect("a future that has ended is not polled");
+        // The answer is changed where it is, since it is large.
+        let mut polled = Pin::new(inside).poll(context);
+        if let (Some(request), Poll::Ready(answer)) = (&self.request, &mut polled) {
+            go_back(self.steps, request, answer);
+        }
+        polled
     }
 }
 
-impl Future for Run<'_> {
+/// The future of [`Next::run`].
+struct Running<'a> {
+    start: Option<(Next<'a>, Request)>,
+    run: Run<'a>,
+}
+
+impl Future for Running<'_> {
     type Output = Response;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         let this = self.get_mut();
-        if let Self::Start(start) = this {
-            let (next, request) = start.take().expect("a future that has ended is not polled");
-            if let Some(answer) = this.start(next, request) {
+        if let Some((next, request)) = this.start.take() {
+            if let Some(answer) = this.run.begin(next, request) {
                 return Poll::Ready(answer);
             }
         }
-        match this {
-            Self::Inside(inside) => inside.as_mut().poll(context),
-            Self::InSteps {
-                inside,
-                steps,
-                request,
-            } => {
-                let mut answer = ready!(inside.as_mut().poll(context));
-                go_back(steps, request, &mut answer);
-                Poll::Ready(answer)
-            }
-            Self::Start(_) => unreachable!("it was begun above"),
-        }
+        this.run.poll(context)
     }
 }
 
-/// The steps that `entries` are.
-fn each(entries: &[Entry]) -> impl DoubleEndedIterator<Item = &dyn Step> {
-    entries.iter().filter_map(|entry| match entry {
-        Entry::Step(step) => Some(&**step),
-        Entry::Around(_) => None,
-    })
-}
-
 /// Shows the answer to the steps that the request has passed.
+#[inline]
 fn go_back(passed: &[Entry], request: &Request, answer: &mut Response) {
-    for step in each(passed).rev() {
-        step.after(request, answer);
+    for entry in passed.iter().rev() {
+        if let Entry::After(step) | Entry::Step(step) = entry {
+            step.after(request, answer);
+        }
     }
 }

@@ -66,6 +66,7 @@ impl Route {
         &self.path
     }
 
+    #[inline]
     fn own(&self, method: &Method) -> Option<&Endpoint> {
         let mut methods = self.methods.iter();
         methods
@@ -74,13 +75,22 @@ impl Route {
     }
 
     /// The handler that answers `method`.
+    #[inline]
     pub(super) fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
-        self.own(method)
-            .or_else(|| match *method {
-                Method::HEAD => self.own(&Method::GET),
-                _ => None,
-            })
-            .or(self.any.as_ref())
+        match self.own(method) {
+            Some(endpoint) => Some(endpoint),
+            None => self.other(method),
+        }
+    }
+
+    /// The handler that answers `method`, which has none of its own.
+    #[inline(never)]
+    fn other(&self, method: &Method) -> Option<&Endpoint> {
+        let of_get = match *method {
+            Method::HEAD => self.own(&Method::GET),
+            _ => None,
+        };
+        of_get.or(self.any.as_ref())
     }
 
     /// The methods with handlers, HEAD beside GET.
@@ -186,7 +196,7 @@ impl Routes {
 
     /// The route without parameters that is `path`. It comes before all others that match.
     #[inline]
-    pub(super) fn literal(&self, path: &str) -> Option<&Route> {
+    pub(super) fn literal(&self, path: &[u8]) -> Option<&Route> {
         let index = self.literals.find(path)?;
         Some(&self.routes[index])
     }

@@ -2,7 +2,7 @@
 
 use std::{any::Any, rc::Rc};
 
-use super::layer::{Entry, Step};
+use super::layer::{Entry, Sides, Step};
 use crate::http::{
     error::Result,
     server::message::{request::Request, response::Response},
@@ -12,19 +12,21 @@ use crate::http::{
 struct WithState<T>(Rc<T>);
 
 impl<T: 'static> Step for WithState<T> {
+    fn sides(&self) -> Sides {
+        Sides::Before
+    }
+
     #[inline]
     fn before(&self, request: &mut Request) -> Option<Response> {
         let state = Rc::clone(&self.0) as Rc<dyn Any>;
         request.extensions().insert_state::<T>(state);
         None
     }
-
-    fn after(&self, _: &Request, _: &mut Response) {}
 }
 
 /// The layer that makes `state` known to requests.
 pub(super) fn entry<T: 'static>(state: T) -> Entry {
-    Entry::Step(Rc::new(WithState(Rc::new(state))))
+    Entry::step(WithState(Rc::new(state)))
 }
 
 /// The state of the router.
