@@ -207,7 +207,7 @@ fn refuse(exchange: &Exchange, head: &RequestHead, reason: EndReason) -> Next {
 
 /// Begins the span of the request whose head was read.
 #[inline]
-fn begin_span(exchange: &Exchange, received: &mut Rc<Received>) -> RequestSpan {
+pub(super) fn begin_span(exchange: &Exchange, received: &mut Rc<Received>) -> RequestSpan {
     let span = RequestSpan::begin(|| {
         let hooks = &exchange.shared().settings.hooks;
         (&received.head, exchange.span(), hooks)

@@ -41,6 +41,7 @@ use crate::http::{
         },
         phase::Phase,
         refusals::Refused,
+        serve::begin_span,
         trace::{self, ConnectionId, RequestSpan},
         worker_shared::Shared,
     },
@@ -275,20 +276,6 @@ async fn refuse_late(
     let response = refusal(&lane.exchange, reason, request);
     write_whole(lane, sending, response, is_head).await?;
     Ok((reason.status(), Some(reason)))
-}
-
-/// Begins the span of the request whose head was read.
-fn begin_span(exchange: &Exchange, received: &mut Rc<Received>) -> RequestSpan {
-    let span = RequestSpan::begin(|| {
-        let hooks = &exchange.shared().settings.hooks;
-        (&received.head, exchange.span(), hooks)
-    });
-    span.hand_over(|handle| {
-        if let Some(current) = Rc::get_mut(received) {
-            current.span = handle;
-        }
-    });
-    span
 }
 
 /// Sends the handler's answer.
