@@ -40,6 +40,13 @@ pub(crate) fn secure(certificates: &Certificates) -> ServerConfigBuilder {
     )
 }
 
+/// The tests' certificates, and the settings of a server with them; none where a machine lacks the
+/// tool that makes them.
+fn ready_config() -> Option<(&'static Certificates, ServerConfig)> {
+    let certificates = Certificates::get()?;
+    Some((certificates, secure(certificates).build().unwrap()))
+}
+
 /// A server on a thread of its own, stopped and joined at the end of its test.
 struct Running {
     addr: SocketAddr,
@@ -48,6 +55,12 @@ struct Running {
 }
 
 impl Running {
+    /// A server with the tests' certificates, and these.
+    fn ready() -> Option<(&'static Certificates, Self)> {
+        let (certificates, config) = ready_config()?;
+        Some((certificates, Self::new(&config)))
+    }
+
     fn new(config: &ServerConfig) -> Self {
         let config = config.clone();
         Self::by(move |server| {
@@ -153,10 +166,9 @@ async fn connected(
 
 #[test]
 fn a_handler_sees_what_the_handshake_has_settled() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, server)) = Running::ready() else {
         return;
     };
-    let server = Running::new(&secure(certificates).build().unwrap());
     run_each(async || {
         let config = trusting(certificates).alpn(["http/1.1"]).build().unwrap();
         let stream = connected(server.addr, "localhost", &config).await.unwrap();
@@ -176,10 +188,9 @@ fn a_handler_sees_what_the_handshake_has_settled() {
 
 #[test]
 fn the_rest_of_http_works_over_tls() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, server)) = Running::ready() else {
         return;
     };
-    let server = Running::new(&secure(certificates).build().unwrap());
     run_each(async || {
         let config = trusting(certificates).build().unwrap();
         let client = Client::builder().tls(config).build();
@@ -203,10 +214,9 @@ fn the_rest_of_http_works_over_tls() {
 
 #[test]
 fn requests_of_one_connection_are_answered_in_turn_and_its_end_is_told() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, server)) = Running::ready() else {
         return;
     };
-    let server = Running::new(&secure(certificates).build().unwrap());
     run_each(async || {
         let config = trusting(certificates).build().unwrap();
         let mut stream = connected(server.addr, "localhost", &config).await.unwrap();
@@ -228,10 +238,9 @@ fn requests_of_one_connection_are_answered_in_turn_and_its_end_is_told() {
 
 #[test]
 fn a_preface_of_http_2_is_refused_over_tls() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, server)) = Running::ready() else {
         return;
     };
-    let server = Running::new(&secure(certificates).build().unwrap());
     run_each(async || {
         let config = trusting(certificates).build().unwrap();
         let mut stream = connected(server.addr, "localhost", &config).await.unwrap();
@@ -248,10 +257,9 @@ fn a_preface_of_http_2_is_refused_over_tls() {
 
 #[test]
 fn a_stop_ends_idle_connections_with_a_word_and_those_that_are_silent() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, server)) = Running::ready() else {
         return;
     };
-    let server = Running::new(&secure(certificates).build().unwrap());
     let mut silent = connect(server.addr);
     let (addr, handle) = (server.addr, server.handle.clone());
     run(async move {
@@ -269,10 +277,9 @@ fn a_stop_ends_idle_connections_with_a_word_and_those_that_are_silent() {
 
 #[test]
 fn plain_http_is_told_that_the_port_speaks_tls() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((_, server)) = Running::ready() else {
         return;
     };
-    let server = Running::new(&secure(certificates).build().unwrap());
     let mut stream = connect(server.addr);
     let mut request = REQUEST.to_vec();
     request.resize(100_000, b'x');
@@ -293,10 +300,9 @@ fn plain_http_is_told_that_the_port_speaks_tls() {
 
 #[test]
 fn a_broken_handshake_gets_an_alert_and_an_end() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((_, server)) = Running::ready() else {
         return;
     };
-    let server = Running::new(&secure(certificates).build().unwrap());
     // A hello that ends too soon, in a whole record; the same in pieces of one byte; two long ones.
     let broken = [22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 3];
     let too_long = [22, 3, 1, 0, 4, 1, 255, 255, 255];
@@ -342,10 +348,9 @@ fn a_handshake_that_takes_too_long_is_ended() {
 
 #[test]
 fn a_server_has_addresses_with_and_without_tls_and_sockets_of_its_callers() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, config)) = ready_config() else {
         return;
     };
-    let config = secure(certificates).build().unwrap();
     let path = program::folder().join(format!("tls-{}.sock", std::process::id()));
     let _ = fs::remove_file(&path);
     let unix = UnixListener::bind(&path).unwrap();
@@ -384,10 +389,9 @@ fn a_server_has_addresses_with_and_without_tls_and_sockets_of_its_callers() {
 
 #[test]
 fn all_workers_resume_the_sessions_of_each() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, config)) = ready_config() else {
         return;
     };
-    let config = secure(certificates).build().unwrap();
     let listen = move |server: Server| server.listen_tls("127.0.0.1:0", &config);
     let server = Running::by(move |server| listen(server).cores(Cores::Count(2)));
     let addr = server.addr;
@@ -407,10 +411,9 @@ fn all_workers_resume_the_sessions_of_each() {
 
 #[test]
 fn a_full_server_refuses_over_tls() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, config)) = ready_config() else {
         return;
     };
-    let config = secure(certificates).build().unwrap();
     let server = Running::by(move |server| {
         server
             .listen_tls("127.0.0.1:0", &config)
@@ -433,10 +436,9 @@ fn a_full_server_refuses_over_tls() {
 
 #[test]
 fn a_connection_of_ones_own_has_tls_too() {
-    let Some(certificates) = Certificates::get() else {
+    let Some((certificates, config)) = ready_config() else {
         return;
     };
-    let config = secure(certificates).build().unwrap();
     run_each(async || {
         let listener = net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
