@@ -39,6 +39,9 @@ fn router() -> Router {
         .get("/vary", async |_| {
             with(header::VARY, "origin, Accept-Encoding")
         })
+        .get("/anything", async |_| with(header::VARY, "*"))
+        .get("/ranges", async |_| with(header::ACCEPT_RANGES, "bytes"))
+        .get("/part", async |_| with(header::CONTENT_RANGE, "bytes */9"))
         .get("/coded", async |_| with(header::CONTENT_ENCODING, "br"))
         .get("/kept", async |_| {
             with(header::CACHE_CONTROL, "public, no-transform")
@@ -279,6 +282,40 @@ fn answers_beyond_the_most_at_a_time_go_out_as_they_are() {
     assert_eq!(field(&head, "content-encoding"), None);
     assert_eq!(field(&head, "vary"), Some("accept-encoding"));
     assert_eq!(body, text().as_bytes());
+}
+
+#[test]
+fn an_answer_that_would_grow_goes_out_as_it_is() {
+    let addr = serve_by(|server| {
+        server.run_each(|| {
+            let router = Router::new().get("/", async |_| "short");
+            Compression::new().bytes_min(1).around(router)
+        })
+    });
+    let (head, body) = ask(addr, "GET", "/", GZIP);
+    assert_eq!(field(&head, "content-encoding"), None);
+    assert_eq!(field(&head, "content-length"), Some("5"));
+    assert_eq!(field(&head, "vary"), Some("accept-encoding"));
+    assert_eq!(body, b"short");
+}
+
+#[test]
+fn fields_fit_an_answer_that_was_compressed() {
+    let addr = serve();
+    let (head, _) = ask(addr, "GET", "/anything", GZIP);
+    assert_eq!(field(&head, "content-encoding"), Some("gzip"));
+    let vary: Vec<&str> = head.lines().filter(|line| is_vary(line)).collect();
+    assert_eq!(vary.len(), 1, "{head}");
+    // A range of the compressed bytes is of no use to a client.
+    let (head, _) = ask(addr, "GET", "/ranges", GZIP);
+    assert_eq!(field(&head, "content-encoding"), Some("gzip"));
+    assert_eq!(field(&head, "accept-ranges"), None);
+    let (head, _) = ask(addr, "GET", "/part", GZIP);
+    assert_eq!(field(&head, "content-encoding"), None);
+}
+
+fn is_vary(line: &str) -> bool {
+    line.to_ascii_lowercase().starts_with("vary:")
 }
 
 #[test]

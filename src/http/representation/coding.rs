@@ -152,13 +152,38 @@ mod tests {
     use super::*;
     use crate::http::h1::{RequestHead, Rules};
 
-    fn best(lines: &str, offered: &[Coding]) -> Vec<&'static str> {
+    fn accepted(lines: &str) -> Accepted {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         let mut head = RequestHead::new();
         let read = head.read(text.as_bytes(), &Rules::default());
         assert!(matches!(read, Ok(Some(_))), "{text}");
-        let accepted = Accepted::by(head.fields());
-        accepted.best_of(offered).map(Coding::name).collect()
+        Accepted::by(head.fields())
+    }
+
+    fn best(lines: &str, offered: &[Coding]) -> Vec<&'static str> {
+        let best = accepted(lines).best_of(offered);
+        best.map(Coding::name).collect()
+    }
+
+    #[test]
+    fn a_weight_of_zero_refuses_plain_answers() {
+        for (value, refuses) in [
+            ("", false),
+            ("gzip", false),
+            ("gzip;q=0", false),
+            ("identity;q=0", true),
+            ("IDENTITY; q=0.000", true),
+            ("identity;q=0.001", false),
+            ("*;q=0", true),
+            ("*;q=0.1", false),
+            ("gzip, *;q=0", true),
+            ("identity, *;q=0", false),
+            ("*, identity;q=0", true),
+        ] {
+            let line = format!("Accept-Encoding: {value}\r\n");
+            assert_eq!(accepted(&line).refuses_identity(), refuses, "{value}");
+        }
+        assert!(!accepted("").refuses_identity());
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::h1::{RequestHead, Rules};
 
     #[expect(
         clippy::single_range_in_vec_init,
@@ -158,6 +159,20 @@ mod tests {
         for (value, expected) in table {
             let found = parse(value.as_bytes(), 100).unwrap_or(Whole);
             assert_eq!(found, *expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn two_fields_of_ranges_count_as_none() {
+        for (lines, expected) in [
+            ("", Wanted::Whole),
+            ("Range: bytes=-0\r\n", Wanted::Nothing),
+            ("Range: bytes=-0\r\nRange: bytes=-0\r\n", Wanted::Whole),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+            let mut head = RequestHead::new();
+            head.read(text.as_bytes(), &Rules::default()).unwrap();
+            assert_eq!(wanted(head.fields(), 100), expected, "{lines}");
         }
     }
 
