@@ -239,3 +239,27 @@ impl fmt::Debug for ServerConfig {
         f.debug_struct("ServerConfig").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::names::Names;
+
+    #[test]
+    fn no_settings_of_rustls_let_data_in_before_the_handshake() {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Names::default()));
+        // A peer that recorded such data can send it again (RFC 8446, section 8).
+        config.max_early_data_size = 16_384;
+        let config = ServerConfig::from(config);
+        let early = |chosen: Chosen| chosen.config.max_early_data_size;
+        assert_eq!(early(config.of_any()), 0);
+        for spoken in [Spoken::Http1, Spoken::Http2, Spoken::Both] {
+            assert_eq!(early(config.of_http(spoken)), 0);
+        }
+    }
+}

@@ -252,6 +252,35 @@ fn a_reload_reads_the_files_again_and_keeps_the_old_ones_when_they_are_broken() 
 }
 
 #[test]
+fn no_session_of_a_clients_certificate_outlives_a_reload() {
+    let Some(certificates) = certificates() else {
+        return;
+    };
+    run(async {
+        let server = secure(certificates).client_authorities(&certificates.text("authority.pem"));
+        let server = server.build().unwrap();
+        let client = trusting(certificates).client_certificate(
+            &certificates.text("client.pem"),
+            &certificates.text("client.key"),
+        );
+        let client = client.build().unwrap();
+        // The certificate may have been revoked before the reload.
+        for (reloads, is_resumed) in [(false, false), (false, true), (true, false), (false, true)] {
+            if reloads {
+                server.reload().unwrap();
+            }
+            let (near, far) = pair("localhost", &client, &server).await;
+            let (mut near, mut far) = (near.unwrap(), far.unwrap());
+            assert_eq!(far.info().is_resumed(), is_resumed, "{reloads}");
+            assert_eq!(far.info().peer_certificates().len(), 1);
+            // The ticket comes with the first bytes that are read.
+            far.shutdown().await.unwrap();
+            assert!(near.recv().await.unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
 fn what_is_wrong_with_the_settings_is_told() {
     let Some(certificates) = certificates() else {
         return;
