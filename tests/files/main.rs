@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod changes;
+mod kept;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
@@ -467,6 +468,12 @@ fn pages_stand_where_nothing_is() {
                     (status, body),
                     "{target} {lines}"
                 );
+                // A cache must not give the page to a client that asks for something else.
+                let has_vary = answer
+                    .head
+                    .to_ascii_lowercase()
+                    .contains("vary: accept\r\n");
+                assert_eq!(has_vary, body == "<p>home</p>", "{target} {lines}");
             }
         },
     );
