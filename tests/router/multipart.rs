@@ -1,7 +1,10 @@
 //! Forms with files.
 
+use std::io;
+
 use annulus::http::{
-    self, ErrorKind, IntoResponse as _, Multipart, MultipartError, Request, Router,
+    self, ErrorKind, IntoResponse as _, Multipart, MultipartError, Request, Router, client,
+    test::TestClient,
 };
 
 use crate::talk::{body, send, serve, status};
@@ -226,4 +229,35 @@ fn a_part_that_is_too_large_for_its_reader_or_no_text_leaves_the_others() {
         part 3, \"x\": expected text in UTF-8, found other bytes: invalid utf-8 sequence of 1 \
         bytes from index 0;";
     assert_eq!((status(&answer), body(&answer)), (200, expected));
+}
+
+#[test]
+fn the_limit_of_a_part_counts_all_of_its_pieces() {
+    annulus::run(async {
+        let client = TestClient::new(async |mut request: Request| {
+            let mut form = request.multipart().unwrap();
+            let part = form.next_part().await.unwrap().unwrap();
+            shown(part.text(6).await)
+        });
+        // A carriage return in the middle ends a piece: a delimiter could begin there.
+        for (content, status, text) in [
+            ("abc\rde", 200, "abc\rde"),
+            ("abc\rdef", 413, ""),
+            ("abcd\r\n--e", 413, ""),
+        ] {
+            let body = format!(
+                "--x\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n{content}\r\n--x--\r\n"
+            );
+            let bytes: Vec<Vec<u8>> = body.bytes().map(|byte| vec![byte]).collect();
+            let pieces = futures_util::stream::iter(bytes.into_iter().map(io::Result::Ok));
+            let request = client
+                .post("/")
+                .with_field("content-type", "multipart/form-data; boundary=x")
+                .body(client::Body::stream(pieces));
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), status, "{content:?}");
+            let found = response.text().await.unwrap();
+            assert!(found.starts_with(text), "{content:?}: {found}");
+        }
+    });
 }
