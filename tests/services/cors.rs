@@ -56,6 +56,17 @@ fn only_pages_of_allowed_origins_see_answers() {
 }
 
 #[test]
+fn credentials_are_sent_only_where_they_are_allowed() {
+    run(async {
+        let client = client(Cors::new().allow_origin("https://a.example"));
+        let response = status_with(&client, &[("origin", "https://a.example")]).await?;
+        assert_eq!(field(&response, ALLOWED), Some("https://a.example"));
+        assert_eq!(field(&response, "access-control-allow-credentials"), None);
+        Ok(())
+    });
+}
+
+#[test]
 fn any_origin_is_a_star_and_varies_by_nothing() {
     run(async {
         let client = client(Cors::new().allow_any_origin());
