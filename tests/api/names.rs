@@ -235,6 +235,8 @@ fn a_folder_changes_names_beneath_it() {
             root.read_to_string("inside/moved").await.unwrap(),
             "content"
         );
+        let as_folder = root.rename("inside/moved", "inside/again/").await;
+        assert_eq!(errno(&as_folder), libc::ENOTDIR);
         root.hard_link("inside/moved", "x/second").await.unwrap();
         root.symlink("../inside/moved", "x/link").await.unwrap();
         assert_eq!(root.read("x/link").await.unwrap(), b"content");
