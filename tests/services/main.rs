@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod auth;
+mod conditional;
 mod cors;
 mod guards;
 mod health;
