@@ -14,6 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(all(
+    feature = "compress",
+    feature = "http2",
+    feature = "json",
+    feature = "tls"
+))]
+mod api;
 mod chat;
 #[path = "../support/mod.rs"]
 mod support;
