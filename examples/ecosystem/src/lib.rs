@@ -1,5 +1,6 @@
 //! Helpers that the programs and tests of this package share.
 
+pub mod arena;
 pub mod axum_app;
 mod database_process;
 pub mod grpc;

@@ -40,9 +40,21 @@ impl Program {
     /// When it cannot be started, or does not tell.
     #[must_use]
     pub fn serve_with(path: impl AsRef<OsStr>, arguments: &[&str]) -> (Self, String) {
-        let mut process = Command::new(path)
-            .arg("0")
-            .args(arguments)
+        let mut program = Self::start(Command::new(path).arg("0").args(arguments));
+        let line = program.line("listening on ");
+        let (_, addr) = line.split_once("listening on ").expect("it is there");
+        let addr = addr.to_owned();
+        (program, addr)
+    }
+
+    /// Starts the program by a command, whose input and output are set here.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -56,15 +68,11 @@ impl Program {
                 }
             }
         });
-        let mut program = Self {
+        Self {
             process,
             lines,
             seen: Vec::new(),
-        };
-        let line = program.line("listening on ");
-        let (_, addr) = line.split_once("listening on ").expect("it is there");
-        let addr = addr.to_owned();
-        (program, addr)
+        }
     }
 
     /// Waits for the next line that has `text` in it.
