@@ -208,6 +208,7 @@ mod server;
 mod stop_notice;
 pub mod test;
 mod tick;
+mod to_https;
 pub mod topics;
 mod transport;
 mod trusted_proxies;
@@ -241,6 +242,7 @@ pub use server::{
 };
 #[cfg(feature = "http2")]
 pub use server::{Http2, HttpVersions};
+pub use to_https::redirect_to_https;
 pub use transport::{Transport, upgraded::Upgraded};
 pub use trusted_proxies::TrustedProxies;
 pub use websocket::WebSocket;

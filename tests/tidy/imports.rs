@@ -39,7 +39,7 @@ pub(crate) const ROOMS: [Rooms; 3] = [
             &["error"],
             &["client"],
             &["server"],
-            &["forward", "health", "layers", "test"],
+            &["forward", "health", "layers", "test", "to_https"],
         ],
         // An `io::Error` may carry the client's error, which has a status of its own for a handler.
         exceptions: &["error -> client"],
