@@ -26,6 +26,7 @@ macro_rules! pages {
         #[doc = "[operating.md]: crate::docs::operating"]
         #[doc = "[real_time.md]: crate::docs::real_time"]
         #[doc = "[services.md]: crate::docs::services"]
+        #[doc = "[tls.md]: crate::docs::tls"]
         #[doc = ""]
         #[doc = include_str!(concat!("../docs/", stringify!($name), ".md"))]
         pub mod $name {}
@@ -51,4 +52,5 @@ pages! {
     operating
     real_time
     services
+    tls
 }

@@ -159,7 +159,8 @@
 //! [`files`](crate::docs::files) is about both.
 //!
 //! Answers are compressed by [`Compression`], with the feature `compress`, and
-//! [`Server::listen_tls`] serves `https`, with the feature `tls`.
+//! [`Server::listen_tls`] serves `https`, with the feature `tls`; the page
+//! [`tls`](crate::docs::tls) is about both that and HTTP/2.
 //!
 //! Not here: HTTP/2 in the client.
 //!
@@ -251,3 +252,8 @@ pub use websocket::WebSocket;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the page on TLS and HTTP/2, where both are built.
+#[cfg(all(doctest, feature = "http2", feature = "tls"))]
+#[doc = include_str!("../docs/tls.md")]
+mod tls_page {}
