@@ -88,6 +88,7 @@
 // the number of the next message with it. A message below that number that is still in the post is
 // not for it.
 
+mod catch_up;
 mod counts;
 mod delivery;
 mod event_id;

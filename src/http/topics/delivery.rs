@@ -11,6 +11,8 @@ pub(super) struct Delivery {
     pub(super) topic: Rc<LocalTopic>,
     /// Since when it may wait.
     pub(super) since: Instant,
+    /// It was published before its only subscriber came, and the limits do not count it.
+    pub(super) is_history: bool,
 }
 
 impl Delivery {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    LostReason, Outlet, Piece, Slow, Subscription, Topics, delivery::Delivery, event_id::EventId,
-    local::Local, local_topic::LocalTopic, options::Settings, pending::Pending,
+    LostReason, Outlet, Piece, Slow, Subscription, Topics, catch_up::CatchUp, delivery::Delivery,
+    event_id::EventId, local::Local, local_topic::LocalTopic, options::Settings, pending::Pending,
 };
 use crate::unwind;
 
@@ -30,6 +30,8 @@ pub(super) struct Feed {
     subscriptions: RefCell<Vec<Place>>,
     pending: RefCell<Pending>,
     pending_bytes: Cell<usize>,
+    /// From the first message of a history until nothing waits.
+    catch_up: Cell<Option<Box<CatchUp>>>,
     /// It stands in the list of those that send at the end of this turn.
     is_dirty: Cell<bool>,
     is_blocked: Cell<bool>,
@@ -63,6 +65,7 @@ impl Feed {
             subscriptions: RefCell::default(),
             pending: RefCell::default(),
             pending_bytes: Cell::new(0),
+            catch_up: Cell::new(None),
             is_dirty: Cell::new(false),
             is_blocked: Cell::new(false),
             is_watched: Cell::new(false),
@@ -95,17 +98,24 @@ impl Feed {
         if self.has_ended.get() || self.local.is_over() || known.is_some() {
             return Subscription::new(name, Rc::downgrade(self), topics);
         }
-        let history = self.local.join(topics.hub(), name, after, |topic, from| {
-            let mut subscriptions = self.subscriptions.borrow_mut();
-            let slot = u32::try_from(subscriptions.len()).expect("they fit the memory");
-            let place = topic.add(Rc::clone(self), slot, from);
-            let topic = Rc::clone(topic);
-            if subscriptions.is_empty() {
-                // Most connections have one.
-                subscriptions.reserve_exact(1);
-            }
-            subscriptions.push(Place { topic, place });
-        });
+        // One that leaves and comes again while it has no room gets each history under the limits.
+        let is_new = |topic: &LocalTopic| {
+            let is_of_it = |waiting: &Delivery| waiting.topic.topic.is_named_as(&topic.topic);
+            !self.pending.borrow().has(is_of_it)
+        };
+        let history = self
+            .local
+            .join(topics.hub(), name, after, is_new, |topic, from| {
+                let mut subscriptions = self.subscriptions.borrow_mut();
+                let slot = u32::try_from(subscriptions.len()).expect("they fit the memory");
+                let place = topic.add(Rc::clone(self), slot, from);
+                let topic = Rc::clone(topic);
+                if subscriptions.is_empty() {
+                    // Most connections have one.
+                    subscriptions.reserve_exact(1);
+                }
+                subscriptions.push(Place { topic, place });
+            });
         for delivery in history {
             self.push(&delivery);
         }
@@ -137,7 +147,7 @@ impl Feed {
         if self.is_blocked.get() && !self.make_room(delivery) {
             return;
         }
-        self.add_bytes(delivery.len());
+        self.note_added(delivery);
         self.pending.borrow_mut().push(Rc::clone(delivery));
         if !self.is_blocked.get() {
             self.set_dirty();
@@ -151,8 +161,30 @@ impl Feed {
         }
     }
 
-    fn add_bytes(&self, bytes: usize) {
-        self.pending_bytes.set(self.pending_bytes.get() + bytes);
+    fn note_added(&self, delivery: &Delivery) {
+        let bytes = self.pending_bytes.get();
+        self.pending_bytes.set(bytes + delivery.len());
+        if delivery.is_history {
+            let mut catch_up = self.catch_up.take().unwrap_or_default();
+            catch_up.add(delivery);
+            self.catch_up.set(Some(catch_up));
+        }
+    }
+
+    /// Notes that a message does not wait any more.
+    fn note_removed(&self, delivery: &Delivery) {
+        let bytes = self.pending_bytes.get();
+        self.pending_bytes.set(bytes - delivery.len());
+        if delivery.is_history {
+            self.if_catching_up(|catch_up| catch_up.remove(delivery));
+        }
+    }
+
+    fn if_catching_up<R>(&self, call: impl FnOnce(&mut CatchUp) -> R) -> Option<R> {
+        let mut catch_up = self.catch_up.take()?;
+        let result = call(&mut catch_up);
+        self.catch_up.set(Some(catch_up));
+        Some(result)
     }
 
     /// Whether there is room for the message of a slow subscriber, by the rule of its topic.
@@ -186,7 +218,7 @@ impl Feed {
                 }
                 true
             }
-            Slow::Close if self.is_over(settings, delivery) => {
+            Slow::Close if !delivery.is_history && self.is_over(settings, delivery) => {
                 self.set_too_slow();
                 self.local
                     .note_lost(self, &delivery.topic, LostReason::Closed, 1);
@@ -198,7 +230,13 @@ impl Feed {
 
     /// Whether the message would exceed the limit.
     fn is_over(&self, settings: &Settings, delivery: &Delivery) -> bool {
-        let bytes = self.pending_bytes.get();
+        let mut bytes = self.pending_bytes.get();
+        if settings.slow == Slow::Close {
+            // The subscriber would be closed by each history that is longer than the limit.
+            bytes -= self
+                .if_catching_up(|catch_up| catch_up.bytes())
+                .unwrap_or(0);
+        }
         bytes > 0 && bytes.saturating_add(delivery.len()) > settings.pending_bytes_max
     }
 
@@ -217,12 +255,17 @@ impl Feed {
     /// Drops messages that have waited too long, or ends a connection to which that must not
     /// happen.
     pub(super) fn drop_stale(self: &Rc<Self>, now: Instant) {
+        let moved = self.if_catching_up(|catch_up| catch_up.moved()).flatten();
         loop {
             let oldest = {
                 let mut pending = self.pending.borrow_mut();
                 let is_stale = pending.first().is_some_and(|oldest| {
                     let settings = &oldest.published.settings;
-                    let age = now.saturating_duration_since(oldest.since);
+                    let mut since = oldest.since;
+                    if let Some(moved) = moved.filter(|_| settings.slow == Slow::Close) {
+                        since = since.max(moved);
+                    }
+                    let age = now.saturating_duration_since(since);
                     settings.slow != Slow::LastValue && age > settings.pending_age_max
                 });
                 if is_stale { pending.pop() } else { None }
@@ -237,8 +280,7 @@ impl Feed {
     }
 
     fn lose(self: &Rc<Self>, delivery: Rc<Delivery>, reason: LostReason) {
-        let bytes = self.pending_bytes.get();
-        self.pending_bytes.set(bytes - delivery.len());
+        self.note_removed(&delivery);
         self.local.note_lost(self, &delivery.topic, reason, 1);
         self.local.drop_later(delivery);
     }
@@ -282,6 +324,7 @@ impl Feed {
             unwind::swallow(|| scratch.sent.clear());
         }
         self.is_blocked.set(false);
+        drop(self.catch_up.take());
     }
 
     /// Sends messages in one piece. The connection's code runs while nothing is borrowed.
@@ -301,8 +344,7 @@ impl Feed {
                     }
                     scratch.bytes.extend_from_slice(form);
                 }
-                let bytes = self.pending_bytes.get();
-                self.pending_bytes.set(bytes - first.len());
+                self.note_removed(first);
                 scratch.sent.extend(pending.pop());
                 if is_alone {
                     break;
@@ -358,6 +400,7 @@ impl Feed {
             unwind::swallow(|| drop(delivery));
         }
         self.pending_bytes.set(0);
+        drop(self.catch_up.take());
         self.local.remove_feed();
     }
 }

@@ -144,12 +144,14 @@ impl Local {
     }
 
     /// Adds a subscriber to the topic of this name by `add`, which is called with the topic and the
-    /// number of the first message for it. Returns the messages before that it is to get.
+    /// number of the first message for it. Returns the messages before that it is to get, as a
+    /// history if it `is_new` to the topic.
     pub(super) fn join(
         self: &Rc<Self>,
         hub: &Arc<Hub>,
         name: &str,
         after: Option<EventId>,
+        is_new: impl FnOnce(&LocalTopic) -> bool,
         add: impl FnOnce(&Rc<LocalTopic>, u64),
     ) -> Vec<Rc<Delivery>> {
         let (topic, joined) = hub.join(name, &self.post, after);
@@ -158,6 +160,7 @@ impl Local {
             let known = topics.entry(topic.id);
             Rc::clone(known.or_insert_with(|| LocalTopic::new(topic)))
         };
+        let is_history = is_new(&topic);
         add(&topic, joined.from);
         let since = time::now();
         let deliver = |published| {
@@ -165,6 +168,7 @@ impl Local {
                 published,
                 topic: Rc::clone(&topic),
                 since,
+                is_history,
             })
         };
         joined.history.into_iter().map(deliver).collect()
@@ -348,6 +352,7 @@ impl Local {
                     published,
                     topic,
                     since,
+                    is_history: false,
                 });
                 let topic = &delivery.topic;
                 topic.each_from(number, |feed| feed.push(&delivery));

@@ -25,6 +25,10 @@ pub enum Slow {
     /// WebSocket by a close frame with 1013 (try again later), server-sent events by the end of
     /// their response. A browser connects again, and gets what it has missed if the topic has a
     /// [history](Options::history). This is the default, since no subscriber has gaps.
+    ///
+    /// The history itself is sent at the pace of the link: its bytes do not count, and ages count
+    /// from the last time at which a message of it was sent. So a slow link gets it whole, and is
+    /// not closed amid the same history again and again. A client that takes nothing is closed.
     #[default]
     Close,
     /// Drops a message for which there is no room, and messages that have waited too long.
@@ -135,8 +139,8 @@ impl Options {
     }
 
     /// Limits the bytes of messages that wait for one slow subscriber, those of its other topics
-    /// included; 1 MiB by default. One message may exceed it. The messages themselves are shared by
-    /// all subscribers for which they wait.
+    /// included; 1 MiB by default. One message may exceed it, and with [`Slow::Close`] a history.
+    /// The messages themselves are shared by all subscribers for which they wait.
     #[must_use]
     pub fn pending_bytes_max(self, bytes_max: usize) -> Self {
         self.with(|settings| settings.pending_bytes_max = bytes_max)

@@ -26,6 +26,14 @@ impl Pending {
         self.first.as_ref()
     }
 
+    /// Whether a message `is_it`.
+    pub(super) fn has(&self, is_it: impl Fn(&Delivery) -> bool) -> bool {
+        self.first
+            .iter()
+            .chain(&self.more)
+            .any(|delivery| is_it(delivery))
+    }
+
     pub(super) fn push(&mut self, delivery: Rc<Delivery>) {
         if self.first.is_none() {
             self.first = Some(delivery);

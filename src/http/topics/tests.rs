@@ -26,13 +26,15 @@ struct Client {
     /// The sends by which they came.
     send_count: Cell<usize>,
     is_full: Cell<bool>,
+    /// Sends until it is full; none for any number.
+    room_for: Cell<Option<usize>>,
     is_closed: Cell<bool>,
     look_count: Cell<usize>,
 }
 
 impl Outlet for Client {
     fn has_room(&self) -> bool {
-        !self.is_full.get()
+        !self.is_full.get() && self.room_for.get() != Some(0)
     }
 
     fn form<'a>(&self, published: &'a Published) -> &'a Bytes {
@@ -48,6 +50,8 @@ impl Outlet for Client {
             .borrow_mut()
             .extend(text.lines().map(str::to_owned));
         self.send_count.set(self.send_count.get() + 1);
+        self.room_for
+            .set(self.room_for.get().map(|count| count - 1));
     }
 
     fn close_slow(&self) {

@@ -166,6 +166,88 @@ fn messages_that_wait_too_long_are_dropped_or_end_the_connection() {
 }
 
 #[test]
+fn a_slow_link_gets_a_history_that_exceeds_the_limits() {
+    crate::run(async {
+        time::pause();
+        let options = Options::new().history(10).pending_bytes_max(6000);
+        let (topics, lost) = with_log(options.pending_age_max(Duration::from_secs(3)));
+        // Each is sent alone.
+        for number in 0..10 {
+            topics.publish("a", format!("{number:05000}"));
+        }
+        let client = Client::new();
+        client.room_for.set(Some(0));
+        client.subscribe(&topics, "a");
+        for number in 0..10 {
+            time::sleep(Duration::from_secs(2)).await;
+            topics.publish("a", format!("late {number}"));
+            settle().await;
+            client.room_for.set(Some(1));
+            client.set_full(false);
+            assert_eq!(client.take(), [format!("{number:05000}")]);
+        }
+        assert!(!client.is_closed.get(), "{:?}", lost.lock().unwrap());
+        // The messages that were published meanwhile have the whole time from then on.
+        time::sleep(Duration::from_secs(2)).await;
+        client.room_for.set(None);
+        client.set_full(false);
+        assert_eq!(client.take().len(), 10);
+        assert_eq!(topics.counts("a").dropped, 0);
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_a_history_is_ended() {
+    crate::run(async {
+        time::pause();
+        let age = Duration::from_secs(3);
+        let by_age = Options::new().history(10).pending_age_max(age);
+        let by_bytes = Options::new().history(10).pending_bytes_max(6000);
+        for (options, is_by_age) in [(by_age, true), (by_bytes, false)] {
+            let (topics, _) = with_log(options);
+            topics.publish("a", "x".repeat(10_000));
+            let client = Client::new();
+            client.room_for.set(Some(0));
+            client.subscribe(&topics, "a");
+            settle().await;
+            if is_by_age {
+                time::sleep(age * 2).await;
+            } else {
+                topics.publish("a", "x".repeat(5000));
+                settle().await;
+                assert!(!client.is_closed.get());
+                topics.publish("a", "x".repeat(5000));
+                settle().await;
+            }
+            assert!(client.is_closed.get(), "by age: {is_by_age}");
+        }
+    });
+}
+
+#[test]
+fn a_slow_client_that_leaves_and_comes_again_has_one_history() {
+    crate::run(async {
+        let options = Options::new().history(10).pending_bytes_max(60_000);
+        let topics = Topics::with_options(options);
+        for _ in 0..10 {
+            topics.publish("a", "x".repeat(5000));
+        }
+        let client = Client::new();
+        client.room_for.set(Some(0));
+        let mut longest = 0;
+        for _ in 0..10 {
+            let subscription = client.subscribe(&topics, "a");
+            settle().await;
+            longest = longest.max(client.feed_len());
+            subscription.unsubscribe();
+        }
+        assert!(client.is_closed.get());
+        // One history, and as many messages again as may wait.
+        assert!(longest <= 10 + 12, "{longest}");
+    });
+}
+
+#[test]
 fn every_message_of_a_subscriber_that_is_ended_is_counted() {
     crate::run(async {
         time::pause();
