@@ -199,7 +199,8 @@ impl Feed {
         }
         match settings.slow {
             Slow::LastValue => {
-                self.drop_oldest_of(&delivery.topic, LostReason::Replaced);
+                // Several were added in the turn in which it had no room any more.
+                while self.drop_oldest_of(&delivery.topic, LostReason::Replaced) {}
                 true
             }
             Slow::DropNew if self.is_over(settings, delivery) => {

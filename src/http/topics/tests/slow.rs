@@ -4,6 +4,10 @@ use std::{
     cell::Cell,
     net::SocketAddr,
     rc::{Rc, Weak},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -244,6 +248,82 @@ fn a_slow_client_that_leaves_and_comes_again_has_one_history() {
         assert!(client.is_closed.get());
         // One history, and as many messages again as may wait.
         assert!(longest <= 10 + 12, "{longest}");
+    });
+}
+
+/// A kibibyte that is counted while it is in memory.
+struct Counted(Arc<AtomicUsize>, [u8; 1024]);
+
+impl Counted {
+    fn new(alive: &Arc<AtomicUsize>) -> Bytes {
+        alive.fetch_add(1, Relaxed);
+        Bytes::from_owner(Self(Arc::clone(alive), [b'x'; 1024]))
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.1
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[test]
+fn one_reader_that_stops_holds_no_more_messages_than_its_limit() {
+    const COUNT: usize = 10_000;
+    const PENDING_BYTES_MAX: usize = 64 * 1024;
+    crate::run(async {
+        time::pause();
+        // The bytes of a message, and its fields.
+        let held_max = PENDING_BYTES_MAX / 1200;
+        let cases = [
+            (Slow::Close, held_max, 0),
+            (Slow::DropNew, held_max, held_max / 2),
+            (Slow::DropOldest, held_max, held_max / 2),
+            (Slow::LastValue, 1, 1),
+        ];
+        for (slow, held_max, left_min) in cases {
+            let alive = Arc::new(AtomicUsize::new(0));
+            let options = Options::new().slow(slow);
+            let topics = Topics::with_options(options.pending_bytes_max(PENDING_BYTES_MAX));
+            let readers = [(); 20].map(|()| Client::on(&topics, "a"));
+            let stopped = Client::on(&topics, "a");
+            stopped.set_full(true);
+            let (mut most, mut taken) = (0, 0);
+            for _ in 0..COUNT / 100 {
+                for _ in 0..100 {
+                    topics.publish("a", Counted::new(&alive));
+                }
+                settle().await;
+                most = most.max(alive.load(Relaxed));
+                for reader in &readers {
+                    taken += reader.take().len();
+                }
+            }
+            assert_eq!(taken, readers.len() * COUNT, "{slow:?}");
+            assert!(most <= held_max, "{slow:?}: {most} messages were held");
+            assert_eq!(stopped.is_closed.get(), slow == Slow::Close);
+            let left = alive.load(Relaxed);
+            assert!(left >= left_min, "{slow:?}: {left} are left");
+            drop((stopped, readers));
+            settle().await;
+            assert_eq!(alive.load(Relaxed), 0, "{slow:?}");
+            let counts = topics.total_counts();
+            let unsent = if slow == Slow::Close {
+                // The reader had left when the rest was published.
+                assert_eq!(counts.closed, 1);
+                counts.dropped
+            } else {
+                COUNT as u64
+            };
+            assert_eq!(counts.delivered, 20 * COUNT as u64);
+            assert_eq!(counts.dropped, unsent, "{slow:?}");
+        }
     });
 }
 
