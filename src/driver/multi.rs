@@ -67,6 +67,26 @@ impl Driver {
         self.come_meanwhile(key)
     }
 
+    /// Takes the only completion of a multishot that goes on, and registers for the next one. None
+    /// if there is none, several, or one that says more than that bytes came: nothing has changed
+    /// then.
+    #[inline]
+    pub(crate) fn take_and_watch(&self, key: Key, context: &Context<'_>) -> Option<Item> {
+        // This is the user's code, so nothing is borrowed.
+        let waker = context.waker().clone();
+        let mut guard = self.core.borrow_mut();
+        let core = &mut *guard;
+        let multi = multi_of(&mut core.slots, key)?;
+        let item = multi.pop_only()?;
+        let old = multi.waker.replace(waker);
+        if item.holds_buffer() {
+            core.parked_buffers -= 1;
+        }
+        drop(guard);
+        drop(old);
+        Some(item)
+    }
+
     /// The completion that was handled while a waker was cloned, which is code of the user's.
     #[cold]
     fn come_meanwhile(&self, key: Key) -> Poll<Item> {

@@ -253,6 +253,16 @@ impl Multi {
         Some(item)
     }
 
+    /// Takes the item if it is the only one, brought something, and others will follow.
+    #[inline]
+    pub(super) fn pop_only(&mut self) -> Option<Item> {
+        if self.rest.is_some() || self.flight != Flight::GoesOn {
+            return None;
+        }
+        self.first
+            .take_if(|item| item.completion().more() && item.completion().res > 0)
+    }
+
     /// Moves the next item to the front.
     #[inline(never)]
     fn pop_rest(&mut self, spares: &mut SpareRests) {

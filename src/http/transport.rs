@@ -120,6 +120,18 @@ impl Transport {
         }
     }
 
+    /// As `poll_recv_in_turn`, and whether the next poll would find nothing: the context's waker is
+    /// registered then.
+    pub(super) fn poll_recv_and_watch(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(ManagedBuf, bool)>> {
+        match &self.0 {
+            Kind::Socket { socket, .. } => socket.poll_recv_and_watch(context),
+            Kind::Other(other) => other.poll_recv(context).map_ok(|bytes| (bytes, false)),
+        }
+    }
+
     /// As `poll_recv_in_turn`, into `room` where that saves a copy.
     pub(super) fn poll_recv_into(
         &self,

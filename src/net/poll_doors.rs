@@ -36,6 +36,26 @@ impl Socket {
         Poll::Ready(received)
     }
 
+    /// As `poll_recv_in_turn`, and whether the next poll would find nothing: the context's waker is
+    /// registered then.
+    pub(crate) fn poll_recv_and_watch(
+        &self,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<(ManagedBuf, bool)>> {
+        ready!(self.poll_receive_turn(context))?;
+        let shared = self.shared();
+        let receive = &shared.extra.receive;
+        let (received, is_watched) = match receive.take_and_watch(shared, context) {
+            Some(bytes) => (Ok(bytes), true),
+            None => {
+                let polled = receive.poll_next_up_to(Flood::ANYTHING, shared, context);
+                (ready!(polled), false)
+            }
+        };
+        budget::spend();
+        Poll::Ready(received.map(|bytes| (bytes, is_watched)))
+    }
+
     /// See `TcpStream::poll_recv_into`.
     pub(crate) fn poll_recv_into_in_turn(
         &self,

@@ -163,6 +163,27 @@ impl Receive {
         Poll::Ready(Ok(received.expect("it was not asked to stop when idle")))
     }
 
+    /// The next bytes, if they are all that has come of a receive that goes on. The context's waker
+    /// is registered then, as if the next poll had found nothing. The caller has the turn.
+    #[inline]
+    pub(super) fn take_and_watch(
+        &self,
+        shared: &Rc<Shared>,
+        context: &Context<'_>,
+    ) -> Option<ManagedBuf> {
+        let State::Multi(key) = self.state.get() else {
+            return None;
+        };
+        // A flood is received otherwise.
+        if self.full_receives.get() > 0 || self.has_front() {
+            return None;
+        }
+        match self.take(shared.driver().take_and_watch(key, context)?) {
+            Step::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Whether nothing has come, neither bytes nor an end, and a receive waits for it. It may
     /// forget whom to wake. The caller has the turn.
     pub(super) fn is_silent(&self, shared: &Rc<Shared>) -> bool {

@@ -46,11 +46,12 @@ impl Connection {
         self.is_driven.set(true);
         // To ask the clock costs more than most of this.
         let now = Tick::now();
-        self.receive(now, context);
+        let mut is_watched = false;
+        self.receive(now, &mut is_watched, context);
         let polled = loop {
             let polled = user(context);
             self.write(context, outbox);
-            if polled.is_ready() || !self.receive(now, context) {
+            if polled.is_ready() || !self.receive(now, &mut is_watched, context) {
                 break polled;
             }
         };
@@ -115,8 +116,9 @@ impl Connection {
 
     /// Receives until a message is complete, which waits then to be taken. Returns whether there
     /// may be something new for the receiver: if that is polled by the driver, it is the first to
-    /// look at what has come.
-    fn receive(&self, now: Tick, context: &mut Context<'_>) -> bool {
+    /// look at what has come. The stream is not polled once it `is_watched`, since that found all
+    /// that is there and registered the waker.
+    fn receive(&self, now: Tick, is_watched: &mut bool, context: &mut Context<'_>) -> bool {
         let here = self.if_busy(|busy| (busy.incoming.has_ready(), busy.incoming.has_input()));
         let (has_ready, mut has_input) = here.unwrap_or_default();
         if has_ready || self.ending().is_some() {
@@ -132,9 +134,13 @@ impl Connection {
                     break;
                 }
             }
-            match self.poll_stream(|stream| stream.poll_recv_in_turn(context)) {
+            if *is_watched {
+                return false;
+            }
+            match self.poll_stream(|stream| stream.poll_recv_and_watch(context)) {
                 Poll::Pending => return false,
-                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                Poll::Ready(Ok((bytes, was_last))) if !bytes.is_empty() => {
+                    *is_watched = was_last;
                     self.pulse.note_heard(now);
                     let has_receiver = self.busy(|busy| {
                         busy.incoming.push(bytes);
@@ -337,7 +343,7 @@ impl Connection {
     /// for longer than its time, and a message that is not taken yet stands before it.
     fn look_for_answer(&self, context: &mut Context<'_>) {
         self.with_stream(Transport::collect_now);
-        if self.receive(Tick::now(), context) {
+        if self.receive(Tick::now(), &mut false, context) {
             // The user looks at it.
             context.waker().wake_by_ref();
         }
