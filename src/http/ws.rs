@@ -51,7 +51,9 @@ pub(crate) use close_frame::CloseFrame;
 pub(crate) use decoder::Decoder;
 #[cfg(feature = "compress")]
 pub(crate) use deflater::Deflater;
-pub(crate) use encoder::{encode_close, encode_message, encode_ping, encode_pong, message_header};
+pub(crate) use encoder::{
+    encode_close, encode_message, encode_ping, encode_pong, message_header, push_little_frame,
+};
 pub(crate) use event::{Data, Event, MessageKind, Payload, Step};
 pub use frame_error::FrameError;
 pub(crate) use frame_header::{FrameHeader, Opcode};

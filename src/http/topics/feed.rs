@@ -429,12 +429,14 @@ impl FeedHandle {
         feed.subscribe(topics, name, after)
     }
 
-    /// Sends more, since the connection has room again.
+    /// Sends more, since the connection has room again. False if nothing has waited for that.
     #[inline]
-    pub(crate) fn note_room(&self) {
-        if let Some(feed) = self.feed().filter(|feed| feed.is_blocked.get()) {
-            feed.local.flush_one(&feed);
+    pub(crate) fn note_room(&self) -> bool {
+        let feed = self.feed().filter(|feed| feed.is_blocked.get());
+        if let Some(feed) = &feed {
+            feed.local.flush_one(feed);
         }
+        feed.is_some()
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! The state of a connection that its handles share, and the driver that does its work.
 
 mod driving;
+mod sending;
 
 use std::{
     any::Any,
@@ -17,12 +18,11 @@ use bytes::Bytes;
 
 use self::driving::Written;
 use super::{
-    CloseCode, CloseInfo, Compression, Error, FrameError, Message, Options, TrySendError,
+    CloseCode, CloseInfo, Error, FrameError, Message, Options,
     busy::Busy,
     incoming::{Arrived, Next},
     keys::Keys,
     options::Settings,
-    outgoing::COPIED_BYTES_MAX,
     pulse::Pulse,
     serving::{STOP_REASON, UserError},
 };
@@ -31,10 +31,7 @@ use crate::{
     http::{
         topics::FeedHandle,
         transport::{Transport, tunnelled::Departed},
-        ws::{
-            CloseFrame, Deflate, MessageKind, Payload, Role, encode_close, encode_pong,
-            message_header,
-        },
+        ws::{CloseFrame, Deflate, Payload, Role, encode_close, encode_pong},
     },
 };
 
@@ -382,75 +379,6 @@ impl Connection {
             None if self.is_closing.get() || self.is_mute.get() => Err(Error::Closed),
             None => Ok(()),
         }
-    }
-
-    /// Sends a message as soon as there is room for it.
-    // It is no async function, whose state would have the message several times.
-    pub(super) fn send(&self, message: Message) -> impl Future<Output = Result<(), Error>> {
-        let mut message = Some(message);
-        let mut wait = None;
-        poll_fn(move |context| {
-            loop {
-                self.check_open()?;
-                if !self.is_full() {
-                    self.queue(message.take().expect(POLLED_AFTER_END));
-                    return Poll::Ready(Ok(()));
-                }
-                ready!(self.poll_room(&mut wait, context));
-            }
-        })
-    }
-
-    pub(super) fn try_send(&self, message: Message) -> Result<(), TrySendError> {
-        if self.check_open().is_err() {
-            return Err(TrySendError::Closed(message));
-        }
-        if self.is_full() {
-            return Err(TrySendError::Full(message));
-        }
-        self.queue(message);
-        Ok(())
-    }
-
-    /// Waits until all that was sent is on its way.
-    pub(super) fn flush(&self) -> impl Future<Output = Result<(), Error>> {
-        let mut wait = None;
-        poll_fn(move |context| {
-            loop {
-                if self.is_mute.get() {
-                    return Poll::Ready(Err(self.failure.get().unwrap_or(Error::Closed)));
-                }
-                if self.is_written() && !self.await_posted() {
-                    return Poll::Ready(Ok(()));
-                }
-                ready!(self.poll_room(&mut wait, context));
-            }
-        })
-    }
-
-    fn queue(&self, message: Message) {
-        let (kind, bytes) = match &message {
-            Message::Text(text) => (MessageKind::Text, text.as_bytes()),
-            Message::Binary(bytes) => (MessageKind::Binary, &**bytes),
-        };
-        let deflated = self.agreed.deflate.and_then(|agreed| {
-            let is_large = bytes.len() >= self.settings().compressed_bytes_min;
-            is_large.then(|| Compression::deflate(bytes, agreed))?
-        });
-        let payload = match (&deflated, &message) {
-            (Some(deflated), _) => Payload::Deflated(kind, deflated),
-            (None, Message::Text(text)) => Payload::Text(text),
-            (None, Message::Binary(bytes)) => Payload::Binary(bytes),
-        };
-        let key = self.key();
-        if payload.bytes().len() <= COPIED_BYTES_MAX {
-            self.busy(|busy| busy.outgoing.push_copied(payload, key));
-        } else {
-            let header = message_header(payload, key);
-            let bytes = deflated.map_or_else(|| message.into_bytes(), Bytes::from);
-            self.busy(|busy| busy.outgoing.push_shared(header, bytes));
-        }
-        self.wake_driver();
     }
 
     /// Adds a message that is masked if this is a client.

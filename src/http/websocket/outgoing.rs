@@ -4,7 +4,7 @@ use std::{collections::VecDeque, io::IoSlice, mem};
 
 use bytes::{Buf as _, Bytes};
 
-use crate::http::ws::{FrameHeader, Payload, encode_message, mask};
+use crate::http::ws::{FrameHeader, MessageKind, Payload, encode_message, mask, push_little_frame};
 
 /// A payload up to this size is copied behind its header, so that many small frames leave as one
 /// slice. A larger one is sent from where it is.
@@ -51,6 +51,24 @@ impl Outgoing {
     /// [`push_shared`](Self::push_shared).
     pub(super) fn push_copied(&mut self, payload: Payload<'_>, key: Option<[u8; 4]>) {
         self.push(|out| encode_message(out, payload, key));
+    }
+
+    /// Adds the frame of a little message of a server, if at most `waiting_max` bytes wait and
+    /// there is room behind them. False when it was not added.
+    #[inline]
+    pub(super) fn push_little(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        waiting_max: usize,
+    ) -> bool {
+        let is_one = self.written == 0 && self.len == self.first.len();
+        if !is_one || self.len > waiting_max {
+            return false;
+        }
+        let is_added = push_little_frame(&mut self.first, kind, payload);
+        self.len = self.first.len();
+        is_added
     }
 
     /// Adds the frame of a message, which is sent from where it is.
@@ -291,6 +309,32 @@ mod tests {
             push(&mut out, &Bytes::from(vec![0; len]), &mut Vec::new());
             assert_eq!(take(&mut out), b"");
         }
+    }
+
+    #[test]
+    fn little_frames_are_added_where_there_is_room_and_are_those_of_any_message() {
+        let (mut little, mut any) = (Outgoing::default(), Outgoing::default());
+        assert!(!little.push_little(MessageKind::Text, b"no memory", 1000));
+        little.first.reserve(400);
+        let longest = "x".repeat(125);
+        for text in ["", "a", &longest] {
+            assert!(little.push_little(MessageKind::Text, text.as_bytes(), 1000));
+            assert!(little.push_little(MessageKind::Binary, text.as_bytes(), 1000));
+            any.push_copied(Payload::Text(text), None);
+            any.push_copied(Payload::Binary(text.as_bytes()), None);
+        }
+        assert!(!little.push_little(MessageKind::Text, &[b'x'; 126], 1000));
+        assert!(!little.push_little(MessageKind::Text, b"", little.len() - 1));
+        assert_eq!(little.len(), any.len());
+        // A part is gone, and another waits behind them.
+        little.advance(1);
+        assert!(!little.push_little(MessageKind::Text, b"", 1000));
+        any.advance(1);
+        assert_eq!(drain(little, 1000), drain(any, 1000));
+        let mut out = Outgoing::default();
+        out.first.reserve(100);
+        out.push_encoded(vec![0; COPIED_BYTES_MAX + 1].into());
+        assert!(!out.push_little(MessageKind::Text, b"", 1 << 20));
     }
 
     #[test]

@@ -63,6 +63,12 @@ impl Pulse {
         matches!(self.last.get(), Last::Heard(_))
     }
 
+    /// Whether the peer was heard at this tick, so that nothing is due.
+    #[inline]
+    pub(super) fn was_heard(&self, now: Tick) -> bool {
+        matches!(self.last.get(), Last::Heard(since) if since == now)
+    }
+
     /// Whether an answer to a ping is to come.
     pub(super) fn is_pinged(&self) -> bool {
         matches!(self.last.get(), Last::Pinging(_) | Last::Pinged(_))

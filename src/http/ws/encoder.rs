@@ -5,7 +5,8 @@
 //! one in fragments writes their headers by [`FrameHeader::to_bytes`].
 
 use super::{
-    CloseFrame, FrameHeader, MessageKind, Opcode, Payload, frame_header::CONTROL_BYTES_MAX,
+    CloseFrame, FrameHeader, MessageKind, Opcode, Payload,
+    frame_header::{CONTROL_BYTES_MAX, WHOLE_BINARY, WHOLE_TEXT},
     mask::mask,
 };
 
@@ -40,6 +41,23 @@ pub(crate) fn encode_message(out: &mut Vec<u8>, payload: Payload<'_>, key: Optio
         }
         None => encode(out, header, bytes),
     }
+}
+
+/// Appends a message of a server, if it has at most 125 bytes and `out` has room for it. False when
+/// nothing was appended.
+#[inline]
+pub(crate) fn push_little_frame(out: &mut Vec<u8>, kind: MessageKind, payload: &[u8]) -> bool {
+    let first = match kind {
+        MessageKind::Text => WHOLE_TEXT,
+        MessageKind::Binary => WHOLE_BINARY,
+    };
+    let is_little = payload.len() <= CONTROL_BYTES_MAX;
+    if !is_little || out.capacity() - out.len() < payload.len() + 2 {
+        return false;
+    }
+    out.extend_from_slice(&[first, payload.len() as u8]);
+    out.extend_from_slice(payload);
+    true
 }
 
 /// Appends a ping to `out`.

@@ -206,7 +206,9 @@ impl EventStream {
             ready!(self.poll_write(context))?;
             self.blocked_at.set(None);
             match self.end.get() {
-                End::None => self.feed.note_room(),
+                End::None => {
+                    self.feed.note_room();
+                }
                 End::Asked => {
                     self.end.set(End::Sent);
                     if self.is_chunked {

@@ -55,7 +55,9 @@ impl Connection {
                 break polled;
             }
         };
-        self.look_at_clock(now, context);
+        if !self.pulse.was_heard(now) {
+            self.look_at_clock(now, context);
+        }
         // The answers to control frames, and a ping.
         self.write(context, outbox);
         self.rest();
@@ -208,9 +210,7 @@ impl Connection {
 
     /// Writes what waits, as far as the stream takes it, and then messages of topics.
     fn write(&self, context: &mut Context<'_>, outbox: Option<&Rc<Outbox>>) {
-        while self.write_queued(context, outbox) {
-            self.feed.note_room();
-        }
+        while self.write_queued(context, outbox) && self.feed.note_room() {}
     }
 
     /// Writes what waits, as far as the stream takes it. True if there was something, and all of it
