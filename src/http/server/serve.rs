@@ -102,7 +102,7 @@ async fn serve<H: Handler>(
             Err(NoRequest::Refused(reason)) if h2::is_wanted(exchange, reason) => return Err(LEFT),
             Err(NoRequest::Refused(reason)) => refuse(exchange, storage, reason),
             Ok(()) => {
-                let span = begin_span(exchange, received);
+                let span = Received::begin_span(exchange, received);
                 let (request, mut record) = begin(exchange, received);
                 // The answer is written once, where it is, since it is large. An async function
                 // around this would cost a request 55 instructions.
@@ -203,21 +203,6 @@ fn refuse(exchange: &Exchange, head: &RequestHead, reason: EndReason) -> Next {
     answer_to.keeps_alive &= !shared.is_stopping() && exchange.can_skip_body();
     exchange.refuse(reason, answer_to, refused);
     answer::next_after(answer_to.keeps_alive)
-}
-
-/// Begins the span of the request whose head was read.
-#[inline]
-pub(super) fn begin_span(exchange: &Exchange, received: &mut Rc<Received>) -> RequestSpan {
-    let span = RequestSpan::begin(|| {
-        let hooks = &exchange.shared().settings.hooks;
-        (&received.head, exchange.span(), hooks)
-    });
-    span.hand_over(|handle| {
-        if let Some(current) = Rc::get_mut(received) {
-            current.span = handle;
-        }
-    });
-    span
 }
 
 /// Begins the request whose head was read, and the record of it for the access log.

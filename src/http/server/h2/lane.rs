@@ -41,7 +41,6 @@ use crate::http::{
         },
         phase::Phase,
         refusals::Refused,
-        serve::begin_span,
         trace::{self, ConnectionId, RequestSpan},
         worker_shared::Shared,
     },
@@ -150,7 +149,7 @@ async fn serve<H: Handler>(
             return refuse(lane, &parts, head, &mut sending, reason).await;
         }
     }
-    let span = begin_span(exchange, received);
+    let span = Received::begin_span(exchange, received);
     let record = lane.is_logged().then(Exchanged::begin);
     let request = Request::new(Rc::clone(received));
     let driven = {

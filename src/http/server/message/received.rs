@@ -9,7 +9,11 @@ use std::{
 use super::params::Params;
 use crate::http::{
     h1::RequestHead,
-    server::{exchange::Exchange, extensions::Extensions, trace::SpanHandle},
+    server::{
+        exchange::Exchange,
+        extensions::Extensions,
+        trace::{RequestSpan, SpanHandle},
+    },
 };
 
 /// The state that an exchange shares with the [`Request`](crate::http::Request) that it gave to the
@@ -82,6 +86,23 @@ impl Received {
         self.has_more.set(false);
         self.params.get_mut().clear();
         self.extensions.clear();
+    }
+}
+
+impl Received {
+    /// Begins the span of the request whose head was read.
+    #[inline]
+    pub(crate) fn begin_span(exchange: &Exchange, received: &mut Rc<Self>) -> RequestSpan {
+        let span = RequestSpan::begin(|| {
+            let hooks = &exchange.shared().settings.hooks;
+            (&received.head, exchange.span(), hooks)
+        });
+        span.hand_over(|handle| {
+            if let Some(current) = Rc::get_mut(received) {
+                current.span = handle;
+            }
+        });
+        span
     }
 }
 
