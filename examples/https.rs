@@ -1,4 +1,4 @@
-//! Serves `https`, and reads its certificate again at `SIGHUP`, while it serves on.
+//! Serves `https`, and reads its certificate again when it changes, while it serves on.
 //!
 //! ```text
 //! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 \
@@ -7,14 +7,14 @@
 //! curl --cacert cert.pem https://localhost:8443/
 //! ```
 //!
-//! After `pkill -HUP -x https` it uses what the files have then, or the old ones if that is wrong.
+//! It looks at the files once a minute, and at once after `pkill -HUP -x https`. It uses what they
+//! have then, or the old ones if that is wrong.
 
-use std::env;
+use std::{env, time::Duration};
 
 use annulus::{
     future::{Either, race},
     http::{Job, Request, Server},
-    signal::{self, SignalKind},
     tls::ServerConfig,
 };
 
@@ -27,17 +27,15 @@ async fn answer(request: Request) -> String {
     format!("{tls:?}\n")
 }
 
-/// Reads the files again at each `SIGHUP`.
+/// Reads the files again when they have changed, and at each `SIGHUP`.
 async fn reload(config: ServerConfig, job: Job) {
-    let mut hangups = match signal::stream(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => return plain::note(format_args!("no reloads: {error}\n")),
+    let report = |reloaded| match reloaded {
+        Ok(()) => plain::note("the certificate was read again\n"),
+        Err(error) => plain::note(format_args!("the old certificate stays: {error}\n")),
     };
-    while let Either::Left(Ok(())) = race(hangups.recv(), job.stopping()).await {
-        match config.reload() {
-            Ok(()) => plain::note("the certificate was read again\n"),
-            Err(error) => plain::note(format_args!("the old certificate stays: {error}\n")),
-        }
+    let watching = config.watch(Duration::from_secs(60), report);
+    if let Either::Left(Err(error)) = race(watching, job.stopping()).await {
+        plain::note(format_args!("no reloads: {error}\n"));
     }
 }
 

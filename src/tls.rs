@@ -70,6 +70,7 @@ mod session;
 mod tls_stream;
 mod trusting;
 mod version;
+mod watching;
 
 /// The crate `rustls`, for a configuration of your own.
 pub use ::rustls;

@@ -22,6 +22,7 @@ use super::{
     builder::{certificates, invalid_input},
     names::Names,
     server_config::{HANDSHAKE_TIMEOUT, Loaded},
+    watching::Stamp,
 };
 
 /// Builds a [`ServerConfig`]; [`ServerConfig::builder`] returns one.
@@ -257,8 +258,20 @@ impl Recipe {
         self.make()
     }
 
+    /// The stamps of all files.
+    pub(super) fn stamps(&self) -> Arc<[Stamp]> {
+        let builder = &self.builder;
+        let identities = builder.identities.iter();
+        let identities = identities.flat_map(|identity| [&identity.chain, &identity.key]);
+        let of_clients = builder.authorities.iter().chain(&builder.revocations);
+        let paths = identities.chain(of_clients).filter_map(Source::path);
+        paths.map(Stamp::of).collect()
+    }
+
     fn make(&self) -> io::Result<Loaded> {
         let builder = &self.builder;
+        // Before the files are read: a change in between shows later.
+        let stamps = self.stamps();
         let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(builder.version_min.and_later())
             .map_err(invalid_input)?;
@@ -282,7 +295,7 @@ impl Recipe {
         if builder.logs_keys {
             config.key_log = Arc::new(KeyLogFile::new());
         }
-        Ok(Loaded::new(config, Some(names)))
+        Ok(Loaded::new(config, Some(names)).with_stamps(stamps))
     }
 
     fn names(&self) -> io::Result<Names> {
@@ -383,6 +396,14 @@ impl Identity {
 impl Source {
     fn text(pem: &[u8]) -> Self {
         Self::Text(pem.to_vec())
+    }
+
+    /// The file, if it is in one.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Text(_) => None,
+            Self::File(path) => Some(path),
+        }
     }
 
     /// Reads it by `parse`. An error says which source it is of.

@@ -9,6 +9,7 @@ use std::{
 use super::{
     names::Names,
     server_builder::{Recipe, ServerConfigBuilder},
+    watching::Stamp,
 };
 
 /// The names of the versions of HTTP (RFC 9113, section 3.1; RFC 7301, section 6).
@@ -65,6 +66,8 @@ pub(super) struct Loaded {
     http: [Arc<rustls::ServerConfig>; 3],
     /// None of a configuration of rustls's own.
     names: Option<Arc<Names>>,
+    /// Those of the files that it was read from, as they were before.
+    stamps: Arc<[Stamp]>,
 }
 
 /// The configuration of one handshake.
@@ -94,7 +97,13 @@ impl Loaded {
             any: Arc::new(config),
             http,
             names,
+            stamps: Arc::new([]),
         }
+    }
+
+    /// Notes the stamps of its files.
+    pub(super) fn with_stamps(self, stamps: Arc<[Stamp]>) -> Self {
+        Self { stamps, ..self }
     }
 }
 
@@ -153,7 +162,8 @@ impl ServerConfig {
     ///
     /// # Examples
     ///
-    /// To read the files again at `SIGHUP`, in a task of any runtime:
+    /// To read the files again at `SIGHUP`, in a task of any runtime ([`watch`](Self::watch) does
+    /// that, and looks at the files):
     ///
     /// ```no_run
     /// use std::io;
@@ -193,6 +203,17 @@ impl ServerConfig {
     fn loaded(&self) -> Loaded {
         let place = self.shared.loaded.read();
         place.expect("no holder of the lock panics").clone()
+    }
+
+    /// The stamps of the files as they were when they were read last.
+    pub(super) fn stamps(&self) -> Arc<[Stamp]> {
+        self.loaded().stamps
+    }
+
+    /// The stamps of the files as they are now.
+    pub(super) fn stamps_now(&self) -> Arc<[Stamp]> {
+        let recipe = self.shared.recipe.as_ref();
+        recipe.map_or_else(|| Arc::new([]) as Arc<[Stamp]>, Recipe::stamps)
     }
 
     /// The configuration for any protocol.

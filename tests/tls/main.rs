@@ -29,5 +29,6 @@ mod support;
 mod trust;
 #[cfg(feature = "http")]
 mod trusting;
+mod watching;
 #[cfg(feature = "http")]
 mod websockets;
