@@ -197,7 +197,7 @@ mod cookies;
 mod error;
 mod error_answer;
 mod error_kind;
-mod forward;
+pub mod forward;
 mod h1;
 pub mod health;
 pub mod layers;

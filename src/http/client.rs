@@ -97,6 +97,7 @@ pub use connect::{
     resolve::{Resolve, Resolving},
 };
 pub use error::{Error, ErrorKind, Result};
+pub(crate) use exchange::onward_head::OnwardHead;
 pub use informational::Informational;
 pub use phase::Phase;
 pub use pool::state::{HostState, PoolState};

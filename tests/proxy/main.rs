@@ -1,19 +1,19 @@
-//! The example `proxy`, in front of the example `conformance` and of servers that are a script.
+//! The gateway `http::forward`, in front of the example `conformance` and of servers that are a
+//! script.
 #![cfg(feature = "http")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../../examples/proxy/fields.rs"]
-mod fields;
-#[path = "../../examples/proxy/forward.rs"]
-mod forward;
-
 use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
 
 use annulus::{
     Cores,
-    http::{Client, Connection, Method, Server, ServerHandle, StatusCode, client::Body},
+    http::{
+        Client, Connection, HeaderMap, HeaderValue, Method, Server, ServerHandle, StatusCode,
+        client::Body,
+        forward::{Balancer, Forward},
+    },
     net::{TcpListener, TcpStream},
     spawn, time,
 };
@@ -29,13 +29,17 @@ struct Proxy {
 
 impl Proxy {
     fn to(upstream: SocketAddr) -> Self {
+        Self::by(move || to(upstream))
+    }
+
+    fn by(make: impl Fn() -> Forward + Send + Sync + 'static) -> Self {
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             let server = Server::new().listen("127.0.0.1:0").cores(Cores::Count(1));
             let handle = server.handle();
             server
                 .on_listening(move |addr| tell.send((addr, handle.clone())).unwrap())
-                .run_each(move || forward::to(upstream.to_string()))
+                .run_each(make)
                 .unwrap();
         });
         let (addr, handle) = told.recv_timeout(BOUND).unwrap();
@@ -57,6 +61,10 @@ impl Drop for Proxy {
         let ended = self.thread.take().expect("it is taken once").join();
         assert!(ended.is_ok() || thread::panicking());
     }
+}
+
+fn to(upstream: SocketAddr) -> Forward {
+    Forward::to(format!("http://{upstream}")).unwrap()
 }
 
 fn conformance() -> conformance::Server {
@@ -158,6 +166,7 @@ fn what_is_about_one_connection_stays_there() {
         let request = "GET /x HTTP/1.1\r\nHost: public.test\r\nConnection: keep-alive, X-Own\r\n\
             Keep-Alive: timeout=5\r\nX-Own: 1\r\nTE: trailers\r\nUpgrade: h2c\r\n\
             Proxy-Authorization: Basic eDp5\r\nVia: 1.0 before\r\nX-Forwarded-For: 192.0.2.1\r\n\
+            X-Forwarded-Proto: https\r\nForwarded: for=192.0.2.9\r\n\
             Accept-Encoding: br\r\nCookie: a=b\r\n\r\n";
         client.write_all(request).await.unwrap();
         let (upstream, _) = listener.accept().await.unwrap();
@@ -167,14 +176,17 @@ fn what_is_about_one_connection_stays_there() {
         lines.sort_unstable();
         let expected = [
             "accept-encoding: br",
-            "accept: */*",
+            "connection: te",
             "cookie: a=b",
             "get /x http/1.1",
             "host: public.test",
+            "te: trailers",
             "via: 1.0 before",
             "via: 1.1 annulus",
             "x-forwarded-for: 127.0.0.1",
             "x-forwarded-for: 192.0.2.1",
+            "x-forwarded-host: public.test",
+            "x-forwarded-proto: http",
         ];
         assert_eq!(lines, expected);
 
@@ -222,12 +234,12 @@ fn a_server_that_speaks_something_else_is_502() {
 fn a_server_that_does_not_answer_is_504() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = listener.local_addr().unwrap().to_string();
+        let upstream = listener.local_addr().unwrap();
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = front.local_addr().unwrap();
         let client = TcpStream::connect(addr).await.unwrap();
         let (served, _) = front.accept().await.unwrap();
-        spawn(Connection::new().serve(served, forward::to(upstream)));
+        spawn(Connection::new().serve(served, to(upstream)));
         client
             .write_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             .await
@@ -290,5 +302,187 @@ fn an_answer_that_is_cut_off_stays_cut_off() {
             drop(upstream);
             assert!(response.bytes().await.is_err(), "{framing}");
         }
+    });
+}
+
+#[test]
+fn trailers_go_through_both_ways() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap());
+        let body = Body::chunked("some text").with_trailers(|| {
+            let mut fields = HeaderMap::new();
+            fields.insert("x-sum", HeaderValue::from_static("93a5"));
+            fields
+        });
+        let request = Client::new()
+            .post(proxy.url("/"))
+            .with_field("te", "trailers");
+        let fetched = spawn(request.body(body).send());
+        let (upstream, _) = listener.accept().await.unwrap();
+        let text = receive_until(&upstream, "\r\n0\r\nx-sum: 93a5\r\n\r\n").await;
+        assert!(text.contains("\r\n9\r\nsome text\r\n"), "{text}");
+        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-end\r\n\r\n\
+            2\r\nok\r\n0\r\nX-End: 1\r\n\r\n";
+        upstream.write_all(answer).await.unwrap();
+        let mut response = fetched.await.unwrap().unwrap();
+        while response.next().await.unwrap().is_some() {}
+        assert_eq!(response.trailers()["x-end"], "1");
+    });
+}
+
+#[test]
+fn a_change_of_protocol_makes_a_tunnel_or_is_refused() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap());
+        let request = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\
+            Sec-WebSocket-Key: k\r\n\r\n";
+        let client = TcpStream::connect(proxy.addr).await.unwrap();
+        client.write_all(request).await.unwrap();
+        let (upstream, _) = listener.accept().await.unwrap();
+        let head = receive_until(&upstream, "\r\n\r\n").await;
+        assert!(head.contains("\r\nUpgrade: echo\r\n"), "{head}");
+        assert!(head.contains("Sec-WebSocket-Key: k"), "{head}");
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\
+            Sec-WebSocket-Accept: a\r\n\r\nearly";
+        upstream.write_all(answer).await.unwrap();
+        let answer = receive_until(&client, "early").await.to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+        assert!(answer.contains("sec-websocket-accept: a"), "{answer}");
+        client.write_all("there").await.unwrap();
+        receive_until(&upstream, "there").await;
+        // The end of one direction leaves the other open.
+        client.shutdown(std::net::Shutdown::Write).await.unwrap();
+        assert!(upstream.recv().await.unwrap().is_empty());
+        upstream.write_all("last").await.unwrap();
+        drop(upstream);
+        receive_until(&client, "last").await;
+
+        let client = TcpStream::connect(proxy.addr).await.unwrap();
+        client.write_all(request).await.unwrap();
+        let (upstream, _) = listener.accept().await.unwrap();
+        receive_until(&upstream, "\r\n\r\n").await;
+        let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nX-A: b\r\n\r\nno";
+        upstream.write_all(answer).await.unwrap();
+        let answer = receive_until(&client, "no").await.to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 403 "), "{answer}");
+        assert!(answer.contains("x-a: b\r\n"), "{answer}");
+    });
+}
+
+#[test]
+fn max_forwards_is_counted_down_and_ends() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap());
+        let client = TcpStream::connect(proxy.addr).await.unwrap();
+        let ask = |hops| format!("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: {hops}\r\n\r\n");
+        client.write_all(ask(0)).await.unwrap();
+        let answer = receive_until(&client, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+        client.write_all(ask(7)).await.unwrap();
+        let (upstream, _) = listener.accept().await.unwrap();
+        let head = receive_until(&upstream, "\r\n\r\n").await;
+        assert!(head.contains("\r\nMax-Forwards: 6\r\n"), "{head}");
+        let trace = "TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n";
+        let client = TcpStream::connect(proxy.addr).await.unwrap();
+        client.write_all(trace).await.unwrap();
+        let answer = receive_until(&client, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    });
+}
+
+#[test]
+fn forwarded_is_written_where_that_is_chosen() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = listener.local_addr().unwrap();
+        let proxy = Proxy::by(move || to(upstream).forwarded());
+        let client = TcpStream::connect(proxy.addr).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let (upstream, _) = listener.accept().await.unwrap();
+        let head = receive_until(&upstream, "\r\n\r\n").await;
+        let field = "\r\nForwarded: for=127.0.0.1;proto=http;host=\"a.test\"\r\n";
+        assert!(head.contains(field), "{head}");
+        assert!(!head.contains("X-Forwarded"), "{head}");
+    });
+}
+
+#[test]
+fn requests_that_may_be_repeated_survive_the_death_of_servers() {
+    let mut servers: Vec<_> = (0..3).map(|_| conformance()).collect();
+    let addrs: Vec<SocketAddr> = servers.iter().map(|server| server.addr()).collect();
+    let proxy = Proxy::by(move || {
+        let backends = addrs.iter().map(|addr| format!("http://{addr}"));
+        let balancer = Balancer::new().rest(Duration::from_secs(3600));
+        let balancer = { backends }.try_fold(balancer, Balancer::backend);
+        Forward::balanced(balancer.unwrap())
+    });
+    run(async {
+        let client = Client::new();
+        for survivors in [2, 1] {
+            let tasks: Vec<_> = (0..16)
+                .map(|_| {
+                    let (client, url) = (client.clone(), proxy.url("/big?n=3000"));
+                    spawn(async move {
+                        for _ in 0..60 {
+                            let response = client.get(url.as_str()).send().await.unwrap();
+                            assert_eq!(response.status(), StatusCode::OK);
+                            assert_eq!(response.bytes().await.unwrap().len(), 3000);
+                        }
+                    })
+                })
+                .collect();
+            // Under load, and with requests under way.
+            client.get(proxy.url("/big?n=1")).send().await.unwrap();
+            servers.truncate(survivors);
+            for task in tasks {
+                task.await.unwrap();
+            }
+        }
+        servers.clear();
+        let response = client.get(proxy.url("/")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    });
+}
+
+#[test]
+fn a_request_that_may_have_been_handled_is_not_repeated() {
+    run(async {
+        let mut listeners = Vec::new();
+        for _ in 0..2 {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let addrs: Vec<_> = listeners
+            .iter()
+            .map(|it| it.local_addr().unwrap())
+            .collect();
+        let proxy = Proxy::by(move || {
+            let mut backends = addrs.iter().map(|addr| format!("http://{addr}"));
+            Forward::balanced(
+                backends
+                    .try_fold(Balancer::new(), Balancer::backend)
+                    .unwrap(),
+            )
+        });
+        let post = Client::new().post(proxy.url("/")).body("x");
+        let posted = spawn(post.send());
+        let (upstream, _) = listeners[0].accept().await.unwrap();
+        receive_until(&upstream, "\r\n\r\nx").await;
+        drop(upstream);
+        let response = posted.await.unwrap().unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        // The same by GET goes to the other.
+        let fetched = spawn(Client::new().get(proxy.url("/")).send());
+        let (upstream, _) = listeners[1].accept().await.unwrap();
+        receive_until(&upstream, "\r\n\r\n").await;
+        drop(upstream);
+        let (upstream, _) = listeners[0].accept().await.unwrap();
+        receive_until(&upstream, "\r\n\r\n").await;
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        upstream.write_all(answer).await.unwrap();
+        assert_eq!(fetched.await.unwrap().unwrap().status(), StatusCode::OK);
     });
 }

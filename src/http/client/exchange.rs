@@ -10,6 +10,7 @@
 
 pub(super) mod deadline;
 pub(super) mod message;
+pub(crate) mod onward_head;
 mod upload;
 mod waiting;
 

@@ -6,7 +6,7 @@ use super::{
     Client,
     body::Body,
     error::{Error, ErrorKind, Result},
-    exchange::message::Message,
+    exchange::{message::Message, onward_head::OnwardHead},
     flow,
     informational::Informational,
     response::Response,
@@ -67,6 +67,12 @@ impl Request {
             }
         }
         self
+    }
+
+    /// Writes the head of a request that is sent on by `write`, which says whether it asks for
+    /// another protocol.
+    pub(crate) fn with_onward_head(self, write: impl FnOnce(&mut OnwardHead) -> bool) -> Self {
+        self.with(|message| message.asks_upgrade = write(&mut message.onward))
     }
 
     /// Adds a field.

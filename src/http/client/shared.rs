@@ -8,6 +8,7 @@ use super::{
     exchange::{
         Exchange,
         message::{DefaultFields, Message},
+        onward_head::OnwardHead,
     },
     options::Options,
     pool::Pool,
@@ -81,6 +82,7 @@ impl Shared {
                 body: Body::none(),
                 options: Rc::clone(&self.options),
                 asks_upgrade: false,
+                onward: OnwardHead::default(),
             }),
         };
         if let Some(value) = authorization {

@@ -283,7 +283,7 @@ impl Url {
     }
 
     /// Host and port as `Host` has them.
-    pub(super) fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         &self.text[self.scheme().len() + 3..self.target_start]
     }
 

@@ -126,6 +126,11 @@ impl<'a> RequestEncoder<'a> {
         self.out.extend_from_slice(&lines.bytes);
     }
 
+    /// Adds fields in lines that can be sent as they are, among them none that is decided here.
+    pub(crate) fn checked_lines(&mut self, lines: &[u8]) {
+        self.out.extend_from_slice(lines);
+    }
+
     /// Adds a field.
     ///
     /// `Host`, `Content-Length` and `Transfer-Encoding` are ignored: they are decided here.

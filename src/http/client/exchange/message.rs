@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::Exchange;
+use super::{Exchange, onward_head::OnwardHead};
 use crate::http::{
     HeaderName, HeaderValue, Method,
     client::{
@@ -27,6 +27,8 @@ pub(crate) struct Message {
     /// Shared with other messages until it is changed.
     pub(crate) options: Rc<Options>,
     pub(crate) asks_upgrade: bool,
+    /// The head of a request that is sent on, and empty for others.
+    pub(crate) onward: OnwardHead,
 }
 
 /// The fields of every request of a client that does not have them itself.
@@ -69,6 +71,7 @@ impl Message {
         }
         self.body = Body::none();
         self.asks_upgrade = false;
+        self.onward.clear();
     }
 
     /// Whether a proxy is to open a tunnel for it. One that forwards requests would take `Upgrade`
@@ -107,6 +110,9 @@ impl Message {
         via: Via<'_>,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if !self.onward.is_empty() {
+            return self.begin_onward(exchange);
+        }
         let length = self.body.length();
         let holds = self.options.expects_continue && !length.is_empty();
         let connect_target;
@@ -154,6 +160,29 @@ impl Message {
         if let Some(value) = via.proxy_authorization {
             encoder.field(&header::PROXY_AUTHORIZATION, value);
         }
+        if holds {
+            encoder.field(&header::EXPECT, &HeaderValue::from_static("100-continue"));
+        }
+        exchange.keeps_alive = encoder.finish(length);
+        exchange.asks_upgrade = self.asks_upgrade;
+        let source = self.body.source()?;
+        exchange.upload.begin(source, length, holds);
+        Ok(())
+    }
+
+    /// As [`begin`](Self::begin), for a request that is sent on.
+    #[inline(never)]
+    fn begin_onward(&mut self, exchange: &mut Exchange) -> Result<()> {
+        let length = self.body.length();
+        let holds = self.options.expects_continue && !length.is_empty();
+        let output = exchange.upload.output();
+        output.clear();
+        let text = "expected a host in a request to be sent on, found something else";
+        let invalid = || Error::new(ErrorKind::Request(text));
+        let (target, host, lines) = self.onward.parts().ok_or_else(invalid)?;
+        let encoder = RequestEncoder::new(output, &self.method, target, host);
+        let mut encoder = encoder.map_err(|_| invalid())?;
+        encoder.checked_lines(lines);
         if holds {
             encoder.field(&header::EXPECT, &HeaderValue::from_static("100-continue"));
         }

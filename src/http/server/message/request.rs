@@ -35,6 +35,11 @@ impl Request {
         &self.received.exchange
     }
 
+    /// Whether the client takes trailers.
+    pub(crate) fn accepts_trailers(&self) -> bool {
+        self.head().accepts_trailers()
+    }
+
     /// Whether the exchange has not gone on to another request.
     fn is_current(&self) -> bool {
         self.exchange().is_current(self.received.number)

@@ -92,6 +92,22 @@ impl Response {
         }
     }
 
+    /// Sets a function that writes the body.
+    pub(crate) fn with_writer<F>(mut self, write: F) -> Self
+    where
+        F: AsyncFnOnce(BodyWriter) -> Result<()> + 'static,
+    {
+        self.body = Self::writer(write).body;
+        self
+    }
+
+    /// Adds the fields of another answer.
+    pub(crate) fn with_fields_of(mut self, other: Self) -> Self {
+        self.content_type = other.content_type;
+        self.fields.extend(other.fields);
+        self
+    }
+
     /// Changes the status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
