@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use rustls::pki_types::DnsName;
+
 /// A ClientHello has fewer bytes. A client that needs more is refused.
 const HELLO_BYTES_MAX: usize = 64 * 1024;
 /// Records of a ClientHello that are put together. rustls puts more of them together by itself.
@@ -36,8 +38,8 @@ impl ClientHello {
         Self { server_name, alpn }
     }
 
-    /// Returns the host name that the client asks for, in lower case. None when it connects by an
-    /// address, or does not tell.
+    /// Returns the host name that the client asks for, in lower case and without a dot at its end.
+    /// None when it connects by an address, or tells no name that a host can have.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
@@ -162,8 +164,13 @@ fn name(extension: &[u8]) -> Option<Box<str>> {
     if *kind != 0 {
         return None;
     }
-    let name = std::str::from_utf8(name).ok()?;
-    Some(name.to_ascii_lowercase().into())
+    let name = DnsName::try_from(name).ok()?;
+    Some(without_dot(name.as_ref()).to_ascii_lowercase().into())
+}
+
+/// A name without the dot at its end, which no client is to send (RFC 6066, section 3) and some do.
+pub(super) fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 /// The protocols of the extension `application_layer_protocol_negotiation` (RFC 7301, section 3.1).
@@ -214,6 +221,29 @@ mod tests {
         }
         let hello = ClientHello::read(&records("127.0.0.1"));
         assert_eq!(hello.server_name(), None);
+    }
+
+    #[test]
+    fn a_name_is_one_that_a_host_can_have() {
+        let whole = records("example.test");
+        for (sent, expected) in [
+            ("exAmple.tesT", Some("example.test")),
+            ("example.tes.", Some("example.tes")),
+            ("a_b.c-d.test", Some("a_b.c-d.test")),
+            ("exam\nle.test", None),
+            ("exam le.test", None),
+            ("exam\"le.test", None),
+            ("exam\u{fc}e.test", None),
+            ("example..est", None),
+            ("127.0.00.001", None),
+            ("............", None),
+        ] {
+            let at = whole.windows(12).position(|part| part == b"example.test");
+            let mut changed = whole.clone();
+            changed[at.unwrap()..][..12].copy_from_slice(sent.as_bytes());
+            let hello = ClientHello::read(&changed);
+            assert_eq!(hello.server_name(), expected, "{sent:?}");
+        }
     }
 
     #[test]

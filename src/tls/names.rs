@@ -9,6 +9,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use super::hello::without_dot;
+
 /// The certificates of a server: one for each name, and one for all others.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -69,6 +71,7 @@ impl Names {
         let Some(name) = name else {
             return self.default.clone();
         };
+        let name = without_dot(name);
         if let Some(key) = self.exact.get(name) {
             return Some(Arc::clone(key));
         }
@@ -96,5 +99,49 @@ fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.find(hello.server_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{
+        SignatureAlgorithm, SignatureScheme,
+        sign::{Signer, SigningKey},
+    };
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoKey;
+
+    impl SigningKey for NoKey {
+        fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+            None
+        }
+
+        fn algorithm(&self) -> SignatureAlgorithm {
+            SignatureAlgorithm::ECDSA
+        }
+    }
+
+    #[test]
+    fn a_dot_at_the_end_of_a_name_makes_it_no_other() {
+        let key = || Arc::new(CertifiedKey::new(Vec::new(), Arc::new(NoKey)));
+        let (exact, wildcard, default) = (key(), key(), key());
+        let names = Names {
+            exact: [("a.test".into(), Arc::clone(&exact))].into(),
+            wildcard: [("b.test".into(), Arc::clone(&wildcard))].into(),
+            default: Some(Arc::clone(&default)),
+            ..Names::default()
+        };
+        for (name, expected) in [
+            ("a.test", &exact),
+            ("a.test.", &exact),
+            ("x.b.test.", &wildcard),
+            ("c.test.", &default),
+        ] {
+            let found = names.find(Some(name)).unwrap();
+            assert!(Arc::ptr_eq(&found, expected), "{name}");
+        }
     }
 }
