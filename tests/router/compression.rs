@@ -9,7 +9,7 @@ use std::{
 use annulus::{
     http::{
         BodyWriter, Coding, Compression, HeaderValue, Next, Request, Response, Router, StatusCode,
-        header,
+        header, test::TestClient,
     },
     time,
 };
@@ -326,4 +326,31 @@ fn one_answer_is_compressed_by_its_handler() {
     let (head, body) = ask(addr, "GET", "/", GZIP);
     assert_eq!(field(&head, "content-encoding"), Some("gzip"));
     assert_eq!(gunzip(&body), text().as_bytes());
+}
+
+#[test]
+fn a_compressed_body_keeps_the_length_that_its_handler_promised() {
+    let promising = |length: &'static str| {
+        Response::writer(async |mut out: BodyWriter| {
+            out.write("the first part, ").await?;
+            out.flush().await?;
+            out.write("and the second").await
+        })
+        .with_field(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))
+        .with_field(header::CONTENT_LENGTH, HeaderValue::from_static(length))
+    };
+    let router = Router::new()
+        .get("/whole", async move |_| promising("30"))
+        .get("/short", async move |_| promising("31"))
+        .get("/surplus", async move |_| promising("29"));
+    annulus::run(async {
+        let client = TestClient::new(Compression::new().around(router));
+        for (path, is_whole) in [("/whole", true), ("/short", false), ("/surplus", false)] {
+            let gzip = HeaderValue::from_static("gzip");
+            let request = client.get(path).with_field(header::ACCEPT_ENCODING, gzip);
+            let answer = request.send().await.unwrap();
+            let body = answer.bytes().await;
+            assert_eq!(body.is_ok(), is_whole, "{path}: {body:?}");
+        }
+    });
 }

@@ -9,6 +9,7 @@ use crate::{
     http::{
         HeaderName, HeaderValue, Method, StatusCode,
         compression::{Lent, is_compressible},
+        h1::{BodyEncoder, BodyLength, PromiseBroken},
         header,
         representation::coding::{Accepted, Coding},
         server::message::{
@@ -316,9 +317,10 @@ impl Response {
                 self.body = ResponseBody::Producer(in_pieces(encoder, bytes));
             }
             ResponseBody::Producer(make) => {
-                let is_length = |(name, _): &(_, _)| *name == header::CONTENT_LENGTH;
-                let has_end = self.fields.iter().any(is_length);
-                self.body = ResponseBody::Producer(recoded(encoder, make, has_end));
+                let is_length = |(name, _): &&(_, _)| *name == header::CONTENT_LENGTH;
+                let promised = self.fields.iter().find(is_length);
+                let promised = promised.map(|(_, value)| length(value));
+                self.body = ResponseBody::Producer(recoded(encoder, make, promised));
             }
             body => {
                 self.body = body;
@@ -396,26 +398,63 @@ fn in_pieces(mut encoder: Lent, bytes: Bytes) -> Box<MakeProducer> {
     })
 }
 
-/// Compresses what `make` writes. With `has_end` its length was promised.
-fn recoded(encoder: Lent, make: Box<MakeProducer>, has_end: bool) -> Box<MakeProducer> {
+/// The length that a handler promises, if it is one.
+fn length(value: &HeaderValue) -> BodyLength {
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
+    length.map_or(BodyLength::UntilClose, BodyLength::Sized)
+}
+
+/// Compresses what `make` writes, whose length may be `promised`. The compressed body has none, so
+/// the promise is checked here: a client that gets less would take it for the whole.
+fn recoded(
+    encoder: Lent,
+    make: Box<MakeProducer>,
+    promised: Option<BodyLength>,
+) -> Box<MakeProducer> {
     Box::new(move |mut out: BodyWriter| {
-        if has_end {
+        if promised.is_some() {
             out.note_end();
         }
-        let encoder = Rc::new(RefCell::new(encoder));
-        let inner = make(out.recoded(Rc::clone(&encoder) as _));
+        let promised = promised.unwrap_or(BodyLength::UntilClose);
+        let recoding = Rc::new(RefCell::new(Recoding {
+            encoder,
+            promise: BodyEncoder::new(promised),
+        }));
+        let inner = make(out.recoded(Rc::clone(&recoding) as _));
         Box::pin(async move {
             inner.await?;
-            let mut encoded = Vec::new();
-            encoder.borrow_mut().finish(&mut encoded)?;
+            let encoded = recoding.borrow_mut().finish()?;
             out.write(encoded).await
         })
     })
 }
 
-impl Recode for RefCell<Lent> {
+/// A body on its way through an encoder.
+struct Recoding {
+    encoder: Lent,
+    /// Counts the bytes that are taken.
+    promise: BodyEncoder,
+}
+
+impl Recoding {
+    fn finish(&mut self) -> io::Result<Vec<u8>> {
+        let promise = std::mem::replace(&mut self.promise, BodyEncoder::new(BodyLength::None));
+        let mut out = Vec::new();
+        promise.finish(&mut out).map_err(broken)?;
+        self.encoder.finish(&mut out)?;
+        Ok(out)
+    }
+}
+
+fn broken(error: PromiseBroken) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+impl Recode for RefCell<Recoding> {
     fn recode(&self, data: &[u8]) -> io::Result<Bytes> {
-        let (mut encoder, mut out) = (self.borrow_mut(), Vec::new());
+        let mut recoding = self.borrow_mut();
+        recoding.promise.frame(data.len()).map_err(broken)?;
+        let (encoder, mut out) = (&mut recoding.encoder, Vec::new());
         encoder.write(data, &mut out)?;
         encoder.flush(&mut out)?;
         Ok(out.into())
