@@ -8,15 +8,15 @@ use std::{
 
 use annulus::{
     http::{
-        BodyWriter, Coding, Compression, HeaderValue, Next, Request, Response, Router, StatusCode,
-        header, test::TestClient,
+        self, BodyWriter, Coding, Compression, HeaderValue, Next, Request, Response, Router,
+        StatusCode, header, test::TestClient,
     },
     time,
 };
 use flate2::read::GzDecoder;
 
 use crate::{
-    support::{http::connect, server::serve_by},
+    support::{Folder, http::connect, server::serve_by},
     talk::field,
 };
 
@@ -353,4 +353,29 @@ fn a_compressed_body_keeps_the_length_that_its_handler_promised() {
             assert_eq!(body.is_ok(), is_whole, "{path}: {body:?}");
         }
     });
+}
+
+#[test]
+fn a_file_is_compressed_whole_for_a_client_of_http_1_0() {
+    // Its body ends with the connection, so its bytes could go past the encoder.
+    let folder = Folder::new("compressed-file");
+    let path = folder.path("lines.txt");
+    std::fs::write(&path, text().repeat(100)).unwrap();
+    let addr = serve_by(move |server| {
+        server.run(async move |request: Request| -> http::Result<Response> {
+            Ok(Response::file(&path).await?.compressed(&request))
+        })
+    });
+    let mut stream = connect(addr);
+    stream
+        .write_all(b"GET / HTTP/1.0\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n")
+        .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let at = answer.windows(4).position(|part| part == b"\r\n\r\n");
+    let mut found = String::new();
+    GzDecoder::new(&answer[at.unwrap() + 4..])
+        .read_to_string(&mut found)
+        .unwrap();
+    assert!(found == text().repeat(100), "{} bytes", found.len());
 }

@@ -104,9 +104,12 @@ impl BodyWriter {
     }
 
     /// Sends as much of `data` as goes at once, and returns how much that was: nothing when other
-    /// bytes are before it, or the connection is none of the system's.
+    /// bytes are before it, the connection is none of the system's, or the pieces get another form.
     pub(crate) fn send_at_once(&mut self, data: &[u8]) -> Result<usize> {
         self.check()?;
+        if self.recode.is_some() {
+            return Ok(0);
+        }
         Ok(self.exchange.send_body_at_once(data)?)
     }
 
@@ -119,6 +122,9 @@ impl BodyWriter {
         len: usize,
     ) -> io::Result<usize> {
         self.check()?;
+        if self.recode.is_some() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.exchange.send_file_at_once(file, offset, len)
     }
 
