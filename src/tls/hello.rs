@@ -269,6 +269,13 @@ mod tests {
         for case in cases {
             assert!(is_whole(case), "{case:?}");
         }
+        // A message of 256 bytes, a byte in each record.
+        let mut records = Vec::new();
+        for byte in [1, 0, 1, 0].into_iter().chain([0; HELLO_RECORDS_MAX - 4]) {
+            assert!(!is_whole(&records), "{records:?}");
+            records.extend_from_slice(&[HANDSHAKE, 3, 1, 0, 1, byte]);
+        }
+        assert!(is_whole(&records), "{records:?}");
     }
 
     #[test]
