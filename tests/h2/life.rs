@@ -89,7 +89,7 @@ fn a_preface_comes_in_any_pieces_and_at_the_begin_alone() {
 }
 
 /// A server of one worker in this runtime, and its address.
-fn serve(
+pub(super) fn serve(
     server: Server,
     handler: impl Handler,
 ) -> (ServerHandle, SocketAddr, JoinHandle<io::Result<Report>>) {

@@ -7,6 +7,7 @@ mod life;
 mod limits;
 #[cfg(feature = "tls")]
 mod over_tls;
+mod refusals;
 mod spec;
 #[path = "../support/mod.rs"]
 mod support;
