@@ -54,7 +54,7 @@ pub use missed_ticks::MissedTicks;
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
 pub(crate) use timers::{
-    Timers, fired_count, for_each_pending, pending_count, shrink, turn_end, watch_turn,
+    Look, Timers, fired_count, for_each_pending, pending_count, shrink, turn_end, watch_turn,
 };
 
 #[cfg(test)]

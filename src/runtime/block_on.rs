@@ -14,6 +14,7 @@ use crate::{
     driver, shrink,
     sys::Wait,
     task::{self, Measure},
+    time::Look,
     unwind::{self, FirstPanic},
 };
 
@@ -224,31 +225,31 @@ impl Runtime {
         if self.timers.is_empty() {
             return Wait::Completion;
         }
-        let (now, since) = self.timers.look();
-        if !self.timers.is_paused() && self.catches_up(now, since) {
+        let look = self.timers.look();
+        if !self.timers.is_paused() && self.catches_up(&look) {
             return Wait::No;
         }
-        self.timers.fire(now, due);
+        self.timers.fire(&look, due);
         task::wake_all(due);
         shrink::empty(due);
         if self.timers.is_paused() {
             // Events that the kernel has ready come first; then the clock goes on by itself.
             return Wait::No;
         }
-        match self.timers.next_deadline() {
-            Some(deadline) => Wait::Timeout(deadline.saturating_duration_since(now)),
+        match self.timers.next_wait(&look) {
+            Some(wait) => Wait::Timeout(wait),
             None => Wait::Completion,
         }
     }
 
     /// Whether what came in time goes before timers that are late.
     #[inline]
-    fn catches_up(&self, now: Instant, since: Duration) -> bool {
+    fn catches_up(&self, look: &Look) -> bool {
         let has_more =
             || self.driver.batch() > 0 || self.tasks.has_ready() || self.tasks.is_root_awake();
         let next_deadline = || self.timers.next_deadline();
         self.catch_up
-            .holds_back(now, since, next_deadline, has_more)
+            .holds_back(look.now, look.since, next_deadline, has_more)
     }
 
     /// Moves a paused clock when nothing else is left to do.

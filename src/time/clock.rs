@@ -127,7 +127,17 @@ impl Clock {
     }
 
     /// The instant as nanoseconds, clamped to 292 years from the base.
+    #[inline]
     pub(super) fn nanos(&self, instant: Instant) -> Nanos {
+        let since_base = |(_, base)| nanos_at(instant)?.checked_sub(base);
+        match self.reading.and_then(since_base) {
+            Some(nanos) => nanos,
+            None => self.nanos_by_std(instant),
+        }
+    }
+
+    #[cold]
+    fn nanos_by_std(&self, instant: Instant) -> Nanos {
         match instant.checked_duration_since(self.base) {
             Some(after) => nanos_of(after),
             None => -nanos_of(self.base.duration_since(instant)),

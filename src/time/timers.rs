@@ -25,9 +25,9 @@ thread_local! {
 
 /// The clock and the pending timers of one runtime.
 ///
-/// In each turn the runtime reads the clock with [`Timers::now`], calls [`Timers::fire`] with what
-/// it read, and wakes the wakers it got. Before it waits it asks [`Timers::next_deadline`] for how
-/// long; if nothing is ready and [`Timers::auto_advance`] returns true, it goes on instead.
+/// In each turn the runtime reads the clock with [`Timers::look`], calls [`Timers::fire`] with
+/// that, and wakes the wakers it got. Before it waits it asks [`Timers::next_wait`] for how long;
+/// if nothing is ready and [`Timers::auto_advance`] returns true, it goes on instead.
 pub(crate) struct Timers {
     pub(super) clock: Clock,
     /// No waker is cloned, woken or dropped while this is borrowed.
@@ -35,9 +35,24 @@ pub(crate) struct Timers {
     /// The wakers to wake in the next turn, whatever the time is then.
     next_turn: RefCell<Vec<Waker>>,
     /// The moment of the runtime's last look at the clock.
-    looked: Cell<Instant>,
+    looked: Cell<Nanos>,
     /// The moment of the runtime's first look at the clock since [`watch_turn`] was called.
     turn_end: Cell<Option<Instant>>,
+}
+
+/// The runtime's look at the clock, at the end of a turn. Later steps count in nanoseconds, which
+/// costs less than to subtract instants.
+pub(crate) struct Look {
+    pub(crate) now: Instant,
+    /// The time since the last look.
+    pub(crate) since: Duration,
+    nanos: Nanos,
+}
+
+/// As a duration; none for a negative number.
+#[inline]
+fn duration_of(nanos: Nanos) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or_default())
 }
 
 /// Keeps timers current on this thread; dropping it brings back those of before.
@@ -53,7 +68,7 @@ impl Timers {
             clock: Clock::new(reading),
             wheel: RefCell::new(Wheel::new()),
             next_turn: RefCell::default(),
-            looked: Cell::new(Instant::now()),
+            looked: Cell::new(0),
             turn_end: Cell::new(None),
         })
     }
@@ -95,15 +110,27 @@ impl Timers {
         self.clock.now_instant()
     }
 
-    /// As [`now`](Self::now), at the end of a turn, and how long ago this was called last.
+    /// Looks at the clock at the end of a turn.
     #[inline]
-    pub(crate) fn look(&self) -> (Instant, Duration) {
+    pub(crate) fn look(&self) -> Look {
         let now = self.now();
-        let since = now.saturating_duration_since(self.looked.replace(now));
+        let nanos = self.clock.nanos(now);
+        let since = nanos.saturating_sub(self.looked.replace(nanos));
         if self.turn_end.get().is_none() {
             self.turn_end.set(Some(now));
         }
-        (now, since)
+        Look {
+            now,
+            since: duration_of(since),
+            nanos,
+        }
+    }
+
+    /// As [`next_deadline`](Self::next_deadline), as the time from `look` on.
+    #[inline]
+    pub(crate) fn next_wait(&self, look: &Look) -> Option<Duration> {
+        let deadline = self.wheel.borrow().next_deadline()?;
+        Some(duration_of(deadline.saturating_sub(look.nanos)))
     }
 
     /// The time until which nothing has to be fired, or `None` without a timer.
@@ -123,14 +150,14 @@ impl Timers {
         self.next_turn.borrow_mut().push(waker);
     }
 
-    /// Appends the wakers of all timers that are due at `now`, in order, behind those that wait for
-    /// this turn, and returns how many there were. It calls none of them: the caller wakes them
+    /// Appends the wakers of all timers that were due at a look, in order, behind those that wait
+    /// for this turn, and returns how many there were. It calls none of them: the caller wakes them
     /// once it has borrowed nothing.
     ///
     /// Calling it in each turn that read the clock anyway, also without a timer that is due, keeps
     /// timers that are armed later from being sorted in with an old position.
-    pub(crate) fn fire(&self, now: Instant, woken: &mut Vec<Waker>) -> usize {
-        self.fire_at(self.clock.nanos(now), woken)
+    pub(crate) fn fire(&self, look: &Look, woken: &mut Vec<Waker>) -> usize {
+        self.fire_at(look.nanos, woken)
     }
 
     pub(super) fn fire_at(&self, now: Nanos, woken: &mut Vec<Waker>) -> usize {
