@@ -255,7 +255,7 @@ fn a_slow_client_that_leaves_and_comes_again_has_one_history() {
 struct Counted(Arc<AtomicUsize>, [u8; 1024]);
 
 impl Counted {
-    fn new(alive: &Arc<AtomicUsize>) -> Bytes {
+    fn bytes(alive: &Arc<AtomicUsize>) -> Bytes {
         alive.fetch_add(1, Relaxed);
         Bytes::from_owner(Self(Arc::clone(alive), [b'x'; 1024]))
     }
@@ -297,7 +297,7 @@ fn one_reader_that_stops_holds_no_more_messages_than_its_limit() {
             let (mut most, mut taken) = (0, 0);
             for _ in 0..COUNT / 100 {
                 for _ in 0..100 {
-                    topics.publish("a", Counted::new(&alive));
+                    topics.publish("a", Counted::bytes(&alive));
                 }
                 settle().await;
                 most = most.max(alive.load(Relaxed));
