@@ -13,8 +13,8 @@
 //!
 //! The arguments are a certificate, its key, the token of clients, and then the ports of the
 //! service and of its operation (8443 and 9090 by default) and the folder of its pages. `SIGHUP`
-//! reads the certificate again. `SIGTERM` and ctrl-c stop it: `/readyz` answers 503 from then on,
-//! and requests that have begun may take ten seconds.
+//! reads the certificate again, and so does a change of its files. `SIGTERM` and ctrl-c stop it:
+//! `/readyz` answers 503 from then on, and requests that have begun may take ten seconds.
 
 use annulus::{
     Workers,

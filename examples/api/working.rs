@@ -1,12 +1,11 @@
 //! The work of each worker.
 
-use std::io;
+use std::{io, time::Duration};
 
 use annulus::{
     Worker,
     future::{Either, race},
     http::{Report, SharedServer},
-    signal::{self, SignalKind},
     task,
     tls::ServerConfig,
 };
@@ -29,7 +28,7 @@ impl Servers {
         let service = self.service.serve(crate::routes::service(settings));
         task::scope(async |scope| {
             if worker.index() == 0 {
-                scope.spawn(reload(self.tls.clone(), worker));
+                scope.spawn(watch(self.tls.clone(), worker));
             }
             scope.spawn(async { operated.await.map(drop) });
             service.await
@@ -38,13 +37,15 @@ impl Servers {
     }
 }
 
-/// Reads the certificate again at each `SIGHUP`.
-async fn reload(tls: ServerConfig, worker: Worker) -> io::Result<()> {
-    let mut hangups = signal::stream(SignalKind::hangup())?;
-    while let Either::Left(Ok(())) = race(hangups.recv(), worker.stopping()).await {
-        if let Err(error) = tls.reload() {
+/// Reads the certificate again at each `SIGHUP`, and when its files have changed.
+async fn watch(tls: ServerConfig, worker: Worker) -> io::Result<()> {
+    let watching = tls.watch(Duration::from_secs(60), |reloaded| {
+        if let Err(error) = reloaded {
             crate::plain::note(format_args!("the old certificate stays: {error}\n"));
         }
+    });
+    match race(watching, worker.stopping()).await {
+        Either::Left(Err(error)) => Err(error),
+        Either::Right(()) => Ok(()),
     }
-    Ok(())
 }

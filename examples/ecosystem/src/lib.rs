@@ -41,6 +41,7 @@ pages! {
     operating
     real_time
     services
+    tls
 }
 
 /// The readme, whose blocks of Rust are doc tests too.
