@@ -10,6 +10,7 @@ macro_rules! pages {
         #[doc = "[architecture.md]: crate::docs::architecture"]
         #[doc = "[cancellation.md]: crate::docs::cancellation"]
         #[doc = "[cores.md]: crate::docs::cores"]
+        #[doc = "[deployment.md]: crate::docs::deployment"]
         #[doc = "[ecosystem.md]: crate::docs::ecosystem"]
         #[doc = "[fast_paths.md]: crate::docs::fast_paths"]
         #[doc = "[files.md]: crate::docs::files"]
@@ -37,6 +38,7 @@ pages! {
     architecture
     cancellation
     cores
+    deployment
     ecosystem
     fast_paths
     files

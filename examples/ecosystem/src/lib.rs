@@ -35,6 +35,7 @@ macro_rules! pages {
 pages! {
     cancellation
     cores
+    deployment
     files
     from_tokio
     observability
