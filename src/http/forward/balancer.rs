@@ -44,7 +44,7 @@ const BACKENDS_MAX: usize = 64;
 ///     .weighted("http://10.0.0.2:8080", 3)?
 ///     .failures_max(5)
 ///     .rest(Duration::from_secs(30));
-/// # annulus::http::client::Result::Ok(())
+/// # Ok::<(), annulus::http::client::Error>(())
 /// ```
 pub struct Balancer {
     backends: Vec<Rc<Backend>>,

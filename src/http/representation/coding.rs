@@ -90,7 +90,7 @@ impl Accepted {
 
     /// Whether the client wants nothing that is not compressed.
     #[cfg_attr(
-        not(feature = "compress"),
+        not(any(feature = "compress", test)),
         expect(dead_code, reason = "compressed answers ask")
     )]
     pub(crate) fn refuses_identity(&self) -> bool {
