@@ -35,7 +35,7 @@ fn main() -> plain::Result {
     if backends.is_empty() {
         backends.push("http://127.0.0.1:8081".to_owned());
     }
-    balance(&backends)?; // so that an address that makes no sense is told now
+    balance(&backends)?; // An invalid address ends the program here, before it listens.
     Server::new()
         .listen(format!("127.0.0.1:{port}"))
         .on_listening(|addr| plain::say(format_args!("listening on http://{addr}/")))

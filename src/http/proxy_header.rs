@@ -35,7 +35,7 @@ pub struct ProxyHeader {
     /// The client's address. None where the proxy does not tell one: for a connection of its own
     /// (`LOCAL`), such as a health check, for a client on a Unix socket, and for an unknown one.
     pub source: Option<SocketAddr>,
-    /// The address that the client has connected to, where it is told.
+    /// The address that the client has connected to. None where the header does not have it.
     pub destination: Option<SocketAddr>,
     /// The host that the client asked for by SNI, where the proxy has ended TLS and tells it.
     pub authority: Option<Box<str>>,

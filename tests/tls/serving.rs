@@ -539,7 +539,7 @@ fn a_header_of_the_proxy_protocol_stands_before_tls() {
             assert_eq!(noted.recv_timeout(BOUND).unwrap(), None);
         }
     });
-    // Plain HTTP in one piece with the header is told so, and TLS without one gets no answer.
+    // Plain HTTP after the header is answered with 400. TLS without the header gets no answer.
     for (bytes, expected) in [
         (
             &b"PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n\r\n"[..],

@@ -63,7 +63,8 @@ pub(super) struct Http2Connection<H> {
     wait: Wait,
     /// The requests that the client has reset, less those that it has let come to an end.
     resets: u32,
-    /// The client is told that it can send no more requests.
+    /// Whether the client may begin no further requests: a GOAWAY was sent, or follows the
+    /// handshake.
     is_leaving: bool,
     /// It ends with its streams, and no client waits for more.
     is_broken: bool,
